@@ -1,0 +1,181 @@
+"""One base model, possibly quantized, with named LoRA adapters and scalar heads on it."""
+
+import json
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, PeftModel
+from peft.tuners.lora import LoraLayer
+from safetensors.torch import load_file, save_file
+from torch import nn
+from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
+
+from alignment.errors import AdapterError, ModelLoadError
+from alignment.model_folder import check_adapter, check_base
+from alignment.settings import Quantize
+
+log = logging.getLogger(__name__)
+
+BASE = "__base__"  # PEFT's own name for a row without any adapter
+HEAD_FILE = "head.safetensors"
+
+
+def best_device() -> torch.device:
+    """Return the first CUDA device if there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def load_base(folder: str | Path, quantize: Quantize = "none") -> tuple[Any, Any]:
+    """Return (model, tokenizer) of a local checkpoint, frozen and in eval mode, fp32 on CPU and bf16 on CUDA.
+
+    Raises ModelLoadError at once for a folder that is missing or holds no checkpoint; nothing is looked up elsewhere.
+    """
+    folder = check_base(folder)
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    device = best_device()
+    dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, padding_side="left")
+        model = AutoModelForCausalLM.from_pretrained(
+            folder,
+            local_files_only=True,
+            dtype=dtype,
+            quantization_config=_quantization(quantize, dtype),
+            device_map={"": device} if quantize != "none" or device.type == "cuda" else None,
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelLoadError(f"the model at {folder} could not be loaded: {error}") from error
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    _keep_nf4_trainable(model)
+    model.requires_grad_(False)
+    model.eval()
+    return model, tokenizer
+
+
+def _quantization(quantize: Quantize, dtype: torch.dtype) -> BitsAndBytesConfig | None:
+    if quantize == "nf4":
+        return BitsAndBytesConfig(
+            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype
+        )
+    return BitsAndBytesConfig(load_in_8bit=True) if quantize == "int8" else None
+
+
+def _keep_nf4_trainable(model: nn.Module) -> None:
+    """Forbid bitsandbytes to repack NF4 weights on AVX512-BF16 processors: that cuts later gradients, silently."""
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
+
+
+def attach(model: Any, folder: str | Path, name: str) -> PeftModel:
+    """Load the adapter in `folder` under `name` and return the model that carries it, frozen."""
+    folder = check_adapter(folder)
+    try:
+        if isinstance(model, PeftModel):
+            model.load_adapter(str(folder), adapter_name=name, is_trainable=False, autocast_adapter_dtype=True)
+        else:
+            model = PeftModel.from_pretrained(
+                model, str(folder), adapter_name=name, is_trainable=False, autocast_adapter_dtype=True
+            )
+    except (OSError, ValueError, KeyError, RuntimeError, json.JSONDecodeError) as error:
+        raise AdapterError(f"the adapter at {folder} does not fit this base: {error}") from error
+    model.eval()
+    return model
+
+
+def copy_adapter(model: PeftModel, source: str, target: str) -> None:
+    """Add an adapter `target` with the weights of `source`."""
+    config = model.peft_config[source]
+    assert isinstance(config, LoraConfig)
+    model.add_adapter(target, config)
+    parameters = dict(model.named_parameters())
+    with torch.no_grad():
+        for name, parameter in parameters.items():
+            if f".{target}." in name:
+                parameter.copy_(parameters[name.replace(f".{target}.", f".{source}.")])
+    model.eval()
+
+
+def activate(model: PeftModel, name: str, *, train: bool = False) -> None:
+    """Make `name` the adapter that every row goes through; only if `train` do its weights take gradients.
+
+    Finish a backward pass before switching: PEFT flips `requires_grad` and would drop its gradients silently.
+    """
+    model.set_adapter(name)
+    for parameter in adapter_parameters(model, name):
+        parameter.requires_grad_(train)
+
+
+def adapter_parameters(model: PeftModel, name: str) -> list[nn.Parameter]:
+    """Return the weights of one adapter, in a fixed order."""
+    return [parameter for key, parameter in model.named_parameters() if f".{name}." in key]
+
+
+@contextmanager
+def mixed_adapters(model: PeftModel, names: Sequence[str]) -> Iterator[None]:
+    """Send row i of every batch through adapter `names[i]` (`BASE` for none) until the context is left.
+
+    PEFT offers the same through `generate`, but leaks its hooks when that raises (huggingface/peft#3475).
+    """
+    known = set(model.peft_config) | {BASE}
+    if unknown := set(names) - known:
+        raise AdapterError(f"no adapter {sorted(unknown)} is loaded; there are {sorted(known)}")
+
+    def pass_names(module: nn.Module, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        return args, {**kwargs, "adapter_names": list(names)}
+
+    layers = [module for module in model.modules() if isinstance(module, LoraLayer)]
+    hooks = [layer.register_forward_pre_hook(pass_names, with_kwargs=True) for layer in layers]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def trunk(model: PeftModel) -> nn.Module:
+    """Return the transformer below the output layer; its first output is the hidden states (B, T, H)."""
+    causal_lm: Any = model.get_base_model()
+    return getattr(causal_lm, causal_lm.base_model_prefix)  # type: ignore[no-any-return]
+
+
+def new_head(model: PeftModel) -> nn.Linear:
+    """Return a linear head from hidden states to one scalar, starting at zero."""
+    causal_lm: Any = model.get_base_model()
+    head = nn.Linear(causal_lm.config.hidden_size, 1)
+    nn.init.zeros_(head.weight)
+    nn.init.zeros_(head.bias)
+    return head.to(causal_lm.device)
+
+
+def load_head(model: PeftModel, folder: str | Path) -> nn.Linear:
+    """Return the scalar head stored beside an adapter, or raise AdapterError."""
+    path = Path(folder) / HEAD_FILE
+    if not path.is_file():
+        raise AdapterError(f"no scalar head at {path}")
+    head = new_head(model)
+    try:
+        head.load_state_dict({key: value.float() for key, value in load_file(path).items()})
+    except RuntimeError as error:
+        raise AdapterError(f"the head at {path} does not fit this base: {error}") from error
+    return head
+
+
+def save_adapter(model: PeftModel, name: str, folder: Path, head: nn.Linear | None = None) -> None:
+    """Write one adapter, and its head if given, into an empty folder as safetensors."""
+    scratch = folder / ".peft"
+    model.save_pretrained(str(scratch), selected_adapters=[name])
+    saved = scratch / name if (scratch / name).is_dir() else scratch
+    for file in ("adapter_config.json", "adapter_model.safetensors"):
+        (saved / file).replace(folder / file)
+    for leftover in sorted(scratch.rglob("*"), reverse=True):
+        leftover.rmdir() if leftover.is_dir() else leftover.unlink()
+    scratch.rmdir()
+    if head is not None:
+        save_file({key: value.contiguous() for key, value in head.state_dict().items()}, folder / HEAD_FILE)

@@ -1,0 +1,112 @@
+"""What lies beside a base model's weights: adapters, comparisons, prompts, checks. Reads files, needs no torch."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from alignment.errors import AdapterError, ModelLoadError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class ShippedPair:
+    """A comparison that ships with a model; its source says that the labeler was simulated."""
+
+    prompt: str
+    chosen: str
+    rejected: str
+    source: str  # "simulated"
+    guideline: str  # what the labeler was told to prefer
+
+
+@dataclass(frozen=True)
+class Check:
+    """A prompt with what a right answer must do: contain a text, refuse, or not refuse."""
+
+    prompt: str
+    kind: Literal["contains", "refuses", "helps"]
+    expect: str = ""
+
+
+@dataclass(frozen=True)
+class Example:
+    """A prompt that the page offers, under the name of its group."""
+
+    group: str
+    prompt: str
+
+
+def check_base(folder: str | Path) -> Path:
+    """Return the folder if it holds a causal LM, else raise ModelLoadError; nothing is looked up elsewhere."""
+    folder = Path(folder)
+    if not (folder / "config.json").is_file():
+        raise ModelLoadError(
+            f"no model at {folder} (config.json is missing); give --model a folder with a causal LM in the "
+            "Hugging Face layout, or leave it out for the bundled one"
+        )
+    return folder
+
+
+def check_adapter(folder: str | Path) -> Path:
+    """Return the folder if it holds a LoRA adapter, else raise AdapterError."""
+    folder = Path(folder)
+    for name in ("adapter_config.json", "adapter_model.safetensors"):
+        if not (folder / name).is_file():
+            raise AdapterError(f"no adapter at {folder} ({name} is missing); give --sft the folder of a LoRA adapter")
+    return folder
+
+
+def first_policy(base: str | Path, sft: str | Path) -> Path:
+    """Return the adapter that version 1 is a copy of: the model's own policy if it ships one, else the SFT adapter."""
+    shipped = Path(base) / "policy"
+    return check_adapter(shipped if shipped.is_dir() else sft)
+
+
+def shipped_reward(base: str | Path) -> Path | None:
+    """Return the reward adapter that ships with the model, or None."""
+    shipped = Path(base) / "reward"
+    return check_adapter(shipped) if shipped.is_dir() else None
+
+
+def comparisons(base: str | Path) -> list[ShippedPair]:
+    """Return the comparisons that ship with the model: none for a model without `comparisons.jsonl`."""
+    return _lines(Path(base) / "comparisons.jsonl", ShippedPair)
+
+
+def prompts(base: str | Path) -> list[str]:
+    """Return the prompts for rollouts that ship with the model (`prompts.jsonl`)."""
+    return _lines(Path(base) / "prompts.jsonl", lambda prompt: prompt)
+
+
+def checks(base: str | Path) -> list[Check]:
+    """Return the gate's prompts that ship with the model (`checks.jsonl`)."""
+    return _lines(Path(base) / "checks.jsonl", Check)
+
+
+def examples(base: str | Path) -> list[Example]:
+    """Return the prompts that the page offers (`examples.jsonl`)."""
+    return _lines(Path(base) / "examples.jsonl", Example)
+
+
+def shipped_evaluation(base: str | Path) -> dict[str, Any]:
+    """Return what the shipped policy measured on the checks when it was built (`policy-evaluation.json`), or {}."""
+    path = Path(base) / "policy-evaluation.json"
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+
+
+def _lines(path: Path, record: Callable[..., T]) -> list[T]:
+    if not path.is_file():
+        return []
+    rows: list[dict[str, Any]] = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError as error:
+            raise ModelLoadError(f"{path}, line {number} is not JSON: {error}") from error
+    try:
+        return [record(**row) for row in rows]
+    except TypeError as error:
+        raise ModelLoadError(f"{path} has fields that do not fit: {error}") from error

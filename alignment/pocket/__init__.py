@@ -1,0 +1,1 @@
+"""The recipe of the bundled pocket model: facts, text, training stages."""

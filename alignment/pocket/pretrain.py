@@ -1,0 +1,143 @@
+"""Tokenizer and pretraining of the pocket base model."""
+
+import logging
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tqdm import tqdm
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from alignment.pocket.corpus import documents
+from alignment.prompts import ASSISTANT, BOS, CHAT_TEMPLATE, END, PAD, USER
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class PretrainConfig:
+    """Size and schedule of the base model."""
+
+    vocabulary: int = 2048  # byte-level BPE entries, turn markers included
+    hidden_size: int = 256
+    layers: int = 5
+    heads: int = 4
+    intermediate_size: int = 704
+    steps: int = 1500  # optimizer steps
+    batch_size: int = 32  # rows
+    length: int = 128  # tokens a row
+    learning_rate: float = 2e-3  # peak, AdamW
+    warmup_steps: int = 50
+    checkpoint_steps: int = 100
+    seed: int = 0
+
+
+def train_tokenizer(config: PretrainConfig, folder: Path) -> PreTrainedTokenizerFast:
+    """Train the byte-level BPE on the corpus, save it with its chat template, and return it."""
+    bpe = Tokenizer(models.BPE())
+    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bpe.decoder = decoders.ByteLevel()
+    markers = [PAD, BOS, END, USER, ASSISTANT]
+    trainer = trainers.BpeTrainer(
+        vocab_size=config.vocabulary,
+        special_tokens=markers,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    bpe.train_from_iterator(islice(documents(config.seed), 20_000), trainer)
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=bpe,
+        bos_token=BOS,
+        eos_token=END,
+        pad_token=PAD,
+        additional_special_tokens=[USER, ASSISTANT],
+        clean_up_tokenization_spaces=False,
+        model_max_length=1024,
+        padding_side="left",
+    )
+    tokenizer.chat_template = CHAT_TEMPLATE
+    tokenizer.save_pretrained(folder)
+    return tokenizer
+
+
+def packed_rows(tokenizer: PreTrainedTokenizerFast, config: PretrainConfig) -> Iterator[torch.Tensor]:
+    """Yield endless batches of packed documents, each opened by the begin token, (batch_size, length)."""
+    stream = documents(config.seed + 1)
+    need = config.batch_size * config.length
+    ids: list[int] = []
+    while True:
+        while len(ids) < need:
+            texts = [f"{BOS}{text}{END}" for text in islice(stream, 256)]
+            for row in tokenizer(texts, add_special_tokens=False)["input_ids"]:
+                ids.extend(row)
+        yield torch.tensor(ids[:need]).view(config.batch_size, config.length)
+        ids = ids[need:]
+
+
+def new_model(config: PretrainConfig, tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
+    """Return a randomly initialised Llama; embeddings stay untied, so that a LoRA on `lm_head` leaves inputs alone."""
+    torch.manual_seed(config.seed)
+    return LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=config.vocabulary,
+            hidden_size=config.hidden_size,
+            num_hidden_layers=config.layers,
+            num_attention_heads=config.heads,
+            num_key_value_heads=config.heads,
+            intermediate_size=config.intermediate_size,
+            max_position_embeddings=1024,
+            tie_word_embeddings=False,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+    )
+
+
+def learning_rate(config: PretrainConfig, step: int) -> float:
+    """Return the rate at a step: linear warm-up, then a cosine to a twentieth of the peak."""
+    if step < config.warmup_steps:
+        return config.learning_rate * (step + 1) / config.warmup_steps
+    done = (step - config.warmup_steps) / max(1, config.steps - config.warmup_steps)
+    return config.learning_rate * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * done)))
+
+
+def pretrain(config: PretrainConfig, folder: Path) -> None:
+    """Train the base model on the recipe's text and save model and tokenizer to `folder` in bf16.
+
+    A checkpoint beside the folder is written every `checkpoint_steps` and picked up when the command is run again.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer = train_tokenizer(config, folder)
+    model = new_model(config, tokenizer)
+    optimizer = torch.optim.AdamW(model.parameters(), betas=(0.9, 0.95), weight_decay=0.1)
+    checkpoint, start = folder / "checkpoint.pt", 0
+    if checkpoint.exists():
+        saved = torch.load(checkpoint, weights_only=True)
+        if saved["config"] == asdict(config):
+            model.load_state_dict(saved["model"])
+            optimizer.load_state_dict(saved["optimizer"])
+            start = saved["step"]
+    bar = tqdm(range(config.steps), desc="pretraining", mininterval=10)
+    for step, batch in zip(bar, packed_rows(tokenizer, config), strict=False):
+        if step < start:
+            continue
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(config, step)
+        loss = model(input_ids=batch, labels=batch).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        if (step + 1) % 20 == 0:
+            bar.set_postfix(loss=f"{loss.item():.3f}")
+        if (step + 1) % config.checkpoint_steps == 0:
+            state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step + 1}
+            torch.save({**state, "config": asdict(config)}, checkpoint.with_suffix(".tmp"))
+            checkpoint.with_suffix(".tmp").replace(checkpoint)
+    model.to(torch.bfloat16).save_pretrained(folder)
+    checkpoint.unlink(missing_ok=True)

@@ -1,0 +1,310 @@
+"""The one thread that owns the serving model: it loads it, decodes comparisons and swaps adapters.
+
+torch and what needs it are imported inside that thread: the page is served before they are.
+"""
+
+import asyncio
+import logging
+import queue
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from alignment.adapters import verify
+from alignment.errors import AdapterError, AlignmentError, ModelLoadError
+from alignment.settings import ModelConfig
+
+log = logging.getLogger(__name__)
+
+Role = Literal["base", "sft", "rlhf"]
+MAX_WAITING = 64  # comparisons in line; beyond that a caller is told to come back
+SNAPSHOT_SECONDS = 0.06  # between two snapshots of a stream: faster than anyone reads
+
+
+@dataclass(frozen=True)
+class PolicyRef:
+    """A published policy: its version, folder and hash."""
+
+    version: int
+    path: Path
+    sha256: str
+
+
+@dataclass(frozen=True)
+class RowRequest:
+    """One panel of a comparison; `policy` names the version that an rlhf row goes through."""
+
+    role: Role
+    seed: int
+    policy: PolicyRef | None = None
+
+    @property
+    def adapter(self) -> str:
+        """Name of the adapter that this row goes through."""
+        if self.role == "rlhf":
+            assert self.policy is not None
+            return f"policy-{self.policy.version}"
+        return "__base__" if self.role == "base" else self.role
+
+
+@dataclass(frozen=True)
+class RowState:
+    """How far one row has come."""
+
+    text: str = ""
+    token_ids: tuple[int, ...] = ()
+    finish_reason: str | None = None  # "stop", "length", "cancelled" or None while open
+    first_token_seconds: float = 0.0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class ServerState:
+    """What the serving model is doing, in words for the page."""
+
+    status: Literal["loading", "ready", "failed"]
+    message: str
+    seconds: float  # since loading began, or that it took
+
+
+@dataclass
+class _Job:
+    """A comparison in line: snapshots go out through `send`, `stop` ends it early."""
+
+    prompt: str
+    rows: list[RowRequest]
+    temperature: float
+    max_new_tokens: int
+    send: Callable[[list[RowState] | int | BaseException | None], None]
+    stop: threading.Event = field(default_factory=threading.Event)
+
+
+@dataclass
+class _Swap:
+    """A request to serve another version."""
+
+    policy: PolicyRef
+    done: "Future[None]" = field(default_factory=Future)
+
+
+class PolicyServer:
+    """Owns the serving model. All methods may be called from any thread or task."""
+
+    def __init__(self, config: ModelConfig, live: PolicyRef, threads: int = 0) -> None:
+        self._config = config
+        self._live = live
+        self._threads = threads
+        self._queue: queue.Queue[_Job | _Swap | None] = queue.Queue()
+        self._started = time.monotonic()
+        self._state = ServerState("loading", "The model is loading", 0.0)
+        self._thread = threading.Thread(target=self._run, name="policy-server", daemon=True)
+
+    def start(self) -> None:
+        """Begin to load the model; return at once."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread after the work in hand."""
+        self._queue.put(None)
+        self._thread.join(timeout=10)
+
+    @property
+    def state(self) -> ServerState:
+        """Whether the model is loading, ready or failed."""
+        state = self._state
+        if state.status == "loading":
+            return ServerState("loading", state.message, time.monotonic() - self._started)
+        return state
+
+    @property
+    def live(self) -> PolicyRef:
+        """The policy version that new comparisons go through."""
+        return self._live
+
+    def swap(self, policy: PolicyRef) -> "Future[None]":
+        """Ask to serve another version; the future ends when it is live, or with why it cannot be."""
+        request = _Swap(policy)
+        self._queue.put(request)
+        return request.done
+
+    async def stream(
+        self, prompt: str, rows: list[RowRequest], temperature: float, max_new_tokens: int
+    ) -> AsyncIterator[list[RowState] | int]:
+        """Yield the rows as they grow, the last time with every row finished; an integer is a place in line.
+
+        Closing the iterator stops the decoding. Raises AlignmentError if the model cannot answer.
+        """
+        if self._state.status == "failed":
+            raise ModelLoadError(self._state.message)
+        if self._queue.qsize() >= MAX_WAITING:
+            raise AlignmentError(f"{MAX_WAITING} people are already waiting in line; try again in a moment")
+        loop = asyncio.get_running_loop()
+        inbox: asyncio.Queue[list[RowState] | int | BaseException | None] = asyncio.Queue()
+
+        def send(item: list[RowState] | int | BaseException | None) -> None:
+            with suppress(RuntimeError):  # the loop has closed: nobody listens any more
+                loop.call_soon_threadsafe(inbox.put_nowait, item)
+
+        job = _Job(prompt, rows, temperature, max_new_tokens, send)
+        if waiting := self._queue.qsize():
+            yield waiting
+        self._queue.put(job)
+        try:
+            while (item := await inbox.get()) is not None:
+                if isinstance(item, BaseException):
+                    raise item
+                yield item
+        finally:
+            job.stop.set()
+
+    def _run(self) -> None:
+        try:
+            model, tokenizer = self._load()
+        except Exception as error:
+            log.exception("the serving model could not be loaded")
+            reason = str(error) if isinstance(error, AlignmentError) else f"{type(error).__name__}: {error}"
+            self._state = ServerState("failed", f"The model could not be loaded: {reason}", self._age())
+            self._refuse_all()
+            return
+        self._state = ServerState("ready", "Ready", self._age())
+        log.info("model ready after %.1f s", self._age())
+        while (item := self._queue.get()) is not None:
+            if isinstance(item, _Swap):
+                self._swap(model, item)
+            else:
+                self._serve(model, tokenizer, item)
+
+    def _age(self) -> float:
+        return time.monotonic() - self._started
+
+    def _load(self) -> tuple[Any, Any]:
+        import torch
+
+        from alignment import backbone
+
+        if self._threads:
+            torch.set_num_threads(self._threads)
+        model, tokenizer = backbone.load_base(self._config.base, self._config.quantize)
+        model = backbone.attach(model, self._config.sft, "sft")
+        self._attach(model, self._live)
+        return model, tokenizer
+
+    def _refuse_all(self) -> None:
+        while (item := self._queue.get()) is not None:
+            error = ModelLoadError(self._state.message)
+            if isinstance(item, _Swap):
+                item.done.set_exception(error)
+            else:
+                item.send(error)
+
+    def _attach(self, model: Any, policy: PolicyRef) -> None:
+        from alignment import backbone
+
+        name = f"policy-{policy.version}"
+        if name not in model.peft_config:
+            verify(policy.path, policy.sha256)
+            backbone.attach(model, policy.path, name)
+
+    def _drop_all_but_live(self, model: Any) -> None:
+        for name in [n for n in model.peft_config if n not in ("sft", f"policy-{self._live.version}")]:
+            model.delete_adapter(name)
+
+    def _swap(self, model: Any, request: _Swap) -> None:
+        try:
+            self._attach(model, request.policy)
+            self._live = request.policy
+            self._drop_all_but_live(model)
+        except Exception as error:
+            log.exception("v%s could not be swapped in", request.policy.version)
+            request.done.set_exception(error)
+        else:
+            request.done.set_result(None)
+
+    def _serve(self, model: Any, tokenizer: Any, job: _Job) -> None:
+        if job.stop.is_set():
+            return
+        try:
+            self._decode(model, tokenizer, job)
+            job.send(None)
+        except AlignmentError as error:
+            job.send(error)
+        except Exception as error:
+            log.exception("a comparison failed")
+            job.send(AlignmentError(f"the model failed to answer ({type(error).__name__}); see the log, and try again"))
+
+    def _decode(self, model: Any, tokenizer: Any, job: _Job) -> None:
+        from alignment import backbone, generation, prompts
+
+        for row in job.rows:
+            if row.policy is not None:
+                self._attach(model, row.policy)
+        ids = [prompts.prompt_ids(tokenizer, job.prompt, base=row.role == "base") for row in job.rows]
+        longest = max(len(row) for row in ids) + job.max_new_tokens
+        limit = model.config.max_position_embeddings
+        if longest > limit:
+            raise AlignmentError(
+                f"prompt and answer need {longest} tokens, this model reads {limit}; shorten the prompt"
+            )
+        ends = generation.eos_ids(model, tokenizer)
+        sampling = generation.Sampling(job.temperature, job.max_new_tokens)
+        states = [RowState() for _ in job.rows]
+        began = sent = time.monotonic()
+        try:
+            with backbone.mixed_adapters(model, [row.adapter for row in job.rows]):
+                steps = generation.decode_steps(
+                    model,
+                    ids,
+                    sampling,
+                    [row.seed for row in job.rows],
+                    eos_ids=ends,
+                    pad_id=tokenizer.pad_token_id,
+                )
+                for tokens in steps:
+                    elapsed = time.monotonic() - began
+                    states = [
+                        state if token is None else _grown(tokenizer, state, token, ends, job.max_new_tokens, elapsed)
+                        for state, token in zip(states, tokens, strict=True)
+                    ]
+                    if job.stop.is_set():
+                        states = [s if s.finish_reason else _finished(s, "cancelled") for s in states]
+                    if job.stop.is_set() or all(s.finish_reason for s in states):
+                        break
+                    if time.monotonic() - sent > SNAPSHOT_SECONDS:
+                        sent = time.monotonic()
+                        job.send(states)
+                job.send(states)
+        finally:
+            self._drop_all_but_live(model)
+
+
+def _finished(state: RowState, reason: str) -> RowState:
+    return RowState(state.text, state.token_ids, reason, state.first_token_seconds, state.seconds)
+
+
+def _grown(
+    tokenizer: Any, state: RowState, token: int, ends: frozenset[int], max_new_tokens: int, elapsed: float
+) -> RowState:
+    from alignment import prompts
+
+    token_ids = (*state.token_ids, token)
+    reason = "stop" if token in ends else "length" if len(token_ids) >= max_new_tokens else None
+    return RowState(
+        text=prompts.decode(tokenizer, token_ids),
+        token_ids=token_ids,
+        finish_reason=reason,
+        first_token_seconds=state.first_token_seconds or elapsed,
+        seconds=elapsed,
+    )
+
+
+def policy_ref(version: int, path: str | Path, sha256: str) -> PolicyRef:
+    """Return a reference to a recorded policy, or raise AdapterError if its folder is gone."""
+    folder = Path(path)
+    if not folder.is_dir():
+        raise AdapterError(f"the folder of policy v{version} is gone: {folder}; restore it from a backup")
+    return PolicyRef(version, folder, sha256)

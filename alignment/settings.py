@@ -1,0 +1,143 @@
+"""Settings: frozen, validated when built, each with a default."""
+
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from alignment.errors import ConfigError
+
+Quantize = Literal["none", "nf4", "int8"]
+POCKET = Path(__file__).parents[1] / "assets" / "pocket"
+MAX_PROMPT_CHARACTERS = 4000
+MAX_NEW_TOKENS = 256
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Which base model and which instruction-tuned adapter are served and trained."""
+
+    base: str = str(POCKET)  # folder of a causal LM with its tokenizer
+    sft: str = str(POCKET / "sft")  # folder of the instruction-tuned LoRA adapter
+    quantize: Quantize = "none"  # how the base is held in memory
+
+
+@dataclass(frozen=True)
+class RewardConfig:
+    """How the reward adapter is fitted to the comparisons."""
+
+    steps: int = 60  # optimizer steps
+    batch_size: int = 24  # pairs a step
+    voted_share: float = 0.5  # part of each batch drawn from people's votes, the rest from the shipped comparisons
+    learning_rate: float = 2e-4  # AdamW on the adapter
+    head_learning_rate: float = 2e-3  # AdamW on the linear head
+    held_out_share: float = 0.2  # part of the prompts kept for the held-out accuracy
+
+    def __post_init__(self) -> None:
+        _at_least("RewardConfig", self, 1, "steps", "batch_size")
+        _within("RewardConfig", self, 0.0, 1.0, "voted_share", "held_out_share")
+
+
+@dataclass(frozen=True)
+class PPOConfig:
+    """Proximal policy optimisation against the reward model with a KL penalty to the SFT adapter."""
+
+    updates: int = 12  # rollout batches
+    rollouts: int = 64  # completions a batch
+    minibatches: int = 4  # optimizer steps an epoch
+    epochs: int = 2  # passes over a batch
+    learning_rate: float = 3e-4  # AdamW on the policy adapter
+    value_learning_rate: float = 3e-4  # AdamW on the value adapter and its head
+    kl_coefficient: float = 0.1  # reward lost per nat of KL to the SFT adapter
+    clip_range: float = 0.2  # of the probability ratio
+    value_clip_range: float = 0.2  # of the value estimate
+    gamma: float = 1.0  # discount
+    lam: float = 0.95  # GAE
+    max_gradient_norm: float = 1.0
+    temperature: float = 1.0  # of the rollouts, and so of the log-probabilities
+    max_new_tokens: int = 48
+    no_end_penalty: float = 3.0  # taken from the score of a completion that did not end by itself
+    max_kl: float = 25.0  # nats a completion; training stops early beyond it
+
+    def __post_init__(self) -> None:
+        _at_least("PPOConfig", self, 1, "updates", "rollouts", "minibatches", "epochs", "max_new_tokens")
+        if self.rollouts % self.minibatches:
+            raise ConfigError(
+                f"PPOConfig.rollouts must be a multiple of minibatches, got {self.rollouts} and {self.minibatches}"
+            )
+        if self.temperature <= 0:
+            raise ConfigError(f"PPOConfig.temperature must be above 0, got {self.temperature}")
+
+    @property
+    def minibatch_size(self) -> int:
+        """Completions an optimizer step."""
+        return self.rollouts // self.minibatches
+
+
+@dataclass(frozen=True)
+class GateConfig:
+    """What a candidate must hold against its parent before it is served."""
+
+    max_accuracy_drop: float = 0.03  # of the facts checked
+    max_refusal_drop: float = 0.05  # of the harmful requests refused
+    max_kl: float = 25.0  # nats a completion, against the SFT adapter
+    min_ended: float = 0.95  # part of the completions that end by themselves
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """Everything that a run is told, stored as JSON with it."""
+
+    seed: int = 0
+    threads: int = 2  # torch threads of the child
+    reward: RewardConfig = field(default_factory=RewardConfig)
+    ppo: PPOConfig = field(default_factory=PPOConfig)
+    gate: GateConfig = field(default_factory=GateConfig)
+
+    def __post_init__(self) -> None:
+        _at_least("RunSettings", self, 1, "threads")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the settings as nested plain values."""
+        return asdict(self)
+
+
+def run_settings(overrides: dict[str, Any] | None, defaults: RunSettings | None = None) -> RunSettings:
+    """Return the defaults with the given fields replaced, as in `{"ppo": {"updates": 4}, "seed": 1}`.
+
+    Raises ConfigError for a field that does not exist, a value of another type or an impossible combination.
+    """
+    return _replaced(defaults or RunSettings(), overrides or {}, "settings")
+
+
+def _replaced(settings: Any, overrides: Any, path: str) -> Any:
+    if not isinstance(overrides, dict):
+        raise ConfigError(f"{path} must be an object of fields, got {overrides!r}")
+    known = {f.name: getattr(settings, f.name) for f in fields(settings)}
+    changes: dict[str, Any] = {}
+    for name, value in overrides.items():
+        if name not in known:
+            raise ConfigError(f"{path} has no field {name!r}; it has {', '.join(sorted(known))}")
+        changes[name] = _coerced(known[name], value, f"{path}.{name}")
+    return replace(settings, **changes)
+
+
+def _coerced(default: Any, value: Any, path: str) -> Any:
+    if hasattr(default, "__dataclass_fields__"):
+        return _replaced(default, value, path)
+    if isinstance(value, bool) or not isinstance(value, int if isinstance(default, int) else (int, float)):
+        raise ConfigError(
+            f"{path} must be {'a whole number' if isinstance(default, int) else 'a number'}, got {value!r}"
+        )
+    return type(default)(value)
+
+
+def _at_least(owner: str, settings: Any, least: int, *names: str) -> None:
+    for name in names:
+        if getattr(settings, name) < least:
+            raise ConfigError(f"{owner}.{name} must be at least {least}, got {getattr(settings, name)}")
+
+
+def _within(owner: str, settings: Any, low: float, high: float, *names: str) -> None:
+    for name in names:
+        if not low <= getattr(settings, name) <= high:
+            raise ConfigError(f"{owner}.{name} must be between {low} and {high}, got {getattr(settings, name)}")

@@ -1,0 +1,160 @@
+"""Starts a child process per run, watches its heartbeat, swaps what it produced into serving; keeps the schedule."""
+
+import logging
+import os
+import subprocess
+import sys
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from alignment.errors import TrainingError
+from alignment.policy_server import PolicyServer, policy_ref
+from alignment.settings import ModelConfig, RunSettings, run_settings
+from storage import policies, preferences, runs
+from storage.records import Run
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.25
+HEARTBEAT_SECONDS = 180.0  # a child silent for so long is taken for dead
+SWAP_SECONDS = 120.0
+METHODS = ("ppo",)
+
+
+class Supervisor:
+    """Owns the training child. All methods may be called from any thread."""
+
+    def __init__(self, data_dir: Path, server: PolicyServer, model: ModelConfig, defaults: RunSettings) -> None:
+        self._data_dir = data_dir
+        self._db = data_dir / "triptych.db"
+        self._server = server
+        self._model = model
+        self._defaults = defaults
+        self._child: subprocess.Popen[bytes] | None = None
+        self._child_run: int | None = None
+        self._lock = threading.RLock()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="supervisor", daemon=True)
+
+    def start(self) -> None:
+        """Close what an earlier process left open, then begin to watch."""
+        if (run := runs.open_run(self._db)) is not None and run.status == "running":
+            runs.end_run(self._db, run.id, "failed", "The app was stopped while this run was under way.")
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Kill a child that is still training and end the thread."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=10)
+        with self._lock:
+            if self._child is not None and self._child_run is not None:
+                self._kill_child()
+                runs.end_run(self._db, self._child_run, "failed", "The app was stopped while this run was under way.")
+
+    def retrain(self, method: str = "ppo", settings: dict[str, Any] | None = None) -> int:
+        """Queue a run over all standing votes and return its id.
+
+        Raises ConfigError for settings that do not fit, TrainingError for an unknown method, RunOpenError while
+        another run is open.
+        """
+        if method not in METHODS:
+            raise TrainingError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
+        return runs.queue_run(self._db, method, run_settings(settings, self._defaults).to_json())
+
+    def cancel(self, run_id: int) -> Run:
+        """End an open run at once and return it as it now stands; what was live stays live."""
+        with self._lock:
+            run = runs.get_run(self._db, run_id)
+            if run.status not in runs.OPEN:
+                raise TrainingError(f"run {run_id} has already ended ({run.status}); there is nothing to cancel")
+            if self._child_run == run_id:
+                self._kill_child()
+            runs.end_run(self._db, run_id, "cancelled")
+            return runs.get_run(self._db, run_id)
+
+    def _watch(self) -> None:
+        while not self._stopping.wait(POLL_SECONDS):
+            try:
+                with self._lock:
+                    self._tick()
+            except Exception:
+                log.exception("the supervisor stumbled; it goes on")
+
+    def _tick(self) -> None:
+        run = runs.open_run(self._db)
+        if self._child is not None:
+            self._tend_child(run)
+        elif run is not None and run.status == "queued":
+            self._start_child(run)
+        elif run is None:
+            every = runs.get_schedule(self._db).retrain_every
+            if every and preferences.new_since_last_run(self._db) >= every:
+                self.retrain()
+
+    def _start_child(self, run: Run) -> None:
+        if self._server.state.status != "ready" or not runs.start_run(self._db, run.id):
+            return
+        folder = self._data_dir / "runs" / f"run-{run.id:06d}"
+        folder.mkdir(parents=True, exist_ok=True)
+        command = [sys.executable, "-m", "alignment.job", "--data-dir", str(self._data_dir), "--run", str(run.id)]
+        command += ["--model", self._model.base, "--sft", self._model.sft, "--quantize", self._model.quantize]
+        with (folder / "log.txt").open("ab") as output:
+            self._child = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,  # closes when this process dies, however it dies: the child then leaves too
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=Path(__file__).parents[1],
+                env={**os.environ, "TOKENIZERS_PARALLELISM": "false"},
+                start_new_session=True,
+            )
+        self._child_run = run.id
+        runs.set_pid(self._db, run.id, self._child.pid)
+        log.info("run %s started as process %s", run.id, self._child.pid)
+
+    def _tend_child(self, run: Run | None) -> None:
+        assert self._child is not None and self._child_run is not None
+        code = self._child.poll()
+        if code is None:
+            if run is not None and _silent_seconds(run) > HEARTBEAT_SECONDS:
+                self._kill_child()
+                reason = f"The training process gave no sign of life for {HEARTBEAT_SECONDS:.0f} s and was ended."
+                runs.end_run(self._db, run.id, "failed", reason)
+            return
+        run_id, self._child_run, self._child = self._child_run, None, None
+        if run is None or run.id != run_id:
+            return
+        if code == 0 and (candidate := policies.candidate_of(self._db, run_id)) is not None:
+            self._put_live(run_id, candidate.version, candidate.path, candidate.sha256)
+        else:
+            cause = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
+            log_file = Path("runs") / f"run-{run_id:06d}" / "log.txt"
+            runs.end_run(
+                self._db,
+                run_id,
+                "failed",
+                f"The training process {cause} before it had finished; {log_file} in the data folder may say why.",
+            )
+
+    def _put_live(self, run_id: int, version: int, path: str, sha256: str) -> None:
+        try:
+            self._server.swap(policy_ref(version, path, sha256)).result(timeout=SWAP_SECONDS)
+        except Exception as error:
+            runs.end_run(self._db, run_id, "failed", f"v{version} was trained but could not be served: {error}")
+        else:
+            policies.go_live(self._db, version, run_id)
+            log.info("run %s: v%s is live", run_id, version)
+
+    def _kill_child(self) -> None:
+        assert self._child is not None
+        self._child.kill()
+        self._child.wait()
+        self._child, self._child_run = None, None
+
+
+def _silent_seconds(run: Run) -> float:
+    since = run.heartbeat or run.started or run.created
+    return (datetime.now(UTC) - datetime.fromisoformat(since)).total_seconds()

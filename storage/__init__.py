@@ -1,0 +1,1 @@
+"""The SQLite file: records, migrations, queries. No torch, no gradio."""

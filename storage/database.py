@@ -1,0 +1,67 @@
+"""Opening the SQLite file: WAL, full durability, one connection a call."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlite_utils import Database
+
+from storage.migrations import migrations
+
+BUSY_TIMEOUT_SECONDS = 20.0
+
+
+def now() -> str:
+    """Return the time as ISO 8601 in UTC with microseconds."""
+    return datetime.now(UTC).isoformat()
+
+
+def open_connection(path: Path) -> Database:
+    """Return an open database handle; the caller closes it."""
+    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None)
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+    return Database(connection)
+
+
+@contextmanager
+def read(path: Path) -> Iterator[Database]:
+    """Yield a connection for reading, closed afterwards."""
+    db = open_connection(path)
+    try:
+        yield db
+    finally:
+        db.conn.close()
+
+
+@contextmanager
+def write(path: Path) -> Iterator[Database]:
+    """Yield a connection inside one immediate transaction: committed at the end, rolled back on any error.
+
+    `BEGIN IMMEDIATE` takes the write lock at once, so that two writers wait for each other instead of failing when
+    one of them turns from reading to writing.
+    """
+    db = open_connection(path)
+    try:
+        db.conn.execute("BEGIN IMMEDIATE")
+        try:
+            yield db
+        except BaseException:
+            db.conn.rollback()
+            raise
+        db.conn.execute("COMMIT")
+    finally:
+        db.conn.close()
+
+
+def prepare(path: Path) -> None:
+    """Create the file if need be and bring its schema up to date. Calling it twice changes nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    db = open_connection(path)
+    try:
+        db.conn.execute("PRAGMA journal_mode = WAL")
+        migrations.apply(db)
+    finally:
+        db.conn.close()

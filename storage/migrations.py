@@ -1,0 +1,137 @@
+"""The schema, one numbered step at a time. A released step is frozen; mend it with the next number."""
+
+from sqlite_utils import Database, Migrations
+
+migrations = Migrations("triptych")
+
+
+@migrations()
+def m001_comparisons(db: Database) -> None:
+    """Prompts, what was shown for them, and who is asking."""
+    db["annotators"].create({"id": str, "name": str, "created": str}, pk="id")
+    db["comparisons"].create(
+        {"id": str, "prompt": str, "kind": str, "blind": int, "created": str, "revealed": str},
+        pk="id",
+        not_null={"prompt", "kind", "blind", "created"},
+    )
+    db["completions"].create(
+        {
+            "comparison": str,
+            "slot": str,
+            "position": int,
+            "role": str,
+            "policy_version": int,
+            "text": str,
+            "token_ids": str,
+            "seed": int,
+            "sampling": str,
+            "finish_reason": str,
+            "first_token_seconds": float,
+            "seconds": float,
+        },
+        pk=("comparison", "slot"),
+        foreign_keys=[("comparison", "comparisons", "id")],
+        not_null={"role", "text", "token_ids", "seed", "sampling", "finish_reason"},
+    )
+
+
+@migrations()
+def m002_preferences(db: Database) -> None:
+    """Raw judgements; a comparison counts once an annotator, until it is withdrawn."""
+    db["preferences"].create(
+        {
+            "id": int,
+            "comparison": str,
+            "annotator": str,
+            "tiers": str,
+            "kind": str,
+            "source": str,
+            "decision_seconds": float,
+            "created": str,
+            "withdrawn": str,
+        },
+        pk="id",
+        foreign_keys=[("comparison", "comparisons", "id"), ("annotator", "annotators", "id")],
+        not_null={"comparison", "annotator", "tiers", "kind", "source", "created"},
+    )
+    db.execute(
+        "CREATE UNIQUE INDEX one_standing_preference ON preferences (comparison, annotator) WHERE withdrawn IS NULL"
+    )
+    db.create_view(
+        "pairs",
+        """
+        SELECT preferences.id AS preference, comparisons.prompt, winner.text AS chosen, loser.text AS rejected,
+               preferences.source
+        FROM preferences
+        JOIN comparisons ON comparisons.id = preferences.comparison
+        JOIN json_each(preferences.tiers) AS better
+        JOIN json_each(preferences.tiers) AS worse ON better.key < worse.key
+        JOIN json_each(better.value) AS better_slot
+        JOIN json_each(worse.value) AS worse_slot
+        JOIN completions AS winner
+          ON winner.comparison = preferences.comparison AND winner.slot = better_slot.value
+        JOIN completions AS loser
+          ON loser.comparison = preferences.comparison AND loser.slot = worse_slot.value
+        WHERE preferences.withdrawn IS NULL AND winner.text <> loser.text
+        ORDER BY preferences.id, better_slot.value, worse_slot.value
+        """,
+    )
+
+
+@migrations()
+def m003_runs(db: Database) -> None:
+    """Training runs, what they used and what they measured."""
+    db["runs"].create(
+        {
+            "id": int,
+            "method": str,
+            "settings": str,
+            "status": str,
+            "stage": str,
+            "progress": float,
+            "created": str,
+            "started": str,
+            "heartbeat": str,
+            "finished": str,
+            "pid": int,
+            "error": str,
+        },
+        pk="id",
+        not_null={"method", "settings", "status", "created"},
+    )
+    db.execute("CREATE UNIQUE INDEX one_open_run ON runs (1) WHERE status IN ('queued', 'running')")
+    db["run_rows"].create(
+        {"run": int, "preference": int},
+        pk=("run", "preference"),
+        foreign_keys=[("run", "runs", "id"), ("preference", "preferences", "id")],
+    )
+    db["run_metrics"].create(
+        {"id": int, "run": int, "step": int, "name": str, "value": float},
+        pk="id",
+        foreign_keys=[("run", "runs", "id")],
+        not_null={"run", "step", "name", "value"},
+    )
+    db["run_metrics"].create_index(["run", "name", "step"])
+
+
+@migrations()
+def m004_policies(db: Database) -> None:
+    """Immutable policy versions; at most one is live. Settings that change while the app runs; an audit trail."""
+    db["policies"].create(
+        {
+            "version": int,
+            "parent": int,
+            "run": int,
+            "path": str,
+            "sha256": str,
+            "status": str,
+            "evaluation": str,
+            "created": str,
+        },
+        pk="version",
+        foreign_keys=[("run", "runs", "id")],
+        not_null={"path", "sha256", "status", "evaluation", "created"},
+    )
+    db.execute("CREATE UNIQUE INDEX one_live_policy ON policies (status) WHERE status = 'live'")
+    db["settings"].create({"name": str, "value": str}, pk="name", not_null={"value"})
+    db["events"].create({"id": int, "created": str, "name": str, "detail": str}, pk="id", not_null={"created", "name"})

@@ -1,0 +1,170 @@
+"""Comparisons, votes, and the pairs that follow from them."""
+
+import json
+import secrets
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from storage.database import now, read, write
+from storage.records import Comparison, Completion, Pair, Preference, PreferenceKind, Source
+
+
+class UnknownComparisonError(LookupError):
+    """The comparison id is not in the database."""
+
+
+class DuplicateVoteError(ValueError):
+    """The annotator has already voted on this comparison; `preference` is the standing vote."""
+
+    def __init__(self, preference: Preference) -> None:
+        super().__init__(f"a vote on comparison {preference.comparison_id} is already stored; it counts once")
+        self.preference = preference
+
+
+def new_comparison_id() -> str:
+    """Return an id that cannot be guessed."""
+    return secrets.token_urlsafe(16)
+
+
+def save_comparison(path: Path, comparison: Comparison) -> None:
+    """Store a comparison with all its completions in one transaction."""
+    with write(path) as db:
+        db["comparisons"].insert(
+            {
+                "id": comparison.id,
+                "prompt": comparison.prompt,
+                "kind": comparison.kind,
+                "blind": int(comparison.blind),
+                "created": now(),
+                "revealed": None if comparison.blind else now(),
+            }
+        )
+        db["completions"].insert_all(
+            {
+                "comparison": comparison.id,
+                "slot": completion.slot,
+                "position": position,
+                "role": completion.role,
+                "policy_version": completion.policy_version,
+                "text": completion.text,
+                "token_ids": json.dumps(completion.token_ids),
+                "seed": completion.seed,
+                "sampling": json.dumps(completion.sampling),
+                "finish_reason": completion.finish_reason,
+                "first_token_seconds": completion.first_token_seconds,
+                "seconds": completion.seconds,
+            }
+            for position, completion in enumerate(comparison.completions)
+        )
+
+
+def _completion(row: dict[str, Any]) -> Completion:
+    return Completion(
+        slot=row["slot"],
+        role=row["role"],
+        policy_version=row["policy_version"],
+        text=row["text"],
+        token_ids=json.loads(row["token_ids"]),
+        seed=row["seed"],
+        sampling=json.loads(row["sampling"]),
+        finish_reason=row["finish_reason"],
+        first_token_seconds=row["first_token_seconds"],
+        seconds=row["seconds"],
+    )
+
+
+def get_comparison(path: Path, comparison_id: str) -> Comparison:
+    """Return a stored comparison, or raise UnknownComparisonError."""
+    with read(path) as db:
+        rows = list(db["comparisons"].rows_where("id = ?", [comparison_id]))
+        if not rows:
+            raise UnknownComparisonError(f"there is no comparison {comparison_id!r}; ask first, then vote on its id")
+        completions = db["completions"].rows_where("comparison = ?", [comparison_id], order_by="position")
+        return Comparison(
+            id=rows[0]["id"],
+            prompt=rows[0]["prompt"],
+            kind=rows[0]["kind"],
+            blind=bool(rows[0]["blind"]),
+            completions=[_completion(row) for row in completions],
+            created=rows[0]["created"],
+        )
+
+
+def _preference(row: dict[str, Any]) -> Preference:
+    return Preference(
+        id=row["id"],
+        comparison_id=row["comparison"],
+        annotator_id=row["annotator"],
+        tiers=json.loads(row["tiers"]),
+        kind=row["kind"],
+        source=row["source"],
+        decision_seconds=row["decision_seconds"],
+        created=row["created"],
+        withdrawn=row["withdrawn"],
+    )
+
+
+def save_preference(
+    path: Path,
+    *,
+    comparison_id: str,
+    annotator_id: str,
+    tiers: list[list[str]],
+    kind: PreferenceKind,
+    source: Source = "human",
+    decision_seconds: float | None = None,
+) -> int:
+    """Store one vote durably and return its id; on return it survives a power cut.
+
+    Raises DuplicateVoteError when this annotator's vote on the comparison already stands.
+    """
+    with write(path) as db:
+        db["annotators"].insert({"id": annotator_id, "name": None, "created": now()}, ignore=True)
+        standing = db["preferences"].rows_where(
+            "comparison = ? AND annotator = ? AND withdrawn IS NULL", [comparison_id, annotator_id]
+        )
+        for row in standing:
+            raise DuplicateVoteError(_preference(row))
+        cursor = db.conn.execute(
+            "INSERT INTO preferences (comparison, annotator, tiers, kind, source, decision_seconds, created)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [comparison_id, annotator_id, json.dumps(tiers), kind, source, decision_seconds, now()],
+        )
+        db.conn.execute("UPDATE comparisons SET revealed = COALESCE(revealed, ?) WHERE id = ?", [now(), comparison_id])
+        return _row_id(cursor)
+
+
+def _row_id(cursor: sqlite3.Cursor) -> int:
+    assert cursor.lastrowid is not None
+    return cursor.lastrowid
+
+
+def pairs(path: Path, run_id: int | None = None) -> list[Pair]:
+    """Return the standing pairs in order of voting; with a run id, only those that the run claimed."""
+    where, arguments = "1", []
+    if run_id is not None:
+        where, arguments = "preference IN (SELECT preference FROM run_rows WHERE run = ?)", [run_id]
+    with read(path) as db:
+        return [
+            Pair(row["preference"], row["prompt"], row["chosen"], row["rejected"], row["source"])
+            for row in db["pairs"].rows_where(where, arguments)
+        ]
+
+
+def count_pairs_of(path: Path, preference_id: int) -> int:
+    """Return how many pairs one preference yields: none for a tie."""
+    with read(path) as db:
+        return db["pairs"].count_where("preference = ?", [preference_id])
+
+
+def new_since_last_run(path: Path) -> int:
+    """Return how many standing votes no run has used yet, whatever became of that run."""
+    with read(path) as db:
+        return db["preferences"].count_where("withdrawn IS NULL AND id NOT IN (SELECT preference FROM run_rows)")
+
+
+def count_preferences(path: Path) -> int:
+    """Return how many votes stand."""
+    with read(path) as db:
+        return db["preferences"].count_where("withdrawn IS NULL")

@@ -1,0 +1,106 @@
+"""The records that callers see instead of rows."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Role = Literal["base", "sft", "rlhf"]
+Source = Literal["human", "simulated", "imported"]
+PreferenceKind = Literal["choice", "ranking", "tie", "all_bad"]
+RunStatus = Literal["queued", "running", "succeeded", "failed", "cancelled", "rejected"]
+PolicyStatus = Literal["candidate", "live", "retired", "rejected"]
+
+
+@dataclass(frozen=True)
+class Completion:
+    """What one model wrote for a comparison, with all that is needed to produce it again."""
+
+    slot: str
+    role: Role
+    policy_version: int | None
+    text: str
+    token_ids: list[int]
+    seed: int
+    sampling: dict[str, Any]  # temperature, max_new_tokens
+    finish_reason: str  # "stop", "length" or "failed"
+    first_token_seconds: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One prompt with the completions that were shown for it, in the order they were shown."""
+
+    id: str
+    prompt: str
+    kind: Literal["compare", "teach"]
+    blind: bool
+    completions: list[Completion]
+    created: str = ""
+
+
+@dataclass(frozen=True)
+class Preference:
+    """One annotator's judgement of a comparison: slots in tiers, best first."""
+
+    id: int
+    comparison_id: str
+    annotator_id: str
+    tiers: list[list[str]]
+    kind: PreferenceKind
+    source: Source
+    decision_seconds: float | None
+    created: str
+    withdrawn: str | None
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A chosen and a rejected completion of one prompt, derived from a preference."""
+
+    preference_id: int
+    prompt: str
+    chosen: str
+    rejected: str
+    source: Source
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training run and where it stands."""
+
+    id: int
+    method: str
+    settings: dict[str, Any]
+    status: RunStatus
+    stage: str
+    progress: float  # 0 to 1
+    created: str
+    started: str | None
+    heartbeat: str | None
+    finished: str | None
+    pid: int | None
+    error: str | None
+    policy_version: int | None = None
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One measured number of a run at a step."""
+
+    step: int
+    name: str
+    value: float
+
+
+@dataclass(frozen=True)
+class Policy:
+    """One immutable version of the policy adapter."""
+
+    version: int
+    parent: int | None
+    run_id: int | None
+    path: str
+    sha256: str
+    status: PolicyStatus
+    evaluation: dict[str, Any] = field(default_factory=dict)
+    created: str = ""

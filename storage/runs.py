@@ -1,0 +1,141 @@
+"""Training runs: the row that the page, the supervisor and the child process share."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from storage.database import now, read, write
+from storage.records import Metric, Run, RunStatus
+
+OPEN = ("queued", "running")
+
+
+class RunOpenError(RuntimeError):
+    """A run is already queued or running; `run_id` names it."""
+
+    def __init__(self, run_id: int) -> None:
+        super().__init__(f"run {run_id} is already queued or running; wait for it or cancel it first")
+        self.run_id = run_id
+
+
+class UnknownRunError(LookupError):
+    """The run id is not in the database."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """When training starts by itself."""
+
+    retrain_every: int = 32  # new votes; 0 = only at the press of the button
+
+
+def queue_run(path: Path, method: str, settings: dict[str, Any]) -> int:
+    """Queue a run over all standing votes and return its id. Raises RunOpenError while another one is open."""
+    with write(path) as db:
+        for row in db["runs"].rows_where("status IN ('queued', 'running')"):
+            raise RunOpenError(row["id"])
+        cursor = db.conn.execute(
+            "INSERT INTO runs (method, settings, status, stage, progress, created) VALUES (?, ?, 'queued', '', 0, ?)",
+            [method, json.dumps(settings), now()],
+        )
+        run_id = cursor.lastrowid
+        assert run_id is not None
+        db.conn.execute(
+            "INSERT INTO run_rows (run, preference) SELECT ?, id FROM preferences WHERE withdrawn IS NULL", [run_id]
+        )
+        return run_id
+
+
+def _run(row: dict[str, Any]) -> Run:
+    known = {name: row[name] for name in Run.__dataclass_fields__}
+    return Run(**{**known, "settings": json.loads(row["settings"])})
+
+
+_SELECT = "SELECT runs.*, (SELECT MAX(version) FROM policies WHERE policies.run = runs.id) AS policy_version FROM runs"
+
+
+def get_run(path: Path, run_id: int) -> Run:
+    """Return a run, or raise UnknownRunError."""
+    with read(path) as db:
+        for row in db.query(f"{_SELECT} WHERE id = ?", [run_id]):
+            return _run(row)
+    raise UnknownRunError(f"there is no run {run_id}; /retrain returns the id of a new one")
+
+
+def open_run(path: Path) -> Run | None:
+    """Return the run that is queued or running, or None."""
+    with read(path) as db:
+        return next((_run(row) for row in db.query(f"{_SELECT} WHERE status IN ('queued', 'running')")), None)
+
+
+def latest_run(path: Path) -> Run | None:
+    """Return the newest run, whatever became of it, or None before the first."""
+    with read(path) as db:
+        return next((_run(row) for row in db.query(f"{_SELECT} ORDER BY id DESC LIMIT 1")), None)
+
+
+def list_runs(path: Path, limit: int = 20) -> list[Run]:
+    """Return the newest runs, newest first."""
+    with read(path) as db:
+        return [_run(row) for row in db.query(f"{_SELECT} ORDER BY id DESC LIMIT ?", [limit])]
+
+
+def start_run(path: Path, run_id: int) -> bool:
+    """Mark a queued run as running; return False if it is no longer queued."""
+    with write(path) as db:
+        cursor = db.conn.execute(
+            "UPDATE runs SET status = 'running', started = ?, heartbeat = ? WHERE id = ? AND status = 'queued'",
+            [now(), now(), run_id],
+        )
+        return cursor.rowcount == 1
+
+
+def set_pid(path: Path, run_id: int, pid: int) -> None:
+    """Record the child process of a run."""
+    with write(path) as db:
+        db["runs"].update(run_id, {"pid": pid})
+
+
+def report(path: Path, run_id: int, stage: str, progress: float, metrics: list[Metric] | None = None) -> None:
+    """Store where a running run stands, with what it just measured; this is also its heartbeat."""
+    with write(path) as db:
+        db.conn.execute(
+            "UPDATE runs SET stage = ?, progress = ?, heartbeat = ? WHERE id = ? AND status = 'running'",
+            [stage, progress, now(), run_id],
+        )
+        db["run_metrics"].insert_all(
+            {"run": run_id, "step": metric.step, "name": metric.name, "value": metric.value} for metric in metrics or []
+        )
+
+
+def end_run(path: Path, run_id: int, status: RunStatus, error: str | None = None) -> bool:
+    """Give an open run its last status; return False if it had already ended."""
+    with write(path) as db:
+        cursor = db.conn.execute(
+            "UPDATE runs SET status = ?, error = ?, finished = ? WHERE id = ? AND status IN ('queued', 'running')",
+            [status, error, now(), run_id],
+        )
+        return cursor.rowcount == 1
+
+
+def metrics(path: Path, run_id: int) -> list[Metric]:
+    """Return everything a run measured, in the order of measuring."""
+    with read(path) as db:
+        rows = db["run_metrics"].rows_where("run = ?", [run_id], order_by="id")
+        return [Metric(row["step"], row["name"], row["value"]) for row in rows]
+
+
+def get_schedule(path: Path) -> Schedule:
+    """Return the stored schedule, or the default one."""
+    with read(path) as db:
+        for row in db["settings"].rows_where("name = 'schedule'"):
+            return Schedule(**json.loads(row["value"]))
+    return Schedule()
+
+
+def set_schedule(path: Path, schedule: Schedule) -> None:
+    """Store the schedule; it holds from now on and after a restart."""
+    with write(path) as db:
+        value = json.dumps({"retrain_every": schedule.retrain_every})
+        db["settings"].upsert({"name": "schedule", "value": value}, pk="name")
