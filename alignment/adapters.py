@@ -20,7 +20,7 @@ def folder_hash(folder: Path) -> str:
 
 def next_version(policies: Path, recorded: list[int]) -> int:
     """Return the first version that neither the database nor a folder has used."""
-    on_disk = [int(p.name.removeprefix("policy-")) for p in policies.glob("policy-??????")]
+    on_disk = [int(p.name.removeprefix("policy-")) for p in policies.glob("policy-" + "[0-9]" * 6)]
     return max([0, *recorded, *on_disk]) + 1
 
 
@@ -39,8 +39,7 @@ def publish(policies: Path, version: int, write_files: Callable[[Path], None]) -
     try:
         write_files(scratch)
         for path in scratch.rglob("*"):
-            if path.is_file():
-                _fsync(path)
+            _fsync(path)
         _fsync(scratch)
         scratch.rename(final)
     except BaseException:

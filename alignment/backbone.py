@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, PeftModel
+from peft import LoraConfig, PeftModel, get_peft_model_state_dict
 from peft.tuners.lora import LoraLayer
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -168,14 +168,14 @@ def load_head(model: PeftModel, folder: str | Path) -> nn.Linear:
 
 
 def save_adapter(model: PeftModel, name: str, folder: Path, head: nn.Linear | None = None) -> None:
-    """Write one adapter, and its head if given, into an empty folder as safetensors."""
-    scratch = folder / ".peft"
-    model.save_pretrained(str(scratch), selected_adapters=[name])
-    saved = scratch / name if (scratch / name).is_dir() else scratch
-    for file in ("adapter_config.json", "adapter_model.safetensors"):
-        (saved / file).replace(folder / file)
-    for leftover in sorted(scratch.rglob("*"), reverse=True):
-        leftover.rmdir() if leftover.is_dir() else leftover.unlink()
-    scratch.rmdir()
+    """Write one adapter, and its head if given, into a folder as safetensors, in the precision they are held in."""
+    weights = {
+        key: value.contiguous().cpu() for key, value in get_peft_model_state_dict(model, adapter_name=name).items()
+    }
+    save_file(weights, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+    config = model.peft_config[name].to_dict()
+    config = {key: sorted(value) if isinstance(value, set) else value for key, value in config.items()}
+    config |= {"base_model_name_or_path": None, "inference_mode": True}  # no path of the machine that trained it
+    (folder / "adapter_config.json").write_text(json.dumps(config, indent=2, sort_keys=True, default=str) + "\n")
     if head is not None:
-        save_file({key: value.contiguous() for key, value in head.state_dict().items()}, folder / HEAD_FILE)
+        save_file({key: value.contiguous().cpu() for key, value in head.state_dict().items()}, folder / HEAD_FILE)

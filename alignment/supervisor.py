@@ -50,9 +50,9 @@ class Supervisor:
         if self._thread.is_alive():
             self._thread.join(timeout=10)
         with self._lock:
-            if self._child is not None and self._child_run is not None:
+            if (run_id := self._child_run) is not None:
                 self._kill_child()
-                runs.end_run(self._db, self._child_run, "failed", "The app was stopped while this run was under way.")
+                runs.end_run(self._db, run_id, "failed", "The app was stopped while this run was under way.")
 
     def retrain(self, method: str = "ppo", settings: dict[str, Any] | None = None) -> int:
         """Queue a run over all standing votes and return its id.
@@ -98,19 +98,23 @@ class Supervisor:
         if self._server.state.status != "ready" or not runs.start_run(self._db, run.id):
             return
         folder = self._data_dir / "runs" / f"run-{run.id:06d}"
-        folder.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "alignment.job", "--data-dir", str(self._data_dir), "--run", str(run.id)]
         command += ["--model", self._model.base, "--sft", self._model.sft, "--quantize", self._model.quantize]
-        with (folder / "log.txt").open("ab") as output:
-            self._child = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,  # closes when this process dies, however it dies: the child then leaves too
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                cwd=Path(__file__).parents[1],
-                env={**os.environ, "TOKENIZERS_PARALLELISM": "false"},
-                start_new_session=True,
-            )
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with (folder / "log.txt").open("ab") as output:
+                self._child = subprocess.Popen(
+                    command,
+                    stdin=subprocess.PIPE,  # closes when this process dies, however it dies: the child then leaves too
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    cwd=Path(__file__).parents[1],
+                    env={**os.environ, "TOKENIZERS_PARALLELISM": "false"},
+                    start_new_session=True,
+                )
+        except OSError as error:
+            runs.end_run(self._db, run.id, "failed", f"The training process could not be started: {error}")
+            return
         self._child_run = run.id
         runs.set_pid(self._db, run.id, self._child.pid)
         log.info("run %s started as process %s", run.id, self._child.pid)
@@ -124,10 +128,12 @@ class Supervisor:
                 reason = f"The training process gave no sign of life for {HEARTBEAT_SECONDS:.0f} s and was ended."
                 runs.end_run(self._db, run.id, "failed", reason)
             return
-        run_id, self._child_run, self._child = self._child_run, None, None
+        run_id = self._child_run
+        self._forget_child()
         if run is None or run.id != run_id:
             return
-        if code == 0 and (candidate := policies.candidate_of(self._db, run_id)) is not None:
+        candidate = policies.candidate_of(self._db, run_id)
+        if code == 0 and candidate is not None and candidate.status == "candidate":
             self._put_live(run_id, candidate.version, candidate.path, candidate.sha256)
         else:
             cause = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
@@ -152,6 +158,11 @@ class Supervisor:
         assert self._child is not None
         self._child.kill()
         self._child.wait()
+        self._forget_child()
+
+    def _forget_child(self) -> None:
+        assert self._child is not None and self._child.stdin is not None
+        self._child.stdin.close()
         self._child, self._child_run = None, None
 
 

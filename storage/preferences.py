@@ -74,12 +74,16 @@ def _completion(row: dict[str, Any]) -> Completion:
     )
 
 
+def _unknown(comparison_id: str) -> UnknownComparisonError:
+    return UnknownComparisonError(f"there is no comparison {comparison_id!r}; ask first, then vote on its id")
+
+
 def get_comparison(path: Path, comparison_id: str) -> Comparison:
     """Return a stored comparison, or raise UnknownComparisonError."""
     with read(path) as db:
         rows = list(db["comparisons"].rows_where("id = ?", [comparison_id]))
         if not rows:
-            raise UnknownComparisonError(f"there is no comparison {comparison_id!r}; ask first, then vote on its id")
+            raise _unknown(comparison_id)
         completions = db["completions"].rows_where("comparison = ?", [comparison_id], order_by="position")
         return Comparison(
             id=rows[0]["id"],
@@ -117,9 +121,13 @@ def save_preference(
 ) -> int:
     """Store one vote durably and return its id; on return it survives a power cut.
 
-    Raises DuplicateVoteError when this annotator's vote on the comparison already stands.
+    Raises DuplicateVoteError when this annotator's vote on the comparison already stands, UnknownComparisonError for
+    a comparison that was never saved.
     """
     with write(path) as db:
+        reveal = "UPDATE comparisons SET revealed = COALESCE(revealed, ?) WHERE id = ?"
+        if db.conn.execute(reveal, [now(), comparison_id]).rowcount == 0:
+            raise _unknown(comparison_id)
         db["annotators"].insert({"id": annotator_id, "name": None, "created": now()}, ignore=True)
         standing = db["preferences"].rows_where(
             "comparison = ? AND annotator = ? AND withdrawn IS NULL", [comparison_id, annotator_id]
@@ -131,7 +139,6 @@ def save_preference(
             " VALUES (?, ?, ?, ?, ?, ?, ?)",
             [comparison_id, annotator_id, json.dumps(tiers), kind, source, decision_seconds, now()],
         )
-        db.conn.execute("UPDATE comparisons SET revealed = COALESCE(revealed, ?) WHERE id = ?", [now(), comparison_id])
         return _row_id(cursor)
 
 
@@ -155,16 +162,16 @@ def pairs(path: Path, run_id: int | None = None) -> list[Pair]:
 def count_pairs_of(path: Path, preference_id: int) -> int:
     """Return how many pairs one preference yields: none for a tie."""
     with read(path) as db:
-        return db["pairs"].count_where("preference = ?", [preference_id])
+        return int(db["pairs"].count_where("preference = ?", [preference_id]))
 
 
 def new_since_last_run(path: Path) -> int:
     """Return how many standing votes no run has used yet, whatever became of that run."""
     with read(path) as db:
-        return db["preferences"].count_where("withdrawn IS NULL AND id NOT IN (SELECT preference FROM run_rows)")
+        return int(db["preferences"].count_where("withdrawn IS NULL AND id NOT IN (SELECT preference FROM run_rows)"))
 
 
 def count_preferences(path: Path) -> int:
     """Return how many votes stand."""
     with read(path) as db:
-        return db["preferences"].count_where("withdrawn IS NULL")
+        return int(db["preferences"].count_where("withdrawn IS NULL"))

@@ -98,12 +98,17 @@ def set_pid(path: Path, run_id: int, pid: int) -> None:
 
 
 def report(path: Path, run_id: int, stage: str, progress: float, metrics: list[Metric] | None = None) -> None:
-    """Store where a running run stands, with what it just measured; this is also its heartbeat."""
+    """Store where a running run stands, with what it just measured; this is also its heartbeat.
+
+    A run that has ended keeps what it has.
+    """
     with write(path) as db:
-        db.conn.execute(
+        cursor = db.conn.execute(
             "UPDATE runs SET stage = ?, progress = ?, heartbeat = ? WHERE id = ? AND status = 'running'",
             [stage, progress, now(), run_id],
         )
+        if cursor.rowcount == 0:
+            return
         db["run_metrics"].insert_all(
             {"run": run_id, "step": metric.step, "name": metric.name, "value": metric.value} for metric in metrics or []
         )

@@ -52,8 +52,8 @@ class AnnotatorCookie:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Put an id into the signed session of a request that has none."""
         if scope["type"] == "http":
+            scope["had_cookie"] = "annotator" in scope["session"]
             scope["session"].setdefault("annotator", f"a-{secrets.token_urlsafe(12)}")
-            scope["had_cookie"] = any(name == b"cookie" for name, _ in scope["headers"])
         await self._app(scope, receive, send)
 
 

@@ -38,9 +38,15 @@ class Services:
 
 def in_plain_words(error: Exception) -> gr.Error:
     """Return the error as the page and the endpoints show it: no traceback, no duration limit."""
+    return gr.Error(sentence(error), duration=None, print_exception=False)
+
+
+def sentence(error: Exception) -> str:
+    """Return an expected error as a sentence that begins with a capital."""
+    words = str(error)
     if isinstance(error, sqlite3.OperationalError):
-        return gr.Error(f"the database could not be written ({error}); check that the disk is not full", duration=None)
-    return gr.Error(str(error), print_exception=False)
+        words = f"the database could not be written ({error}); check that the disk is not full"
+    return words[:1].upper() + words[1:] + ("" if words.endswith((".", "!", "?")) else ".")
 
 
 EXPECTED = (AlignmentError, LookupError, ValueError, RuntimeError, PermissionError, sqlite3.OperationalError)

@@ -1,0 +1,57 @@
+# One word for each thing to do; `make help` lists them. VENV=… puts the virtual environment somewhere else.
+
+VENV ?= .venv
+PYTHONS ?= python3.11 python3.12 python3.13 python3
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+INSTALLED_TEST := $(VENV)/.installed-test
+SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+
+.DEFAULT_GOAL := help
+.PHONY: help run test test-slow lint pocket clean
+
+help: ## list what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: $(INSTALLED) ## install once, then start the app; ARGS="--port 8000" passes it arguments
+	$(BIN)/python app.py $(ARGS)
+
+test: $(INSTALLED_TEST) ## run the tests
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(INSTALLED_TEST) ## run the tests that take longer
+	$(BIN)/python -m pytest -m slow
+
+lint: $(INSTALLED_TEST) ## check style, formatting and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+pocket: $(INSTALLED) ## train the bundled model anew, from its facts to its policy
+	$(BIN)/python -m alignment.pocket.build
+
+clean: ## remove the virtual environment and caches; votes and models stay
+	rm -rf $(VENV) *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@if ! $(BIN)/python -m pip --version >/dev/null 2>&1; then \
+		found=; for python in $(PYTHONS); do \
+			if $$python -c '$(SUITABLE)' >/dev/null 2>&1; then found=$$python; break; fi; \
+		done; \
+		if [ -z "$$found" ]; then \
+			echo "Triptych needs Python 3.11, 3.12 or 3.13 with its venv module; looked for: $(PYTHONS);" \
+				"python3 is $$(python3 --version 2>/dev/null || echo missing)." >&2; \
+			echo "Install one (Debian, Ubuntu: apt install python3 python3-venv; macOS: brew install python@3.13)," \
+				"or name one: make PYTHONS=/path/to/python3.12 run" >&2; \
+			exit 1; \
+		fi; \
+		echo "Making $(VENV) with $$($$found --version)"; \
+		$$found -m venv --clear $(VENV); \
+	fi
+	$(BIN)/python -m pip install -c constraints.txt -e .
+	@touch $@
+
+$(INSTALLED_TEST): $(INSTALLED)
+	$(BIN)/python -m pip install -c constraints.txt -e '.[test]'
+	@touch $@

@@ -1,0 +1,198 @@
+"""Entry of the training child: one run from comparisons to a candidate, reported through the database."""
+
+import argparse
+import json
+import logging
+import os
+import sys
+import threading
+import time
+import traceback
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers.utils import logging as transformers_logging
+
+from alignment import backbone, model_folder, ppo, reward_model
+from alignment.adapters import next_version, publish
+from alignment.errors import AlignmentError, TrainingError
+from alignment.evaluation import evaluate
+from alignment.gate import judge
+from alignment.generation import Sampling
+from alignment.settings import ModelConfig, RunSettings, run_settings
+from storage import policies, preferences, runs
+from storage.records import Metric, Policy
+
+log = logging.getLogger(__name__)
+
+# Where each stage begins and ends on the progress bar, about in proportion to its time.
+STAGES = {"collect": (0.0, 0.05), "reward": (0.05, 0.35), "ppo": (0.35, 0.9), "check": (0.9, 1.0)}
+CHECK_SAMPLING = Sampling(temperature=0.0, max_new_tokens=48)
+BEFORE_AFTER = 8  # prompts shown with the parent's and the candidate's answers
+REPORT_SECONDS = 0.5
+
+
+class Reporter:
+    """Writes the run's stage, progress and metrics to its row, a few times a second at most."""
+
+    def __init__(self, db: Path, run_id: int) -> None:
+        self._db, self._run_id = db, run_id
+        self._pending: list[Metric] = []
+        self._last = 0.0
+
+    def __call__(
+        self, stage: str, done: float, step: int = 0, metrics: dict[str, float] | None = None, *, now: bool = False
+    ) -> None:
+        """Note that `done` (0 to 1) of a stage is behind, and what was measured at a step."""
+        self._pending += [Metric(step, name, value) for name, value in (metrics or {}).items()]
+        if not now and time.monotonic() - self._last < REPORT_SECONDS:
+            return
+        low, high = STAGES[stage]
+        runs.report(self._db, self._run_id, stage, low + (high - low) * done, self._pending)
+        self._pending, self._last = [], time.monotonic()
+
+
+def leave_with_parent() -> None:
+    """End this process when its parent dies: the parent holds the other end of stdin."""
+
+    def wait() -> None:
+        sys.stdin.buffer.read()
+        os._exit(3)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def train(data_dir: Path, run_id: int, model_config: ModelConfig) -> None:
+    """Train one run and record its candidate; a candidate that fails the gate ends the run as rejected."""
+    db = data_dir / "triptych.db"
+    settings = run_settings(runs.get_run(db, run_id).settings)
+    report = Reporter(db, run_id)
+    torch.manual_seed(settings.seed)
+    torch.set_num_threads(settings.threads)
+    report("collect", 0.0, now=True)
+    voted = preferences.pairs(db, run_id)
+    shipped = model_folder.comparisons(model_config.base)
+    prompts = model_folder.prompts(model_config.base) + [pair.prompt for pair in voted]
+    parent = policies.live_policy(db)
+    if parent is None or not prompts:
+        raise TrainingError("there is nothing to train on: no live policy, or no prompts; vote on some answers first")
+    model, tokenizer = backbone.load_base(model_config.base, model_config.quantize)
+    model = backbone.attach(model, model_config.sft, "sft")
+    model = backbone.attach(model, parent.path, "parent")
+    backbone.copy_adapter(model, "parent", "policy")
+    reward_head = _attach_reward(model, model_config)
+    log.info("run %s: %s people's pairs, %s shipped, parent v%s", run_id, len(voted), len(shipped), parent.version)
+
+    report("reward", 0.0, now=True)
+    fitted = reward_model.fit(
+        model,
+        tokenizer,
+        reward_head,
+        voted,
+        shipped,
+        settings.reward,
+        settings.seed,
+        lambda step, metrics: report("reward", step / settings.reward.steps, step, metrics),
+    )
+    log.info("reward model: %s", fitted)
+    kl = _train_policy(model, tokenizer, reward_head, prompts, settings, report)
+    evaluation = _check(model, tokenizer, model_config, settings, kl, report)
+    evaluation["reward"] = asdict(fitted)
+    _record(db, data_dir, run_id, model, parent.version, evaluation)
+    report("check", 1.0, now=True)
+
+
+def _attach_reward(model: Any, config: ModelConfig) -> torch.nn.Linear:
+    shipped = model_folder.shipped_reward(config.base)
+    if shipped is None:
+        backbone.copy_adapter(model, "sft", "reward")
+        return backbone.new_head(model)
+    backbone.attach(model, shipped, "reward")
+    return backbone.load_head(model, shipped)
+
+
+def _train_policy(
+    model: Any,
+    tokenizer: Any,
+    reward_head: torch.nn.Linear,
+    prompts: list[str],
+    settings: RunSettings,
+    report: Reporter,
+) -> float:
+    """Run PPO and return the KL to SFT of the last rollout, in nats a completion."""
+    backbone.copy_adapter(model, "reward", "value")
+    value_head = backbone.new_head(model)
+    value_head.load_state_dict(reward_head.state_dict())
+    kl = 0.0
+
+    def on_update(update: int, metrics: dict[str, float]) -> None:
+        nonlocal kl
+        kl = metrics["objective/kl"]
+        report("ppo", update / settings.ppo.updates, update, metrics)
+
+    report("ppo", 0.0, now=True)
+    ppo.train_ppo(model, tokenizer, reward_head, value_head, prompts, settings.ppo, settings.seed, on_update)
+    return kl
+
+
+def _check(
+    model: Any, tokenizer: Any, config: ModelConfig, settings: RunSettings, kl: float, report: Reporter
+) -> dict[str, Any]:
+    report("check", 0.0, now=True)
+    checks = model_folder.checks(config.base)
+    after = evaluate(model, tokenizer, "policy", checks, CHECK_SAMPLING, on_step=lambda: report("check", 0.1))
+    before = evaluate(model, tokenizer, "parent", checks, CHECK_SAMPLING, on_step=lambda: report("check", 0.6))
+    verdict = judge(after, before, kl, settings.gate)
+    measured = {"accuracy": after.accuracy, "refusals": after.refusals, "helped": after.helped, "ended": after.ended}
+    measured = {name: value for name, value in (measured | {"kl": kl}).items() if value == value}
+    report("check", 0.9, 0, {f"check/{name}": value for name, value in measured.items()}, now=True)
+    stride = max(1, len(checks) // BEFORE_AFTER)
+    shown = list(zip(checks, before.answers, after.answers, strict=True))[::stride][:BEFORE_AFTER]
+    return {
+        **measured,
+        "gate": asdict(verdict),
+        "before_after": [{"prompt": check.prompt, "before": old, "after": new} for check, old, new in shown],
+    }
+
+
+def _record(db: Path, data_dir: Path, run_id: int, model: Any, parent: int, evaluation: dict[str, Any]) -> None:
+    folder = data_dir / "policies"
+    version = next_version(folder, [policy.version for policy in policies.list_policies(db)])
+    path, sha256 = publish(folder, version, lambda target: backbone.save_adapter(model, "policy", target))
+    passed = evaluation["gate"]["passed"]
+    status = "candidate" if passed else "rejected"
+    policies.record_policy(db, Policy(version, parent, run_id, str(path), sha256, status, evaluation))
+    if not passed:
+        failed = "; ".join(reason for reason in evaluation["gate"]["reasons"] if reason.endswith("✗"))
+        runs.end_run(db, run_id, "rejected", f"v{version} did not pass the gate and is not served: {failed}")
+
+
+def main() -> None:
+    """Run the child process; a failure is written to the run's row, with its traceback in the log."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data-dir", type=Path, required=True)
+    parser.add_argument("--run", type=int, required=True)
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--sft", required=True)
+    parser.add_argument("--quantize", choices=["none", "nf4", "int8"], default="none")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
+    transformers_logging.disable_progress_bar()
+    leave_with_parent()
+    if hasattr(os, "nice"):
+        os.nice(5)
+    model = ModelConfig(arguments.model, arguments.sft, arguments.quantize)
+    log.info("run %s with %s", arguments.run, json.dumps(asdict(model)))
+    try:
+        train(arguments.data_dir, arguments.run, model)
+    except Exception as error:
+        traceback.print_exc()
+        reason = str(error) if isinstance(error, AlignmentError) else f"{type(error).__name__}: {error}"
+        runs.end_run(arguments.data_dir / "triptych.db", arguments.run, "failed", reason)
+        raise SystemExit(1) from error
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""The arithmetic of PPO on tensors: no model, no device code. B completions, T tokens each, masks say what counts."""
+
+import torch
+from torch import Tensor
+
+
+def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
+    """Return the mean of x over the positions where mask is 1, a scalar."""
+    return (x * mask).sum() / mask.sum().clamp(min=1)
+
+
+def masked_whiten(x: Tensor, mask: Tensor) -> Tensor:
+    """Return x shifted and scaled to mean 0 and variance 1 over the mask (B, T); Huang et al. 2024, detail 4.3."""
+    mean = masked_mean(x, mask)
+    variance = masked_mean((x - mean) ** 2, mask)
+    return (x - mean) * torch.rsqrt(variance + 1e-8) * mask
+
+
+def completion_mask(lengths: Tensor, width: int) -> Tensor:
+    """Return 1.0 for the first `lengths[i]` positions of row i (B, width)."""
+    return (torch.arange(width, device=lengths.device) < lengths.unsqueeze(-1)).float()
+
+
+def shape_rewards(scores: Tensor, log_ratio: Tensor, mask: Tensor, kl_coefficient: float) -> Tensor:
+    """Return per-token rewards (B, T): -β·log(π/π_ref) at each token, the score (B,) added at the last one.
+
+    Ziegler et al. 2019, equation 2; `log_ratio` is log π - log π_ref of the sampled tokens (B, T).
+    """
+    rewards = -kl_coefficient * log_ratio * mask
+    last = mask.sum(-1).long().clamp(min=1) - 1  # (B,)
+    rewards[torch.arange(len(rewards), device=rewards.device), last] += scores
+    return rewards
+
+
+def gae(rewards: Tensor, values: Tensor, mask: Tensor, gamma: float, lam: float) -> tuple[Tensor, Tensor]:
+    """Return (advantages, returns), both (B, T), by generalised advantage estimation (Schulman et al. 2016, eq. 16).
+
+    After the last token of a completion the value is 0: the episode has ended.
+    """
+    values = values * mask
+    advantages = torch.zeros_like(rewards)
+    running = torch.zeros_like(rewards[:, 0])  # (B,)
+    for t in reversed(range(rewards.shape[1])):
+        following = values[:, t + 1] if t + 1 < rewards.shape[1] else torch.zeros_like(running)
+        delta = rewards[:, t] + gamma * following - values[:, t]
+        running = (delta + gamma * lam * running) * mask[:, t]
+        advantages[:, t] = running
+    return advantages, (advantages + values) * mask
+
+
+def policy_loss(
+    log_probs: Tensor, old_log_probs: Tensor, advantages: Tensor, mask: Tensor, clip_range: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return (loss, approx_kl, clip_fraction), scalars: the clipped surrogate (Schulman et al. 2017, equation 7).
+
+    `approx_kl` estimates KL(old ‖ new) as the mean of (r - 1) - log r, which is never negative.
+    """
+    log_ratio = (log_probs - old_log_probs) * mask
+    ratio = log_ratio.exp()
+    unclipped = -advantages * ratio
+    clipped = -advantages * ratio.clamp(1 - clip_range, 1 + clip_range)
+    loss = masked_mean(torch.max(unclipped, clipped), mask)
+    approx_kl = masked_mean(ratio - 1 - log_ratio, mask).detach()
+    clip_fraction = masked_mean((clipped > unclipped).float(), mask).detach()
+    return loss, approx_kl, clip_fraction
+
+
+def value_loss(values: Tensor, old_values: Tensor, returns: Tensor, mask: Tensor, clip_range: float) -> Tensor:
+    """Return half the clipped squared error of the value estimate, a scalar (Huang et al. 2024, detail 4.5)."""
+    clipped = old_values + (values - old_values).clamp(-clip_range, clip_range)
+    return 0.5 * masked_mean(torch.max((values - returns) ** 2, (clipped - returns) ** 2), mask)

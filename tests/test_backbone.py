@@ -1,0 +1,113 @@
+"""One base, many adapters: switched, mixed in a batch, saved and quantized without a trace on each other."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from peft import PeftModel
+from transformers import AutoTokenizer
+
+from alignment import backbone
+from alignment.errors import AdapterError, ModelLoadError
+from alignment.generation import Sampling, generate
+
+Tiny = tuple[PeftModel, AutoTokenizer]
+
+
+def _logits(model: PeftModel, ids: torch.Tensor) -> torch.Tensor:
+    with torch.no_grad():
+        return model(input_ids=ids).logits
+
+
+def test_missing_model_folder_fails_with_its_path(tmp_path: Path) -> None:
+    with pytest.raises(ModelLoadError, match="no model at .*nowhere"):
+        backbone.load_base(tmp_path / "nowhere")
+
+
+def test_broken_weights_are_reported_as_such(tiny_folder: Path, tmp_path: Path) -> None:
+    for path in tiny_folder.glob("*.json"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    with pytest.raises(ModelLoadError, match="could not be loaded"):
+        backbone.load_base(tmp_path)
+
+
+def test_broken_adapter_is_reported_as_such(tiny: Tiny, tiny_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(AdapterError, match=r"adapter_config\.json is missing"):
+        backbone.attach(tiny[0], tmp_path, "broken")
+    (tmp_path / "adapter_config.json").write_bytes((tiny_folder / "sft" / "adapter_config.json").read_bytes())
+    (tmp_path / "adapter_model.safetensors").write_bytes(b"not weights")
+    with pytest.raises(AdapterError, match="does not fit"):
+        backbone.attach(tiny[0], tmp_path, "broken")
+
+
+def test_rows_of_a_mixed_batch_equal_single_adapters(tiny: Tiny) -> None:
+    model, _ = tiny
+    ids = torch.randint(5, 500, (1, 9), generator=torch.Generator().manual_seed(1))
+    with backbone.mixed_adapters(model, [backbone.BASE, "sft", "other"]):
+        mixed = _logits(model, ids.repeat(3, 1))
+    with model.disable_adapter():
+        torch.testing.assert_close(mixed[0:1], _logits(model, ids), atol=1e-5, rtol=1e-5)
+    for row, name in ((1, "sft"), (2, "other")):
+        backbone.activate(model, name)
+        torch.testing.assert_close(mixed[row : row + 1], _logits(model, ids), atol=1e-5, rtol=1e-5)
+    assert not torch.allclose(mixed[0], mixed[1], atol=1e-2)
+    assert not torch.allclose(mixed[1], mixed[2], atol=1e-2)
+
+
+def test_hooks_are_gone_after_an_error_inside_a_mixed_batch(tiny: Tiny) -> None:
+    model, _ = tiny
+    ids = torch.tensor([[5, 6, 7]])
+    backbone.activate(model, "sft")
+    before = _logits(model, ids)
+    with pytest.raises(KeyError), backbone.mixed_adapters(model, ["other"]):
+        raise KeyError("boom")
+    torch.testing.assert_close(_logits(model, ids), before)
+
+
+def test_unknown_adapter_in_a_mixed_batch_is_refused(tiny: Tiny) -> None:
+    with pytest.raises(AdapterError, match="policy-9"), backbone.mixed_adapters(tiny[0], ["policy-9"]):
+        pass
+
+
+def test_saved_adapter_and_head_load_bit_identical_and_name_no_machine(tiny: Tiny, tmp_path: Path) -> None:
+    model, _ = tiny
+    head = backbone.new_head(model)
+    torch.nn.init.normal_(head.weight)
+    backbone.save_adapter(model, "sft", tmp_path, head)
+    backbone.attach(model, tmp_path, "again")
+    for mine, loaded in zip(
+        backbone.adapter_parameters(model, "sft"), backbone.adapter_parameters(model, "again"), strict=True
+    ):
+        assert torch.equal(mine, loaded)
+    assert torch.equal(backbone.load_head(model, tmp_path).weight, head.weight)
+    assert str(tmp_path.parent) not in (tmp_path / "adapter_config.json").read_text()
+
+
+def test_copied_adapter_starts_equal_and_then_moves_alone(tiny: Tiny) -> None:
+    model, _ = tiny
+    backbone.copy_adapter(model, "sft", "policy")
+    sources = [p.clone() for p in backbone.adapter_parameters(model, "sft")]
+    backbone.activate(model, "policy", train=True)
+    optimizer = torch.optim.SGD(backbone.adapter_parameters(model, "policy"), lr=0.1)
+    model(input_ids=torch.tensor([[5, 6, 7]])).logits.square().mean().backward()
+    optimizer.step()
+    for before, source, copied in zip(
+        sources, backbone.adapter_parameters(model, "sft"), backbone.adapter_parameters(model, "policy"), strict=True
+    ):
+        assert torch.equal(before, source)
+        assert not torch.equal(source, copied)
+
+
+@pytest.mark.parametrize("quantize", ["nf4", "int8"])
+def test_gradients_reach_the_lowest_layer_of_a_quantized_base_after_generation(
+    tiny_folder: Path, quantize: backbone.Quantize
+) -> None:
+    model, tokenizer = backbone.load_base(tiny_folder, quantize)
+    model = backbone.attach(model, tiny_folder / "sft", "sft")
+    written = generate(model, tokenizer, [[1, 5, 6]], Sampling(0.7, 4), [0])
+    assert len(written[0].token_ids) >= 1
+    backbone.activate(model, "sft", train=True)
+    model(input_ids=torch.tensor([[1, 5, 6, 7]])).logits.float().square().mean().backward()
+    lowest = [p for name, p in model.named_parameters() if ".layers.0." in name and ".sft." in name]
+    assert lowest
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in lowest)

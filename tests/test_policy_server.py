@@ -1,0 +1,131 @@
+"""The serving thread: three rows at once, streamed, stoppable, swapped without a restart."""
+
+import asyncio
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from alignment.adapters import folder_hash
+from alignment.errors import AdapterError, AlignmentError, ModelLoadError
+from alignment.policy_server import PolicyRef, PolicyServer, RowRequest, RowState
+from alignment.settings import ModelConfig
+
+
+def _ref(source: Path, root: Path, version: int) -> PolicyRef:
+    folder = root / f"policy-{version:06d}"
+    shutil.copytree(source, folder)
+    return PolicyRef(version, folder, folder_hash(folder))
+
+
+@pytest.fixture
+def server(tiny_folder: Path, tmp_path: Path) -> Iterator[PolicyServer]:
+    server = PolicyServer(
+        ModelConfig(str(tiny_folder), str(tiny_folder / "sft")), _ref(tiny_folder / "sft", tmp_path, 1), threads=2
+    )
+    server.start()
+    yield server
+    server.stop()
+
+
+async def _collect(
+    server: PolicyServer, rows: list[RowRequest], prompt: str = "Hi", length: int = 12
+) -> list[list[RowState]]:
+    return [item async for item in server.stream(prompt, rows, 1.0, length) if isinstance(item, list)]
+
+
+def _three(policy: PolicyRef) -> list[RowRequest]:
+    return [RowRequest("base", 1), RowRequest("sft", 2), RowRequest("rlhf", 3, policy)]
+
+
+def test_three_rows_end_in_one_stream(server: PolicyServer) -> None:
+    last = asyncio.run(_collect(server, _three(server.live)))[-1]
+    assert len(last) == 3
+    for state in last:
+        assert state.finish_reason in ("stop", "length")
+        assert 1 <= len(state.token_ids) <= 12
+        assert 0 < state.first_token_seconds <= state.seconds
+
+
+def test_the_same_seeds_give_the_same_answers(server: PolicyServer) -> None:
+    first, again = (asyncio.run(_collect(server, _three(server.live)))[-1] for _ in range(2))
+    assert [s.token_ids for s in first] == [s.token_ids for s in again]
+
+
+def test_sft_and_its_copy_answer_alike_and_base_does_not(server: PolicyServer) -> None:
+    rows = [RowRequest("base", 5), RowRequest("sft", 5), RowRequest("rlhf", 5, server.live)]
+    base, sft, policy = asyncio.run(_collect(server, rows))[-1]
+    assert sft.token_ids == policy.token_ids
+    assert base.token_ids != sft.token_ids
+
+
+def test_a_swap_changes_new_answers_and_old_versions_stay_reachable(
+    server: PolicyServer, tiny_folder: Path, tmp_path: Path
+) -> None:
+    old, new = server.live, _ref(tiny_folder / "other", tmp_path, 2)
+    before = asyncio.run(_collect(server, [RowRequest("rlhf", 3, old)]))[-1]
+    server.swap(new).result(timeout=30)
+    assert server.live.version == 2
+    assert asyncio.run(_collect(server, [RowRequest("rlhf", 3, new)]))[-1][0].token_ids != before[0].token_ids
+    assert asyncio.run(_collect(server, [RowRequest("rlhf", 3, old)]))[-1][0].token_ids == before[0].token_ids
+
+
+def test_a_stream_under_way_ends_on_the_version_it_began_with(
+    server: PolicyServer, tiny_folder: Path, tmp_path: Path
+) -> None:
+    old = server.live
+    alone = asyncio.run(_collect(server, [RowRequest("rlhf", 3, old)], length=200))[-1]
+
+    async def swap_in_the_middle() -> list[RowState]:
+        stream = server.stream("Hi", [RowRequest("rlhf", 3, old)], 1.0, 200)
+        future, last = None, []
+        async for item in stream:
+            if isinstance(item, list):
+                last = item
+                future = future or server.swap(_ref(tiny_folder / "other", tmp_path, 2))
+        assert future is not None
+        await asyncio.wrap_future(future)
+        return last
+
+    assert asyncio.run(swap_in_the_middle())[0].token_ids == alone[0].token_ids
+    assert server.live.version == 2
+
+
+def test_an_adapter_that_changed_on_disk_is_not_swapped_in(
+    server: PolicyServer, tiny_folder: Path, tmp_path: Path
+) -> None:
+    broken = _ref(tiny_folder / "other", tmp_path, 2)
+    with (broken.path / "adapter_model.safetensors").open("ab") as file:
+        file.write(b"x")
+    with pytest.raises(AdapterError, match="has changed since it was published"):
+        server.swap(broken).result(timeout=30)
+    assert server.live.version == 1
+    assert len(asyncio.run(_collect(server, _three(server.live)))[-1]) == 3
+
+
+def test_closing_the_stream_frees_the_thread_for_the_next_comparison(server: PolicyServer) -> None:
+    async def leave_early() -> None:
+        stream = server.stream("Hi", _three(server.live), 1.0, 200)
+        async for item in stream:
+            if isinstance(item, list):
+                break
+        await stream.aclose()  # type: ignore[attr-defined]
+
+    asyncio.run(leave_early())
+    assert asyncio.run(_collect(server, _three(server.live), length=2))[-1][0].token_ids
+
+
+def test_a_prompt_longer_than_the_model_reads_is_refused_in_words(server: PolicyServer) -> None:
+    with pytest.raises(AlignmentError, match="this model reads 256; shorten the prompt"):
+        asyncio.run(_collect(server, _three(server.live), prompt="capital " * 400))
+
+
+def test_a_model_that_cannot_load_says_why_to_everybody(tmp_path: Path) -> None:
+    server = PolicyServer(ModelConfig(str(tmp_path / "gone"), ""), PolicyRef(1, tmp_path, ""))
+    server.start()
+    with pytest.raises(ModelLoadError, match=r"no model at .*gone"):
+        asyncio.run(_collect(server, [RowRequest("base", 1)]))
+    assert server.state.status == "failed"
+    assert "gone" in server.state.message
+    server.stop()

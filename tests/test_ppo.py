@@ -1,0 +1,127 @@
+"""PPO on a tiny model: right log-probabilities, a ratio of one, only policy and critic move, and the score rises."""
+
+import pytest
+import torch
+from peft import PeftModel
+from transformers import AutoTokenizer
+
+from alignment import backbone, ppo
+from alignment.prompts import chat_prompt_ids
+from alignment.settings import PPOConfig
+
+Tiny = tuple[PeftModel, AutoTokenizer]
+CONFIG = PPOConfig(updates=2, rollouts=8, minibatches=2, epochs=2, max_new_tokens=6, learning_rate=1e-3)
+QUESTIONS = ["Hi", "What is the capital of France?", "Thanks"]
+
+
+def _ready(model: PeftModel) -> tuple[torch.nn.Linear, torch.nn.Linear]:
+    backbone.copy_adapter(model, "other", "policy")
+    backbone.copy_adapter(model, "sft", "reward")
+    backbone.copy_adapter(model, "sft", "value")
+    reward_head, value_head = backbone.new_head(model), backbone.new_head(model)
+    torch.nn.init.normal_(reward_head.weight, std=0.3)
+    return reward_head.requires_grad_(False), value_head
+
+
+def _rollout(model: PeftModel, tokenizer: AutoTokenizer) -> ppo.Rollout:
+    reward_head, value_head = _ready(model)
+    return ppo.collect_rollout(model, tokenizer, reward_head, value_head, QUESTIONS, CONFIG, [1, 2, 3])
+
+
+def test_log_probs_equal_those_of_the_unpadded_sequences(tiny: Tiny) -> None:
+    model, tokenizer = tiny
+    rollout = _rollout(model, tokenizer)
+    for adapter, expected in (("policy", rollout.log_probs), ("sft", rollout.log_probs - rollout.log_ratio)):
+        backbone.activate(model, adapter)
+        for row, question in enumerate(QUESTIONS):
+            length = int(rollout.mask[row].sum())
+            prompt = chat_prompt_ids(tokenizer, question)
+            completion = rollout.ids[row, rollout.prompt_width : rollout.prompt_width + length].tolist()
+            with torch.no_grad():
+                logits = model(input_ids=torch.tensor([prompt + completion])).logits[0]
+            steps = logits.log_softmax(-1)[len(prompt) - 1 : -1]
+            by_hand = torch.stack([steps[i, token] for i, token in enumerate(completion)])
+            torch.testing.assert_close(expected[row, :length], by_hand, atol=1e-4, rtol=1e-4)
+            assert rollout.log_probs[row, length:].abs().sum() == 0
+
+
+def test_ratios_of_the_first_minibatch_are_one(tiny: Tiny) -> None:
+    model, tokenizer = tiny
+    rollout = _rollout(model, tokenizer)
+    backbone.activate(model, "policy", train=True)
+    part = rollout.rows(torch.tensor([2, 0]))
+    log_probs, _ = ppo.completion_log_probs(
+        model, part.ids, part.attention, part.prompt_width, part.mask, CONFIG.temperature
+    )
+    ratio = ((log_probs - part.log_probs) * part.mask).exp()
+    torch.testing.assert_close(ratio, torch.ones_like(ratio), atol=1e-5, rtol=0)
+
+
+def test_reference_is_the_sft_adapter_and_a_policy_equal_to_it_has_no_kl(tiny: Tiny) -> None:
+    model, tokenizer = tiny
+    backbone.copy_adapter(model, "sft", "policy")
+    backbone.copy_adapter(model, "sft", "reward")
+    backbone.copy_adapter(model, "sft", "value")
+    head = backbone.new_head(model)
+    rollout = ppo.collect_rollout(model, tokenizer, head, head, QUESTIONS, CONFIG, [1, 2, 3])
+    assert rollout.log_ratio.abs().max() < 1e-5
+
+
+def test_only_policy_value_and_value_head_move(tiny: Tiny) -> None:
+    model, tokenizer = tiny
+    reward_head, value_head = _ready(model)
+    before = {name: parameter.clone() for name, parameter in model.named_parameters()}
+    head_before, value_head_before = reward_head.weight.clone(), value_head.weight.clone()
+    seen: list[int] = []
+    ppo.train_ppo(
+        model, tokenizer, reward_head, value_head, QUESTIONS, CONFIG, 0, lambda update, metrics: seen.append(update)
+    )
+    assert seen == [1, 2]
+    moved = {name for name, parameter in model.named_parameters() if not torch.equal(parameter, before[name])}
+    assert moved
+    assert all(".policy." in name or ".value." in name for name in moved)
+    for adapter in ("policy", "value"):
+        assert any(f".{adapter}." in name and ".layers.0." in name for name in moved), adapter
+    assert torch.equal(reward_head.weight, head_before)
+    assert not torch.equal(value_head.weight, value_head_before)
+
+
+def test_the_same_seed_trains_the_same_policy(tiny_folder, tiny: Tiny) -> None:  # type: ignore[no-untyped-def]
+    results = []
+    for _ in range(2):
+        model, tokenizer = backbone.load_base(tiny_folder)
+        model = backbone.attach(model, tiny_folder / "sft", "sft")
+        backbone.attach(model, tiny_folder / "other", "other")
+        torch.manual_seed(5)
+        reward_head, value_head = _ready(model)
+        ppo.train_ppo(model, tokenizer, reward_head, value_head, QUESTIONS, CONFIG, 3, lambda update, metrics: None)
+        results.append([p.clone() for p in backbone.adapter_parameters(model, "policy")])
+    assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
+
+
+def test_score_rises_when_ppo_runs(tiny: Tiny) -> None:
+    model, tokenizer = tiny
+    reward_head, value_head = _ready(model)
+    scores: list[float] = []
+    config = PPOConfig(
+        updates=25, rollouts=32, minibatches=2, epochs=2, max_new_tokens=6, learning_rate=3e-3, kl_coefficient=0.0,
+        no_end_penalty=0.0, max_kl=1e9,
+    )  # fmt: skip
+    ppo.train_ppo(
+        model, tokenizer, reward_head, value_head, QUESTIONS, config, 0,
+        lambda update, metrics: scores.append(metrics["objective/score"]),
+    )  # fmt: skip
+    spread = torch.tensor(scores[:5]).std().item()
+    assert sum(scores[-5:]) / 5 > sum(scores[:5]) / 5 + 3 * spread
+
+
+def test_training_stops_when_kl_passes_its_bound(tiny: Tiny) -> None:
+    model, tokenizer = tiny
+    reward_head, value_head = _ready(model)  # "other" is far from "sft" from the start
+    seen: list[dict[str, float]] = []
+    config = PPOConfig(updates=5, rollouts=8, minibatches=2, max_new_tokens=6, max_kl=0.01)
+    ppo.train_ppo(
+        model, tokenizer, reward_head, value_head, QUESTIONS, config, 0, lambda update, metrics: seen.append(metrics)
+    )
+    assert len(seen) == 1
+    assert seen[0]["objective/kl"] > 0.01

@@ -1,0 +1,101 @@
+"""Settings: what may be overridden, and that every refusal names the field, the value and the way out."""
+
+import dataclasses
+import json
+from typing import Any
+
+import pytest
+
+from alignment.errors import AlignmentError, ConfigError
+from alignment.settings import ModelConfig, PPOConfig, RewardConfig, RunSettings, run_settings
+
+
+def test_without_overrides_the_defaults_hold() -> None:
+    assert run_settings(None) == run_settings({}) == RunSettings()
+    assert run_settings(None, RunSettings(seed=5, threads=3)) == RunSettings(seed=5, threads=3)
+
+
+def test_a_field_is_replaced_and_the_others_stay() -> None:
+    assert run_settings({"seed": 4}) == RunSettings(seed=4)
+
+
+def test_nested_fields_are_replaced_one_by_one() -> None:
+    settings = run_settings({"ppo": {"updates": 2, "kl_coefficient": 0.5}, "gate": {"min_ended": 0.5}, "seed": 1})
+    assert settings.ppo == PPOConfig(updates=2, kl_coefficient=0.5)
+    assert settings.gate.min_ended == 0.5
+    assert settings.reward == RewardConfig()
+    assert settings.seed == 1
+
+
+def test_overrides_are_laid_over_the_given_defaults() -> None:
+    defaults = RunSettings(seed=5, threads=3, ppo=PPOConfig(updates=7, epochs=1))
+    settings = run_settings({"ppo": {"epochs": 4}}, defaults)
+    assert settings == RunSettings(seed=5, threads=3, ppo=PPOConfig(updates=7, epochs=4))
+    assert defaults.ppo.epochs == 1
+
+
+def test_a_whole_number_may_stand_for_a_fraction_but_becomes_one() -> None:
+    rate = run_settings({"ppo": {"gamma": 1}}).ppo.gamma
+    assert rate == 1.0
+    assert isinstance(rate, float)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"speed": 11}, r"settings has no field 'speed'; it has gate, ppo, reward, seed, threads"),
+        ({"ppo": {"speed": 11}}, r"settings\.ppo has no field 'speed'; it has clip_range, "),
+        ({"seed": "4"}, r"settings\.seed must be a whole number, got '4'"),
+        ({"seed": 4.5}, r"settings\.seed must be a whole number, got 4\.5"),
+        ({"seed": None}, r"settings\.seed must be a whole number, got None"),
+        ({"ppo": {"updates": 2.0}}, r"settings\.ppo\.updates must be a whole number, got 2\.0"),
+        ({"ppo": {"learning_rate": "1e-4"}}, r"settings\.ppo\.learning_rate must be a number, got '1e-4'"),
+        ({"ppo": {"learning_rate": [1e-4]}}, r"settings\.ppo\.learning_rate must be a number"),
+        ({"seed": True}, r"settings\.seed must be a whole number, got True"),
+        ({"ppo": {"gamma": False}}, r"settings\.ppo\.gamma must be a number, got False"),
+        ({"ppo": 3}, r"settings\.ppo must be an object of fields, got 3"),
+        ({"ppo": None}, r"settings\.ppo must be an object of fields, got None"),
+        ([("seed", 1)], r"settings must be an object of fields"),
+        ({"threads": 0}, r"threads must be at least 1, got 0"),
+        ({"ppo": {"updates": 0}}, r"updates must be at least 1, got 0"),
+        ({"ppo": {"minibatches": 0}}, r"minibatches must be at least 1, got 0"),
+        ({"ppo": {"rollouts": 10, "minibatches": 4}}, r"rollouts must be a multiple of minibatches, got 10 and 4"),
+        ({"ppo": {"temperature": 0}}, r"temperature must be above 0, got 0"),
+        ({"reward": {"voted_share": 1.5}}, r"voted_share must be between 0.* and 1.*, got 1\.5"),
+        ({"reward": {"held_out_share": -0.1}}, r"held_out_share must be between 0.* and 1.*, got -0\.1"),
+        ({"reward": {"voted_share": float("nan")}}, r"voted_share must be between .*, got nan"),
+    ],
+)
+def test_what_does_not_fit_is_refused_with_the_field_and_the_value(overrides: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as refused:
+        run_settings(overrides)
+    assert isinstance(refused.value, AlignmentError)
+    assert isinstance(refused.value, ValueError)
+
+
+def test_impossible_combinations_are_refused_when_built_in_code_too() -> None:
+    with pytest.raises(ConfigError, match="multiple of minibatches"):
+        PPOConfig(rollouts=64, minibatches=5)
+
+
+def test_derived_numbers_follow_from_the_fields() -> None:
+    assert PPOConfig(rollouts=48, minibatches=3).minibatch_size == 16
+
+
+def test_settings_are_frozen() -> None:
+    for settings, name in ((RunSettings(), "seed"), (PPOConfig(), "updates"), (ModelConfig(), "base")):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(settings, name, 1)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        RunSettings(),
+        run_settings({"seed": 9, "threads": 1, "ppo": {"updates": 3, "lam": 0.5}, "reward": {"steps": 5}}),
+    ],
+)
+def test_settings_come_back_from_json_as_they_were(settings: RunSettings) -> None:
+    stored = json.dumps(settings.to_json())
+    assert run_settings(json.loads(stored)) == settings
+    assert run_settings(json.loads(stored), RunSettings(seed=1, ppo=PPOConfig(updates=1))) == settings

@@ -1,0 +1,162 @@
+"""Training: everybody sees the run, its measurements and the check; the admin starts, cancels and schedules."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from alignment.errors import AlignmentError, ConfigError, TrainingError
+from storage import policies, preferences, runs
+from ui import endpoints, training_view
+from ui.endpoints import Services
+from ui.formatting import counted, notice
+
+LONGEST_SCHEDULE = 100_000
+SHOWN_RUNS = 10
+
+
+@dataclass(frozen=True)
+class TrainingTab:
+    """What the page's own events need of this tab."""
+
+    views: list[Any]  # components that `views` fills
+    controls: list[Any]  # retrain, cancel
+    open: Callable[..., Any]
+    inputs: list[Any]
+    outputs: list[Any]
+
+
+def views(services: Services) -> list[str]:
+    """Return the four parts of the tab that everybody sees: progress, plots, verdict, history."""
+    run = runs.latest_run(services.db)
+    produced = policies.candidate_of(services.db, run.id) if run else None
+    live = services.server.live.version
+    return [
+        training_view.progress(run, produced, live, waiting(services)),
+        training_view.plots(runs.metrics(services.db, run.id) if run else []),
+        training_view.verdict(run, produced),
+        training_view.history(runs.list_runs(services.db, SHOWN_RUNS), policies.list_policies(services.db), live),
+    ]
+
+
+def waiting(services: Services) -> str:
+    """Return when the next training starts by itself."""
+    new, every = preferences.new_since_last_run(services.db), runs.get_schedule(services.db).retrain_every
+    if not every:
+        return f"{counted(new, 'new vote')} since the last training; it starts only when an admin starts it."
+    return f"{new} of {counted(every, 'new vote')} until training starts by itself."
+
+
+def login(services: Services, password: str) -> tuple[str | None, str]:
+    """Return a token for the right password, and what to say."""
+    try:
+        return services.admin.login(password), notice("Logged in.")
+    except AlignmentError as error:
+        return None, notice(endpoints.sentence(error), "error")
+
+
+def retrain(services: Services, token: str | None) -> str:
+    """Queue a run over all votes and return what to say."""
+    services.admin.require(token)
+    return f"Run {services.supervisor.retrain()} is queued."
+
+
+def cancel(services: Services, token: str | None) -> str:
+    """Cancel the open run and return what to say."""
+    services.admin.require(token)
+    if (run := runs.open_run(services.db)) is None:
+        raise TrainingError("no run is open, so there is nothing to cancel")
+    services.supervisor.cancel(run.id)
+    return f"Run {run.id} is cancelled; what was live stays live."
+
+
+def schedule(services: Services, token: str | None, every: float | None) -> str:
+    """Store after how many new votes training starts by itself and return what to say."""
+    services.admin.require(token)
+    if every is None or every != int(every) or not 0 <= every <= LONGEST_SCHEDULE:
+        raise ConfigError(f"the number of votes must be whole, from 0 to {LONGEST_SCHEDULE:,} (0 = never), got {every}")
+    runs.set_schedule(services.db, runs.Schedule(int(every)))
+    return "Saved. " + ("Training starts only at the press of the button." if not every else waiting(services))
+
+
+def said(action: Callable[..., str], *arguments: Any) -> str:
+    """Return what an admin's action says, or why it was refused, as a notice."""
+    try:
+        return notice(action(*arguments))
+    except endpoints.EXPECTED as error:
+        return notice(endpoints.sentence(error), "error")
+
+
+def doors(services: Services, token: str | None) -> list[Any]:
+    """Return updates of the login form, the admin's tools and the schedule: one of the first two is shown."""
+    inside = services.admin.is_valid(token)
+    every = runs.get_schedule(services.db).retrain_every
+    return [gr.update(visible=not inside), gr.update(visible=inside), every]
+
+
+def is_open(services: Services) -> bool:
+    """Return whether a run is queued or running."""
+    return runs.open_run(services.db) is not None
+
+
+def build(services: Services) -> TrainingTab:
+    """Build the tab; return what the page's load event and timer need."""
+    with gr.Row(elem_id="training"):
+        with gr.Column(scale=3, min_width=320):
+            progress = gr.HTML(apply_default_css=False)
+        with gr.Column(scale=1, min_width=260, elem_id="admin"):
+            with gr.Column(elem_id="login") as outside:
+                gr.HTML('<h2>Admin</h2><p class="say quiet">Log in to start, cancel and schedule training.</p>')
+                password = gr.Textbox(label="Password", type="password", max_lines=1, elem_id="password")
+                enter = gr.Button("Log in", elem_id="log-in")
+            with gr.Column(elem_id="tools", visible=False) as inside:
+                gr.HTML("<h2>Admin</h2>")
+                with gr.Row():
+                    start = gr.Button("Retrain now", variant="primary", elem_id="retrain")
+                    end = gr.Button("Cancel", elem_id="cancel")
+                with gr.Row(elem_id="schedule"):
+                    every = gr.Number(
+                        label="Train by itself after every N new votes (0 = never)",
+                        precision=0,
+                        minimum=0,
+                        maximum=LONGEST_SCHEDULE,
+                        elem_id="every",
+                    )
+                    save = gr.Button("Save", elem_id="save")
+                leave = gr.Button("Log out", elem_id="log-out", size="sm")
+            spoken = gr.HTML(notice(""), apply_default_css=False, elem_id="admin-notice")
+    plots = gr.HTML(apply_default_css=False)
+    verdict = gr.HTML(apply_default_css=False)
+    history = gr.HTML(apply_default_css=False)
+    token = gr.BrowserState(None, storage_key="triptych-admin", secret="triptych")
+    shown = [progress, plots, verdict, history]
+    rooms = [outside, inside, every]
+    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+
+    def logged_in(given: str) -> list[Any]:
+        held, words = login(services, given)
+        return [held, words, "", *doors(services, held)]
+
+    def logged_out(held: str | None) -> list[Any]:
+        services.admin.logout(held or "")
+        return [None, notice("Logged out."), *doors(services, None)]
+
+    def switches() -> list[Any]:
+        return [gr.update(interactive=not is_open(services)), gr.update(interactive=is_open(services))]
+
+    def started(held: str | None) -> list[Any]:
+        return [said(retrain, services, held), *views(services), *switches()]
+
+    def ended(held: str | None) -> list[Any]:
+        return [said(cancel, services, held), *views(services), *switches()]
+
+    def saved(held: str | None, number: float | None) -> list[Any]:
+        return [said(schedule, services, held, number), *views(services)]
+
+    gr.on([enter.click, password.submit], logged_in, password, [token, spoken, password, *rooms], **quiet)
+    leave.click(logged_out, token, [token, spoken, *rooms], **quiet)
+    start.click(started, token, [spoken, *shown, start, end], **quiet)
+    end.click(ended, token, [spoken, *shown, start, end], **quiet)
+    gr.on([save.click, every.submit], saved, [token, every], [spoken, *shown], **quiet)
+    return TrainingTab(shown, [start, end], lambda held: doors(services, held), [token], rooms)
