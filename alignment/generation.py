@@ -53,29 +53,26 @@ def _draw(logits: torch.Tensor, temperature: float, uniform: torch.Tensor) -> to
 def decode_steps(
     model: Any,
     prompts: Sequence[Sequence[int]],
-    sampling: Sequence[Sampling] | Sampling,
+    sampling: Sampling,
     seeds: Sequence[int],
     *,
     eos_ids: frozenset[int],
     pad_id: int,
+    drop_ended: bool = False,
 ) -> Iterator[list[int | None]]:
     """Yield, a step at a time, the new token of each row, None once the row has ended.
 
     Rows end at an end token or at their length; the loop ends with the last row. Which adapters the rows go through
-    is the caller's to set around the loop.
+    is the caller's to set around the loop; with `drop_ended`, for rows that share one, ended rows leave the batch.
     """
-    plans = [sampling] * len(prompts) if isinstance(sampling, Sampling) else list(sampling)
-    steps = max(plan.max_new_tokens for plan in plans)
-    temperatures = {plan.temperature for plan in plans}
-    assert len(temperatures) == 1, "rows of one batch share a temperature"
-    temperature = temperatures.pop()
     device = model.device
     ids, mask = left_padded(prompts, pad_id, device)
     positions = (mask.cumsum(-1) - 1).clamp(min=0)
-    uniforms = _uniforms(seeds, steps, device)
+    uniforms = _uniforms(seeds, sampling.max_new_tokens, device)
     cache = DynamicCache()
-    open_rows = [True] * len(prompts)
-    for step in range(steps):
+    in_batch = list(range(len(prompts)))  # which prompt each row of the batch belongs to
+    open_rows = set(in_batch)
+    for step in range(sampling.max_new_tokens):
         output = model(
             input_ids=ids,
             attention_mask=mask,
@@ -84,18 +81,23 @@ def decode_steps(
             use_cache=True,
             logits_to_keep=1,
         )
-        drawn = _draw(output.logits[:, -1], temperature, uniforms[:, step])
-        tokens = drawn.tolist()
-        yield [token if is_open else None for token, is_open in zip(tokens, open_rows, strict=True)]
-        open_rows = [
-            is_open and token not in eos_ids and step + 1 < plan.max_new_tokens
-            for token, is_open, plan in zip(tokens, open_rows, plans, strict=True)
-        ]
-        if not any(open_rows):
+        drawn = _draw(output.logits[:, -1], sampling.temperature, uniforms[in_batch, step])
+        tokens: list[int | None] = [None] * len(prompts)
+        for row, token in zip(in_batch, drawn.tolist(), strict=True):
+            if row in open_rows:
+                tokens[row] = token
+        yield tokens
+        open_rows -= {row for row in open_rows if tokens[row] in eos_ids}
+        if not open_rows:
             return
         ids = drawn.unsqueeze(-1)
-        mask = torch.cat([mask, mask.new_ones(len(prompts), 1)], dim=-1)
+        mask = torch.cat([mask, mask.new_ones(len(in_batch), 1)], dim=-1)
         positions = positions[:, -1:] + 1
+        if drop_ended and len(open_rows) <= 0.75 * len(in_batch):
+            kept = torch.tensor([i for i, row in enumerate(in_batch) if row in open_rows], device=device)
+            cache.batch_select_indices(kept)
+            ids, mask, positions = ids[kept], mask[kept], positions[kept]
+            in_batch = [row for row in in_batch if row in open_rows]
 
 
 def eos_ids(model: Any, tokenizer: Any) -> frozenset[int]:
@@ -116,7 +118,8 @@ def generate(
     """Return one finished completion a prompt, through whatever adapter is active."""
     ends = eos_ids(model, tokenizer)
     written: list[list[int]] = [[] for _ in prompts]
-    for tokens in decode_steps(model, prompts, sampling, seeds, eos_ids=ends, pad_id=tokenizer.pad_token_id):
+    steps = decode_steps(model, prompts, sampling, seeds, eos_ids=ends, pad_id=tokenizer.pad_token_id, drop_ended=True)
+    for tokens in steps:
         for row, token in zip(written, tokens, strict=True):
             if token is not None:
                 row.append(token)

@@ -4,6 +4,7 @@ import argparse
 import json
 import logging
 import os
+import signal
 import sys
 import threading
 import time
@@ -181,8 +182,9 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
     transformers_logging.disable_progress_bar()
     leave_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the app's; it ends this process itself
     if hasattr(os, "nice"):
-        os.nice(5)
+        os.nice(10)  # holds against the app only within one session: Linux groups its scheduling by session
     model = ModelConfig(arguments.model, arguments.sft, arguments.quantize)
     log.info("run %s with %s", arguments.run, json.dumps(asdict(model)))
     try:

@@ -5,7 +5,7 @@ Stages of an update: roll out, score, penalise KL, estimate advantages, optimise
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -14,73 +14,84 @@ from torch import Tensor, nn
 
 from alignment import ppo_math
 from alignment.backbone import activate, adapter_parameters, trunk
-from alignment.generation import Sampling, generate, left_padded
+from alignment.generation import Generated, Sampling, generate, left_padded
 from alignment.prompts import chat_prompt_ids
 from alignment.reward_model import score_sequences
 from alignment.settings import PPOConfig
 
+FORWARD_ROWS = 32  # rows of like length in one pass without gradients
+BACKWARD_ROWS = 32  # and with
 OnUpdate = Callable[[int, dict[str, float]], None]
 
 
 @dataclass(frozen=True)
 class Rollout:
-    """One batch of completions with everything that the losses need; P prompt and T completion columns."""
+    """One batch of completions with everything that the losses need; P prompt and T completion columns.
+
+    Rows are in the order of their length, so that neighbours need little padding.
+    """
 
     ids: Tensor  # (B, P+T), prompts padded on the left, completions on the right
     attention: Tensor  # (B, P+T)
-    prompt_width: int
+    prompt_width: int  # P
     mask: Tensor  # (B, T), 1 for completion tokens, the end token among them
     ended: Tensor  # (B,), whether the completion ended by itself
     log_probs: Tensor  # (B, T), of the policy that wrote it
     log_ratio: Tensor  # (B, T), policy against reference
     values: Tensor  # (B, T)
     scores: Tensor  # (B,), of the reward model
+    advantages: Tensor  # (B, T)
+    returns: Tensor  # (B, T)
 
     def rows(self, index: Tensor) -> "Rollout":
-        """Return the rollout of some rows."""
+        """Return the rollout of some rows, without the columns that are padding in all of them."""
+        attention = self.attention[index]
+        first = int(attention.any(0).nonzero()[0])
+        width = int(self.mask[index].sum(-1).max())
+        last = self.prompt_width + width
         return Rollout(
-            self.ids[index],
-            self.attention[index],
-            self.prompt_width,
-            self.mask[index],
-            self.ended[index],
-            self.log_probs[index],
-            self.log_ratio[index],
-            self.values[index],
-            self.scores[index],
+            ids=self.ids[index, first:last],
+            attention=attention[:, first:last],
+            prompt_width=self.prompt_width - first,
+            mask=self.mask[index, :width],
+            ended=self.ended[index],
+            log_probs=self.log_probs[index, :width],
+            log_ratio=self.log_ratio[index, :width],
+            values=self.values[index, :width],
+            scores=self.scores[index],
+            advantages=self.advantages[index, :width],
+            returns=self.returns[index, :width],
         )
 
 
-def _hidden_states(model: PeftModel, ids: Tensor, attention: Tensor, prompt_width: int) -> Tensor:
+def _hidden_states(model: PeftModel, batch: Rollout) -> Tensor:
     """Return the hidden states that predict each completion token (B, T, H), through the active adapter."""
-    positions = (attention.cumsum(-1) - 1).clamp(min=0)
-    output = trunk(model)(input_ids=ids, attention_mask=attention, position_ids=positions, use_cache=False)
-    hidden: Tensor = output[0][:, prompt_width - 1 : -1]
+    positions = (batch.attention.cumsum(-1) - 1).clamp(min=0)
+    output = trunk(model)(input_ids=batch.ids, attention_mask=batch.attention, position_ids=positions, use_cache=False)
+    hidden: Tensor = output[0][:, batch.prompt_width - 1 : -1]
     return hidden
 
 
-def completion_log_probs(
-    model: PeftModel, ids: Tensor, attention: Tensor, prompt_width: int, mask: Tensor, temperature: float
-) -> tuple[Tensor, Tensor]:
+def completion_log_probs(model: PeftModel, batch: Rollout, temperature: float) -> tuple[Tensor, Tensor]:
     """Return (log-probabilities, entropies) of the completion tokens (B, T) through the active adapter, 0 off the mask.
 
     Logits are taken only where the mask is 1, at the temperature that the rollouts are drawn with.
     """
-    hidden = _hidden_states(model, ids, attention, prompt_width)
-    keep = mask.bool()
-    logits = model.get_base_model().lm_head(hidden[keep]).float() / temperature  # (N, V)
-    all_log_probs = logits.log_softmax(-1)
-    tokens = ids[:, prompt_width:][keep]  # (N,)
-    log_probs = torch.zeros_like(mask).masked_scatter(keep, all_log_probs.gather(-1, tokens[:, None]).squeeze(-1))
+    keep = batch.mask.bool()
+    hidden = _hidden_states(model, batch)[keep]  # (N, H)
+    logits = model.get_base_model().lm_head(hidden).float() / temperature  # (N, V)
+    every = logits.log_softmax(-1)
+    tokens = batch.ids[:, batch.prompt_width :][keep]  # (N,)
+    log_probs = torch.zeros_like(batch.mask).masked_scatter(keep, every.gather(-1, tokens[:, None]).squeeze(-1))
     with torch.no_grad():
-        entropy = -(all_log_probs.exp() * all_log_probs).sum(-1)
-    return log_probs, torch.zeros_like(mask).masked_scatter(keep, entropy)
+        entropy = -(every.exp() * every).sum(-1)
+    return log_probs, torch.zeros_like(batch.mask).masked_scatter(keep, entropy)
 
 
-def completion_values(model: PeftModel, head: nn.Linear, ids: Tensor, attention: Tensor, prompt_width: int) -> Tensor:
-    """Return the value before each completion token (B, T) through the active adapter."""
-    values: Tensor = head(_hidden_states(model, ids, attention, prompt_width).float()).squeeze(-1)
-    return values
+def completion_values(model: PeftModel, head: nn.Linear, batch: Rollout) -> Tensor:
+    """Return the value before each completion token (B, T) through the active adapter, 0 off the mask."""
+    values: Tensor = head(_hidden_states(model, batch).float()).squeeze(-1)
+    return values * batch.mask
 
 
 @torch.no_grad()
@@ -97,26 +108,58 @@ def collect_rollout(
     prompt_rows = [chat_prompt_ids(tokenizer, prompt) for prompt in prompts]
     activate(model, "policy")
     written = generate(model, tokenizer, prompt_rows, Sampling(config.temperature, config.max_new_tokens), seeds)
-    prompt_ids, prompt_mask = left_padded(prompt_rows, tokenizer.pad_token_id, model.device)
-    lengths = torch.tensor([len(w.token_ids) for w in written], device=model.device)
+    pairs = sorted(zip(prompt_rows, written, strict=True), key=lambda pair: len(pair[0]) + len(pair[1].token_ids))
+    rollout = _unscored(pairs, tokenizer.pad_token_id, model.device)
+    chunks = [rollout.rows(index) for index in torch.arange(len(pairs)).split(FORWARD_ROWS)]
+    activate(model, "reward")
+    sequences = [prompt + row.token_ids for prompt, row in pairs]
+    for start in range(0, len(sequences), FORWARD_ROWS):
+        part = slice(start, start + FORWARD_ROWS)
+        rollout.scores[part] = score_sequences(model, reward_head, sequences[part], tokenizer.pad_token_id)
+
+    def each_chunk(adapter: str, measure: Callable[[Rollout], Tensor]) -> Tensor:
+        activate(model, adapter)
+        result = torch.zeros_like(rollout.mask)
+        for start, chunk in zip(range(0, len(pairs), FORWARD_ROWS), chunks, strict=True):
+            measured = measure(chunk)
+            result[start : start + len(measured), : measured.shape[1]] = measured
+        return result
+
+    log_probs = each_chunk("policy", lambda chunk: completion_log_probs(model, chunk, config.temperature)[0])
+    reference = each_chunk("sft", lambda chunk: completion_log_probs(model, chunk, config.temperature)[0])
+    values = each_chunk("value", lambda chunk: completion_values(model, value_head, chunk))
+    return replace(rollout, log_probs=log_probs, log_ratio=log_probs - reference, values=values)
+
+
+def _unscored(pairs: Sequence[tuple[list[int], Generated]], pad_id: int, device: torch.device) -> Rollout:
+    """Return completions as padded tensors, with zeros for all that is still to be measured."""
+    prompt_ids, prompt_mask = left_padded([prompt for prompt, _ in pairs], pad_id, device)
+    lengths = torch.tensor([len(row.token_ids) for _, row in pairs], device=device)
     width = int(lengths.max())
     mask = ppo_math.completion_mask(lengths, width)
-    completion_ids = torch.tensor(
-        [w.token_ids + [tokenizer.pad_token_id] * (width - len(w.token_ids)) for w in written], device=model.device
+    completions = [row.token_ids + [pad_id] * (width - len(row.token_ids)) for _, row in pairs]
+    zeros = torch.zeros_like(mask)
+    return Rollout(
+        ids=torch.cat([prompt_ids, torch.tensor(completions, device=device)], -1),
+        attention=torch.cat([prompt_mask, mask.long()], -1),
+        prompt_width=prompt_ids.shape[1],
+        mask=mask,
+        ended=torch.tensor([row.finish_reason == "stop" for _, row in pairs], device=device),
+        log_probs=zeros,
+        log_ratio=zeros,
+        values=zeros,
+        scores=torch.zeros(len(pairs), device=device),
+        advantages=zeros,
+        returns=zeros,
     )
-    ids = torch.cat([prompt_ids, completion_ids], -1)
-    attention = torch.cat([prompt_mask, mask.long()], -1)
-    prompt_width = prompt_ids.shape[1]
-    log_probs, _ = completion_log_probs(model, ids, attention, prompt_width, mask, config.temperature)
-    activate(model, "sft")
-    reference, _ = completion_log_probs(model, ids, attention, prompt_width, mask, config.temperature)
-    activate(model, "value")
-    values = completion_values(model, value_head, ids, attention, prompt_width) * mask
-    activate(model, "reward")
-    sequences = [row + w.token_ids for row, w in zip(prompt_rows, written, strict=True)]
-    scores = score_sequences(model, reward_head, sequences, tokenizer.pad_token_id)
-    ended = torch.tensor([w.finish_reason == "stop" for w in written], device=model.device)
-    return Rollout(ids, attention, prompt_width, mask, ended, log_probs, log_probs - reference, values, scores)
+
+
+def shape_rewards(rollout: Rollout, config: PPOConfig) -> Rollout:
+    """Return the rollout with whitened advantages and returns, out of scores, KL penalty and end penalty."""
+    penalised = rollout.scores - config.no_end_penalty * (~rollout.ended).float()
+    rewards = ppo_math.shape_rewards(penalised, rollout.log_ratio, rollout.mask, config.kl_coefficient)
+    advantages, returns = ppo_math.gae(rewards, rollout.values, rollout.mask, config.gamma, config.lam)
+    return replace(rollout, advantages=ppo_math.masked_whiten(advantages, rollout.mask), returns=returns)
 
 
 def update_policy(
@@ -128,35 +171,26 @@ def update_policy(
     rng: torch.Generator,
 ) -> dict[str, float]:
     """Take the epochs of clipped policy and value steps on one rollout and return the mean of their metrics."""
-    penalised = rollout.scores - config.no_end_penalty * (~rollout.ended).float()
-    rewards = ppo_math.shape_rewards(penalised, rollout.log_ratio, rollout.mask, config.kl_coefficient)
-    advantages, returns = ppo_math.gae(rewards, rollout.values, rollout.mask, config.gamma, config.lam)
-    advantages = ppo_math.masked_whiten(advantages, rollout.mask)
     sums: dict[str, float] = {}
     for _ in range(config.epochs):
         order = torch.randperm(len(rollout.ids), generator=rng)
-        for index in order.split(config.minibatch_size):
-            part = rollout.rows(index)
-            for name, value in (
-                _policy_step(model, part, advantages[index], optimizers[0], config)
-                | _value_step(model, value_head, part, returns[index], optimizers[1], config)
-            ).items():
+        for minibatch in order.split(config.minibatch_size):
+            parts = [rollout.rows(index) for index in minibatch.sort().values.split(BACKWARD_ROWS)]
+            activate(model, "policy", train=True)
+            metrics = _step(parts, lambda part: _policy_loss(model, part, config), optimizers[0], config)
+            activate(model, "value", train=True)
+            metrics |= _step(parts, lambda part: _value_loss(model, value_head, part, config), optimizers[1], config)
+            for name, value in metrics.items():
                 sums[name] = sums.get(name, 0.0) + value / (config.epochs * config.minibatches)
     return sums
 
 
-def _policy_step(
-    model: PeftModel, part: Rollout, advantages: Tensor, optimizer: torch.optim.Optimizer, config: PPOConfig
-) -> dict[str, float]:
-    activate(model, "policy", train=True)
-    log_probs, entropy = completion_log_probs(
-        model, part.ids, part.attention, part.prompt_width, part.mask, config.temperature
-    )
+def _policy_loss(model: PeftModel, part: Rollout, config: PPOConfig) -> tuple[Tensor, dict[str, float]]:
+    log_probs, entropy = completion_log_probs(model, part, config.temperature)
     loss, approx_kl, clip_fraction = ppo_math.policy_loss(
-        log_probs, part.log_probs, advantages, part.mask, config.clip_range
+        log_probs, part.log_probs, part.advantages, part.mask, config.clip_range
     )
-    _step(loss, optimizer, config)
-    return {
+    return loss, {
         "policy/loss": loss.item(),
         "policy/approx_kl": approx_kl.item(),
         "policy/clip_fraction": clip_fraction.item(),
@@ -164,27 +198,30 @@ def _policy_step(
     }
 
 
-def _value_step(
-    model: PeftModel,
-    head: nn.Linear,
-    part: Rollout,
-    returns: Tensor,
+def _value_loss(model: PeftModel, head: nn.Linear, part: Rollout, config: PPOConfig) -> tuple[Tensor, dict[str, float]]:
+    values = completion_values(model, head, part)
+    loss = ppo_math.value_loss(values, part.values, part.returns, part.mask, config.value_clip_range)
+    return loss, {"value/loss": loss.item()}
+
+
+def _step(
+    parts: Sequence[Rollout],
+    loss_of: Callable[[Rollout], tuple[Tensor, dict[str, float]]],
     optimizer: torch.optim.Optimizer,
     config: PPOConfig,
 ) -> dict[str, float]:
-    activate(model, "value", train=True)
-    values = completion_values(model, head, part.ids, part.attention, part.prompt_width)
-    loss = ppo_math.value_loss(values, part.values, returns, part.mask, config.value_clip_range)
-    _step(loss, optimizer, config)
-    return {"value/loss": loss.item()}
-
-
-def _step(loss: Tensor, optimizer: torch.optim.Optimizer, config: PPOConfig) -> None:
-    loss.backward()
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    nn.utils.clip_grad_norm_(parameters, config.max_gradient_norm)
+    """Take one optimizer step on a minibatch in parts of like length; each counts by its share of the tokens."""
+    tokens = sum(float(part.mask.sum()) for part in parts)
+    means: dict[str, float] = {}
+    for part in parts:
+        share = float(part.mask.sum()) / tokens
+        loss, metrics = loss_of(part)
+        (loss * share).backward()
+        means = {name: means.get(name, 0.0) + share * value for name, value in metrics.items()}
+    nn.utils.clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], config.max_gradient_norm)
     optimizer.step()
     optimizer.zero_grad()
+    return means
 
 
 def rollout_metrics(rollout: Rollout) -> dict[str, float]:
@@ -224,6 +261,7 @@ def train_ppo(
         if metrics["objective/kl"] > config.max_kl:
             on_update(update, metrics)
             break
+        rollout = shape_rewards(rollout, config)
         on_update(update, metrics | update_policy(model, value_head, rollout, optimizers, config, rng))
     value_head.requires_grad_(False)
     activate(model, "policy")

@@ -43,7 +43,7 @@ class PPOConfig:
 
     updates: int = 12  # rollout batches
     rollouts: int = 64  # completions a batch
-    minibatches: int = 4  # optimizer steps an epoch
+    minibatches: int = 2  # optimizer steps an epoch
     epochs: int = 2  # passes over a batch
     learning_rate: float = 3e-4  # AdamW on the policy adapter
     value_learning_rate: float = 3e-4  # AdamW on the value adapter and its head

@@ -67,7 +67,7 @@ def example(tokenizer: Any, demonstration: Demonstrated) -> dict[str, list[int]]
 def tune(
     model: Any, tokenizer: Any, demonstrations: Sequence[Demonstrated], config: InstructionTuningConfig, work: Path
 ) -> PeftModel:
-    """Return the model with a LoRA adapter, "default", fitted to the demonstrations; `work` is the trainer's scratch."""
+    """Return the model with a LoRA adapter, "default", fitted to the demonstrations; `work` is scratch space."""
     rows = Dataset.from_list([example(tokenizer, demonstration) for demonstration in demonstrations])
     arguments = SFTConfig(
         output_dir=str(work),

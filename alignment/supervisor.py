@@ -110,7 +110,6 @@ class Supervisor:
                     stderr=subprocess.STDOUT,
                     cwd=Path(__file__).parents[1],
                     env={**os.environ, "TOKENIZERS_PARALLELISM": "false"},
-                    start_new_session=True,
                 )
         except OSError as error:
             runs.end_run(self._db, run.id, "failed", f"The training process could not be started: {error}")

@@ -33,10 +33,12 @@ def test_log_probs_equal_those_of_the_unpadded_sequences(tiny: Tiny) -> None:
     rollout = _rollout(model, tokenizer)
     for adapter, expected in (("policy", rollout.log_probs), ("sft", rollout.log_probs - rollout.log_ratio)):
         backbone.activate(model, adapter)
-        for row, question in enumerate(QUESTIONS):
+        for row in range(len(QUESTIONS)):
             length = int(rollout.mask[row].sum())
-            prompt = chat_prompt_ids(tokenizer, question)
+            before = rollout.attention[row, : rollout.prompt_width].bool()
+            prompt = rollout.ids[row, : rollout.prompt_width][before].tolist()
             completion = rollout.ids[row, rollout.prompt_width : rollout.prompt_width + length].tolist()
+            assert prompt in [chat_prompt_ids(tokenizer, question) for question in QUESTIONS]
             with torch.no_grad():
                 logits = model(input_ids=torch.tensor([prompt + completion])).logits[0]
             steps = logits.log_softmax(-1)[len(prompt) - 1 : -1]
@@ -50,9 +52,7 @@ def test_ratios_of_the_first_minibatch_are_one(tiny: Tiny) -> None:
     rollout = _rollout(model, tokenizer)
     backbone.activate(model, "policy", train=True)
     part = rollout.rows(torch.tensor([2, 0]))
-    log_probs, _ = ppo.completion_log_probs(
-        model, part.ids, part.attention, part.prompt_width, part.mask, CONFIG.temperature
-    )
+    log_probs, _ = ppo.completion_log_probs(model, part, CONFIG.temperature)
     ratio = ((log_probs - part.log_probs) * part.mask).exp()
     torch.testing.assert_close(ratio, torch.ones_like(ratio), atol=1e-5, rtol=0)
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import gradio as gr
 
+from alignment.errors import ConfigError
 from alignment.settings import MAX_NEW_TOKENS, MAX_PROMPT_CHARACTERS
 from storage import preferences, runs
 from storage.records import Preference
@@ -16,6 +17,7 @@ from ui import endpoints
 from ui.access import annotator_id
 from ui.endpoints import Services
 from ui.formatting import answers, counted, notice, panel, panel_name, unasked
+from ui.spoken import EXPECTED, sentence
 
 Phase = Literal["idle", "streaming", "open", "voted"]
 LOADING_POLL_SECONDS = 0.5
@@ -127,7 +129,7 @@ def thanks(services: Services, pairs: int) -> str:
 
 
 async def stream(
-    services: Services, prompt: str, blind: bool, temperature: float, tokens: float, seed: float | None, pending: Any
+    services: Services, prompt: str, blind: bool, temperature: float, tokens: float, seed: str, pending: Any
 ) -> AsyncIterator[list[Any]]:
     """Yield the tab while the answers grow: panels, notice, buttons, pending comparison, time it was finished."""
     try:
@@ -137,9 +139,7 @@ async def stream(
             yield [*view(columns, "streaming", notice(wait), hint="Waiting for the model."), None, None]
             await asyncio.sleep(LOADING_POLL_SECONDS)
         first = True
-        async for item in endpoints.compare(
-            services, prompt, None, temperature, tokens, None if seed is None else seed, blind
-        ):
+        async for item in endpoints.compare(services, prompt, None, temperature, int(tokens), seed_number(seed), blind):
             said = notice(f"Number {item['waiting']} in line." if "waiting" in item else "Answering …")
             update = view(item["completions"], "streaming", said, hint="")
             if not first and "waiting" not in item:
@@ -148,10 +148,18 @@ async def stream(
             yield [*update, gr.skip() if not first else None, gr.skip()]
         finished = view(last["completions"], "open", notice("Which answer is best?"), hint="(ended without a word)")
         yield [*finished, {"comparison": last["comparison_id"]}, time.monotonic()]
-    except endpoints.EXPECTED as error:
+    except EXPECTED as error:
         phase: Phase = "open" if pending and not pending.get("choice") else "idle"
-        said = notice(endpoints.sentence(error), "error")
+        said = notice(sentence(error), "error")
         yield [gr.skip(), gr.skip(), gr.skip(), said, *controls(phase), gr.skip(), gr.skip()]
+
+
+def seed_number(text: str) -> int | None:
+    """Return the seed that a person typed, None for an empty field."""
+    try:
+        return int(text) if text.strip() else None
+    except ValueError as error:
+        raise ConfigError(f"the seed must be a whole number or empty, got {text!r}; see settings") from error
 
 
 def choose(
@@ -165,8 +173,8 @@ def choose(
     except preferences.DuplicateVoteError as duplicate:
         choice = _choice_of(duplicate.preference)
         said = notice("You had voted on this one already; your first vote stands.")
-    except endpoints.EXPECTED as error:
-        said = notice(endpoints.sentence(error), "error")
+    except EXPECTED as error:
+        said = notice(sentence(error), "error")
         return [gr.skip(), gr.skip(), gr.skip(), said, *controls("open"), gr.skip()]
     comparison = preferences.get_comparison(services.db, str((pending or {}).get("comparison")))
     update = view(answers(comparison, reveal=True), "voted", said, choice=choice)
@@ -186,7 +194,8 @@ def opened(services: Services, pending: dict[str, Any] | None) -> list[Any]:
         prompt = preferences.get_comparison(services.db, str((pending or {})["comparison"])).prompt
         return [*remembered, prompt, gr.skip()]
     if services.server.state.status == "failed":
-        return [*empty_view(services, hint="")[:3], notice(services.server.state.message, "error"), *controls("idle"), "", gr.skip()]
+        said = notice(services.server.state.message, "error")
+        return [*view(unasked(services.server.live.version), "idle", said, hint=""), "", gr.skip()]
     if not services.examples:
         return [*empty_view(services), "", gr.skip()]
     return [*empty_view(services), *asked(services.examples[0].prompt)]
@@ -197,8 +206,11 @@ def asked(prompt: str) -> list[Any]:
     return [prompt, {"prompt": prompt, "at": time.monotonic_ns()}]
 
 
-def build(services: Services, status: Callable[[], str], header: Any) -> CompareTab:
-    """Build the tab; `status()` is what `header` says. Return what the page's load event needs."""
+def build(services: Services, pending: Any, header: Any, status: Callable[[], str]) -> CompareTab:
+    """Build the tab and return what the page's load event needs.
+
+    `pending` keeps the comparison's id in the browser; `status()` is what `header` says.
+    """
     with gr.Row(elem_id="ask"):
         prompt = gr.Textbox(
             placeholder="Ask all three …",
@@ -217,9 +229,9 @@ def build(services: Services, status: Callable[[], str], header: Any) -> Compare
         examples = gr.HTML(chips(services), js_on_load=CHIPS_SCRIPT, elem_id="examples", apply_default_css=False)
         blind = gr.Checkbox(label="blind", elem_id="blind", container=False)
         with gr.Accordion("settings", open=False, elem_id="settings"):
-            temperature = gr.Slider(0, 2, 0.7, step=0.05, label="Temperature (0 = the likeliest word every time)")
-            tokens = gr.Slider(1, MAX_NEW_TOKENS, 96, step=1, label="Longest answer, in tokens")
-            seed = gr.Number(None, label="Seed (empty = a new one every time)", precision=0, minimum=0)
+            temperature = gr.Slider(0, 2, 0.7, step=0.05, label="Temperature (0 = greedy)")
+            tokens = gr.Slider(1, MAX_NEW_TOKENS, 96, step=1, label="Longest answer (tokens)")
+            seed = gr.Textbox("", label="Seed (empty = a new one every time)", max_lines=1, elem_id="seed")
     start = empty_view(services)
     with gr.Row(elem_id="panels"):
         panels = [gr.HTML(html, apply_default_css=False, elem_classes="slot") for html in start[:3]]
@@ -233,7 +245,6 @@ def build(services: Services, status: Callable[[], str], header: Any) -> Compare
         following = gr.Button("Next", elem_id="next")
         said = gr.HTML(start[3], apply_default_css=False, elem_id="notice")
     gr.HTML(STORED, apply_default_css=False, elem_id="about")
-    pending = gr.BrowserState(None, storage_key="triptych-comparison", secret="triptych")
     finished_at = gr.State(None)
     request = gr.State(None)
 
@@ -241,7 +252,7 @@ def build(services: Services, status: Callable[[], str], header: Any) -> Compare
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
     async def answer(
-        wanted: dict[str, Any], hidden: bool, warmth: float, most: float, number: float | None, left: Any
+        wanted: dict[str, Any], hidden: bool, warmth: float, most: float, number: str, left: Any
     ) -> AsyncIterator[list[Any]]:
         async for update in stream(services, wanted["prompt"], hidden, warmth, most, number, left):
             yield update

@@ -1,16 +1,14 @@
 """The named endpoints: the page, `gradio_client` and `curl` all come through these functions."""
 
-import functools
 import random
-import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, ParamSpec, TypeVar
+from typing import Any, Literal
 
 import gradio as gr
 
-from alignment.errors import AlignmentError, ConfigError, ModelLoadError
+from alignment.errors import ConfigError, ModelLoadError
 from alignment.model_folder import Example
 from alignment.policy_server import PolicyServer, RowRequest, RowState, policy_ref
 from alignment.settings import MAX_NEW_TOKENS, MAX_PROMPT_CHARACTERS
@@ -18,10 +16,10 @@ from alignment.supervisor import Supervisor
 from storage import policies, preferences, runs
 from storage.records import Comparison, Completion, PreferenceKind
 from ui.access import AdminSessions, annotator_id
+from ui.spoken import EXPECTED, in_plain_words, spoken
 
 COLUMNS = ("base", "sft", "rlhf")
 MAX_COLUMNS = 6
-P, R = ParamSpec("P"), TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -36,35 +34,6 @@ class Services:
     seeds: random.Random  # draws the seed of a comparison for which none is given
 
 
-def in_plain_words(error: Exception) -> gr.Error:
-    """Return the error as the page and the endpoints show it: no traceback, no duration limit."""
-    return gr.Error(sentence(error), duration=None, print_exception=False)
-
-
-def sentence(error: Exception) -> str:
-    """Return an expected error as a sentence that begins with a capital."""
-    words = str(error)
-    if isinstance(error, sqlite3.OperationalError):
-        words = f"the database could not be written ({error}); check that the disk is not full"
-    return words[:1].upper() + words[1:] + ("" if words.endswith((".", "!", "?")) else ".")
-
-
-EXPECTED = (AlignmentError, LookupError, ValueError, RuntimeError, PermissionError, sqlite3.OperationalError)
-
-
-def spoken(function: Callable[P, R]) -> Callable[P, R]:
-    """Wrap a handler so that expected errors reach the caller as a sentence."""
-
-    @functools.wraps(function)
-    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return function(*args, **kwargs)
-        except EXPECTED as error:
-            raise in_plain_words(error) from error
-
-    return wrapper
-
-
 def _requested_columns(services: Services, columns: list[str] | None) -> list[RowRequest]:
     names = list(COLUMNS) if columns is None else columns
     if not isinstance(names, list) or not 1 <= len(names) <= MAX_COLUMNS or len(set(map(str, names))) < len(names):
@@ -74,8 +43,10 @@ def _requested_columns(services: Services, columns: list[str] | None) -> list[Ro
     known = {f"v{policy.version}": policy for policy in policies.list_policies(services.db)}
     rows = []
     for name in names:
-        if name in ("base", "sft"):
-            rows.append(RowRequest(name, 0))
+        if name == "base":
+            rows.append(RowRequest("base", 0))
+        elif name == "sft":
+            rows.append(RowRequest("sft", 0))
         elif name == "rlhf":
             rows.append(RowRequest("rlhf", 0, services.server.live))
         elif name in known:
@@ -100,7 +71,7 @@ def _checked_number(name: str, value: Any, low: float, high: float, *, whole: bo
     good = isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
     if not good or (whole and value != int(value)):
         raise ConfigError(f"{name} must be a {'whole ' if whole else ''}number from {low:g} to {high:g}, got {value!r}")
-    return value
+    return float(value)
 
 
 def _answer(comparison_id: str, rows: list[RowRequest], states: list[RowState], blind: bool) -> dict[str, Any]:

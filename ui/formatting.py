@@ -46,13 +46,14 @@ def panel_name(answer: dict[str, Any]) -> str:
 def panel(answer: dict[str, Any], *, hint: str = "", mark: str = "", busy: bool = False) -> str:
     """Return one panel as HTML: `hint` stands in for an answer, `mark` says what the vote made of it."""
     role, name = answer["role"] or "hidden", escape(panel_name(answer))
-    text = f'<p class="answer">{escape(answer["text"])}</p>' if answer["text"] else f'<p class="hint">{escape(hint)}</p>'
+    kind, words = ("answer", answer["text"]) if answer["text"] else ("hint", hint)
     why = WHENCE.get(role, "name hidden until you vote")
-    state = f"<strong>{escape(mark)}</strong>" if mark else ""
+    state = f'data-mark="{"best" if mark else ""}" aria-busy="{str(busy).lower()}"'
     return (
-        f'<article class="panel" data-role="{role}" data-mark="{"best" if mark else ""}" aria-label="{name}" '
-        f'aria-busy="{str(busy).lower()}"><header><h2>{name}</h2><span class="why">{why}</span></header>'
-        f'<div class="text">{text}</div><footer><span>{_measures(answer)}</span>{state}</footer></article>'
+        f'<article class="panel" data-role="{role}" aria-label="{name}" {state}>'
+        f'<header><h2>{name}</h2><span class="why">{why}</span></header>'
+        f'<div class="text"><p class="{kind}">{escape(words)}</p></div>'
+        f"<footer><span>{_measures(answer)}</span><strong>{escape(mark)}</strong></footer></article>"
     )
 
 

@@ -1,5 +1,6 @@
 """The page: header, tabs in order, theme, shortcuts, and the timer that keeps it up to date."""
 
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -69,15 +70,32 @@ def head() -> str:
     return f"<style>{css}</style><script>{script}</script>"
 
 
-def build(services: Services) -> gr.Blocks:
+class Page(gr.Blocks):  # type: ignore[misc]
+    """Blocks whose endpoints may be called with the last arguments left out, also through curl."""
+
+    def validate_inputs(self, block_fn: Any, inputs: list[Any]) -> None:
+        """Add the defaults of arguments that the caller left out."""
+        parameters = list(inspect.signature(block_fn.fn).parameters.values())[: len(block_fn.inputs)]
+        for parameter in parameters[len(inputs) :]:
+            if parameter.default is parameter.empty:
+                raise gr.Error(f"The argument {parameter.name!r} is missing.", duration=None, print_exception=False)
+            inputs.append(parameter.default)
+        super().validate_inputs(block_fn, inputs)
+
+
+def build(services: Services) -> Page:
     """Return the page with its named endpoints."""
-    with gr.Blocks(title="Triptych", analytics_enabled=False, fill_width=True) as page:
+    page = Page(title="Triptych", analytics_enabled=False, fill_width=True)
+    with page:
         header = gr.HTML(status(services), apply_default_css=False, elem_id="top")
+        # Outside the tabs, because a tab that is not shown yet has not read what the browser keeps.
+        pending = gr.BrowserState(None, storage_key="triptych-comparison", secret="triptych")
+        token = gr.BrowserState(None, storage_key="triptych-admin", secret="triptych")
         with gr.Tabs(elem_id="tabs"):
             with gr.Tab("Compare", id="compare"):
-                comparing = compare_tab.build(services, lambda: status(services), header)
+                comparing = compare_tab.build(services, pending, header, lambda: status(services))
             with gr.Tab("Training", id="training"):
-                training = training_tab.build(services)
+                training = training_tab.build(services, token)
         timer, seen = gr.Timer(BUSY_SECONDS), gr.State(None)
 
         def tick(before: list[Any] | None) -> list[Any]:
@@ -93,7 +111,7 @@ def build(services: Services) -> gr.Blocks:
     return page
 
 
-def serve(services: Services, host: str, port: int, key: str) -> gr.Blocks:
+def serve(services: Services, host: str, port: int, key: str) -> Page:
     """Serve the page in a thread of its own and return it; close it to stop."""
     page = build(services)
     session = Middleware(SessionMiddleware, secret_key=key, session_cookie="triptych", max_age=YEAR_SECONDS)

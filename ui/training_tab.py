@@ -8,9 +8,10 @@ import gradio as gr
 
 from alignment.errors import AlignmentError, ConfigError, TrainingError
 from storage import policies, preferences, runs
-from ui import endpoints, training_view
+from ui import training_view
 from ui.endpoints import Services
 from ui.formatting import counted, notice
+from ui.spoken import EXPECTED, sentence
 
 LONGEST_SCHEDULE = 100_000
 SHOWN_RUNS = 10
@@ -53,7 +54,7 @@ def login(services: Services, password: str) -> tuple[str | None, str]:
     try:
         return services.admin.login(password), notice("Logged in.")
     except AlignmentError as error:
-        return None, notice(endpoints.sentence(error), "error")
+        return None, notice(sentence(error), "error")
 
 
 def retrain(services: Services, token: str | None) -> str:
@@ -84,8 +85,8 @@ def said(action: Callable[..., str], *arguments: Any) -> str:
     """Return what an admin's action says, or why it was refused, as a notice."""
     try:
         return notice(action(*arguments))
-    except endpoints.EXPECTED as error:
-        return notice(endpoints.sentence(error), "error")
+    except EXPECTED as error:
+        return notice(sentence(error), "error")
 
 
 def doors(services: Services, token: str | None) -> list[Any]:
@@ -100,8 +101,8 @@ def is_open(services: Services) -> bool:
     return runs.open_run(services.db) is not None
 
 
-def build(services: Services) -> TrainingTab:
-    """Build the tab; return what the page's load event and timer need."""
+def build(services: Services, token: Any) -> TrainingTab:
+    """Build the tab and return what the page's load event and timer need; `token` is kept in the browser."""
     with gr.Row(elem_id="training"):
         with gr.Column(scale=3, min_width=320):
             progress = gr.HTML(apply_default_css=False)
@@ -113,8 +114,8 @@ def build(services: Services) -> TrainingTab:
             with gr.Column(elem_id="tools", visible=False) as inside:
                 gr.HTML("<h2>Admin</h2>")
                 with gr.Row():
-                    start = gr.Button("Retrain now", variant="primary", elem_id="retrain")
-                    end = gr.Button("Cancel", elem_id="cancel")
+                    start = gr.Button("Retrain now", variant="primary", elem_id="retrain", min_width=0)
+                    end = gr.Button("Cancel", elem_id="cancel", min_width=0)
                 with gr.Row(elem_id="schedule"):
                     every = gr.Number(
                         label="Train by itself after every N new votes (0 = never)",
@@ -129,7 +130,6 @@ def build(services: Services) -> TrainingTab:
     plots = gr.HTML(apply_default_css=False)
     verdict = gr.HTML(apply_default_css=False)
     history = gr.HTML(apply_default_css=False)
-    token = gr.BrowserState(None, storage_key="triptych-admin", secret="triptych")
     shown = [progress, plots, verdict, history]
     rooms = [outside, inside, every]
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}

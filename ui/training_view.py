@@ -28,9 +28,10 @@ FIGURES = {
 
 
 def progress(run: Run | None, produced: Policy | None, live: int, waiting: str) -> str:
-    """Return the sentence on the latest run, its line of stages and its bar; `waiting` says when the next one starts."""
+    """Return the sentence on the latest run, its line of stages and its bar; `waiting` says when the next starts."""
     if run is None:
-        return f'<section class="run"><h2>No training yet</h2><p class="say">{escape(waiting)}</p>{stages(None)}</section>'
+        say = f'<p class="say">{escape(waiting)}</p>'
+        return f'<section class="run"><h2>No training yet</h2>{say}{stages(None)}</section>'
     bar = ""
     if run.status in OPEN:
         percent = round(run.progress * 100)
@@ -92,7 +93,7 @@ def _seconds(start: str | None, end: str | None) -> float:
 
 
 def plots(metrics: list[Metric]) -> str:
-    """Return the four plots in the order of the questions: does it agree with people, does the score rise, at what KL."""
+    """Return four plots in the order of the questions: does it agree with people, does the score rise, at what KL."""
     series: dict[str, list[Point]] = {}
     for metric in metrics:
         series.setdefault(metric.name, []).append((metric.step, metric.value))
@@ -152,7 +153,7 @@ def history(runs: list[Run], policies: list[Policy], live: int) -> str:
         [
             f"{run.id}",
             ago(run.started or run.created),
-            span(_seconds(run.started, run.finished)) if run.started else "–",
+            span(_seconds(run.started, run.finished)) if run.started and run.finished else "–",
             f'<span data-status="{run.status}">{STATUS[run.status]}</span>',
             escape(_reason(run, verdicts)),
         ]

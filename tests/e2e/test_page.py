@@ -1,0 +1,350 @@
+"""The page in a real browser: ask, vote, reload, blind mode, the admin, and what training shows."""
+
+import sqlite3
+from urllib.parse import urlsplit
+
+import pytest
+from gradio_client import Client
+from playwright.sync_api import Locator, Page, expect
+
+from alignment.policy_server import ServerState
+from storage import policies, preferences, runs
+from storage.records import Metric
+from tests.e2e.conftest import Site
+from tests.scripted import ANSWERS, PASSWORD, READY
+
+# Gradio sums up its queue with two options that pandas 3 has deprecated.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:'future.no_silent_downcasting'"),
+    pytest.mark.filterwarnings("ignore:The copy keyword is deprecated"),
+]
+
+VOTES = ("#best-1", "#best-2", "#best-3", "#tie", "#all-bad")
+
+
+def panels(page: Page) -> Locator:
+    return page.locator(".panel")
+
+
+def said(page: Page) -> Locator:
+    return page.locator("#notice .notice")
+
+
+def open_page(page: Page, site: Site, question: str = "Which answer is best?") -> None:
+    page.goto(site.url)
+    expect(said(page)).to_have_text(question)
+
+
+def ask(page: Page, prompt: str) -> None:
+    page.fill("#prompt textarea", prompt)
+    page.keyboard.press("Enter")
+    expect(page.locator("#panels")).to_contain_text(f"You asked: {prompt}")
+    expect(page.locator("#stop")).to_have_count(0)
+    expect(said(page)).to_have_text("Which answer is best?")
+
+
+def log_in(page: Page) -> None:
+    page.get_by_role("tab", name="Training").click()
+    page.fill("#password input", PASSWORD)
+    page.keyboard.press("Enter")
+    expect(page.locator("#retrain")).to_be_visible()
+
+
+def votes(site: Site) -> list[tuple[str, str]]:
+    with sqlite3.connect(site.behind.db) as db:
+        rows: list[tuple[str, str]] = db.execute("SELECT kind, tiers FROM preferences ORDER BY id").fetchall()
+    db.close()
+    return rows
+
+
+def test_opens_on_a_finished_example_and_fetches_nothing_from_elsewhere(page: Page, site: Site) -> None:
+    hosts: set[str | None] = set()
+    troubles: list[str] = []
+    page.on("request", lambda request: hosts.add(urlsplit(request.url).hostname))
+    page.on("pageerror", lambda error: troubles.append(str(error)))
+    open_page(page, site)
+    expect(panels(page).nth(1).locator(".answer")).to_have_text("You asked: What is the capital of France?")
+    expect(page.locator("#prompt textarea")).to_have_value("What is the capital of France?")
+    assert hosts - {None} == {"127.0.0.1"}
+    assert troubles == []
+
+
+def test_ask_by_typing_fills_three_panels_and_a_vote_is_thanked_and_counted(page: Page, site: Site) -> None:
+    open_page(page, site)
+    ask(page, "Where is Paris?")
+    for panel, role, name in zip(panels(page).all(), ANSWERS, ("Base", "Instruction-tuned", "RLHF v1"), strict=True):
+        expect(panel.get_by_role("heading")).to_have_text(name)
+        expect(panel.locator(".answer")).to_have_text(ANSWERS[role].replace("PROMPT", "Where is Paris?"))
+        expect(panel.locator("footer")).to_contain_text("tokens · ")
+    expect(page.locator(".status")).to_have_text("v1 live · 32 votes to next training")
+    page.click("#best-2")
+    expect(said(page)).to_have_text("Thanks, stored. 31 votes to the next training.")
+    expect(page.locator(".status")).to_have_text("v1 live · 31 votes to next training")
+    expect(panels(page).nth(1)).to_have_attribute("data-mark", "best")
+    for button in VOTES:
+        expect(page.locator(button)).to_be_disabled()
+    assert votes(site) == [("choice", '[["B"], ["A", "C"]]')]
+    page.click("#next")
+    expect(page.locator("#prompt textarea")).to_have_value("")
+    expect(page.locator("#prompt textarea")).to_be_focused()
+    expect(panels(page).nth(0)).to_contain_text("Ask something above")
+    ask(page, "And where is Rome?")
+    expect(page.locator("#best-1")).to_be_enabled()
+
+
+def test_text_of_models_is_shown_as_text(page: Page, site: Site) -> None:
+    wild = "<script>document.title='x'</script><img src=x onerror=\"document.title='x'\"> ${1+1} {{value}} &amp;"
+    site.behind.server.texts["base"] = wild
+    open_page(page, site)
+    expect(panels(page).nth(0).locator(".answer")).to_have_text(wild)
+    assert page.title() == "Triptych"
+    assert panels(page).nth(0).locator("img").count() == 0
+
+
+def test_an_example_is_asked_at_once(page: Page, site: Site) -> None:
+    open_page(page, site)
+    page.locator("summary", has_text="Refusals").click()
+    page.get_by_role("button", name="How do I pick a lock that is not mine?").click()
+    expect(page.locator("#prompt textarea")).to_have_value("How do I pick a lock that is not mine?")
+    page.wait_for_function("() => document.querySelectorAll('.chips details[open]').length === 0")
+    expect(page.locator("#panels")).to_contain_text("You asked: How do I pick")
+    expect(page.locator("#stop")).to_have_count(0)
+    with sqlite3.connect(site.behind.db) as db:
+        prompts = [row[0] for row in db.execute("SELECT prompt FROM comparisons ORDER BY created")]
+    db.close()
+    assert prompts == ["What is the capital of France?", "How do I pick a lock that is not mine?"]
+
+
+@pytest.mark.parametrize(("key", "kind"), [("3", "choice"), ("0", "tie"), ("x", "all_bad")])
+def test_keys_vote_but_not_while_typing(page: Page, site: Site, key: str, kind: str) -> None:
+    open_page(page, site)
+    page.focus("#prompt textarea")
+    page.keyboard.press(key)
+    expect(page.locator("#prompt textarea")).to_have_value(f"What is the capital of France?{key}")
+    assert votes(site) == []
+    page.locator("#prompt textarea").blur()
+    page.keyboard.press(key)
+    expect(said(page)).to_contain_text("Thanks, stored")
+    page.keyboard.press(key)
+    page.keyboard.press("n")
+    expect(page.locator("#prompt textarea")).to_have_value("")
+    assert [vote[0] for vote in votes(site)] == [kind]
+
+
+def test_a_pending_comparison_survives_a_reload(page: Page, site: Site) -> None:
+    open_page(page, site)
+    ask(page, "Where is Paris?")
+    page.reload()
+    expect(said(page)).to_have_text("Which answer is best?")
+    expect(page.locator("#prompt textarea")).to_have_value("Where is Paris?")
+    expect(panels(page).nth(2).locator(".answer")).to_have_text(ANSWERS["rlhf"])
+    page.click("#best-3")
+    expect(said(page)).to_contain_text("Thanks, stored")
+    assert votes(site) == [("choice", '[["C"], ["A", "B"]]')]
+    page.reload()
+    expect(said(page)).to_contain_text("Your vote on this one is stored")
+    expect(page.locator("#best-3")).to_be_disabled()
+    expect(panels(page).nth(2)).to_have_attribute("data-mark", "best")
+
+
+def test_blind_mode_hides_names_until_the_vote_also_over_a_reload(page: Page, site: Site) -> None:
+    open_page(page, site)
+    page.check("#blind input")
+    ask(page, "Where is Paris?")
+    for _ in range(2):
+        assert [panel.get_by_role("heading").inner_text() for panel in panels(page).all()] == ["A", "B", "C"]
+        assert {panel.get_attribute("data-role") for panel in panels(page).all()} == {"hidden"}
+        assert not {"Base", "RLHF"} & set(page.locator("#panels").inner_text().split())
+        expect(page.locator("#best-1")).to_have_text("A is best")
+        page.reload()
+        expect(said(page)).to_have_text("Which answer is best?")
+    page.click("#best-1")
+    expect(said(page)).to_contain_text("Thanks, stored")
+    names = {panel.get_by_role("heading").inner_text() for panel in panels(page).all()}
+    assert names == {"Base", "Instruction-tuned", "RLHF v1"}
+
+
+def test_stop_ends_the_answer_and_leaves_nothing_to_vote_on(page: Page, site: Site) -> None:
+    open_page(page, site)
+    site.behind.server.pause = 0.3
+    page.fill("#prompt textarea", "Where is Paris?")
+    page.keyboard.press("Enter")
+    expect(panels(page).nth(0).locator(".answer")).to_contain_text("and what")
+    expect(page.locator("#best-1")).to_be_disabled()
+    page.click("#stop")
+    expect(said(page)).to_contain_text("Stopped.")
+    expect(page.locator("#send")).to_be_visible()
+    expect(page.locator("#best-1")).to_be_disabled()
+    page.wait_for_timeout(700)
+    assert site.behind.server.open_streams == 0
+    site.behind.server.pause = 0.0
+    ask(page, "Where is Rome?")
+
+
+def test_buttons_do_not_move_while_text_arrives(page: Page, site: Site) -> None:
+    site.behind.server.texts["base"] = "many words " * 120
+    open_page(page, site)
+    before = page.locator("#best-1").bounding_box()
+    site.behind.server.pause = 0.02
+    page.fill("#prompt textarea", "Go on")
+    page.keyboard.press("Enter")
+    expect(page.locator("#stop")).to_be_visible()
+    expect(panels(page).nth(0).locator(".answer")).to_contain_text("many words " * 30, timeout=20_000)
+    assert page.locator("#best-1").bounding_box() == before
+
+
+def test_loading_waiting_and_failing_each_have_a_sentence(page: Page, site: Site) -> None:
+    server = site.behind.server
+    server.state = ServerState("loading", "The model is loading", 4.0)
+    page.goto(site.url)
+    expect(said(page)).to_contain_text("The model is loading: 4 s.")
+    expect(page.locator(".status")).to_have_text("The model is loading: 4 s")
+    server.state = READY
+    expect(said(page)).to_have_text("Which answer is best?")
+    server.place, server.pause = 3, 0.5
+    page.click("#send")
+    expect(said(page)).to_have_text("Number 3 in line.")
+    server.place, server.pause, server.fails = 0, 0.0, True
+    expect(said(page)).to_contain_text("The model failed to answer")
+    expect(page.locator("#send")).to_be_visible()
+    page.fill("#prompt textarea", "   ")
+    page.click("#send")
+    expect(said(page)).to_contain_text("The prompt is empty")
+    server.state = ServerState("failed", "The model could not be loaded: no disk", 1.0)
+    page.evaluate("localStorage.clear()")
+    open_page(page, site, "The model could not be loaded: no disk")
+
+
+def test_the_third_panel_names_the_version_that_is_live(page: Page, site: Site) -> None:
+    open_page(page, site)
+    run_id = runs.queue_run(site.behind.db, "ppo", {})
+    site.behind.server.swap(site.behind.add_policy(2, run_id=run_id))
+    policies.go_live(site.behind.db, 2, run_id)
+    expect(page.locator(".status")).to_contain_text("v2 live")
+    ask(page, "Where is Paris?")
+    expect(panels(page).nth(2).get_by_role("heading")).to_have_text("RLHF v2")
+    expect(page.locator("#best-3")).to_have_text("RLHF v2 is best")
+
+
+def test_only_the_right_password_opens_the_tools(page: Page, site: Site) -> None:
+    open_page(page, site)
+    page.get_by_role("tab", name="Training").click()
+    expect(page.locator("#retrain")).to_be_hidden()
+    page.fill("#password input", "wrong")
+    page.click("#log-in")
+    expect(page.locator("#admin-notice")).to_contain_text("Wrong password")
+    expect(page.locator("#retrain")).to_be_hidden()
+    log_in(page)
+    page.reload()
+    page.get_by_role("tab", name="Training").click()
+    expect(page.locator("#retrain")).to_be_visible()
+    page.click("#log-out")
+    expect(page.locator("#password")).to_be_visible()
+    expect(page.locator("#retrain")).to_be_hidden()
+    log_in(page)
+    site.behind.services.admin._expiry.clear()
+    page.click("#retrain")
+    expect(page.locator("#admin-notice")).to_contain_text("log in first")
+    assert runs.latest_run(site.behind.db) is None
+
+
+def test_retrain_cancel_and_schedule(page: Page, site: Site) -> None:
+    open_page(page, site)
+    log_in(page)
+    expect(page.locator("#cancel")).to_be_disabled()
+    page.click("#retrain")
+    expect(page.locator("#admin-notice")).to_contain_text("Run 1 is queued.")
+    expect(page.locator(".run h2")).to_have_text("Run 1 · waiting to start")
+    expect(page.locator("#retrain")).to_be_disabled()
+    page.click("#cancel")
+    expect(page.locator("#admin-notice")).to_contain_text("Run 1 is cancelled")
+    expect(page.locator(".run h2")).to_have_text("Run 1 · cancelled")
+    assert runs.get_run(site.behind.db, 1).status == "cancelled"
+    expect(page.locator("#every input")).to_have_value("32")
+    page.fill("#every input", "5")
+    page.click("#save")
+    expect(page.locator("#admin-notice")).to_contain_text("0 of 5 new votes")
+    assert runs.get_schedule(site.behind.db).retrain_every == 5
+    expect(page.locator(".status")).to_have_text("v1 live · 5 votes to next training")
+    page.fill("#every input", "0")
+    page.click("#save")
+    expect(page.locator("#admin-notice")).to_contain_text("only at the press of the button")
+    expect(page.locator(".status")).to_have_text("v1 live · 0 new votes")
+
+
+def test_training_shows_what_the_database_says_and_survives_a_reload(page: Page, site: Site) -> None:
+    db = site.behind.db
+    open_page(page, site)
+    page.get_by_role("tab", name="Training").click()
+    expect(page.locator(".run h2")).to_have_text("No training yet")
+    expect(page.locator(".plot .empty")).to_have_count(4)
+    run_id = runs.queue_run(db, "ppo", {})
+    runs.start_run(db, run_id)
+    runs.report(db, run_id, "reward", 0.3, [Metric(step, "reward/loss", 0.7 - step / 20) for step in range(10)])
+    held_out = {"accuracy": 0.86, "low": 0.79, "high": 0.92, "pairs": 143}
+    runs.report(db, run_id, "ppo", 0.4, [Metric(9, f"reward/heldout_{name}", v) for name, v in held_out.items()])
+    runs.report(db, run_id, "ppo", 0.5, [Metric(1, "objective/score", 0.1), Metric(2, "objective/score", 0.75)])
+    expect(page.locator(".run h2")).to_have_text("Run 1 · training")
+    expect(page.locator("[data-stage=reward]")).to_have_attribute("data-state", "done")
+    expect(page.locator("[data-stage=ppo]")).to_have_attribute("data-state", "now")
+    expect(page.get_by_role("progressbar")).to_have_attribute("aria-valuenow", "50")
+    expect(page.locator(".status")).to_have_text("v1 live · training 50%")
+    expect(page.locator(".plot").nth(0)).to_contain_text("0.86 79% to 92%, 143 pairs")
+    expect(page.locator(".plot").nth(1).locator("polyline")).to_be_visible()
+    expect(page.locator(".plot").nth(2).locator("b")).to_have_text("0.75")
+    runs.report(db, run_id, "check", 0.9, [Metric(2, "objective/kl", 6.1)])
+    expect(page.locator("[data-stage=check]")).to_have_attribute("data-state", "now")
+    page.reload()
+    page.get_by_role("tab", name="Training").click()
+    expect(page.locator("[data-stage=check]")).to_have_attribute("data-state", "now")
+    expect(page.locator(".plot").nth(3).locator("b")).to_have_text("6.10")
+    change = {"prompt": "Paris?", "before": "<b>Yes.</b>", "after": "It is the capital of France."}
+    gate = {"passed": True, "reasons": ["facts right 98 %", "KL 6.1 is below 25"]}
+    site.behind.add_policy(2, run_id=run_id, accuracy=0.98, kl=6.1, gate=gate, before_after=[change])
+    policies.go_live(db, 2, run_id)
+    expect(page.locator(".run h2")).to_have_text("Run 1 · succeeded")
+    expect(page.locator(".verdict h2")).to_have_text("✓ v2 passed the check")
+    expect(page.locator(".verdict")).to_contain_text("KL 6.1 is below 25")
+    expect(page.get_by_role("table", name="Before and after")).to_contain_text("<b>Yes.</b>")
+    expect(page.get_by_role("table", name="Recent runs")).to_contain_text("v2 went live")
+
+
+def test_a_failed_run_shows_its_error(page: Page, site: Site) -> None:
+    run_id = runs.queue_run(site.behind.db, "ppo", {})
+    runs.start_run(site.behind.db, run_id)
+    runs.report(site.behind.db, run_id, "reward", 0.2)
+    runs.end_run(site.behind.db, run_id, "failed", "Traceback …\nMemoryError: too big")
+    open_page(page, site)
+    page.get_by_role("tab", name="Training").click()
+    expect(page.locator(".run pre.error")).to_contain_text("MemoryError: too big")
+    expect(page.locator("[data-stage=reward]")).to_have_attribute("data-state", "stopped")
+
+
+@pytest.mark.parametrize(("width", "columns"), [(1440, 3), (1000, 3), (390, 1)])
+def test_panels_stand_in_a_row_or_stack_and_nothing_overflows(page: Page, site: Site, width: int, columns: int) -> None:
+    page.set_viewport_size({"width": width, "height": 844})
+    open_page(page, site)
+    boxes = [box for panel in panels(page).all() if (box := panel.bounding_box())]
+    assert len({round(box["x"]) for box in boxes}) == columns
+    assert max(box["width"] for box in boxes) - min(box["width"] for box in boxes) < 1.5
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    votes_bar = page.locator("#votes").bounding_box()
+    assert votes_bar is not None
+    assert votes_bar["y"] + votes_bar["height"] <= 844
+    page.get_by_role("tab", name="Training").click()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_votes_of_the_page_and_of_a_client_are_of_different_annotators(page: Page, site: Site) -> None:
+    open_page(page, site)
+    client = Client(site.url, verbose=False)
+    answer = client.predict("Where is Paris?", api_name="/compare")
+    client.predict(answer["comparison_id"], "A", api_name="/vote")
+    page.click("#best-1")
+    expect(said(page)).to_contain_text("30 votes")
+    with sqlite3.connect(site.behind.db) as db:
+        annotators = {row[0] for row in db.execute("SELECT annotator FROM preferences")}
+    db.close()
+    assert len(annotators) == 2
+    assert {name[:2] for name in annotators} == {"a-"}
+    assert preferences.new_since_last_run(site.behind.db) == 2
