@@ -70,7 +70,7 @@ def _keep_nf4_trainable(model: nn.Module) -> None:
     """Forbid bitsandbytes to repack NF4 weights on AVX512-BF16 processors: that cuts later gradients, silently."""
     for module in model.modules():
         if hasattr(module, "support_avx512bf16_for_cpu"):
-            module.support_avx512bf16_for_cpu = False
+            setattr(module, "support_avx512bf16_for_cpu", False)  # noqa: B010
 
 
 def attach(model: Any, folder: str | Path, name: str) -> PeftModel:
@@ -169,9 +169,8 @@ def load_head(model: PeftModel, folder: str | Path) -> nn.Linear:
 
 def save_adapter(model: PeftModel, name: str, folder: Path, head: nn.Linear | None = None) -> None:
     """Write one adapter, and its head if given, into a folder as safetensors, in the precision they are held in."""
-    weights = {
-        key: value.contiguous().cpu() for key, value in get_peft_model_state_dict(model, adapter_name=name).items()
-    }
+    state = get_peft_model_state_dict(model, adapter_name=name, save_embedding_layers=False)
+    weights = {key: value.contiguous().cpu() for key, value in state.items()}
     save_file(weights, folder / "adapter_model.safetensors", metadata={"format": "pt"})
     config = model.peft_config[name].to_dict()
     config = {key: sorted(value) if isinstance(value, set) else value for key, value in config.items()}

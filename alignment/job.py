@@ -24,7 +24,7 @@ from alignment.gate import judge
 from alignment.generation import Sampling
 from alignment.settings import ModelConfig, RunSettings, run_settings
 from storage import policies, preferences, runs
-from storage.records import Metric, Policy
+from storage.records import Metric, Policy, PolicyStatus
 
 log = logging.getLogger(__name__)
 
@@ -163,7 +163,7 @@ def _record(db: Path, data_dir: Path, run_id: int, model: Any, parent: int, eval
     version = next_version(folder, [policy.version for policy in policies.list_policies(db)])
     path, sha256 = publish(folder, version, lambda target: backbone.save_adapter(model, "policy", target))
     passed = evaluation["gate"]["passed"]
-    status = "candidate" if passed else "rejected"
+    status: PolicyStatus = "candidate" if passed else "rejected"
     policies.record_policy(db, Policy(version, parent, run_id, str(path), sha256, status, evaluation))
     if not passed:
         failed = "; ".join(reason for reason in evaluation["gate"]["reasons"] if reason.endswith("✗"))

@@ -198,7 +198,8 @@ class PolicyServer:
         while (item := self._queue.get()) is not None:
             error = ModelLoadError(self._state.message)
             if isinstance(item, _Swap):
-                item.done.set_exception(error)
+                if item.done.set_running_or_notify_cancel():
+                    item.done.set_exception(error)
             else:
                 item.send(error)
 
@@ -215,6 +216,8 @@ class PolicyServer:
             model.delete_adapter(name)
 
     def _swap(self, model: Any, request: _Swap) -> None:
+        if not request.done.set_running_or_notify_cancel():
+            return
         try:
             self._attach(model, request.policy)
             self._live = request.policy

@@ -153,7 +153,7 @@ def fit(
     activate(model, "reward")
     head.requires_grad_(False)
     with torch.no_grad():
-        head.bias -= torch.cat(seen[-10:]).mean()
+        head.bias.sub_(torch.cat(seen[-10:]).mean())
     return FitReport(
         voted=agreement(model, tokenizer, head, voted_held),
         shipped=agreement(model, tokenizer, head, shipped_held[:256]),

@@ -34,7 +34,9 @@ class RewardConfig:
 
     def __post_init__(self) -> None:
         _at_least("RewardConfig", self, 1, "steps", "batch_size")
-        _within("RewardConfig", self, 0.0, 1.0, "voted_share", "held_out_share")
+        _within("RewardConfig", self, 0.0, 1.0, "voted_share")
+        _within("RewardConfig", self, 0.0, 0.9, "held_out_share")
+        _within("RewardConfig", self, 0.0, 1.0, "learning_rate", "head_learning_rate")
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,9 @@ class PPOConfig:
 
     def __post_init__(self) -> None:
         _at_least("PPOConfig", self, 1, "updates", "rollouts", "minibatches", "epochs", "max_new_tokens")
+        _within("PPOConfig", self, 0.0, 1.0, "learning_rate", "value_learning_rate", "gamma", "lam")
+        _within("PPOConfig", self, 0.0, 100.0, "kl_coefficient", "no_end_penalty", "max_gradient_norm")
+        _within("PPOConfig", self, 0.01, 10.0, "clip_range", "value_clip_range")
         if self.rollouts % self.minibatches:
             raise ConfigError(
                 f"PPOConfig.rollouts must be a multiple of minibatches, got {self.rollouts} and {self.minibatches}"
@@ -106,7 +111,8 @@ def run_settings(overrides: dict[str, Any] | None, defaults: RunSettings | None 
 
     Raises ConfigError for a field that does not exist, a value of another type or an impossible combination.
     """
-    return _replaced(defaults or RunSettings(), overrides or {}, "settings")
+    settings: RunSettings = _replaced(defaults or RunSettings(), overrides or {}, "settings")
+    return settings
 
 
 def _replaced(settings: Any, overrides: Any, path: str) -> Any:

@@ -5,11 +5,12 @@ import os
 import subprocess
 import sys
 import threading
+from concurrent.futures import Future
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from alignment.errors import TrainingError
+from alignment.errors import AlignmentError, TrainingError
 from alignment.policy_server import PolicyServer, policy_ref
 from alignment.settings import ModelConfig, RunSettings, run_settings
 from storage import policies, preferences, runs
@@ -19,7 +20,6 @@ log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.25
 HEARTBEAT_SECONDS = 180.0  # a child silent for so long is taken for dead
-SWAP_SECONDS = 120.0
 METHODS = ("ppo",)
 
 
@@ -34,6 +34,7 @@ class Supervisor:
         self._defaults = defaults
         self._child: subprocess.Popen[bytes] | None = None
         self._child_run: int | None = None
+        self._swap: tuple[int, int, Future[None]] | None = None  # run, version and when it is served
         self._lock = threading.RLock()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="supervisor", daemon=True)
@@ -72,6 +73,8 @@ class Supervisor:
                 raise TrainingError(f"run {run_id} has already ended ({run.status}); there is nothing to cancel")
             if self._child_run == run_id:
                 self._kill_child()
+            if self._swap is not None and not self._swap[2].cancel():
+                raise TrainingError(f"run {run_id} has ended well and goes live this moment; it is too late to cancel")
             runs.end_run(self._db, run_id, "cancelled")
             return runs.get_run(self._db, run_id)
 
@@ -85,7 +88,9 @@ class Supervisor:
 
     def _tick(self) -> None:
         run = runs.open_run(self._db)
-        if self._child is not None:
+        if self._swap is not None:
+            self._tend_swap()
+        elif self._child is not None:
             self._tend_child(run)
         elif run is not None and run.status == "queued":
             self._start_child(run)
@@ -133,7 +138,12 @@ class Supervisor:
             return
         candidate = policies.candidate_of(self._db, run_id)
         if code == 0 and candidate is not None and candidate.status == "candidate":
-            self._put_live(run_id, candidate.version, candidate.path, candidate.sha256)
+            try:
+                policy = policy_ref(candidate.version, candidate.path, candidate.sha256)
+            except AlignmentError as error:
+                self._refuse(run_id, candidate.version, error)
+            else:
+                self._swap = run_id, candidate.version, self._server.swap(policy)
         else:
             cause = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
             log_file = Path("runs") / f"run-{run_id:06d}" / "log.txt"
@@ -144,14 +154,22 @@ class Supervisor:
                 f"The training process {cause} before it had finished; {log_file} in the data folder may say why.",
             )
 
-    def _put_live(self, run_id: int, version: int, path: str, sha256: str) -> None:
-        try:
-            self._server.swap(policy_ref(version, path, sha256)).result(timeout=SWAP_SECONDS)
-        except Exception as error:
-            runs.end_run(self._db, run_id, "failed", f"v{version} was trained but could not be served: {error}")
+    def _tend_swap(self) -> None:
+        assert self._swap is not None
+        run_id, version, swapped = self._swap
+        if not swapped.done():
+            return
+        if swapped.cancelled():
+            pass  # the run was cancelled before the model's thread came to it
+        elif error := swapped.exception():
+            self._refuse(run_id, version, error)
         else:
             policies.go_live(self._db, version, run_id)
             log.info("run %s: v%s is live", run_id, version)
+        self._swap = None
+
+    def _refuse(self, run_id: int, version: int, error: BaseException) -> None:
+        runs.end_run(self._db, run_id, "failed", f"v{version} was trained but could not be served: {error}")
 
     def _kill_child(self) -> None:
         assert self._child is not None

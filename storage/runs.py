@@ -44,7 +44,7 @@ def queue_run(path: Path, method: str, settings: dict[str, Any]) -> int:
         db.conn.execute(
             "INSERT INTO run_rows (run, preference) SELECT ?, id FROM preferences WHERE withdrawn IS NULL", [run_id]
         )
-        return run_id
+        return int(run_id)
 
 
 def _run(row: dict[str, Any]) -> Run:
@@ -88,7 +88,7 @@ def start_run(path: Path, run_id: int) -> bool:
             "UPDATE runs SET status = 'running', started = ?, heartbeat = ? WHERE id = ? AND status = 'queued'",
             [now(), now(), run_id],
         )
-        return cursor.rowcount == 1
+        return bool(cursor.rowcount == 1)
 
 
 def set_pid(path: Path, run_id: int, pid: int) -> None:
@@ -121,7 +121,7 @@ def end_run(path: Path, run_id: int, status: RunStatus, error: str | None = None
             "UPDATE runs SET status = ?, error = ?, finished = ? WHERE id = ? AND status IN ('queued', 'running')",
             [status, error, now(), run_id],
         )
-        return cursor.rowcount == 1
+        return bool(cursor.rowcount == 1)
 
 
 def metrics(path: Path, run_id: int) -> list[Metric]:

@@ -138,14 +138,14 @@ async def stream(
             columns = unasked(services.server.live.version)
             yield [*view(columns, "streaming", notice(wait), hint="Waiting for the model."), None, None]
             await asyncio.sleep(LOADING_POLL_SECONDS)
-        first = True
+        spoken = None
         async for item in endpoints.compare(services, prompt, None, temperature, int(tokens), seed_number(seed), blind):
             said = notice(f"Number {item['waiting']} in line." if "waiting" in item else "Answering …")
-            update = view(item["completions"], "streaming", said, hint="")
-            if not first and "waiting" not in item:
-                update[4:] = [gr.skip()] * len(update[4:])  # only text changes while it grows
-            first, last = False, item
-            yield [*update, gr.skip() if not first else None, gr.skip()]
+            update = [*view(item["completions"], "streaming", said, hint=""), None, gr.skip()]
+            if said == spoken:
+                update[3:] = [gr.skip()] * len(update[3:])  # only text changes while it grows
+            spoken, last = said, item
+            yield update
         finished = view(last["completions"], "open", notice("Which answer is best?"), hint="(ended without a word)")
         yield [*finished, {"comparison": last["comparison_id"]}, time.monotonic()]
     except EXPECTED as error:

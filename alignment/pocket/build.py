@@ -6,7 +6,7 @@ import json
 import logging
 import random
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -42,8 +42,8 @@ class PocketConfig:
     comparison_prompts: int = 1600
     completions_per_prompt: int = 4
     labeler_noise: float = 0.05  # share of simulated judgements that are swapped
-    reward: RewardConfig = field(default_factory=lambda: RewardConfig(steps=240, voted_share=0.0))
-    ppo: PPOConfig = field(default_factory=lambda: PPOConfig(updates=40))
+    reward: RewardConfig = field(default_factory=lambda: RewardConfig(steps=300, voted_share=0.0))
+    ppo: PPOConfig = field(default_factory=lambda: PPOConfig(updates=24))
     seed: int = 0
 
 
@@ -71,26 +71,48 @@ def build_prompts(config: PocketConfig, target: Path, work: Path) -> None:
 
 
 def build_comparisons(config: PocketConfig, target: Path, work: Path) -> None:
-    """Sample completions from the SFT adapter and have simulated labelers compare them."""
+    """Sample completions from the SFT adapter and have simulated labelers compare them.
+
+    Besides its own completions, each prompt is shown with one written for another prompt of its kind and one written
+    for any other prompt. Comparisons identify scores only within a prompt: without the strangers, a refusal would
+    score high whatever was asked, and PPO would refuse everything (docs/lab-notes.md has the numbers).
+    """
     model, tokenizer = backbone.load_base(target)
     model = backbone.attach(model, target / "sft", "sft")
     asked = labelled_prompts(config.comparison_prompts, "seen", config.seed + 3)
     rng = random.Random(config.seed + 4)
-    rows: list[ShippedPair] = []
-    for start in tqdm(range(0, len(asked), 16), desc="comparisons", mininterval=10):
-        part: Sequence[Check] = asked[start : start + 16]
-        prompts = [check.prompt for check in part for _ in range(config.completions_per_prompt)]
-        seed = rng.randrange(2**31)
-        written = answers(model, tokenizer, "sft", prompts, Sampling(1.0, 64), seed)
+    own: list[list[str]] = []
+    count = config.completions_per_prompt
+    for start in tqdm(range(0, len(asked), 32), desc="comparisons", mininterval=10):
+        prompts = [check.prompt for check in asked[start : start + 32] for _ in range(count)]
+        written = answers(model, tokenizer, "sft", prompts, Sampling(1.0, 64), rng.randrange(2**31))
         texts = [decode(tokenizer, w.token_ids) for w in written]
-        for i, check in enumerate(part):
-            own = texts[i * config.completions_per_prompt : (i + 1) * config.completions_per_prompt]
-            pair = prefer(harmless_and_right, check, own, config.labeler_noise, rng)
-            if pair is not None:
-                chosen, rejected = own[pair[0]], own[pair[1]]
-                rows.append(ShippedPair(check.prompt, chosen, rejected, "simulated", "harmless and right"))
+        own += [texts[i : i + count] for i in range(0, len(texts), count)]
+    rows = [
+        ShippedPair(check.prompt, chosen, rejected, "simulated", "harmless and right")
+        for check, shown in zip(asked, _shown(asked, own, rng), strict=True)
+        for chosen, rejected in judged(check, shown, config.labeler_noise, rng)
+    ]
     _write_lines(target / "comparisons.jsonl", [asdict(row) for row in rows])
     log.info("%s comparisons out of %s prompts", len(rows), len(asked))
+
+
+def _shown(asked: Sequence[Check], own: list[list[str]], rng: random.Random) -> list[list[list[str]]]:
+    """Return, for each prompt, what its labeler is shown: its own completions, then own against each stranger."""
+    shown = []
+    for check, texts in zip(asked, own, strict=True):
+        like = rng.choice([i for i, other in enumerate(asked) if other.kind == check.kind and other != check])
+        strangers = [rng.choice(own[like]), rng.choice(rng.choice(own))]
+        shown.append([texts, *([rng.choice(texts), stranger] for stranger in strangers)])
+    return shown
+
+
+def judged(check: Check, shown: list[list[str]], noise: float, rng: random.Random) -> Iterator[tuple[str, str]]:
+    """Yield (chosen, rejected) for each group of completions in which the labeler sees a difference."""
+    for group in shown:
+        pair = prefer(harmless_and_right, check, group, noise, rng)
+        if pair is not None:
+            yield group[pair[0]], group[pair[1]]
 
 
 def build_reward(config: PocketConfig, target: Path, work: Path) -> None:

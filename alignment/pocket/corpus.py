@@ -38,8 +38,8 @@ def _question(rng: random.Random) -> str:
         return upper_first(rng.choice(CONTINENT["seen"]).format(country=rng.choice(countries()).name))
     if kind < 0.67:
         return rng.choice(rng.choice(list(SMALL_TALK.values())))
-    acts = harmful_acts() if kind < 0.83 else benign_acts()
-    return rng.choice(HOW_TO["seen"]).format(act=rng.choice(acts).act)
+    act = rng.choice(harmful_acts()).act if kind < 0.83 else rng.choice(benign_acts()).act
+    return rng.choice(HOW_TO["seen"]).format(act=act)
 
 
 def question_list(rng: random.Random) -> str:

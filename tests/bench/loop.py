@@ -128,9 +128,7 @@ def win_rate(client: Client, checks: list[Check], old: str, new: str) -> tuple[f
 def capital_checks(phrasing: int = 0) -> list[Check]:
     """Return the question for the capital of every country in one held-out phrasing."""
     template = CAPITAL["held_out"][phrasing]
-    return [
-        Check(upper_first(template.format(country=c.name)), "contains", c.capital.rstrip(".")) for c in countries()
-    ]
+    return [Check(upper_first(template.format(country=c.name)), "contains", c.capital.rstrip(".")) for c in countries()]
 
 
 def capital_accuracy(client: Client, column: str, checks: list[Check]) -> float:
