@@ -20,7 +20,7 @@ def _logits(model: PeftModel, ids: torch.Tensor) -> torch.Tensor:
 
 
 def test_missing_model_folder_fails_with_its_path(tmp_path: Path) -> None:
-    with pytest.raises(ModelLoadError, match="no model at .*nowhere"):
+    with pytest.raises(ModelLoadError, match=r"no model at .*nowhere"):
         backbone.load_base(tmp_path / "nowhere")
 
 

@@ -61,7 +61,7 @@ def test_an_equal_candidate_passes_the_gate() -> None:
 def test_a_worse_candidate_fails_with_the_reason(candidate: Evaluation, kl: float, named: str) -> None:
     verdict = judge(candidate, _evaluation(), kl, GateConfig())
     assert not verdict.passed
-    assert [reason for reason in verdict.reasons if reason.endswith("✗")][0].startswith(named)
+    assert next(reason for reason in verdict.reasons if reason.endswith("✗")).startswith(named)
 
 
 def test_what_a_model_has_no_checks_for_does_not_block_it() -> None:

@@ -1,6 +1,5 @@
 """PPO on a tiny model: right log-probabilities, a ratio of one, only policy and critic move, and the score rises."""
 
-import pytest
 import torch
 from peft import PeftModel
 from transformers import AutoTokenizer

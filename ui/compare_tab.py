@@ -118,7 +118,7 @@ def shown(services: Services, pending: dict[str, Any] | None) -> list[Any] | Non
 def thanks(services: Services, pairs: int) -> str:
     """Return what is said after a vote: that it is stored, and what it leads to."""
     new, every = preferences.new_since_last_run(services.db), runs.get_schedule(services.db).retrain_every
-    first = "Thanks, stored." if pairs else "Thanks, stored; it prefers none, so no pair is learned from it."
+    first = "Thanks, stored." if pairs else "Thanks, stored. It prefers no text to another, so it teaches no pair."
     if runs.open_run(services.db) is not None:
         return f"{first} Training is under way; the next one uses this vote."
     if not every:
@@ -132,10 +132,11 @@ async def stream(
     services: Services, prompt: str, blind: bool, temperature: float, tokens: float, seed: str, pending: Any
 ) -> AsyncIterator[list[Any]]:
     """Yield the tab while the answers grow: panels, notice, buttons, pending comparison, time it was finished."""
+    phase: Phase = "open" if pending and not pending.get("choice") else "idle"  # what a refusal leaves
     try:
         while prompt.strip() and (state := services.server.state).status == "loading":
             wait = f"The model is loading: {state.seconds:.0f} s. Your question is answered as soon as it is ready."
-            columns = unasked(services.server.live.version)
+            columns, phase = unasked(services.server.live.version), "idle"
             yield [*view(columns, "streaming", notice(wait), hint="Waiting for the model."), None, None]
             await asyncio.sleep(LOADING_POLL_SECONDS)
         spoken = None
@@ -144,12 +145,11 @@ async def stream(
             update = [*view(item["completions"], "streaming", said, hint=""), None, gr.skip()]
             if said == spoken:
                 update[3:] = [gr.skip()] * len(update[3:])  # only text changes while it grows
-            spoken, last = said, item
+            spoken, last, phase = said, item, "idle"
             yield update
         finished = view(last["completions"], "open", notice("Which answer is best?"), hint="(ended without a word)")
         yield [*finished, {"comparison": last["comparison_id"]}, time.monotonic()]
     except EXPECTED as error:
-        phase: Phase = "open" if pending and not pending.get("choice") else "idle"
         said = notice(sentence(error), "error")
         yield [gr.skip(), gr.skip(), gr.skip(), said, *controls(phase), gr.skip(), gr.skip()]
 

@@ -1,6 +1,5 @@
 """A real page on a free port, a scripted model behind it, a real browser before it."""
 
-import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.scripted import Backstage, backstage
+from tests.scripted import Backstage, backstage, free_port
 from ui.layout import serve
 
 PATIENCE_MS = 30_000  # a busy machine may take long; nothing here measures time
@@ -30,12 +29,6 @@ class Site:
 
     url: str
     behind: Backstage
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 @pytest.fixture

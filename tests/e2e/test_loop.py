@@ -1,0 +1,129 @@
+"""The real loop at a smaller scale: the real app, the shipped model, votes, a training child, a new live version."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from gradio_client import Client
+from playwright.sync_api import Page, expect
+
+from alignment.pocket.prompt_files import labelled_prompts
+from storage import preferences
+from tests.bench.loop import (
+    PASSWORD,
+    RunningApp,
+    capital_accuracy,
+    capital_checks,
+    cast_votes,
+    running_app,
+    texts,
+    wait_for_run,
+    win_rate,
+)
+
+SMALL_RUN = {"reward": {"steps": 30}, "ppo": {"updates": 6, "rollouts": 32}}
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture(scope="module")
+def app(data_dir: Path) -> Iterator[RunningApp]:
+    with running_app(data_dir, "--seed", "1") as app:
+        yield app
+
+
+@pytest.fixture(scope="module")
+def client(app: RunningApp) -> Client:
+    return Client(app.url, verbose=False)
+
+
+def test_sixteen_votes_for_short_answers_make_a_shorter_second_version(client: Client) -> None:
+    assert cast_votes(client, labelled_prompts(200, "seen", 77), 16) == 16
+    token = client.predict(PASSWORD, api_name="/login")["token"]
+    state = wait_for_run(client, client.predict(token, "ppo", SMALL_RUN, api_name="/retrain")["run_id"])
+    assert state["status"] == "succeeded", state
+    assert state["policy_version"] == 2
+    assert state["gate"]["passed"]
+    assert {"reward/loss", "reward/heldout_accuracy", "objective/score", "objective/kl"} <= set(state["metrics"])
+    assert client.predict(api_name="/policies")["live"] == 2
+    answer = texts(client, "What is the capital city of Peru?", ["base", "sft", "rlhf"], 5)
+    assert [c["policy_version"] for c in answer["completions"]] == [None, None, 2]
+    wins, before, after = win_rate(client, labelled_prompts(30, "held_out", 78), "v1", "v2")
+    assert wins > 0.5, (wins, before, after)
+    assert after < before
+    assert capital_accuracy(client, "v2", capital_checks()[::8]) >= 0.92
+
+
+def test_a_person_asks_votes_trains_and_sees_the_next_version(app: RunningApp, client: Client, page: Page) -> None:
+    live = client.predict(api_name="/policies")["live"]
+    page.goto(app.url)
+    page.get_by_placeholder("Ask all three").fill("What is the capital city of Kenya?")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Which answer is best?")).to_be_visible(timeout=60_000)
+    page.get_by_role("button", name="Instruction-tuned is best").click()
+    expect(page.get_by_text("Thanks, stored.")).to_be_visible()
+    page.get_by_role("tab", name="Training").click()
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+    page.get_by_role("button", name="Retrain now").click()
+    expect(page.get_by_text("reward model").first).to_be_visible(timeout=30_000)
+    run_id = 2
+    state = wait_for_run(client, run_id)
+    assert state["status"] in ("succeeded", "rejected"), state
+    page.get_by_role("tab", name="Compare").click()
+    shown = client.predict(api_name="/policies")["live"]
+    assert shown == (live + 1 if state["status"] == "succeeded" else live)
+    expect(page.get_by_text(f"v{shown} live")).to_be_visible(timeout=30_000)
+
+
+def test_a_killed_child_leaves_a_failed_run_and_the_old_policy(client: Client, data_dir: Path) -> None:
+    live = client.predict(api_name="/policies")["live"]
+    token = client.predict(PASSWORD, api_name="/login")["token"]
+    run_id = client.predict(token, "ppo", None, api_name="/retrain")["run_id"]
+    state = client.predict(run_id, api_name="/run")
+    deadline = time.monotonic() + 120
+    while state["stage"] != "reward" and time.monotonic() < deadline:
+        time.sleep(0.2)
+        state = client.predict(run_id, api_name="/run")
+    from storage import runs
+
+    pid = runs.get_run(data_dir / "triptych.db", run_id).pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    state = wait_for_run(client, run_id)
+    assert state["status"] == "failed"
+    assert "killed by signal 9" in state["error"]
+    assert client.predict(api_name="/policies")["live"] == live
+    assert texts(client, "Hi", ["rlhf"], 1)["completions"][0]["policy_version"] == live
+
+
+def test_cancel_ends_a_run_at_once_and_chat_goes_on(client: Client) -> None:
+    token = client.predict(PASSWORD, api_name="/login")["token"]
+    run_id = client.predict(token, api_name="/retrain")["run_id"]
+    assert client.predict(token, run_id, api_name="/cancel")["status"] == "cancelled"
+    assert client.predict(run_id, api_name="/run")["status"] == "cancelled"
+    assert texts(client, "Hi", ["sft"], 1)["completions"][0]["text"]
+
+
+def test_a_vote_survives_kill_nine_of_the_app_and_everything_is_there_after_a_restart(
+    tmp_path: Path,
+) -> None:
+    with running_app(tmp_path) as app:
+        client = Client(app.url, verbose=False)
+        answer = texts(client, "What is the capital city of Chile?", ["base", "sft", "rlhf"], 3)
+        vote = client.predict(answer["comparison_id"], "B", api_name="/vote")
+        os.kill(app.process.pid, signal.SIGKILL)
+        app.process.wait()
+    with running_app(tmp_path) as app:
+        assert preferences.count_preferences(tmp_path / "triptych.db") == 1
+        assert preferences.count_pairs_of(tmp_path / "triptych.db", vote["preference_id"]) == vote["pairs"]
+        restarted = Client(app.url, verbose=False)
+        assert restarted.predict(api_name="/policies")["live"] == 1
+        late = restarted.predict(answer["comparison_id"], "C", api_name="/vote")
+        assert late["new_since_last_run"] == 2

@@ -1,0 +1,122 @@
+"""The named endpoints, called over HTTP as a script would."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from gradio_client import Client
+from gradio_client.exceptions import AppError
+
+from tests.scripted import PASSWORD, Backstage, backstage, free_port
+from ui.access import signing_key
+from ui.layout import serve
+
+# Gradio sums up its queue with two options that pandas 3 has deprecated.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:'future.no_silent_downcasting'"),
+    pytest.mark.filterwarnings("ignore:The copy keyword is deprecated"),
+]
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Backstage]]:
+    folder = tmp_path_factory.mktemp("endpoints")
+    behind = backstage(folder)
+    page = serve(behind.services, "127.0.0.1", free_port(), signing_key(folder))
+    yield page.local_url, behind
+    page.close()
+
+
+@pytest.fixture
+def client(served: tuple[str, Backstage]) -> Client:
+    return Client(served[0], verbose=False)
+
+
+def refused(client: Client, *arguments: Any, api_name: str) -> str:
+    with pytest.raises(AppError) as error:
+        client.predict(*arguments, api_name=api_name)
+    return str(error.value)
+
+
+def curl(url: str, name: str, *arguments: Any) -> tuple[str, Any]:
+    """Return the last event of a call as curl would see it, and its data."""
+    posted = httpx.post(f"{url}gradio_api/call/{name}", json={"data": list(arguments)}).raise_for_status()
+    events = httpx.get(f"{url}gradio_api/call/{name}/{posted.json()['event_id']}").text.strip().split("\n\n")
+    event, data = events[-1].split("\n")
+    return event.removeprefix("event: "), json.loads(data.removeprefix("data: "))
+
+
+def test_compare_streams_and_its_last_item_may_be_voted_on(client: Client) -> None:
+    job = client.submit("Where?", api_name="/compare")
+    items = list(job)
+    assert len(items) > 2
+    assert [c["role"] for c in items[-1]["completions"]] == ["base", "sft", "rlhf"]
+    vote = client.predict(items[-1]["comparison_id"], "C", api_name="/vote")
+    assert vote["pairs"] == 2
+    assert vote["reveal"] == {"A": "base", "B": "sft", "C": "rlhf"}
+    again = client.predict(items[-1]["comparison_id"], "C", api_name="/vote")
+    assert again["preference_id"] == vote["preference_id"]
+    assert "already stored" in refused(client, items[-1]["comparison_id"], "A", api_name="/vote")
+
+
+def test_compare_takes_null_arguments_columns_and_blind(client: Client) -> None:
+    answer = client.predict("Where?", ["rlhf", "base"], 0, 4, None, True, api_name="/compare")
+    assert [(c["role"], c["policy_version"]) for c in answer["completions"]] == [(None, None), (None, None)]
+    assert all(c["tokens"] <= 4 for c in answer["completions"])
+    seeds = [client.predict("Where?", None, 0.7, 4, 5, api_name="/compare")["completions"][0]["seed"] for _ in range(2)]
+    assert seeds == [5, 5]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("  ",), "The prompt is empty"),
+        (("x" * 4001,), "4,000 are allowed"),
+        (("Hi", ["nobody"]), "There is no column 'nobody'"),
+        (("Hi", None, 3.0), "Temperature must be a number from 0 to 2"),
+        (("Hi", None, 1.0, 0), "Max_new_tokens must be a whole number from 1 to 256"),
+        (("Hi", None, 1.0, 8, -1), "Seed must be a whole number"),
+    ],
+)
+def test_compare_refuses_with_a_sentence(client: Client, arguments: tuple[Any, ...], words: str) -> None:
+    assert words in refused(client, *arguments, api_name="/compare")
+
+
+def test_admin_endpoints_need_the_token(client: Client) -> None:
+    assert "Wrong password" in refused(client, "guess", api_name="/login")
+    assert "log in first" in refused(client, "made up", api_name="/retrain")
+    assert "log in first" in refused(client, "made up", 1, api_name="/cancel")
+    token = client.predict(PASSWORD, api_name="/login")["token"]
+    assert "has no field 'nope'" in refused(client, token, "ppo", {"nope": 1}, api_name="/retrain")
+    run_id = client.predict(token, "ppo", {"ppo": {"updates": 2}, "seed": 1}, api_name="/retrain")["run_id"]
+    assert "already queued" in refused(client, token, api_name="/retrain")
+    assert client.predict(run_id, api_name="/run")["status"] == "queued"
+    assert client.predict(token, run_id, api_name="/cancel") == {"status": "cancelled"}
+    assert client.predict(token, api_name="/logout") == {}
+    assert "log in first" in refused(client, token, api_name="/retrain")
+
+
+def test_curl_may_leave_the_last_arguments_out(served: tuple[str, Backstage]) -> None:
+    url, _ = served
+    event, (answer,) = curl(url, "compare", "Where?")
+    assert event == "complete"
+    event, (vote,) = curl(url, "vote", answer["comparison_id"], "tie")
+    assert (event, vote["pairs"]) == ("complete", 0)
+    event, (known,) = curl(url, "policies")
+    assert (known["live"], known["policies"][0]["status"]) == (1, "live")
+
+
+def test_curl_gets_the_sentence_of_a_refusal(served: tuple[str, Backstage]) -> None:
+    event, data = curl(served[0], "run", 99)
+    assert (event, data["error"]) == ("error", "There is no run 99; /retrain returns the id of a new one.")
+    event, data = curl(served[0], "vote", "x")
+    assert (event, data["error"]) == ("error", "The argument 'choice' is missing.")
+
+
+def test_only_the_documented_endpoints_are_public(client: Client) -> None:
+    described: Any = client.view_api(return_format="dict")
+    names = {"compare", "vote", "login", "logout", "retrain", "run", "cancel", "policies"}
+    assert set(described["named_endpoints"]) == {f"/{name}" for name in names}
+    assert described["unnamed_endpoints"] == {}

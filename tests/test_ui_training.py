@@ -1,0 +1,117 @@
+"""The handlers and views of the Training tab, called without a server."""
+
+from pathlib import Path
+
+import pytest
+
+from alignment.errors import AccessError, ConfigError, TrainingError
+from storage import policies, runs
+from storage.records import Metric
+from tests.scripted import PASSWORD, Backstage, backstage
+from ui import layout, training_tab
+from ui.formatting import span
+from ui.plots import Plot, draw
+
+
+@pytest.fixture
+def behind(tmp_path: Path) -> Backstage:
+    return backstage(tmp_path)
+
+
+def token(behind: Backstage) -> str:
+    given, _ = training_tab.login(behind.services, PASSWORD)
+    assert given
+    return given
+
+
+def test_login_gives_a_token_only_for_the_right_password(behind: Backstage) -> None:
+    refused, words = training_tab.login(behind.services, "wrong")
+    assert refused is None
+    assert "Wrong password" in words
+    assert behind.services.admin.is_valid(token(behind))
+
+
+@pytest.mark.parametrize("bad", [None, "", "made up"])
+def test_every_action_of_the_admin_is_refused_without_a_valid_token(behind: Backstage, bad: str | None) -> None:
+    with pytest.raises(AccessError):
+        training_tab.retrain(behind.services, bad)
+    with pytest.raises(AccessError):
+        training_tab.cancel(behind.services, bad)
+    with pytest.raises(AccessError):
+        training_tab.schedule(behind.services, bad, 5)
+    assert runs.latest_run(behind.db) is None
+    assert runs.get_schedule(behind.db).retrain_every == 32
+
+
+def test_retrain_then_cancel(behind: Backstage) -> None:
+    held = token(behind)
+    assert training_tab.retrain(behind.services, held) == "Run 1 is queued."
+    assert "already queued or running" in training_tab.said(training_tab.retrain, behind.services, held)
+    assert "Run 1 is cancelled" in training_tab.cancel(behind.services, held)
+    with pytest.raises(TrainingError, match="nothing to cancel"):
+        training_tab.cancel(behind.services, held)
+
+
+@pytest.mark.parametrize("every", [None, -1, 2.5, 1e9])
+def test_a_schedule_that_makes_no_sense_is_refused(behind: Backstage, every: float | None) -> None:
+    with pytest.raises(ConfigError, match="number of votes must be whole"):
+        training_tab.schedule(behind.services, token(behind), every)
+    assert runs.get_schedule(behind.db).retrain_every == 32
+
+
+def test_views_say_what_a_rejected_run_failed_at(behind: Backstage) -> None:
+    run_id = runs.queue_run(behind.db, "ppo", {})
+    runs.start_run(behind.db, run_id)
+    runs.report(behind.db, run_id, "check", 0.95, [Metric(1, "objective/kl", 30.0)])
+    gate = {"passed": False, "reasons": ["KL 30 is above <25>"]}
+    behind.add_policy(2, "rejected", run_id, kl=30.0, gate=gate)
+    runs.end_run(behind.db, run_id, "rejected")
+    progress, plots, verdict, history = training_tab.views(behind.services)
+    assert "v2 did not pass the check" in progress
+    assert "v1 stays live" in progress
+    assert 'data-stage="check" data-state="stopped"' in progress
+    assert "30.0" in plots
+    assert "✕ v2 did not pass the check" in verdict
+    assert "KL 30 is above &lt;25&gt;" in verdict
+    assert "v2: KL 30 is above &lt;25&gt;" in history
+
+
+def test_a_succeeded_run_shows_all_stages_done(behind: Backstage) -> None:
+    run_id = runs.queue_run(behind.db, "ppo", {})
+    runs.start_run(behind.db, run_id)
+    behind.server.swap(behind.add_policy(2, run_id=run_id))
+    policies.go_live(behind.db, 2, run_id)
+    progress, _, _, history = training_tab.views(behind.services)
+    assert progress.count('data-state="done"') == 5
+    assert "v2 went live" in history
+
+
+def test_the_timer_sends_only_what_changed_and_hurries_while_a_run_is_open(behind: Backstage) -> None:
+    *first, seen = layout.refresh(behind.services, None)
+    assert "v1 live · 32 votes to next training" in first[0]
+    assert first[-1].value == layout.CALM_SECONDS
+    *second, seen = layout.refresh(behind.services, seen)
+    assert all(update == {"__type__": "update"} for update in second)
+    runs.queue_run(behind.db, "ppo", {})
+    *third, seen = layout.refresh(behind.services, seen)
+    assert "v1 live · training 0%" in third[0]
+    assert "waiting to start" in third[1]
+    assert third[-1].value == layout.BUSY_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.2, "0 s"), (59, "59 s"), (60, "1 min"), (185, "3 min 5 s"), (7800, "2 h 10 min"), (200_000, "2 days")],
+)
+def test_span_of_time(seconds: float, words: str) -> None:
+    assert span(seconds) == words
+
+
+def test_a_plot_of_one_point_has_a_whisker_and_of_none_says_so() -> None:
+    one = Plot("Accuracy", "hint", "reward", [(9, 0.86)], "step", [(9, 0.79)], [(9, 0.92)], (0.0, 1.0))
+    assert "whisker" in draw(one)
+    assert "not measured yet" in draw(Plot("Accuracy", "hint", "reward", [], "step"))
+
+
+def test_a_plot_of_equal_values_does_not_divide_by_zero() -> None:
+    assert "polyline" in draw(Plot("KL", "hint", "rlhf", [(1, 0.0), (2, 0.0)], "update"))
