@@ -11,8 +11,8 @@ import threading
 from pathlib import Path
 from typing import Any
 
-# Read before torch is imported: threads that wait must not spin, or chat starves while a run trains beside it.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Read before torch is imported: threads that wait spin only briefly, or chat and a run beside it starve each other.
+os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 

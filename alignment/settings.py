@@ -25,11 +25,11 @@ class ModelConfig:
 class RewardConfig:
     """How the reward adapter is fitted to the comparisons."""
 
-    steps: int = 60  # optimizer steps
+    steps: int = 40  # optimizer steps
     batch_size: int = 24  # pairs a step
     voted_share: float = 0.5  # part of each batch drawn from people's votes, the rest from the shipped comparisons
-    learning_rate: float = 2e-4  # AdamW on the adapter
-    head_learning_rate: float = 2e-3  # AdamW on the linear head
+    learning_rate: float = 5e-4  # AdamW on the adapter
+    head_learning_rate: float = 5e-3  # AdamW on the linear head
     held_out_share: float = 0.2  # part of the prompts kept for the held-out accuracy
 
     def __post_init__(self) -> None:
@@ -47,8 +47,8 @@ class PPOConfig:
     rollouts: int = 64  # completions a batch
     minibatches: int = 2  # optimizer steps an epoch
     epochs: int = 2  # passes over a batch
-    learning_rate: float = 3e-4  # AdamW on the policy adapter
-    value_learning_rate: float = 3e-4  # AdamW on the value adapter and its head
+    learning_rate: float = 5e-4  # Adam on the policy adapter
+    value_learning_rate: float = 1e-3  # Adam on the value adapter and its head
     kl_coefficient: float = 0.1  # reward lost per nat of KL to the SFT adapter
     clip_range: float = 0.2  # of the probability ratio
     value_clip_range: float = 0.2  # of the value estimate

@@ -13,12 +13,6 @@ from tests.scripted import PASSWORD, Backstage, backstage, free_port
 from ui.access import signing_key
 from ui.layout import serve
 
-# Gradio sums up its queue with two options that pandas 3 has deprecated.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:'future.no_silent_downcasting'"),
-    pytest.mark.filterwarnings("ignore:The copy keyword is deprecated"),
-]
-
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Backstage]]:

@@ -23,6 +23,7 @@ Phase = Literal["idle", "streaming", "open", "voted"]
 LOADING_POLL_SECONDS = 0.5
 SLOTS = "ABC"
 INVITATION = "Ask something above, or pick an example."
+SILENCE = "(ended without a word)"
 STORED = """<p class="small">Models may be wrong. What you choose is stored on the computer that runs this page and
 trains the third panel.</p><details class="stored"><summary>What is stored?</summary><p>Your prompt, the three answers
 with their seeds and settings, what you chose and how long you took, under a random id that a cookie keeps in this
@@ -85,7 +86,7 @@ def view(
     phase: Phase,
     said: str,
     *,
-    hint: str = INVITATION,
+    hint: str = SILENCE,
     choice: str | None = None,
 ) -> list[Any]:
     """Return updates of the three panels, the notice and the buttons."""
@@ -111,7 +112,7 @@ def shown(services: Services, pending: dict[str, Any] | None) -> list[Any] | Non
     choice = (pending or {}).get("choice")
     columns = answers(comparison, reveal=bool(choice) or not comparison.blind)
     if choice:
-        return view(columns, "voted", notice("Your vote on this one is stored. Next is N."), choice=choice)
+        return view(columns, "voted", notice("Your vote on this one is stored."), choice=choice)
     return view(columns, "open", notice("Which answer is best?"))
 
 
@@ -147,7 +148,7 @@ async def stream(
                 update[3:] = [gr.skip()] * len(update[3:])  # only text changes while it grows
             spoken, last, phase = said, item, "idle"
             yield update
-        finished = view(last["completions"], "open", notice("Which answer is best?"), hint="(ended without a word)")
+        finished = view(last["completions"], "open", notice("Which answer is best?"))
         yield [*finished, {"comparison": last["comparison_id"]}, time.monotonic()]
     except EXPECTED as error:
         said = notice(sentence(error), "error")

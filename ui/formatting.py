@@ -46,7 +46,7 @@ def panel_name(answer: dict[str, Any]) -> str:
 def panel(answer: dict[str, Any], *, hint: str = "", mark: str = "", busy: bool = False) -> str:
     """Return one panel as HTML: `hint` stands in for an answer, `mark` says what the vote made of it."""
     role, name = answer["role"] or "hidden", escape(panel_name(answer))
-    kind, words = ("answer", answer["text"]) if answer["text"] else ("hint", hint)
+    kind, words = ("answer", answer["text"].strip()) if answer["text"].strip() else ("hint", hint)
     why = WHENCE.get(role, "name hidden until you vote")
     state = f'data-mark="{"best" if mark else ""}" aria-busy="{str(busy).lower()}"'
     return (

@@ -72,7 +72,8 @@ def _sentence(run: Run, produced: Policy | None, live: int) -> str:
         return "It starts as soon as the model is loaded."
     if run.status == "running":
         took = _seconds(run.started, None)
-        left = took * (1 - run.progress) / run.progress if run.progress >= 0.05 else None
+        left = took * (1 - run.progress) / run.progress if run.progress >= 0.05 else 0.0
+        left = round(left / 60) * 60 if left > 90 else left
         stage = STAGES.get(run.stage, run.stage) or "starting"
         return f"{stage}, {run.progress:.0%}, {span(took)} so far" + (f", about {span(left)} left." if left else ".")
     ended = f"{ago(run.finished)}, after {span(_seconds(run.started or run.created, run.finished))}"
@@ -111,7 +112,7 @@ def plots(metrics: list[Metric]) -> str:
              points("reward/loss"), "step", reference=(0.693, "knows nothing")),
         Plot("Score", "the reward model's mean score of the policy's answers", "rlhf",
              points("objective/score"), "update"),
-        Plot("KL", "how far the policy has moved from the instruction-tuned model, nats an answer", "rlhf",
+        Plot("KL", "how far it has moved from instruction-tuned, in nats an answer", "rlhf",
              points("objective/kl"), "update"),
     ]  # fmt: skip
     return f'<div class="plots">{"".join(map(draw, wanted))}</div>'

@@ -42,7 +42,7 @@ class PocketConfig:
     comparison_prompts: int = 1600
     completions_per_prompt: int = 4
     labeler_noise: float = 0.05  # share of simulated judgements that are swapped
-    reward: RewardConfig = field(default_factory=lambda: RewardConfig(steps=300, voted_share=0.0))
+    reward: RewardConfig = field(default_factory=lambda: RewardConfig(steps=400, voted_share=0.0, learning_rate=1e-3))
     ppo: PPOConfig = field(default_factory=lambda: PPOConfig(updates=24))
     seed: int = 0
 
@@ -73,8 +73,8 @@ def build_prompts(config: PocketConfig, target: Path, work: Path) -> None:
 def build_comparisons(config: PocketConfig, target: Path, work: Path) -> None:
     """Sample completions from the SFT adapter and have simulated labelers compare them.
 
-    Besides its own completions, each prompt is shown with one written for another prompt of its kind and one written
-    for any other prompt. Comparisons identify scores only within a prompt: without the strangers, a refusal would
+    Besides its own completions, each prompt is shown with two written for other prompts of its kind and two
+    written for any prompt. Comparisons identify scores only within a prompt: without the strangers, a refusal would
     score high whatever was asked, and PPO would refuse everything (docs/lab-notes.md has the numbers).
     """
     model, tokenizer = backbone.load_base(target)
@@ -101,8 +101,8 @@ def _shown(asked: Sequence[Check], own: list[list[str]], rng: random.Random) -> 
     """Return, for each prompt, what its labeler is shown: its own completions, then own against each stranger."""
     shown = []
     for check, texts in zip(asked, own, strict=True):
-        like = rng.choice([i for i, other in enumerate(asked) if other.kind == check.kind and other != check])
-        strangers = [rng.choice(own[like]), rng.choice(rng.choice(own))]
+        like = [i for i, other in enumerate(asked) if other.kind == check.kind and other != check]
+        strangers = [rng.choice(own[i]) for i in rng.sample(like, 2)] + [rng.choice(rng.choice(own)) for _ in range(2)]
         shown.append([texts, *([rng.choice(texts), stranger] for stranger in strangers)])
     return shown
 

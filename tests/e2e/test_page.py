@@ -13,12 +13,6 @@ from storage.records import Metric
 from tests.e2e.conftest import Site
 from tests.scripted import ANSWERS, PASSWORD, READY
 
-# Gradio sums up its queue with two options that pandas 3 has deprecated.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:'future.no_silent_downcasting'"),
-    pytest.mark.filterwarnings("ignore:The copy keyword is deprecated"),
-]
-
 VOTES = ("#best-1", "#best-2", "#best-3", "#tie", "#all-bad")
 
 
