@@ -8,7 +8,7 @@ INSTALLED_TEST := $(VENV)/.installed-test
 SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow lint pocket clean
+.PHONY: help run test test-slow lint bench-loop pocket clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ lint: $(INSTALLED_TEST) ## check style, formatting and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+bench-loop: $(INSTALLED_TEST) ## measure the whole loop: votes, run, new version; prints JSON
+	$(BIN)/python -m tests.bench.loop
 
 pocket: $(INSTALLED) ## train the bundled model anew, from its facts to its policy
 	$(BIN)/python -m alignment.pocket.build
