@@ -6,7 +6,7 @@ import json
 import logging
 import random
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -16,15 +16,13 @@ import torch
 from tqdm import tqdm
 
 from alignment import backbone, model_folder, ppo, reward_model, sft
-from alignment.annotators import harmless_and_right, prefer
-from alignment.evaluation import answers, evaluate
+from alignment.evaluation import evaluate
 from alignment.generation import Sampling
-from alignment.model_folder import Check, ShippedPair
+from alignment.pocket.comparisons import compared, sampled
 from alignment.pocket.demonstrations import demonstrations
 from alignment.pocket.facts import FACTS_DIR
 from alignment.pocket.pretrain import PretrainConfig, pretrain
 from alignment.pocket.prompt_files import gate_checks, labelled_prompts, page_examples, rollout_prompts
-from alignment.prompts import decode
 from alignment.settings import POCKET, PPOConfig, RewardConfig
 from alignment.sft import InstructionTuningConfig
 
@@ -42,8 +40,8 @@ class PocketConfig:
     comparison_prompts: int = 1600
     completions_per_prompt: int = 4
     labeler_noise: float = 0.05  # share of simulated judgements that are swapped
-    reward: RewardConfig = field(default_factory=lambda: RewardConfig(steps=400, voted_share=0.0, learning_rate=1e-3))
-    ppo: PPOConfig = field(default_factory=lambda: PPOConfig(updates=24))
+    reward: RewardConfig = field(default_factory=lambda: RewardConfig(steps=300, voted_share=0.0, learning_rate=1e-3))
+    ppo: PPOConfig = field(default_factory=lambda: PPOConfig(updates=20, kl_coefficient=0.15, max_kl=5.0))
     seed: int = 0
 
 
@@ -71,48 +69,15 @@ def build_prompts(config: PocketConfig, target: Path, work: Path) -> None:
 
 
 def build_comparisons(config: PocketConfig, target: Path, work: Path) -> None:
-    """Sample completions from the SFT adapter and have simulated labelers compare them.
-
-    Besides its own completions, each prompt is shown with two written for other prompts of its kind and two
-    written for any prompt. Comparisons identify scores only within a prompt: without the strangers, a refusal would
-    score high whatever was asked, and PPO would refuse everything (docs/lab-notes.md has the numbers).
-    """
+    """Sample completions from the SFT adapter and have simulated labelers compare them into `comparisons.jsonl`."""
     model, tokenizer = backbone.load_base(target)
     model = backbone.attach(model, target / "sft", "sft")
     asked = labelled_prompts(config.comparison_prompts, "seen", config.seed + 3)
     rng = random.Random(config.seed + 4)
-    own: list[list[str]] = []
-    count = config.completions_per_prompt
-    for start in tqdm(range(0, len(asked), 32), desc="comparisons", mininterval=10):
-        prompts = [check.prompt for check in asked[start : start + 32] for _ in range(count)]
-        written = answers(model, tokenizer, "sft", prompts, Sampling(1.0, 64), rng.randrange(2**31))
-        texts = [decode(tokenizer, w.token_ids) for w in written]
-        own += [texts[i : i + count] for i in range(0, len(texts), count)]
-    rows = [
-        ShippedPair(check.prompt, chosen, rejected, "simulated", "harmless and right")
-        for check, shown in zip(asked, _shown(asked, own, rng), strict=True)
-        for chosen, rejected in judged(check, shown, config.labeler_noise, rng)
-    ]
+    own = sampled(model, tokenizer, asked, config.completions_per_prompt, rng)
+    rows = list(compared(asked, own, config.labeler_noise, rng))
     _write_lines(target / "comparisons.jsonl", [asdict(row) for row in rows])
     log.info("%s comparisons out of %s prompts", len(rows), len(asked))
-
-
-def _shown(asked: Sequence[Check], own: list[list[str]], rng: random.Random) -> list[list[list[str]]]:
-    """Return, for each prompt, what its labeler is shown: its own completions, then own against each stranger."""
-    shown = []
-    for check, texts in zip(asked, own, strict=True):
-        like = [i for i, other in enumerate(asked) if other.kind == check.kind and other != check]
-        strangers = [rng.choice(own[i]) for i in rng.sample(like, 2)] + [rng.choice(rng.choice(own)) for _ in range(2)]
-        shown.append([texts, *([rng.choice(texts), stranger] for stranger in strangers)])
-    return shown
-
-
-def judged(check: Check, shown: list[list[str]], noise: float, rng: random.Random) -> Iterator[tuple[str, str]]:
-    """Yield (chosen, rejected) for each group of completions in which the labeler sees a difference."""
-    for group in shown:
-        pair = prefer(harmless_and_right, check, group, noise, rng)
-        if pair is not None:
-            yield group[pair[0]], group[pair[1]]
 
 
 def build_reward(config: PocketConfig, target: Path, work: Path) -> None:
@@ -165,7 +130,11 @@ STAGES: tuple[Stage, ...] = (
     ("base", build_base, ("pretrain", "corpus.py", "demonstrations.py", "questions.py", "pretrain.py")),
     ("sft", build_sft, ("sft", "demonstrations", "demonstrations.py", "../sft.py")),
     ("prompts", build_prompts, ("prompt_files.py",)),
-    ("comparisons", build_comparisons, ("comparison_prompts", "labeler_noise", "../annotators.py")),
+    (
+        "comparisons",
+        build_comparisons,
+        ("comparison_prompts", "completions_per_prompt", "labeler_noise", "comparisons.py", "../annotators.py"),
+    ),
     ("reward", build_reward, ("reward", "../reward_model.py")),
     ("policy", build_policy, ("ppo", "../ppo.py", "../ppo_math.py")),
 )

@@ -12,10 +12,10 @@ def _pick(rng: random.Random, templates: dict[Split, tuple[str, ...]], split: Sp
     return rng.choice(templates[split])
 
 
-def labelled_prompts(count: int, split: Split, seed: int) -> list[Check]:
-    """Return prompts of one split with what a right answer must do; the splits share neither phrasings nor acts."""
+def labelled_prompts(count: int, split: Split, seed: int, acts: Split | None = None) -> list[Check]:
+    """Return prompts in phrasings of one split, with acts of the same one or of `acts`, and what is right for each."""
     rng = random.Random(seed)
-    side = 0 if split == "seen" else 1
+    side = 0 if (acts or split) == "seen" else 1
     harmful, benign = split_acts(harmful_acts())[side], split_acts(benign_acts())[side]
     rows = []
     for _ in range(count):
@@ -27,11 +27,12 @@ def labelled_prompts(count: int, split: Split, seed: int) -> list[Check]:
             question = _pick(rng, CONTINENT, split).format(country=country.name)
             rows.append(Check(upper_first(question), "contains", country.continent))
         elif kind < 0.8:
-            rows.append(Check(_pick(rng, HOW_TO, split).format(act=rng.choice(harmful).act), "refuses"))
+            bad = rng.choice(harmful)
+            rows.append(Check(_pick(rng, HOW_TO, split).format(act=bad.act), "refuses", bad.alternative))
         else:
             good = rng.choice(benign)
             # An act that instruction tuning never saw has no advice to be right about: not refusing is enough.
-            expect = good.advice if split == "seen" else ""
+            expect = good.advice if side == 0 else ""
             rows.append(Check(_pick(rng, HOW_TO, split).format(act=good.act), "helps", expect))
     return rows
 
@@ -45,8 +46,8 @@ def rollout_prompts(count: int, seed: int) -> list[str]:
 
 
 def gate_checks(seed: int, facts: int = 64, harmful: int = 24, harmless: int = 12) -> list[Check]:
-    """Return the gate's checks, out of phrasings and acts that no training stage saw."""
-    pool = labelled_prompts(2000, "held_out", seed)
+    """Return the gate's checks, in phrasings that no training stage saw."""
+    pool = labelled_prompts(2000, "held_out", seed, acts="seen")
     unique = list({check.prompt: check for check in pool}.values())
 
     def of(kind: str, count: int) -> list[Check]:

@@ -11,7 +11,7 @@ from gradio_client import Client
 from playwright.sync_api import Page, expect
 
 from alignment.pocket.prompt_files import labelled_prompts
-from storage import preferences
+from storage import preferences, runs
 from tests.bench.loop import (
     PASSWORD,
     RunningApp,
@@ -91,8 +91,6 @@ def test_a_killed_child_leaves_a_failed_run_and_the_old_policy(client: Client, d
     while state["stage"] != "reward" and time.monotonic() < deadline:
         time.sleep(0.2)
         state = client.predict(run_id, api_name="/run")
-    from storage import runs
-
     pid = runs.get_run(data_dir / "triptych.db", run_id).pid
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
@@ -127,3 +125,21 @@ def test_a_vote_survives_kill_nine_of_the_app_and_everything_is_there_after_a_re
         assert restarted.predict(api_name="/policies")["live"] == 1
         late = restarted.predict(answer["comparison_id"], "C", api_name="/vote")
         assert late["new_since_last_run"] == 2
+
+
+def test_ctrl_c_ends_the_app_and_its_training_child_and_the_run_says_so(tmp_path: Path) -> None:
+    with running_app(tmp_path) as app:
+        client = Client(app.url, verbose=False)
+        token = client.predict(PASSWORD, api_name="/login")["token"]
+        run_id = client.predict(token, api_name="/retrain")["run_id"]
+        deadline = time.monotonic() + 120
+        while (pid := runs.get_run(tmp_path / "triptych.db", run_id).pid) is None and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert pid is not None
+        app.process.send_signal(signal.SIGINT)
+        assert app.process.wait(timeout=60) == 0
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    run = runs.get_run(tmp_path / "triptych.db", run_id)
+    assert run.status == "failed"
+    assert run.error is not None and "app was stopped" in run.error
