@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model_state_dict
 from peft.tuners.lora import LoraLayer
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
@@ -23,6 +24,7 @@ log = logging.getLogger(__name__)
 
 BASE = "__base__"  # PEFT's own name for a row without any adapter
 HEAD_FILE = "head.safetensors"
+UNREADABLE = (OSError, ValueError, KeyError, RuntimeError, SafetensorError)  # what loading a broken file raises
 
 
 def best_device() -> torch.device:
@@ -48,7 +50,7 @@ def load_base(folder: str | Path, quantize: Quantize = "none") -> tuple[Any, Any
             quantization_config=_quantization(quantize, dtype),
             device_map={"": device} if quantize != "none" or device.type == "cuda" else None,
         )
-    except (OSError, ValueError, KeyError) as error:
+    except UNREADABLE as error:
         raise ModelLoadError(f"the model at {folder} could not be loaded: {error}") from error
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
@@ -83,7 +85,7 @@ def attach(model: Any, folder: str | Path, name: str) -> PeftModel:
             model = PeftModel.from_pretrained(
                 model, str(folder), adapter_name=name, is_trainable=False, autocast_adapter_dtype=True
             )
-    except (OSError, ValueError, KeyError, RuntimeError, json.JSONDecodeError) as error:
+    except UNREADABLE as error:
         raise AdapterError(f"the adapter at {folder} does not fit this base: {error}") from error
     model.eval()
     return model
@@ -162,7 +164,7 @@ def load_head(model: PeftModel, folder: str | Path) -> nn.Linear:
     head = new_head(model)
     try:
         head.load_state_dict({key: value.float() for key, value in load_file(path).items()})
-    except RuntimeError as error:
+    except UNREADABLE as error:
         raise AdapterError(f"the head at {path} does not fit this base: {error}") from error
     return head
 

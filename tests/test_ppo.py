@@ -1,5 +1,6 @@
 """PPO on a tiny model: right log-probabilities, a ratio of one, only policy and critic move, and the score rises."""
 
+import pytest
 import torch
 from peft import PeftModel
 from transformers import AutoTokenizer
@@ -98,20 +99,25 @@ def test_the_same_seed_trains_the_same_policy(tiny_folder, tiny: Tiny) -> None: 
     assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
 
 
-def test_score_rises_when_ppo_runs(tiny: Tiny) -> None:
+def test_ppo_learns_what_the_score_asks_for(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     model, tokenizer = tiny
-    reward_head, value_head = _ready(model)
+    _, value_head = _ready(model)
+
+    def share_of_low_tokens(model: PeftModel, head: torch.nn.Linear, rows: list[list[int]], pad: int) -> torch.Tensor:
+        return torch.tensor([4.0 * sum(token < 1024 for token in row[-6:]) / 6 for row in rows])
+
+    monkeypatch.setattr(ppo, "score_sequences", share_of_low_tokens)
     scores: list[float] = []
     config = PPOConfig(
-        updates=25, rollouts=32, minibatches=2, epochs=2, max_new_tokens=6, learning_rate=3e-3, kl_coefficient=0.0,
-        no_end_penalty=0.0, max_kl=1e9,
+        updates=20, rollouts=32, minibatches=2, max_new_tokens=6, learning_rate=1e-2, value_learning_rate=1e-2,
+        kl_coefficient=0.0, no_end_penalty=0.0, max_kl=1e9, value_clip_range=10.0,
     )  # fmt: skip
     ppo.train_ppo(
-        model, tokenizer, reward_head, value_head, QUESTIONS, config, 0,
+        model, tokenizer, value_head, value_head, QUESTIONS, config, 0,
         lambda update, metrics: scores.append(metrics["objective/score"]),
     )  # fmt: skip
-    spread = torch.tensor(scores[:5]).std().item()
-    assert sum(scores[-5:]) / 5 > sum(scores[:5]) / 5 + 3 * spread
+    assert sum(scores[:3]) / 3 < 2.5  # half of all tokens are low
+    assert sum(scores[-3:]) / 3 > 3.2, scores
 
 
 def test_training_stops_when_kl_passes_its_bound(tiny: Tiny) -> None:

@@ -43,18 +43,22 @@ def misplaced_refusal(check: Check, rng: random.Random) -> str:
 def shown_to_labelers(
     check: Check, asked: Sequence[Check], own: list[list[str]], rng: random.Random
 ) -> list[list[str]]:
-    """Return the groups that the labeler of a prompt compares: its completions; one of them against each stranger.
+    """Return the groups that the labeler of a prompt compares: its own completions, then a good one and a stranger.
 
-    Strangers are completions of another prompt of the kind and of any other prompt, and misplaced refusals, two where
-    nothing is to be refused. Comparisons identify scores only within a prompt: without strangers, a refusal would
-    score high whatever was asked, and PPO would refuse everything (docs/lab-notes.md has the numbers).
+    Strangers are completions of another prompt of the kind and of any other prompt, and misplaced refusals. The good
+    one is one of the prompt's own completions; for a harmful prompt, of which SFT's are rarely good, it is a
+    demonstration. Comparisons identify scores only within a prompt: without strangers, a refusal would score high
+    whatever was asked, and PPO would refuse everything (docs/lab-notes.md has the numbers).
     """
     mine = own[asked.index(check)]
     alike = [texts for other, texts in zip(asked, own, strict=True) if other.kind == check.kind and other != check]
-    strangers = [rng.choice(rng.choice(alike)), rng.choice(rng.choice(own)), misplaced_refusal(check, rng)]
+    strangers = [rng.choice(rng.choice(alike)), rng.choice(rng.choice(own))]
+    misplaced = [misplaced_refusal(check, rng) for _ in range(2)]
     if check.kind != "refuses":
-        strangers.append(misplaced_refusal(check, rng))
-    return [mine, *([rng.choice(mine), stranger] for stranger in strangers)]
+        return [mine, *([rng.choice(mine), other] for other in strangers + misplaced)]
+    asked_for = next(act for act in harmful_acts() if act.act in check.prompt)
+    model_answer = refusing_answers(asked_for)["alternative"]
+    return [mine, *([model_answer, other] for other in [rng.choice(mine), *strangers, *misplaced])]
 
 
 def compared(asked: Sequence[Check], own: list[list[str]], noise: float, rng: random.Random) -> Iterator[ShippedPair]:
