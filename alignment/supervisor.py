@@ -58,12 +58,20 @@ class Supervisor:
     def retrain(self, method: str = "ppo", settings: dict[str, Any] | None = None) -> int:
         """Queue a run over all standing votes and return its id.
 
-        Raises ConfigError for settings that do not fit, TrainingError for an unknown method, RunOpenError while
-        another run is open.
+        A run that is open with the same settings over the same votes, as the schedule may just have begun it, is the
+        run asked for. Raises ConfigError for settings that do not fit, TrainingError for an unknown method,
+        RunOpenError while another run is open.
         """
         if method not in METHODS:
             raise TrainingError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
-        return runs.queue_run(self._db, method, run_settings(settings, self._defaults).to_json())
+        wanted = run_settings(settings, self._defaults).to_json()
+        try:
+            return runs.queue_run(self._db, method, wanted)
+        except runs.RunOpenError as open_run:
+            same = runs.get_run(self._db, open_run.run_id)
+            if (same.method, same.settings) != (method, wanted) or preferences.new_since_last_run(self._db):
+                raise
+            return same.id
 
     def cancel(self, run_id: int) -> Run:
         """End an open run at once and return it as it now stands; what was live stays live."""

@@ -424,3 +424,11 @@ def test_the_real_job_leaves_when_its_stdin_closes() -> None:
             assert child.wait(timeout=PATIENCE_SECONDS) == 3
         finally:
             child.kill()
+
+
+def test_asking_for_the_run_that_is_open_anyway_returns_it_and_for_another_is_refused(stage: Stage) -> None:
+    run_id = stage.supervisor.retrain()
+    assert stage.supervisor.retrain() == run_id
+    with pytest.raises(runs.RunOpenError, match="already queued or running"):
+        stage.supervisor.retrain(settings={"seed": 5})
+    assert [run.id for run in runs.list_runs(stage.db)] == [run_id]
