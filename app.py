@@ -109,12 +109,16 @@ def main() -> None:
 
     signal.signal(signal.SIGINT, leave)
     signal.signal(signal.SIGTERM, leave)
-    page = serve(services, arguments.host, arguments.port, signing_key(data_dir))
-    done.wait()
-    print("Stopping …")
-    supervisor.stop()
-    server.stop()
-    page.close()
+    try:
+        page = serve(services, arguments.host, arguments.port, signing_key(data_dir))
+        done.wait()
+        print("Stopping …")
+        page.close()
+    except OSError as error:
+        raise SystemExit(f"Triptych cannot listen on {arguments.host}:{arguments.port}: {error}") from error
+    finally:
+        supervisor.stop()
+        server.stop()
 
 
 if __name__ == "__main__":
