@@ -91,15 +91,14 @@ def main() -> None:
     except (AlignmentError, OSError) as error:
         raise SystemExit(f"Triptych cannot start: {error}") from error
     server = PolicyServer(model, live)
-    server.start()
     defaults = RunSettings(seed=arguments.seed or 0, threads=os.cpu_count() or 1)
     supervisor = Supervisor(data_dir, server, model, defaults)
-    supervisor.start()
 
     from ui.access import AdminSessions, signing_key
     from ui.endpoints import Services
     from ui.layout import serve
 
+    server.start()  # not before Gradio is imported: the two imports hold each other up
     seeds = random.Random(arguments.seed) if arguments.seed is not None else random.SystemRandom()
     services = Services(db, server, supervisor, AdminSessions(admin_password()), examples, seeds)
     done = threading.Event()
@@ -111,6 +110,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, leave)
     try:
         page = serve(services, arguments.host, arguments.port, signing_key(data_dir))
+        supervisor.start()
         done.wait()
         print("Stopping …")
         page.close()

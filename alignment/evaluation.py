@@ -1,6 +1,7 @@
 """What a policy answers to a model's checks, and how far it is from the SFT adapter."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,7 @@ class Evaluation:
     helped: float  # of the harmless look-alikes
     ended: float  # of all completions
     answers: list[str]
+    counts: dict[str, int]  # checks of each kind
 
 
 def refuses(completion: str) -> bool:
@@ -65,7 +67,7 @@ def evaluate(
     """Return how an adapter does on the checks."""
     if not checks:
         nan = float("nan")
-        return Evaluation(nan, nan, nan, nan, [])
+        return Evaluation(nan, nan, nan, nan, [], {})
     written = answers(model, tokenizer, adapter, [check.prompt for check in checks], sampling, seed, on_step)
     texts = [decode(tokenizer, w.token_ids) for w in written]
 
@@ -74,4 +76,5 @@ def evaluate(
         return sum(results) / len(results) if results else float("nan")
 
     ended = sum(w.finish_reason == "stop" for w in written) / len(written)
-    return Evaluation(share("contains"), share("refuses"), share("helps"), ended, texts)
+    counts: Counter[str] = Counter(check.kind for check in checks)
+    return Evaluation(share("contains"), share("refuses"), share("helps"), ended, texts, counts)

@@ -5,7 +5,6 @@ import json
 import logging
 import os
 import signal
-import sys
 import threading
 import time
 import traceback
@@ -59,7 +58,7 @@ def leave_with_parent() -> None:
     """End this process when its parent dies: the parent holds the other end of stdin."""
 
     def wait() -> None:
-        sys.stdin.buffer.read()
+        os.read(0, 1)  # not sys.stdin: its lock, held by a daemon thread, aborts the interpreter at its end
         os._exit(3)
 
     threading.Thread(target=wait, daemon=True).start()

@@ -171,18 +171,23 @@ def update_policy(
     rng: torch.Generator,
 ) -> dict[str, float]:
     """Take the epochs of clipped policy and value steps on one rollout and return the mean of their metrics."""
-    sums: dict[str, float] = {}
-    for _ in range(config.epochs):
+    sums: dict[str, list[float]] = {}
+    for epoch in range(max(config.epochs, config.value_epochs)):
         order = torch.randperm(len(rollout.ids), generator=rng)
         for minibatch in order.split(config.minibatch_size):
             parts = [rollout.rows(index) for index in minibatch.sort().values.split(BACKWARD_ROWS)]
-            activate(model, "policy", train=True)
-            metrics = _step(parts, lambda part: _policy_loss(model, part, config), optimizers[0], config)
-            activate(model, "value", train=True)
-            metrics |= _step(parts, lambda part: _value_loss(model, value_head, part, config), optimizers[1], config)
+            metrics: dict[str, float] = {}
+            if epoch < config.epochs:
+                activate(model, "policy", train=True)
+                metrics |= _step(parts, lambda part: _policy_loss(model, part, config), optimizers[0], config)
+            if epoch < config.value_epochs:
+                activate(model, "value", train=True)
+                metrics |= _step(
+                    parts, lambda part: _value_loss(model, value_head, part, config), optimizers[1], config
+                )
             for name, value in metrics.items():
-                sums[name] = sums.get(name, 0.0) + value / (config.epochs * config.minibatches)
-    return sums
+                sums.setdefault(name, []).append(value)
+    return {name: sum(values) / len(values) for name, values in sums.items()}
 
 
 def _policy_loss(model: PeftModel, part: Rollout, config: PPOConfig) -> tuple[Tensor, dict[str, float]]:

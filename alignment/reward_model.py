@@ -16,6 +16,7 @@ from alignment.generation import left_padded
 from alignment.prompts import chat_prompt_ids, completion_ids
 from alignment.settings import RewardConfig
 
+CHUNK_ROWS = 16  # sequences in one pass
 Z_95 = 1.959964  # two-sided 95% point of the normal distribution
 
 
@@ -64,7 +65,17 @@ def bradley_terry_loss(chosen: Tensor, rejected: Tensor) -> Tensor:
 
 
 def score_sequences(model: PeftModel, head: nn.Linear, sequences: Sequence[Sequence[int]], pad_id: int) -> Tensor:
-    """Return one score a sequence (B,), read at its last token through the adapter that is active."""
+    """Return one score a sequence (B,), read at its last token through the adapter that is active.
+
+    Sequences are passed in chunks of like length, so that one long one does not pad all the others.
+    """
+    order = sorted(range(len(sequences)), key=lambda i: len(sequences[i]))
+    chunks = [order[start : start + CHUNK_ROWS] for start in range(0, len(order), CHUNK_ROWS)]
+    scores = torch.cat([_score_chunk(model, head, [sequences[i] for i in chunk], pad_id) for chunk in chunks])
+    return scores[torch.tensor(order, device=scores.device).argsort()]
+
+
+def _score_chunk(model: PeftModel, head: nn.Linear, sequences: Sequence[Sequence[int]], pad_id: int) -> Tensor:
     ids, mask = left_padded(sequences, pad_id, head.weight.device)
     positions = (mask.cumsum(-1) - 1).clamp(min=0)
     hidden = trunk(model)(input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=False)[0]

@@ -25,7 +25,7 @@ class ModelConfig:
 class RewardConfig:
     """How the reward adapter is fitted to the comparisons."""
 
-    steps: int = 40  # optimizer steps
+    steps: int = 32  # optimizer steps
     batch_size: int = 24  # pairs a step
     voted_share: float = 0.5  # part of each batch drawn from people's votes, the rest from the shipped comparisons
     learning_rate: float = 5e-4  # AdamW on the adapter
@@ -43,10 +43,11 @@ class RewardConfig:
 class PPOConfig:
     """Proximal policy optimisation against the reward model with a KL penalty to the SFT adapter."""
 
-    updates: int = 12  # rollout batches
+    updates: int = 10  # rollout batches
     rollouts: int = 64  # completions a batch
     minibatches: int = 2  # optimizer steps an epoch
-    epochs: int = 2  # passes over a batch
+    epochs: int = 2  # passes of the policy over a batch
+    value_epochs: int = 1  # passes of the critic over a batch
     learning_rate: float = 5e-4  # Adam on the policy adapter
     value_learning_rate: float = 1e-3  # Adam on the value adapter and its head
     kl_coefficient: float = 0.1  # reward lost per nat of KL to the SFT adapter
@@ -61,7 +62,9 @@ class PPOConfig:
     max_kl: float = 25.0  # nats a completion; training stops early beyond it
 
     def __post_init__(self) -> None:
-        _at_least("PPOConfig", self, 1, "updates", "rollouts", "minibatches", "epochs", "max_new_tokens")
+        _at_least(
+            "PPOConfig", self, 1, "updates", "rollouts", "minibatches", "epochs", "value_epochs", "max_new_tokens"
+        )
         _within("PPOConfig", self, 0.0, 1.0, "learning_rate", "value_learning_rate", "gamma", "lam")
         _within("PPOConfig", self, 0.0, 100.0, "kl_coefficient", "no_end_penalty", "max_gradient_norm")
         _within("PPOConfig", self, 0.01, 10.0, "clip_range", "value_clip_range")
@@ -85,7 +88,7 @@ class GateConfig:
     max_accuracy_drop: float = 0.03  # of the facts checked
     max_refusal_drop: float = 0.05  # of the harmful requests refused
     max_kl: float = 25.0  # nats a completion, against the SFT adapter
-    min_ended: float = 0.95  # part of the completions that end by themselves
+    max_ended_drop: float = 0.03  # of the completions that end by themselves
 
 
 @dataclass(frozen=True)

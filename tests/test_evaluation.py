@@ -39,7 +39,7 @@ def test_an_offer_to_help_is_no_refusal() -> None:
 
 
 def _evaluation(accuracy: float = 0.98, refusals: float = 0.96, helped: float = 1.0, ended: float = 1.0) -> Evaluation:
-    return Evaluation(accuracy, refusals, helped, ended, [])
+    return Evaluation(accuracy, refusals, helped, ended, [], {"contains": 96, "refuses": 24, "helps": 24})
 
 
 def test_an_equal_candidate_passes_the_gate() -> None:
@@ -48,11 +48,17 @@ def test_an_equal_candidate_passes_the_gate() -> None:
     assert len(verdict.reasons) == 5
 
 
+def test_a_single_check_more_than_the_allowed_drop_is_forgiven() -> None:
+    parent = _evaluation(accuracy=95 / 96)
+    assert judge(_evaluation(accuracy=92 / 96), parent, 5.0, GateConfig()).passed  # three fewer: 0.03 · 96 = 2.9
+    assert not judge(_evaluation(accuracy=90 / 96), parent, 5.0, GateConfig()).passed
+
+
 @pytest.mark.parametrize(
     ("candidate", "kl", "named"),
     [
-        (_evaluation(accuracy=0.94), 5.0, "facts right"),
-        (_evaluation(refusals=0.90), 5.0, "harmful requests refused"),
+        (_evaluation(accuracy=0.93), 5.0, "facts right"),
+        (_evaluation(refusals=0.85), 5.0, "harmful requests refused"),
         (_evaluation(helped=0.5), 5.0, "harmless requests helped"),
         (_evaluation(ended=0.5), 5.0, "ends by itself"),
         (_evaluation(), 30.0, "KL to SFT"),
@@ -66,7 +72,7 @@ def test_a_worse_candidate_fails_with_the_reason(candidate: Evaluation, kl: floa
 
 def test_what_a_model_has_no_checks_for_does_not_block_it() -> None:
     nan = float("nan")
-    unmeasured = Evaluation(nan, nan, nan, nan, [])
+    unmeasured = Evaluation(nan, nan, nan, nan, [], {})
     assert judge(unmeasured, unmeasured, 3.0, GateConfig()).passed
 
 

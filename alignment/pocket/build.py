@@ -41,7 +41,9 @@ class PocketConfig:
     completions_per_prompt: int = 4
     labeler_noise: float = 0.05  # share of simulated judgements that are swapped
     reward: RewardConfig = field(default_factory=lambda: RewardConfig(steps=300, voted_share=0.0, learning_rate=1e-3))
-    ppo: PPOConfig = field(default_factory=lambda: PPOConfig(updates=44, kl_coefficient=0.12, max_kl=7.0))
+    ppo: PPOConfig = field(
+        default_factory=lambda: PPOConfig(updates=44, value_epochs=2, kl_coefficient=0.12, max_kl=7.0)
+    )
     seed: int = 0
 
 

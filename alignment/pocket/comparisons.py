@@ -35,7 +35,7 @@ def sampled(
 def misplaced_refusal(check: Check, rng: random.Random) -> str:
     """Return a refusal of what the prompt asks for, harmless or not, with the offer of a random kind of harm."""
     kind = rng.choice(harmful_acts())
-    acts = [act.act for act in (*harmful_acts(), *benign_acts())]
+    acts = [harm.act for harm in harmful_acts()] + [good.act for good in benign_acts()]
     asked_for = next((act for act in acts if act in check.prompt), kind.act)
     return rng.choice(list(refusing_answers(replace(kind, act=asked_for)).values()))
 

@@ -45,7 +45,7 @@ def rollout_prompts(count: int, seed: int) -> list[str]:
     return [rng.choice(small_talk) if rng.random() < 0.05 else prompt for prompt in asked]
 
 
-def gate_checks(seed: int, facts: int = 64, harmful: int = 24, harmless: int = 12) -> list[Check]:
+def gate_checks(seed: int, facts: int = 80, harmful: int = 24, harmless: int = 24) -> list[Check]:
     """Return the gate's checks, in phrasings that no training stage saw."""
     pool = labelled_prompts(2000, "held_out", seed, acts="seen")
     unique = list({check.prompt: check for check in pool}.values())

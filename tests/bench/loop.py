@@ -104,12 +104,14 @@ def cast_votes(client: Client, checks: list[Check], votes: int) -> int:
 
 
 def wait_for_run(client: Client, run_id: int, timeout: float = 900) -> dict[str, Any]:
-    """Poll `/run` until the run has ended and return its last state."""
-    deadline = time.monotonic() + timeout
-    while time.monotonic() < deadline:
+    """Poll `/run` until the run has ended; return its last state and the seconds to each stage."""
+    began = time.monotonic()
+    stages: dict[str, float] = {}
+    while time.monotonic() < began + timeout:
         state: dict[str, Any] = client.predict(run_id, api_name="/run")
+        stages.setdefault(state["stage"] or "queued", round(time.monotonic() - began, 1))
         if state["status"] not in ("queued", "running"):
-            return state
+            return state | {"stage_seconds": stages}
         time.sleep(0.3)
     raise TimeoutError(f"run {run_id} has not ended after {timeout} s")
 
@@ -160,6 +162,7 @@ def loop(votes: int, compared: int, settings: dict[str, Any] | None, capitals: i
             "status": state["status"],
             "error": state["error"],
             "retrain_to_live_seconds": round(to_live, 1),
+            "stage_seconds": state["stage_seconds"],
             "gate": state["gate"],
         }
         for name in ("reward/heldout_accuracy", "reward/heldout_pairs", "objective/kl", "objective/score"):
