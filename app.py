@@ -7,6 +7,7 @@ import random
 import secrets
 import shutil
 import signal
+import sqlite3
 import threading
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--model", default=str(POCKET), help="folder of the base model (default: the bundled pocket model)")
     add("--sft", help="folder of the instruction-tuned LoRA adapter (default: 'sft' in the model's folder)")
     add("--quantize", choices=["none", "nf4", "int8"], default="none", help="how the base is held in memory")
-    add("--seed", type=int, help="makes the seeds of comparisons and runs repeatable (default: drawn anew)")
+    add("--seed", type=int, help="makes comparisons repeatable and sets the seed of runs (default: drawn anew, runs 0)")
     return parser.parse_args(arguments)
 
 
@@ -53,8 +54,8 @@ def first_version(db: Path, data_dir: Path, model: ModelConfig) -> PolicyRef:
         source = model_folder.first_policy(model.base, model.sft)
 
         def copy_files(target: Path) -> None:
-            for path in source.iterdir():
-                shutil.copy2(path, target)
+            for name in model_folder.ADAPTER_FILES:
+                shutil.copy2(source / name, target / name)
 
         recorded = [policy.version for policy in policies.list_policies(db)]
         version = next_version(data_dir / "policies", recorded)
@@ -88,7 +89,7 @@ def main() -> None:
         database.prepare(db)
         live = first_version(db, data_dir, model)
         examples = model_folder.examples(model.base)
-    except (AlignmentError, OSError) as error:
+    except (AlignmentError, OSError, ValueError, sqlite3.Error) as error:
         raise SystemExit(f"Triptych cannot start: {error}") from error
     server = PolicyServer(model, live)
     defaults = RunSettings(seed=arguments.seed or 0, threads=os.cpu_count() or 1)
@@ -115,7 +116,7 @@ def main() -> None:
         print("Stopping …")
         page.close()
     except OSError as error:
-        raise SystemExit(f"Triptych cannot listen on {arguments.host}:{arguments.port}: {error}") from error
+        raise SystemExit(f"Triptych cannot serve http://{arguments.host}:{arguments.port}: {error}") from error
     finally:
         supervisor.stop()
         server.stop()

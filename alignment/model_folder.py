@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeVar
 from alignment.errors import AdapterError, ModelLoadError
 
 T = TypeVar("T")
+ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def check_base(folder: str | Path) -> Path:
 def check_adapter(folder: str | Path) -> Path:
     """Return the folder if it holds a LoRA adapter, else raise AdapterError."""
     folder = Path(folder)
-    for name in ("adapter_config.json", "adapter_model.safetensors"):
+    for name in ADAPTER_FILES:
         if not (folder / name).is_file():
             raise AdapterError(f"no adapter at {folder} ({name} is missing); give --sft the folder of a LoRA adapter")
     return folder

@@ -25,8 +25,8 @@ class ModelConfig:
 class RewardConfig:
     """How the reward adapter is fitted to the comparisons."""
 
-    steps: int = 32  # optimizer steps
-    batch_size: int = 24  # pairs a step
+    steps: int = 30  # optimizer steps
+    batch_size: int = 16  # pairs a step
     voted_share: float = 0.5  # part of each batch drawn from people's votes, the rest from the shipped comparisons
     learning_rate: float = 5e-4  # AdamW on the adapter
     head_learning_rate: float = 5e-3  # AdamW on the linear head
@@ -43,7 +43,7 @@ class RewardConfig:
 class PPOConfig:
     """Proximal policy optimisation against the reward model with a KL penalty to the SFT adapter."""
 
-    updates: int = 10  # rollout batches
+    updates: int = 8  # rollout batches
     rollouts: int = 64  # completions a batch
     minibatches: int = 2  # optimizer steps an epoch
     epochs: int = 2  # passes of the policy over a batch

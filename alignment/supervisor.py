@@ -102,6 +102,8 @@ class Supervisor:
             self._tend_child(run)
         elif run is not None and run.status == "queued":
             self._start_child(run)
+        elif run is not None:  # writing down how its process ended failed, and may succeed now
+            runs.end_run(self._db, run.id, "failed", "The training process is gone; the app's log may say why.")
         elif run is None:
             every = runs.get_schedule(self._db).retrain_every
             if every and preferences.new_since_last_run(self._db) >= every:

@@ -31,11 +31,11 @@ class AdminSessions:
 
     def logout(self, token: str) -> None:
         """Forget a token; an unknown one is forgotten already."""
-        self._expiry.pop(token, None)
+        self._expiry.pop(str(token), None)
 
     def is_valid(self, token: str | None) -> bool:
         """Return whether the token was given out and has not ended."""
-        return self._expiry.get(token or "", 0.0) > time.monotonic()
+        return self._expiry.get(str(token), 0.0) > time.monotonic()
 
     def require(self, token: str | None) -> None:
         """Raise AccessError unless the token is valid."""

@@ -141,7 +141,7 @@ async def compare(
     rows = _requested_columns(services, columns)
     first_seed = int(seed) if seed is not None else services.seeds.randrange(2**31 - MAX_COLUMNS)
     if blind:
-        random.Random(first_seed).shuffle(rows)
+        random.SystemRandom().shuffle(rows)  # a seed must not tell who is who
     rows = [RowRequest(row.role, first_seed + i, row.policy) for i, row in enumerate(rows)]
     comparison_id = preferences.new_comparison_id()
     states = [RowState() for _ in rows]
@@ -205,9 +205,13 @@ def vote(
     }
 
 
+def _run_number(value: Any) -> int:
+    return int(_checked_number("run_id", value, 1, 2**53, whole=True))
+
+
 def run_state(services: Services, run_id: int) -> dict[str, Any]:
     """Return where a run stands, with everything it measured as `{name: [[step, value], …]}`."""
-    run = runs.get_run(services.db, int(_checked_number("run_id", run_id, 1, 2**53, whole=True)))
+    run = runs.get_run(services.db, _run_number(run_id))
     series: dict[str, list[list[float]]] = {}
     for metric in runs.metrics(services.db, run.id):
         series.setdefault(metric.name, []).append([metric.step, metric.value])
@@ -283,7 +287,7 @@ def register(services: Services) -> None:
     def cancel_endpoint(token: str, run_id: int) -> dict[str, Any]:
         """End an open run at once."""
         services.admin.require(token)
-        return {"status": services.supervisor.cancel(int(run_id)).status}
+        return {"status": services.supervisor.cancel(_run_number(run_id)).status}
 
     @spoken
     def policies_endpoint() -> dict[str, Any]:

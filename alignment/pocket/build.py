@@ -40,7 +40,9 @@ class PocketConfig:
     comparison_prompts: int = 1600
     completions_per_prompt: int = 4
     labeler_noise: float = 0.05  # share of simulated judgements that are swapped
-    reward: RewardConfig = field(default_factory=lambda: RewardConfig(steps=300, voted_share=0.0, learning_rate=1e-3))
+    reward: RewardConfig = field(
+        default_factory=lambda: RewardConfig(steps=300, batch_size=24, voted_share=0.0, learning_rate=1e-3)
+    )
     ppo: PPOConfig = field(
         default_factory=lambda: PPOConfig(updates=44, value_epochs=2, kl_coefficient=0.12, max_kl=7.0)
     )
