@@ -308,7 +308,7 @@ def test_what_cannot_be_run_is_refused_and_queues_nothing(stage: Stage) -> None:
     assert runs.latest_run(stage.db) is None
     run_id = stage.supervisor.retrain()
     with pytest.raises(RunOpenError, match=f"run {run_id} is already"):
-        stage.supervisor.retrain()
+        stage.supervisor.retrain(settings={"seed": 1})
 
 
 def test_the_schedule_starts_a_run_by_itself_after_enough_votes(stage: Stage) -> None:
@@ -429,6 +429,6 @@ def test_the_real_job_leaves_when_its_stdin_closes() -> None:
 def test_asking_for_the_run_that_is_open_anyway_returns_it_and_for_another_is_refused(stage: Stage) -> None:
     run_id = stage.supervisor.retrain()
     assert stage.supervisor.retrain() == run_id
-    with pytest.raises(runs.RunOpenError, match="already queued or running"):
+    with pytest.raises(RunOpenError, match="already queued or running"):
         stage.supervisor.retrain(settings={"seed": 5})
     assert [run.id for run in runs.list_runs(stage.db)] == [run_id]
