@@ -7,7 +7,6 @@ import random
 import secrets
 import shutil
 import signal
-import sqlite3
 import threading
 from pathlib import Path
 from typing import Any
@@ -89,7 +88,7 @@ def main() -> None:
         database.prepare(db)
         live = first_version(db, data_dir, model)
         examples = model_folder.examples(model.base)
-    except (AlignmentError, OSError, ValueError, sqlite3.Error) as error:
+    except (AlignmentError, OSError, ValueError) as error:
         raise SystemExit(f"Triptych cannot start: {error}") from error
     server = PolicyServer(model, live)
     defaults = RunSettings(seed=arguments.seed or 0, threads=os.cpu_count() or 1)

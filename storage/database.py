@@ -57,11 +57,19 @@ def write(path: Path) -> Iterator[Database]:
 
 
 def prepare(path: Path) -> None:
-    """Create the file if need be and bring its schema up to date. Calling it twice changes nothing."""
+    """Create the file if need be and bring its schema up to date. Calling it twice changes nothing.
+
+    Raises OSError for a file that is no database or cannot be written.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    db = open_connection(path)
+    try:
+        db = open_connection(path)
+    except sqlite3.Error as error:
+        raise OSError(f"{path} cannot be opened: {error}") from error
     try:
         db.conn.execute("PRAGMA journal_mode = WAL")
         migrations.apply(db)
+    except sqlite3.DatabaseError as error:
+        raise OSError(f"{path} cannot be used as Triptych's database: {error}") from error
     finally:
         db.conn.close()

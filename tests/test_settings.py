@@ -20,9 +20,9 @@ def test_a_field_is_replaced_and_the_others_stay() -> None:
 
 
 def test_nested_fields_are_replaced_one_by_one() -> None:
-    settings = run_settings({"ppo": {"updates": 2, "kl_coefficient": 0.5}, "gate": {"min_ended": 0.5}, "seed": 1})
+    settings = run_settings({"ppo": {"updates": 2, "kl_coefficient": 0.5}, "gate": {"max_ended_drop": 0.5}, "seed": 1})
     assert settings.ppo == PPOConfig(updates=2, kl_coefficient=0.5)
-    assert settings.gate.min_ended == 0.5
+    assert settings.gate.max_ended_drop == 0.5
     assert settings.reward == RewardConfig()
     assert settings.seed == 1
 
@@ -62,7 +62,7 @@ def test_a_whole_number_may_stand_for_a_fraction_but_becomes_one() -> None:
         ({"ppo": {"rollouts": 10, "minibatches": 4}}, r"rollouts must be a multiple of minibatches, got 10 and 4"),
         ({"ppo": {"temperature": 0}}, r"temperature must be above 0, got 0"),
         ({"reward": {"voted_share": 1.5}}, r"voted_share must be between 0.* and 1.*, got 1\.5"),
-        ({"reward": {"held_out_share": -0.1}}, r"held_out_share must be between 0.* and 1.*, got -0\.1"),
+        ({"reward": {"held_out_share": -0.1}}, r"held_out_share must be between 0.* and 0.9, got -0\.1"),
         ({"reward": {"voted_share": float("nan")}}, r"voted_share must be between .*, got nan"),
     ],
 )
