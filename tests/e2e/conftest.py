@@ -39,7 +39,8 @@ def site(tmp_path: Path) -> Iterator[Site]:
     page.close()
 
 
-@pytest.fixture(scope="session")
+# Not for the session: while Playwright lives, no other test can run an event loop of its own.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     if not CHROMIUM.exists():
         pytest.skip(f"no browser at {CHROMIUM}")
