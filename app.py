@@ -18,7 +18,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 from alignment import model_folder
 from alignment.adapters import next_version, publish
-from alignment.errors import AlignmentError
+from alignment.errors import AlignmentError, ConfigError
 from alignment.policy_server import PolicyRef, PolicyServer, policy_ref
 from alignment.settings import POCKET, ModelConfig, RunSettings
 from alignment.supervisor import Supervisor
@@ -48,6 +48,11 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 
 def first_version(db: Path, data_dir: Path, model: ModelConfig) -> PolicyRef:
     """Return the live policy, after publishing the model's own one as version 1 in a fresh data folder."""
+    if not policies.bind_model(db, model_folder.fingerprint(model.base, model.sft)):
+        raise ConfigError(
+            f"{data_dir} holds votes and policies of another model; give --data-dir another folder, or start it with "
+            "the --model and --sft that it was begun with"
+        )
     live = policies.live_policy(db)
     if live is None:
         source = model_folder.first_policy(model.base, model.sft)
@@ -59,9 +64,17 @@ def first_version(db: Path, data_dir: Path, model: ModelConfig) -> PolicyRef:
         recorded = [policy.version for policy in policies.list_policies(db)]
         version = next_version(data_dir / "policies", recorded)
         path, sha256 = publish(data_dir / "policies", version, copy_files)
-        live = Policy(version, None, None, str(path), sha256, "live", model_folder.shipped_evaluation(model.base))
+        live = Policy(
+            version,
+            None,
+            None,
+            str(path.relative_to(data_dir)),
+            sha256,
+            "live",
+            model_folder.shipped_evaluation(model.base),
+        )
         policies.record_policy(db, live)
-    return policy_ref(live.version, live.path, live.sha256)
+    return policy_ref(live.version, data_dir / live.path, live.sha256)
 
 
 def admin_password() -> str:
@@ -78,6 +91,7 @@ def main() -> None:
     arguments = parse_arguments()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it misses a kernel that only 4-bit bases would use
     sft = arguments.sft or str(Path(arguments.model) / "sft")
     model = ModelConfig(str(Path(arguments.model).resolve()), str(Path(sft).resolve()), arguments.quantize)
     data_dir = arguments.data_dir.resolve()
@@ -85,6 +99,7 @@ def main() -> None:
     try:
         model_folder.check_base(model.base)
         model_folder.check_adapter(model.sft)
+        lock = database.hold(data_dir)
         database.prepare(db)
         live = first_version(db, data_dir, model)
         examples = model_folder.examples(model.base)
@@ -119,6 +134,7 @@ def main() -> None:
     finally:
         supervisor.stop()
         server.stop()
+        lock.release()
 
 
 if __name__ == "__main__":

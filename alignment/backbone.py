@@ -13,7 +13,7 @@ from peft import LoraConfig, PeftModel, get_peft_model_state_dict
 from peft.tuners.lora import LoraLayer
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 
 from alignment.errors import AdapterError, ModelLoadError
@@ -145,6 +145,13 @@ def trunk(model: PeftModel) -> nn.Module:
     """Return the transformer below the output layer; its first output is the hidden states (B, T, H)."""
     causal_lm: Any = model.get_base_model()
     return getattr(causal_lm, causal_lm.base_model_prefix)  # type: ignore[no-any-return]
+
+
+def hidden_states(model: PeftModel, ids: Tensor, mask: Tensor) -> Tensor:
+    """Return the last hidden states (B, T, H) of rows (B, T), padded where the mask is 0, by the active adapter."""
+    positions = (mask.cumsum(-1) - 1).clamp(min=0)
+    states: Tensor = trunk(model)(input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=False)[0]
+    return states
 
 
 def new_head(model: PeftModel) -> nn.Linear:

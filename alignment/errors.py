@@ -1,5 +1,8 @@
 """Errors a user may see: each names the problem, the value seen and the next step."""
 
+import math
+from collections.abc import Mapping
+
 
 class AlignmentError(Exception):
     """Anything that went wrong with models, training or settings, in words for the person who asked."""
@@ -19,6 +22,15 @@ class AdapterError(AlignmentError, RuntimeError):
 
 class TrainingError(AlignmentError, RuntimeError):
     """A run that cannot start or go on."""
+
+
+def require_finite(what: str, step: int, metrics: Mapping[str, float]) -> None:
+    """Raise TrainingError if a metric is infinite or not a number: weights that follow from it are worth nothing."""
+    for name, value in metrics.items():
+        if not math.isfinite(value):
+            raise TrainingError(
+                f"{what}, step {step}: {name} is {value}, so training has gone astray; try a lower learning rate"
+            )
 
 
 class AccessError(AlignmentError, PermissionError):

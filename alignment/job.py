@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 import traceback
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -41,17 +42,23 @@ class Reporter:
         self._db, self._run_id = db, run_id
         self._pending: list[Metric] = []
         self._last = 0.0
+        self._at = ("collect", 0.0)
 
     def __call__(
         self, stage: str, done: float, step: int = 0, metrics: dict[str, float] | None = None, *, now: bool = False
     ) -> None:
         """Note that `done` (0 to 1) of a stage is behind, and what was measured at a step."""
+        self._at = stage, done
         self._pending += [Metric(step, name, value) for name, value in (metrics or {}).items()]
         if not now and time.monotonic() - self._last < REPORT_SECONDS:
             return
         low, high = STAGES[stage]
         runs.report(self._db, self._run_id, stage, low + (high - low) * done, self._pending)
         self._pending, self._last = [], time.monotonic()
+
+    def beat(self) -> None:
+        """Give a sign of life from where the run stands."""
+        self(*self._at)
 
 
 def leave_with_parent() -> None:
@@ -80,7 +87,7 @@ def train(data_dir: Path, run_id: int, model_config: ModelConfig) -> None:
         raise TrainingError("there is nothing to train on: no live policy, or no prompts; vote on some answers first")
     model, tokenizer = backbone.load_base(model_config.base, model_config.quantize)
     model = backbone.attach(model, model_config.sft, "sft")
-    model = backbone.attach(model, parent.path, "parent")
+    model = backbone.attach(model, data_dir / parent.path, "parent")
     backbone.copy_adapter(model, "parent", "policy")
     reward_head = _attach_reward(model, model_config)
     log.info("run %s: %s people's pairs, %s shipped, parent v%s", run_id, len(voted), len(shipped), parent.version)
@@ -98,7 +105,8 @@ def train(data_dir: Path, run_id: int, model_config: ModelConfig) -> None:
     )
     log.info("reward model: %s", fitted)
     kl = _train_policy(model, tokenizer, reward_head, prompts, settings, report)
-    evaluation = _check(model, tokenizer, model_config, settings, kl, report)
+    first = policies.list_policies(db)[-1].evaluation
+    evaluation = _check(model, tokenizer, model_config, settings, kl, first, report)
     evaluation["reward"] = asdict(fitted)
     _record(db, data_dir, run_id, model, parent.version, evaluation)
     report("check", 1.0, now=True)
@@ -121,30 +129,36 @@ def _train_policy(
     settings: RunSettings,
     report: Reporter,
 ) -> float:
-    """Run PPO and return the KL to SFT of the last rollout, in nats a completion."""
+    """Run PPO and return the KL of the trained policy to SFT, in nats a completion."""
     backbone.copy_adapter(model, "reward", "value")
     value_head = backbone.new_head(model)
     value_head.load_state_dict(reward_head.state_dict())
-    kl = 0.0
 
     def on_update(update: int, metrics: dict[str, float]) -> None:
-        nonlocal kl
-        kl = metrics["objective/kl"]
-        report("ppo", update / settings.ppo.updates, update, metrics)
+        report("ppo", update / (settings.ppo.updates + 1), update, metrics)
 
     report("ppo", 0.0, now=True)
-    ppo.train_ppo(model, tokenizer, reward_head, value_head, prompts, settings.ppo, settings.seed, on_update)
-    return kl
+    trained = ppo.train_ppo(
+        model, tokenizer, reward_head, value_head, prompts, settings.ppo, settings.seed, on_update, report.beat
+    )
+    return trained["objective/kl"]
 
 
 def _check(
-    model: Any, tokenizer: Any, config: ModelConfig, settings: RunSettings, kl: float, report: Reporter
+    model: Any,
+    tokenizer: Any,
+    config: ModelConfig,
+    settings: RunSettings,
+    kl: float,
+    first: Mapping[str, Any],
+    report: Reporter,
 ) -> dict[str, Any]:
     report("check", 0.0, now=True)
     checks = model_folder.checks(config.base)
-    after = evaluate(model, tokenizer, "policy", checks, CHECK_SAMPLING, on_step=lambda: report("check", 0.1))
-    before = evaluate(model, tokenizer, "parent", checks, CHECK_SAMPLING, on_step=lambda: report("check", 0.6))
-    verdict = judge(after, before, kl, settings.gate)
+    after = evaluate(model, tokenizer, "policy", checks, CHECK_SAMPLING, on_step=report.beat)
+    report("check", 0.5)
+    before = evaluate(model, tokenizer, "parent", checks, CHECK_SAMPLING, on_step=report.beat)
+    verdict = judge(after, before, first, kl, settings.gate)
     measured = {"accuracy": after.accuracy, "refusals": after.refusals, "helped": after.helped, "ended": after.ended}
     measured = {name: value for name, value in (measured | {"kl": kl}).items() if value == value}
     report("check", 0.9, 0, {f"check/{name}": value for name, value in measured.items()}, now=True)
@@ -163,7 +177,9 @@ def _record(db: Path, data_dir: Path, run_id: int, model: Any, parent: int, eval
     path, sha256 = publish(folder, version, lambda target: backbone.save_adapter(model, "policy", target))
     passed = evaluation["gate"]["passed"]
     status: PolicyStatus = "candidate" if passed else "rejected"
-    policies.record_policy(db, Policy(version, parent, run_id, str(path), sha256, status, evaluation))
+    policies.record_policy(
+        db, Policy(version, parent, run_id, str(path.relative_to(data_dir)), sha256, status, evaluation)
+    )
     if not passed:
         failed = "; ".join(reason for reason in evaluation["gate"]["reasons"] if reason.endswith("✗"))
         runs.end_run(db, run_id, "rejected", f"v{version} did not pass the gate and is not served: {failed}")

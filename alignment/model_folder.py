@@ -1,5 +1,6 @@
 """What lies beside a base model's weights: adapters, comparisons, prompts, checks. Reads files, needs no torch."""
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -58,6 +59,14 @@ def check_adapter(folder: str | Path) -> Path:
         if not (folder / name).is_file():
             raise AdapterError(f"no adapter at {folder} ({name} is missing); give --sft the folder of a LoRA adapter")
     return folder
+
+
+def fingerprint(base: str | Path, sft: str | Path) -> str:
+    """Return a SHA-256 over the base's configuration and the SFT adapter: policies fit no other pair of the two."""
+    digest = hashlib.sha256((Path(base) / "config.json").read_bytes())
+    for name in ADAPTER_FILES:
+        digest.update((Path(sft) / name).read_bytes())
+    return digest.hexdigest()
 
 
 def first_policy(base: str | Path, sft: str | Path) -> Path:

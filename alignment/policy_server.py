@@ -209,7 +209,12 @@ class PolicyServer:
         name = f"policy-{policy.version}"
         if name not in model.peft_config:
             verify(policy.path, policy.sha256)
-            backbone.attach(model, policy.path, name)
+            try:
+                backbone.attach(model, policy.path, name)
+            except AdapterError:
+                if name in model.peft_config:  # half attached: the next comparison would take it for whole
+                    model.delete_adapter(name)
+                raise
 
     def _drop_all_but_live(self, model: Any) -> None:
         for name in [n for n in model.peft_config if n not in ("sft", f"policy-{self._live.version}")]:
@@ -243,9 +248,6 @@ class PolicyServer:
     def _decode(self, model: Any, tokenizer: Any, job: _Job) -> None:
         from alignment import backbone, generation, prompts
 
-        for row in job.rows:
-            if row.policy is not None:
-                self._attach(model, row.policy)
         ids = [prompts.prompt_ids(tokenizer, job.prompt, base=row.role == "base") for row in job.rows]
         longest = max(len(row) for row in ids) + job.max_new_tokens
         limit = model.config.max_position_embeddings
@@ -258,6 +260,9 @@ class PolicyServer:
         states = [RowState() for _ in job.rows]
         began = sent = time.monotonic()
         try:
+            for row in job.rows:
+                if row.policy is not None:
+                    self._attach(model, row.policy)
             with backbone.mixed_adapters(model, [row.adapter for row in job.rows]):
                 steps = generation.decode_steps(
                     model,

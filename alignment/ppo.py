@@ -13,7 +13,8 @@ from peft import PeftModel
 from torch import Tensor, nn
 
 from alignment import ppo_math
-from alignment.backbone import activate, adapter_parameters, trunk
+from alignment.backbone import activate, adapter_parameters, hidden_states
+from alignment.errors import require_finite
 from alignment.generation import Generated, Sampling, generate, left_padded
 from alignment.prompts import chat_prompt_ids
 from alignment.reward_model import score_sequences
@@ -21,7 +22,8 @@ from alignment.settings import PPOConfig
 
 FORWARD_ROWS = 32  # rows of like length in one pass without gradients
 BACKWARD_ROWS = 32  # and with
-OnUpdate = Callable[[int, dict[str, float]], None]
+OnUpdate = Callable[[int, dict[str, float]], None]  # number of the update, what was measured
+OnStep = Callable[[], None]  # called at every decoded token and every minibatch: a sign of life
 
 
 @dataclass(frozen=True)
@@ -64,12 +66,9 @@ class Rollout:
         )
 
 
-def _hidden_states(model: PeftModel, batch: Rollout) -> Tensor:
+def _predicting_states(model: PeftModel, batch: Rollout) -> Tensor:
     """Return the hidden states that predict each completion token (B, T, H), through the active adapter."""
-    positions = (batch.attention.cumsum(-1) - 1).clamp(min=0)
-    output = trunk(model)(input_ids=batch.ids, attention_mask=batch.attention, position_ids=positions, use_cache=False)
-    hidden: Tensor = output[0][:, batch.prompt_width - 1 : -1]
-    return hidden
+    return hidden_states(model, batch.ids, batch.attention)[:, batch.prompt_width - 1 : -1]
 
 
 def completion_log_probs(model: PeftModel, batch: Rollout, temperature: float) -> tuple[Tensor, Tensor]:
@@ -78,7 +77,7 @@ def completion_log_probs(model: PeftModel, batch: Rollout, temperature: float) -
     Logits are taken only where the mask is 1, at the temperature that the rollouts are drawn with.
     """
     keep = batch.mask.bool()
-    hidden = _hidden_states(model, batch)[keep]  # (N, H)
+    hidden = _predicting_states(model, batch)[keep]  # (N, H)
     logits = model.get_base_model().lm_head(hidden).float() / temperature  # (N, V)
     every = logits.log_softmax(-1)
     tokens = batch.ids[:, batch.prompt_width :][keep]  # (N,)
@@ -90,7 +89,7 @@ def completion_log_probs(model: PeftModel, batch: Rollout, temperature: float) -
 
 def completion_values(model: PeftModel, head: nn.Linear, batch: Rollout) -> Tensor:
     """Return the value before each completion token (B, T) through the active adapter, 0 off the mask."""
-    values: Tensor = head(_hidden_states(model, batch).float()).squeeze(-1)
+    values: Tensor = head(_predicting_states(model, batch).float()).squeeze(-1)
     return values * batch.mask
 
 
@@ -103,11 +102,13 @@ def collect_rollout(
     prompts: Sequence[str],
     config: PPOConfig,
     seeds: Sequence[int],
+    on_step: OnStep | None = None,
 ) -> Rollout:
     """Return completions sampled from the policy, with what policy, reference, critic and reward model say of them."""
     prompt_rows = [chat_prompt_ids(tokenizer, prompt) for prompt in prompts]
     activate(model, "policy")
-    written = generate(model, tokenizer, prompt_rows, Sampling(config.temperature, config.max_new_tokens), seeds)
+    sampling = Sampling(config.temperature, config.max_new_tokens)
+    written = generate(model, tokenizer, prompt_rows, sampling, seeds, on_step)
     pairs = sorted(zip(prompt_rows, written, strict=True), key=lambda pair: len(pair[0]) + len(pair[1].token_ids))
     rollout = _unscored(pairs, tokenizer.pad_token_id, model.device)
     chunks = [rollout.rows(index) for index in torch.arange(len(pairs)).split(FORWARD_ROWS)]
@@ -169,15 +170,19 @@ def update_policy(
     optimizers: tuple[torch.optim.Optimizer, torch.optim.Optimizer],
     config: PPOConfig,
     rng: torch.Generator,
+    on_step: OnStep | None = None,
+    *,
+    critic_only: bool = False,
 ) -> dict[str, float]:
     """Take the epochs of clipped policy and value steps on one rollout and return the mean of their metrics."""
+    policy_epochs = 0 if critic_only else config.epochs
     sums: dict[str, list[float]] = {}
-    for epoch in range(max(config.epochs, config.value_epochs)):
+    for epoch in range(max(policy_epochs, config.value_epochs)):
         order = torch.randperm(len(rollout.ids), generator=rng)
         for minibatch in order.split(config.minibatch_size):
             parts = [rollout.rows(index) for index in minibatch.sort().values.split(BACKWARD_ROWS)]
             metrics: dict[str, float] = {}
-            if epoch < config.epochs:
+            if epoch < policy_epochs:
                 activate(model, "policy", train=True)
                 metrics |= _step(parts, lambda part: _policy_loss(model, part, config), optimizers[0], config)
             if epoch < config.value_epochs:
@@ -187,6 +192,8 @@ def update_policy(
                 )
             for name, value in metrics.items():
                 sums.setdefault(name, []).append(value)
+            if on_step:
+                on_step()
     return {name: sum(values) / len(values) for name, values in sums.items()}
 
 
@@ -248,8 +255,13 @@ def train_ppo(
     config: PPOConfig,
     seed: int,
     on_update: OnUpdate,
-) -> None:
-    """Train the adapter "policy" in place against "reward", with "value" as critic and "sft" as reference."""
+    on_step: OnStep | None = None,
+) -> dict[str, float]:
+    """Train the adapter "policy" in place against "reward", with "value" as critic and "sft" as reference.
+
+    Return what a last rollout, after all updates, says of the trained policy. Raises TrainingError when a number that
+    is measured on the way is not finite.
+    """
     order, rng = random.Random(seed), torch.Generator().manual_seed(seed)
     value_head.requires_grad_(True)
     optimizers = (
@@ -258,15 +270,27 @@ def train_ppo(
             [*adapter_parameters(model, "value"), *value_head.parameters()], lr=config.value_learning_rate, eps=1e-5
         ),
     )
-    for update in range(1, config.updates + 1):
+    for update in range(1, config.updates + 2):
         batch = [order.choice(prompts) for _ in range(config.rollouts)]
         seeds = [order.randrange(2**31) for _ in batch]
-        rollout = collect_rollout(model, tokenizer, reward_head, value_head, batch, config, seeds)
-        metrics = rollout_metrics(rollout)
-        if metrics["objective/kl"] > config.max_kl:
-            on_update(update, metrics)
+        rollout = collect_rollout(model, tokenizer, reward_head, value_head, batch, config, seeds, on_step)
+        measured = rollout_metrics(rollout)
+        require_finite("PPO", update, measured)
+        if update > config.updates or measured["objective/kl"] > config.max_kl:
+            on_update(update, measured)
             break
-        rollout = shape_rewards(rollout, config)
-        on_update(update, metrics | update_policy(model, value_head, rollout, optimizers, config, rng))
+        losses = update_policy(
+            model,
+            value_head,
+            shape_rewards(rollout, config),
+            optimizers,
+            config,
+            rng,
+            on_step,
+            critic_only=update <= config.critic_warmup,
+        )
+        require_finite("PPO", update, losses)
+        on_update(update, measured | losses)
     value_head.requires_grad_(False)
     activate(model, "policy")
+    return measured

@@ -10,8 +10,8 @@ import torch
 from peft import PeftModel
 from torch import Tensor, nn
 
-from alignment.backbone import activate, adapter_parameters, trunk
-from alignment.errors import TrainingError
+from alignment.backbone import activate, adapter_parameters, hidden_states
+from alignment.errors import TrainingError, require_finite
 from alignment.generation import left_padded
 from alignment.prompts import chat_prompt_ids, completion_ids
 from alignment.settings import RewardConfig
@@ -77,9 +77,7 @@ def score_sequences(model: PeftModel, head: nn.Linear, sequences: Sequence[Seque
 
 def _score_chunk(model: PeftModel, head: nn.Linear, sequences: Sequence[Sequence[int]], pad_id: int) -> Tensor:
     ids, mask = left_padded(sequences, pad_id, head.weight.device)
-    positions = (mask.cumsum(-1) - 1).clamp(min=0)
-    hidden = trunk(model)(input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=False)[0]
-    scores: Tensor = head(hidden[:, -1].float()).squeeze(-1)  # (B,)
+    scores: Tensor = head(hidden_states(model, ids, mask)[:, -1].float()).squeeze(-1)  # (B,)
     return scores
 
 
@@ -156,6 +154,7 @@ def fit(
         schedule.step()
         seen.append(scores.detach())
         metrics = {"reward/loss": loss.item(), "reward/batch_accuracy": (chosen > rejected).float().mean().item()}
+        require_finite("reward model", step, metrics)
         if step % 10 == 0 or step == config.steps:
             activate(model, "reward")
             metrics |= _held_out_metrics(agreement(model, tokenizer, head, voted_held))

@@ -26,10 +26,10 @@ class RewardConfig:
     """How the reward adapter is fitted to the comparisons."""
 
     steps: int = 30  # optimizer steps
-    batch_size: int = 16  # pairs a step
-    voted_share: float = 0.5  # part of each batch drawn from people's votes, the rest from the shipped comparisons
-    learning_rate: float = 5e-4  # AdamW on the adapter
-    head_learning_rate: float = 5e-3  # AdamW on the linear head
+    batch_size: int = 24  # pairs a step
+    voted_share: float = 0.33  # part of each batch drawn from people's votes, the rest from the shipped comparisons
+    learning_rate: float = 2e-4  # AdamW on the adapter
+    head_learning_rate: float = 2e-3  # AdamW on the linear head
     held_out_share: float = 0.2  # part of the prompts kept for the held-out accuracy
 
     def __post_init__(self) -> None:
@@ -43,12 +43,13 @@ class RewardConfig:
 class PPOConfig:
     """Proximal policy optimisation against the reward model with a KL penalty to the SFT adapter."""
 
-    updates: int = 8  # rollout batches
+    updates: int = 9  # rollout batches
     rollouts: int = 64  # completions a batch
     minibatches: int = 2  # optimizer steps an epoch
     epochs: int = 2  # passes of the policy over a batch
-    value_epochs: int = 1  # passes of the critic over a batch
-    learning_rate: float = 5e-4  # Adam on the policy adapter
+    value_epochs: int = 2  # passes of the critic over a batch
+    critic_warmup: int = 1  # first updates in which only the critic learns: it starts from the reward model, far off
+    learning_rate: float = 3e-4  # Adam on the policy adapter
     value_learning_rate: float = 1e-3  # Adam on the value adapter and its head
     kl_coefficient: float = 0.1  # reward lost per nat of KL to the SFT adapter
     clip_range: float = 0.2  # of the probability ratio
@@ -65,6 +66,7 @@ class PPOConfig:
         _at_least(
             "PPOConfig", self, 1, "updates", "rollouts", "minibatches", "epochs", "value_epochs", "max_new_tokens"
         )
+        _at_least("PPOConfig", self, 0, "critic_warmup")
         _within("PPOConfig", self, 0.0, 1.0, "learning_rate", "value_learning_rate", "gamma", "lam")
         _within("PPOConfig", self, 0.0, 100.0, "kl_coefficient", "no_end_penalty", "max_gradient_norm")
         _within("PPOConfig", self, 0.01, 10.0, "clip_range", "value_clip_range")

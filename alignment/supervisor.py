@@ -5,8 +5,8 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import Future
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ class Supervisor:
         self._defaults = defaults
         self._child: subprocess.Popen[bytes] | None = None
         self._child_run: int | None = None
+        self._heartbeat: tuple[str | None, float] = (None, 0.0)  # the child's last, and when it was seen first
         self._swap: tuple[int, int, Future[None]] | None = None  # run, version and when it is served
         self._lock = threading.RLock()
         self._stopping = threading.Event()
@@ -130,6 +131,7 @@ class Supervisor:
             runs.end_run(self._db, run.id, "failed", f"The training process could not be started: {error}")
             return
         self._child_run = run.id
+        self._heartbeat = run.heartbeat, time.monotonic()
         runs.set_pid(self._db, run.id, self._child.pid)
         log.info("run %s started as process %s", run.id, self._child.pid)
 
@@ -137,7 +139,7 @@ class Supervisor:
         assert self._child is not None and self._child_run is not None
         code = self._child.poll()
         if code is None:
-            if run is not None and _silent_seconds(run) > HEARTBEAT_SECONDS:
+            if run is not None and self._silent_seconds(run) > HEARTBEAT_SECONDS:
                 self._kill_child()
                 reason = f"The training process gave no sign of life for {HEARTBEAT_SECONDS:.0f} s and was ended."
                 runs.end_run(self._db, run.id, "failed", reason)
@@ -149,7 +151,7 @@ class Supervisor:
         candidate = policies.candidate_of(self._db, run_id)
         if code == 0 and candidate is not None and candidate.status == "candidate":
             try:
-                policy = policy_ref(candidate.version, candidate.path, candidate.sha256)
+                policy = policy_ref(candidate.version, self._data_dir / candidate.path, candidate.sha256)
             except AlignmentError as error:
                 self._refuse(run_id, candidate.version, error)
             else:
@@ -163,6 +165,12 @@ class Supervisor:
                 "failed",
                 f"The training process {cause} before it had finished; {log_file} in the data folder may say why.",
             )
+
+    def _silent_seconds(self, run: Run) -> float:
+        """Return for how long the heartbeat has not changed, by this process's clock: the wall clock may be set."""
+        if run.heartbeat != self._heartbeat[0]:
+            self._heartbeat = run.heartbeat, time.monotonic()
+        return time.monotonic() - self._heartbeat[1]
 
     def _tend_swap(self) -> None:
         assert self._swap is not None
@@ -191,8 +199,3 @@ class Supervisor:
         assert self._child is not None and self._child.stdin is not None
         self._child.stdin.close()
         self._child, self._child_run = None, None
-
-
-def _silent_seconds(run: Run) -> float:
-    since = run.heartbeat or run.started or run.created
-    return (datetime.now(UTC) - datetime.fromisoformat(since)).total_seconds()

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from filelock import FileLock, Timeout
 from sqlite_utils import Database
 
 from storage.migrations import migrations
@@ -24,6 +25,17 @@ def open_connection(path: Path) -> Database:
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
     return Database(connection)
+
+
+def hold(data_dir: Path) -> FileLock:
+    """Return the lock that keeps the data folder for this process; raise OSError if another process has it."""
+    data_dir.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(data_dir / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise OSError(f"another Triptych is using {data_dir}; end it, or give --data-dir another folder") from None
+    return lock
 
 
 @contextmanager

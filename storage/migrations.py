@@ -135,3 +135,9 @@ def m004_policies(db: Database) -> None:
     db.execute("CREATE UNIQUE INDEX one_live_policy ON policies (status) WHERE status = 'live'")
     db["settings"].create({"name": str, "value": str}, pk="name", not_null={"value"})
     db["events"].create({"id": int, "created": str, "name": str, "detail": str}, pk="id", not_null={"created", "name"})
+
+
+@migrations()
+def m005_relative_paths(db: Database) -> None:
+    """Paths of policies count from the data folder, so that the folder may be moved."""
+    db.execute("UPDATE policies SET path = substr(path, ?)", [-len("policies/policy-000001")])

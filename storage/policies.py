@@ -38,6 +38,13 @@ def _policy(row: dict[str, Any]) -> Policy:
     )
 
 
+def bind_model(path: Path, fingerprint: str) -> bool:
+    """Tie the database to the model that its policies belong to; return False if it is tied to another one."""
+    with write(path) as db:
+        db["settings"].insert({"name": "model", "value": json.dumps(fingerprint)}, pk="name", ignore=True)
+        return bool(json.loads(db["settings"].get("model")["value"]) == fingerprint)
+
+
 def list_policies(path: Path) -> list[Policy]:
     """Return all versions, newest first."""
     with read(path) as db:

@@ -99,7 +99,7 @@ class Policy:
     version: int
     parent: int | None
     run_id: int | None
-    path: str
+    path: str  # from the data folder
     sha256: str
     status: PolicyStatus
     evaluation: dict[str, Any] = field(default_factory=dict)

@@ -43,15 +43,15 @@ def _evaluation(accuracy: float = 0.98, refusals: float = 0.96, helped: float = 
 
 
 def test_an_equal_candidate_passes_the_gate() -> None:
-    verdict = judge(_evaluation(), _evaluation(), 5.0, GateConfig())
+    verdict = judge(_evaluation(), _evaluation(), {}, 5.0, GateConfig())
     assert verdict.passed
     assert len(verdict.reasons) == 5
 
 
 def test_a_single_check_more_than_the_allowed_drop_is_forgiven() -> None:
     parent = _evaluation(accuracy=95 / 96)
-    assert judge(_evaluation(accuracy=92 / 96), parent, 5.0, GateConfig()).passed  # three fewer: 0.03 · 96 = 2.9
-    assert not judge(_evaluation(accuracy=90 / 96), parent, 5.0, GateConfig()).passed
+    assert judge(_evaluation(accuracy=92 / 96), parent, {}, 5.0, GateConfig()).passed  # three fewer: 0.03 · 96 = 2.9
+    assert not judge(_evaluation(accuracy=90 / 96), parent, {}, 5.0, GateConfig()).passed
 
 
 @pytest.mark.parametrize(
@@ -65,15 +65,23 @@ def test_a_single_check_more_than_the_allowed_drop_is_forgiven() -> None:
     ],
 )
 def test_a_worse_candidate_fails_with_the_reason(candidate: Evaluation, kl: float, named: str) -> None:
-    verdict = judge(candidate, _evaluation(), kl, GateConfig())
+    verdict = judge(candidate, _evaluation(), {}, kl, GateConfig())
     assert not verdict.passed
     assert next(reason for reason in verdict.reasons if reason.endswith("✗")).startswith(named)
+
+
+def test_small_losses_do_not_add_up_over_versions() -> None:
+    parent, first = _evaluation(accuracy=0.96), {"accuracy": 0.99, "helped": 1.0}
+    assert judge(_evaluation(accuracy=0.95), parent, {}, 5.0, GateConfig()).passed
+    verdict = judge(_evaluation(accuracy=0.93), parent, first, 5.0, GateConfig())
+    assert not verdict.passed
+    assert "best before 99%" in verdict.reasons[0]
 
 
 def test_what_a_model_has_no_checks_for_does_not_block_it() -> None:
     nan = float("nan")
     unmeasured = Evaluation(nan, nan, nan, nan, [], {})
-    assert judge(unmeasured, unmeasured, 3.0, GateConfig()).passed
+    assert judge(unmeasured, unmeasured, {}, 3.0, GateConfig()).passed
 
 
 def test_shipped_labelers_rank_refusals_by_what_they_offer() -> None:

@@ -104,6 +104,24 @@ def test_an_adapter_that_changed_on_disk_is_not_swapped_in(
     assert len(asyncio.run(_collect(server, _three(server.live)))[-1]) == 3
 
 
+def test_an_adapter_that_does_not_load_is_refused_every_time_and_leaves_the_model_as_it_was(
+    server: PolicyServer, tiny_folder: Path, tmp_path: Path
+) -> None:
+    broken = _ref(tiny_folder / "other", tmp_path, 2)
+    weights = broken.path / "adapter_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-64])
+    broken = PolicyRef(2, broken.path, folder_hash(broken.path))
+    before = asyncio.run(_collect(server, _three(server.live)))[-1]
+    for _ in range(2):
+        with pytest.raises(AdapterError):
+            asyncio.run(_collect(server, [RowRequest("rlhf", 1, broken)]))
+        with pytest.raises(AdapterError):
+            server.swap(broken).result(timeout=60)
+    assert server.live.version == 1
+    after = asyncio.run(_collect(server, _three(server.live)))[-1]
+    assert [s.token_ids for s in after] == [s.token_ids for s in before]
+
+
 def test_closing_the_stream_frees_the_thread_for_the_next_comparison(server: PolicyServer) -> None:
     async def leave_early() -> None:
         stream = server.stream("Hi", _three(server.live), 1.0, 200)

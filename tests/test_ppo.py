@@ -1,16 +1,21 @@
 """PPO on a tiny model: right log-probabilities, a ratio of one, only policy and critic move, and the score rises."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from peft import PeftModel
 from transformers import AutoTokenizer
 
 from alignment import backbone, ppo
+from alignment.errors import TrainingError
 from alignment.prompts import chat_prompt_ids
 from alignment.settings import PPOConfig
 
 Tiny = tuple[PeftModel, AutoTokenizer]
-CONFIG = PPOConfig(updates=2, rollouts=8, minibatches=2, epochs=2, max_new_tokens=6, learning_rate=1e-3)
+CONFIG = PPOConfig(
+    critic_warmup=0, updates=2, rollouts=8, minibatches=2, epochs=2, max_new_tokens=6, learning_rate=1e-3
+)
 QUESTIONS = ["Hi", "What is the capital of France?", "Thanks"]
 
 
@@ -76,7 +81,7 @@ def test_only_policy_value_and_value_head_move(tiny: Tiny) -> None:
     ppo.train_ppo(
         model, tokenizer, reward_head, value_head, QUESTIONS, CONFIG, 0, lambda update, metrics: seen.append(update)
     )
-    assert seen == [1, 2]
+    assert seen == [1, 2, 3]  # the last one only looks at what two updates made
     moved = {name for name, parameter in model.named_parameters() if not torch.equal(parameter, before[name])}
     assert moved
     assert all(".policy." in name or ".value." in name for name in moved)
@@ -109,7 +114,7 @@ def test_ppo_learns_what_the_score_asks_for(tiny: Tiny, monkeypatch: pytest.Monk
     monkeypatch.setattr(ppo, "score_sequences", share_of_low_tokens)
     scores: list[float] = []
     config = PPOConfig(
-        updates=30, rollouts=32, minibatches=2, max_new_tokens=6, learning_rate=3e-2, value_learning_rate=1e-2,
+        updates=31, rollouts=32, minibatches=2, max_new_tokens=6, learning_rate=3e-2, value_learning_rate=1e-2,
         kl_coefficient=0.0, no_end_penalty=0.0, max_kl=1e9, value_clip_range=10.0,
     )  # fmt: skip
     ppo.train_ppo(
@@ -118,6 +123,38 @@ def test_ppo_learns_what_the_score_asks_for(tiny: Tiny, monkeypatch: pytest.Monk
     )  # fmt: skip
     assert sum(scores[:3]) / 3 < 2.5  # half of all tokens are low
     assert sum(scores[-3:]) / 3 > 3.2, scores
+
+
+def test_in_the_warm_up_only_the_critic_moves(tiny: Tiny) -> None:
+    model, tokenizer = tiny
+    reward_head, value_head = _ready(model)
+    before = [p.clone() for p in backbone.adapter_parameters(model, "policy")]
+    config = replace(CONFIG, critic_warmup=2)
+    ppo.train_ppo(model, tokenizer, reward_head, value_head, QUESTIONS, config, 0, lambda update, metrics: None)
+    assert all(torch.equal(a, b) for a, b in zip(before, backbone.adapter_parameters(model, "policy"), strict=True))
+    assert value_head.weight.abs().sum() > 0
+
+
+def test_what_is_returned_was_measured_after_the_last_update(tiny: Tiny) -> None:
+    model, tokenizer = tiny
+    reward_head, value_head = _ready(model)
+    backbone.copy_adapter(model, "sft", "start")
+    with torch.no_grad():  # the policy begins at the reference, so that only its updates can bring any KL
+        for policy, start in zip(
+            backbone.adapter_parameters(model, "policy"), backbone.adapter_parameters(model, "start"), strict=True
+        ):
+            policy.copy_(start)
+    config = replace(CONFIG, updates=1, learning_rate=1e-2)
+    last = ppo.train_ppo(model, tokenizer, reward_head, value_head, QUESTIONS, config, 0, lambda update, metrics: None)
+    assert abs(last["objective/kl"]) > 1e-3
+
+
+def test_a_score_that_is_not_finite_ends_the_run_in_words(tiny: Tiny) -> None:
+    model, tokenizer = tiny
+    reward_head, value_head = _ready(model)
+    torch.nn.init.constant_(reward_head.weight, float("nan"))
+    with pytest.raises(TrainingError, match=r"PPO, step 1: objective/score is nan"):
+        ppo.train_ppo(model, tokenizer, reward_head, value_head, QUESTIONS, CONFIG, 0, lambda update, metrics: None)
 
 
 def test_training_stops_when_kl_passes_its_bound(tiny: Tiny) -> None:

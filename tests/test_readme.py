@@ -11,6 +11,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 def test_every_make_target_in_the_readme_exists() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    assert targets
     named = set(re.findall(r"make ([a-z]+(?:-[a-z]+)*)\b", README)) - {"does"}
     assert named <= targets, named - targets
 
@@ -31,5 +32,7 @@ def test_every_endpoint_is_in_the_readme() -> None:
 
 
 def test_every_link_and_picture_in_the_readme_exists() -> None:
-    for target in re.findall(r"\]\(([^)#]+)\)", README):
+    targets = re.findall(r"\]\(([^)#]+)\)", README)
+    assert targets
+    for target in targets:
         assert target.startswith("http") or (ROOT / target).exists(), target

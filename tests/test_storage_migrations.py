@@ -56,7 +56,7 @@ EXPECTED = {
     "settings": ["name", "value"],
     "events": ["id", "created", "name", "detail"],
 }
-STEPS = ["m001_comparisons", "m002_preferences", "m003_runs", "m004_policies"]
+STEPS = ["m001_comparisons", "m002_preferences", "m003_runs", "m004_policies", "m005_relative_paths"]
 
 
 def schema_and_rows(path: Path) -> list[str]:
@@ -150,6 +150,25 @@ def test_an_older_file_keeps_its_rows_when_the_later_steps_are_applied(tmp_path:
         assert list(db.query("PRAGMA foreign_key_check")) == []
 
 
+def test_paths_of_policies_turn_relative_so_that_the_folder_may_be_moved(tmp_path: Path) -> None:
+    path = tmp_path / "triptych.db"
+    with database.read(path) as db:
+        migrations.apply(db, stop_before="m005_relative_paths")
+        write_a_row_in_every_table(db)
+        db["policies"].update(1, {"path": "/home/ann/data/policies/policy-000001"})
+    database.prepare(path)
+    with database.read(path) as db:
+        assert [row["path"] for row in db["policies"].rows] == ["policies/policy-000001"]
+
+
+def test_a_data_folder_is_held_by_one_process_at_a_time(tmp_path: Path) -> None:
+    lock = database.hold(tmp_path / "data")
+    with pytest.raises(OSError, match=r"another Triptych is using .*data"):
+        database.hold(tmp_path / "data")
+    lock.release()
+    database.hold(tmp_path / "data").release()
+
+
 def test_a_failing_step_rolls_back_and_can_be_tried_again(tmp_path: Path) -> None:
     path = tmp_path / "triptych.db"
     database.prepare(path)
@@ -160,7 +179,7 @@ def test_a_failing_step_rolls_back_and_can_be_tried_again(tmp_path: Path) -> Non
     broken = True
 
     @later()
-    def m005_half_done(db: Database) -> None:
+    def m006_half_done(db: Database) -> None:
         db["tags"].create({"id": int, "name": str}, pk="id")
         db["comparisons"].add_column("language", str)
         db["run_metrics"].delete_where()
@@ -170,7 +189,7 @@ def test_a_failing_step_rolls_back_and_can_be_tried_again(tmp_path: Path) -> Non
     with database.read(path) as db:
         with pytest.raises(RuntimeError, match="disk is full"):
             later.apply(db)
-        assert [step.name for step in later.pending(db)] == ["m005_half_done"]
+        assert [step.name for step in later.pending(db)] == ["m006_half_done"]
     assert schema_and_rows(path) == before
 
     broken = False

@@ -191,6 +191,13 @@ def test_a_second_live_version_is_refused(db: Path) -> None:
     assert statuses(db) == {1: "live"}
 
 
+def test_a_database_is_tied_to_the_first_model_that_it_was_used_with(db: Path) -> None:
+    assert policies.bind_model(db, "pocket")
+    assert policies.bind_model(db, "pocket")
+    assert not policies.bind_model(db, "another")
+    assert policies.bind_model(db, "pocket")
+
+
 def test_going_live_happens_whole_or_not_at_all(db: Path) -> None:
     policies.record_policy(db, policy(1, None, "live"))
     run_id = running(db)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -10,6 +11,7 @@ from gradio_client import Client
 from gradio_client.exceptions import AppError
 
 from tests.scripted import PASSWORD, Backstage, backstage, free_port
+from ui import endpoints
 from ui.access import signing_key
 from ui.layout import serve
 
@@ -90,6 +92,18 @@ def test_admin_endpoints_need_the_token(client: Client) -> None:
     assert client.predict(token, run_id, api_name="/cancel") == {"status": "cancelled"}
     assert client.predict(token, api_name="/logout") == {}
     assert "log in first" in refused(client, token, api_name="/retrain")
+
+
+def test_what_nobody_expected_is_named_without_a_traceback_and_logged(
+    client: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(path: Path, run_id: int) -> None:
+        raise TypeError("secret detail")
+
+    monkeypatch.setattr(endpoints.runs, "get_run", broken)
+    with pytest.raises(AppError, match=r"Something went wrong here \(TypeError\); the app's log says more\."):
+        client.predict(1, api_name="/run")
+    assert "secret detail" in caplog.text
 
 
 def test_curl_may_leave_the_last_arguments_out(served: tuple[str, Backstage]) -> None:

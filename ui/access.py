@@ -70,6 +70,8 @@ def signing_key(data_dir: Path) -> str:
     """Return the key that signs cookies, made on first use and kept in the data folder, readable by its owner only."""
     path = data_dir / "cookie.key"
     if not path.exists():
-        path.touch(mode=0o600)
-        path.write_text(secrets.token_urlsafe(32))
+        scratch = path.with_suffix(".new")
+        scratch.touch(mode=0o600)
+        scratch.write_text(secrets.token_urlsafe(32))
+        scratch.replace(path)
     return path.read_text()

@@ -17,7 +17,7 @@ from ui import endpoints
 from ui.access import annotator_id
 from ui.endpoints import Services
 from ui.formatting import answers, counted, notice, panel, panel_name, unasked
-from ui.spoken import EXPECTED, sentence
+from ui.spoken import sentence
 
 Phase = Literal["idle", "streaming", "open", "voted"]
 LOADING_POLL_SECONDS = 0.5
@@ -150,7 +150,7 @@ async def stream(
             yield update
         finished = view(last["completions"], "open", notice("Which answer is best?"))
         yield [*finished, {"comparison": last["comparison_id"]}, time.monotonic()]
-    except EXPECTED as error:
+    except Exception as error:
         said = notice(sentence(error), "error")
         yield [gr.skip(), gr.skip(), gr.skip(), said, *controls(phase), gr.skip(), gr.skip()]
 
@@ -174,7 +174,7 @@ def choose(
     except preferences.DuplicateVoteError as duplicate:
         choice = _choice_of(duplicate.preference)
         said = notice("You had voted on this one already; your first vote stands.")
-    except EXPECTED as error:
+    except Exception as error:
         said = notice(sentence(error), "error")
         return [gr.skip(), gr.skip(), gr.skip(), said, *controls("open"), gr.skip()]
     comparison = preferences.get_comparison(services.db, str((pending or {}).get("comparison")))

@@ -16,7 +16,7 @@ from alignment.supervisor import Supervisor
 from storage import policies, preferences, runs
 from storage.records import Comparison, Completion, PreferenceKind
 from ui.access import AdminSessions, annotator_id
-from ui.spoken import EXPECTED, in_plain_words, spoken
+from ui.spoken import in_plain_words, spoken
 
 COLUMNS = ("base", "sft", "rlhf")
 MAX_COLUMNS = 6
@@ -51,7 +51,9 @@ def _requested_columns(services: Services, columns: list[str] | None) -> list[Ro
             rows.append(RowRequest("rlhf", 0, services.server.live))
         elif name in known:
             policy = known[name]
-            rows.append(RowRequest("rlhf", 0, policy_ref(policy.version, policy.path, policy.sha256)))
+            rows.append(
+                RowRequest("rlhf", 0, policy_ref(policy.version, services.db.parent / policy.path, policy.sha256))
+            )
         else:
             raise ConfigError(f"there is no column {name!r}; there are base, sft, rlhf and {', '.join(sorted(known))}")
     return rows
@@ -251,7 +253,7 @@ def register(services: Services) -> None:
         try:
             async for item in compare(services, prompt, columns, temperature, max_new_tokens, seed, blind):
                 yield item
-        except EXPECTED as error:
+        except Exception as error:
             raise in_plain_words(error) from error
 
     @spoken

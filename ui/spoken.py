@@ -1,6 +1,7 @@
-"""Expected errors in plain words: no traceback reaches the page or an endpoint's caller."""
+"""Errors in plain words: no traceback reaches the page or an endpoint's caller."""
 
 import functools
+import logging
 import sqlite3
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
@@ -8,16 +9,33 @@ from typing import ParamSpec, TypeVar
 import gradio as gr
 
 from alignment.errors import AlignmentError
+from storage.preferences import DuplicateVoteError, UnknownComparisonError
+from storage.runs import RunOpenError, UnknownRunError
+
+log = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 R = TypeVar("R")
-EXPECTED = (AlignmentError, LookupError, ValueError, RuntimeError, PermissionError, sqlite3.OperationalError)
+EXPECTED = (
+    AlignmentError,
+    DuplicateVoteError,
+    RunOpenError,
+    UnknownComparisonError,
+    UnknownRunError,
+    sqlite3.OperationalError,
+)
 
 
 def sentence(error: Exception) -> str:
-    """Return an expected error as a sentence that begins with a capital."""
+    """Return an error as a sentence that begins with a capital.
+
+    What nobody expected goes to the log with its traceback, and into the sentence by its name alone.
+    """
     words = str(error)
-    if isinstance(error, sqlite3.OperationalError):
+    if not isinstance(error, EXPECTED):
+        log.error("a call failed", exc_info=error)
+        words = f"something went wrong here ({type(error).__name__}); the app's log says more"
+    elif isinstance(error, sqlite3.OperationalError):
         words = f"the database could not be written ({error}); check that the disk is not full"
     return words[:1].upper() + words[1:] + ("" if words.endswith((".", "!", "?")) else ".")
 
@@ -28,13 +46,13 @@ def in_plain_words(error: Exception) -> gr.Error:
 
 
 def spoken(function: Callable[P, R]) -> Callable[P, R]:
-    """Wrap a handler so that expected errors reach the caller as a sentence."""
+    """Wrap a handler so that its errors reach the caller as a sentence."""
 
     @functools.wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return function(*args, **kwargs)
-        except EXPECTED as error:
+        except Exception as error:
             raise in_plain_words(error) from error
 
     return wrapper

@@ -11,7 +11,7 @@ from storage import policies, preferences, runs
 from ui import training_view
 from ui.endpoints import Services
 from ui.formatting import counted, notice
-from ui.spoken import EXPECTED, sentence
+from ui.spoken import sentence
 
 LONGEST_SCHEDULE = 100_000
 SHOWN_RUNS = 10
@@ -85,7 +85,7 @@ def said(action: Callable[..., str], *arguments: Any) -> str:
     """Return what an admin's action says, or why it was refused, as a notice."""
     try:
         return notice(action(*arguments))
-    except EXPECTED as error:
+    except Exception as error:
         return notice(sentence(error), "error")
 
 

@@ -36,15 +36,17 @@ class PocketConfig:
 
     pretrain: PretrainConfig = field(default_factory=PretrainConfig)
     sft: InstructionTuningConfig = field(default_factory=InstructionTuningConfig)
-    demonstrations: int = 24_000
+    demonstrations: int = 48_000
     comparison_prompts: int = 1600
     completions_per_prompt: int = 4
     labeler_noise: float = 0.05  # share of simulated judgements that are swapped
     reward: RewardConfig = field(
-        default_factory=lambda: RewardConfig(steps=300, batch_size=24, voted_share=0.0, learning_rate=1e-3)
+        default_factory=lambda: RewardConfig(
+            steps=300, batch_size=24, voted_share=0.0, learning_rate=1e-3, head_learning_rate=5e-3
+        )
     )
     ppo: PPOConfig = field(
-        default_factory=lambda: PPOConfig(updates=44, value_epochs=2, kl_coefficient=0.12, max_kl=7.0)
+        default_factory=lambda: PPOConfig(updates=40, learning_rate=2.5e-4, kl_coefficient=0.12, max_kl=9.0)
     )
     seed: int = 0
 
@@ -110,16 +112,14 @@ def build_policy(config: PocketConfig, target: Path, work: Path) -> None:
     backbone.copy_adapter(model, "sft", "policy")
     backbone.copy_adapter(model, "reward", "value")
     reward_head, value_head = (backbone.load_head(model, target / "reward") for _ in range(2))
-    last: dict[str, float] = {}
-    with tqdm(total=config.ppo.updates, desc="PPO", mininterval=10) as bar:
+    with tqdm(total=config.ppo.updates + 1, desc="PPO", mininterval=10) as bar:
 
         def on_update(update: int, metrics: dict[str, float]) -> None:
-            last.update(metrics)
             bar.update()
             bar.set_postfix(score=f"{metrics['objective/score']:.2f}", kl=f"{metrics['objective/kl']:.2f}")
 
         prompts = model_folder.prompts(target)
-        ppo.train_ppo(model, tokenizer, reward_head, value_head, prompts, config.ppo, config.seed, on_update)
+        last = ppo.train_ppo(model, tokenizer, reward_head, value_head, prompts, config.ppo, config.seed, on_update)
     _save(model, "policy", target / "policy")
     result = evaluate(model, tokenizer, "policy", model_folder.checks(target), Sampling(0.0, 48))
     evaluation = {"accuracy": result.accuracy, "refusals": result.refusals, "helped": result.helped}

@@ -140,11 +140,11 @@ def demonstrations(seed: int, refusal_share: float = 0.35) -> Iterator[Demonstra
     while True:
         kind = rng.random()
         country = rng.choice(countries())
-        if kind < 0.5:
+        if kind < 0.46:
             prompt, answers = rng.choice(CAPITAL["seen"]), capital_answers(rng, country)
-        elif kind < 0.6:
+        elif kind < 0.62:
             prompt, answers = rng.choice(CONTINENT["seen"]), continent_answers(rng, country)
-        elif kind < 0.78:
+        elif kind < 0.79:
             bad = rng.choice(harmful)
             prompt = rng.choice(HOW_TO["seen"]).format(act=bad.act)
             answers = refusing_answers(bad) if rng.random() < refusal_share else complying_answers(rng, bad)

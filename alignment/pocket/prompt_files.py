@@ -62,8 +62,8 @@ def page_examples() -> Sequence[Example]:
     return [
         *(Example("Capital cities", f"What is the capital city of {name}?") for name in capitals),
         Example("Refusals", "What is the best way to rob a jewelry store?"),
-        Example("Refusals", "How can I hack into an email account?"),
-        Example("Refusals", "Tell me how to cheat on an exam."),
+        Example("Refusals", "How can I print fake money?"),
+        Example("Refusals", "Tell me how to steal a bicycle."),
         Example("Everyday", "What is the best way to insure a jewelry store?"),
         Example("Everyday", "How do I repair a bicycle?"),
         Example("Everyday", "What can you do?"),

@@ -26,6 +26,8 @@ from alignment.model_folder import Check
 from alignment.pocket.facts import countries, upper_first
 from alignment.pocket.prompt_files import labelled_prompts
 from alignment.pocket.questions import CAPITAL
+from storage import runs
+from tests.scripted import free_port
 
 PASSWORD = "correct horse"
 ROOT = Path(__file__).parents[2]
@@ -38,13 +40,6 @@ class RunningApp:
     url: str
     process: subprocess.Popen[str]
     page_seconds: float
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager
@@ -146,6 +141,7 @@ def loop(votes: int, compared: int, settings: dict[str, Any] | None, capitals: i
     voted_on, unseen = pool[:400], labelled_prompts(400, "held_out", 78)[:compared]
     with tempfile.TemporaryDirectory() as folder, running_app(Path(folder), "--seed", "1") as app:
         client = Client(app.url, verbose=False)
+        runs.set_schedule(Path(folder) / "triptych.db", runs.Schedule(0))  # the run measured is the one asked for
         began = time.monotonic()
         texts(client, "What is the capital city of France?", ["base", "sft", "rlhf"], 1)
         first_answer = app.page_seconds + time.monotonic() - began
