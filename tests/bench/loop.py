@@ -89,7 +89,7 @@ def cast_votes(client: Client, checks: list[Check], votes: int) -> int:
     for seed, check in enumerate(checks):
         answer = texts(client, check.prompt, ["base", "sft", "rlhf"], 100_000 + 10 * seed)
         ranked = sorted(answer["completions"], key=lambda c: -shortest(check, c["text"]))
-        if len(ranked[0]["text"]) == len(ranked[1]["text"]):
+        if shortest(check, ranked[0]["text"]) == shortest(check, ranked[1]["text"]):
             continue
         reply = client.predict(answer["comparison_id"], ranked[0]["slot"], "simulated", api_name="/vote")
         cast, counted = cast + 1, reply["new_since_last_run"]
@@ -116,7 +116,8 @@ def win_rate(client: Client, checks: list[Check], old: str, new: str) -> tuple[f
     wins, lengths = 0.0, [0, 0]
     for seed, check in enumerate(checks):
         before, after = (c["text"] for c in texts(client, check.prompt, [old, new], 900_000 + 10 * seed)["completions"])
-        wins += 0.5 if len(before) == len(after) else float(shortest(check, after) > shortest(check, before))
+        old_value, new_value = shortest(check, before), shortest(check, after)
+        wins += 0.5 if new_value == old_value else float(new_value > old_value)
         lengths[0] += len(before)
         lengths[1] += len(after)
     return wins / len(checks), lengths[0] / len(checks), lengths[1] / len(checks)
