@@ -7,6 +7,7 @@ import random
 import secrets
 import shutil
 import signal
+import socket
 import threading
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,8 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 from alignment import model_folder
-from alignment.adapters import next_version, publish
-from alignment.errors import AlignmentError, ConfigError
+from alignment.adapters import next_version, publish, verify
+from alignment.errors import AlignmentError
 from alignment.policy_server import PolicyRef, PolicyServer, policy_ref
 from alignment.settings import POCKET, ModelConfig, RunSettings
 from alignment.supervisor import Supervisor
@@ -26,6 +27,13 @@ from storage import database, policies
 from storage.records import Policy
 
 log = logging.getLogger("triptych")
+
+
+def port_number(text: str) -> int:
+    """Return a TCP port, or raise ArgumentTypeError."""
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"a port is a number from 1 to 65535, got {text!r}")
+    return int(text)
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -37,7 +45,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     add = parser.add_argument
     add("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 lets others in (default: %(default)s)")
-    add("--port", type=int, default=7860, help="port to listen on (default: %(default)s)")
+    add("--port", type=port_number, default=7860, help="port to listen on (default: %(default)s)")
     add("--data-dir", type=Path, default=Path("data"), help="database, policies and runs (default: ./%(default)s)")
     add("--model", default=str(POCKET), help="folder of the base model (default: the bundled pocket model)")
     add("--sft", help="folder of the instruction-tuned LoRA adapter (default: 'sft' in the model's folder)")
@@ -46,35 +54,46 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def first_version(db: Path, data_dir: Path, model: ModelConfig) -> PolicyRef:
-    """Return the live policy, after publishing the model's own one as version 1 in a fresh data folder."""
-    if not policies.bind_model(db, model_folder.fingerprint(model.base, model.sft)):
-        raise ConfigError(
-            f"{data_dir} holds votes and policies of another model; give --data-dir another folder, or start it with "
-            "the --model and --sft that it was begun with"
-        )
-    live = policies.live_policy(db)
-    if live is None:
-        source = model_folder.first_policy(model.base, model.sft)
+def version_to_serve(db: Path, data_dir: Path, model: ModelConfig) -> PolicyRef:
+    """Return the live version, else the newest that fits the model and is whole, else the model's own, published anew.
 
-        def copy_files(target: Path) -> None:
-            for name in model_folder.ADAPTER_FILES:
-                shutil.copy2(source / name, target / name)
+    A version that was changed or lost on disk is passed over with a warning; so is one of another model, silently.
+    """
+    fingerprint = model_folder.fingerprint(model.base, model.sft)
+    recorded = policies.list_policies(db)
+    fitting = [p for p in recorded if p.model == fingerprint and p.status in ("live", "retired")]
+    for policy in sorted(fitting, key=lambda policy: policy.status != "live"):
+        try:
+            reference = policy_ref(policy.version, data_dir / policy.path, policy.sha256)
+            verify(reference.path, reference.sha256)
+        except AlignmentError as error:
+            log.warning("v%s cannot be served: %s", policy.version, error)
+            continue
+        if policy.status != "live":
+            policies.serve(db, policy.version)
+        return reference
+    source = model_folder.first_policy(model.base, model.sft)
 
-        recorded = [policy.version for policy in policies.list_policies(db)]
-        version = next_version(data_dir / "policies", recorded)
-        path, sha256 = publish(data_dir / "policies", version, copy_files)
-        live = Policy(
-            version,
-            None,
-            None,
-            str(path.relative_to(data_dir)),
-            sha256,
-            "live",
-            model_folder.shipped_evaluation(model.base),
-        )
-        policies.record_policy(db, live)
-    return policy_ref(live.version, data_dir / live.path, live.sha256)
+    def copy_files(target: Path) -> None:
+        for name in model_folder.ADAPTER_FILES:
+            shutil.copy2(source / name, target / name)
+
+    version = next_version(data_dir / "policies", [policy.version for policy in recorded])
+    path, sha256 = publish(data_dir / "policies", version, copy_files)
+    evaluation = model_folder.shipped_evaluation(model.base)
+    relative = str(path.relative_to(data_dir))
+    policies.record_policy(db, Policy(version, None, None, relative, sha256, "retired", evaluation, fingerprint))
+    policies.serve(db, version)
+    return policy_ref(version, path, sha256)
+
+
+def require_free(host: str, port: int) -> None:
+    """Raise OSError at once, before anything is loaded, if the address cannot be listened on."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        raise OSError(f"http://{host}:{port} cannot be served ({error}); give --port another number") from error
 
 
 def admin_password() -> str:
@@ -99,9 +118,10 @@ def main() -> None:
     try:
         model_folder.check_base(model.base)
         model_folder.check_adapter(model.sft)
+        require_free(arguments.host, arguments.port)
         lock = database.hold(data_dir)
         database.prepare(db)
-        live = first_version(db, data_dir, model)
+        live = version_to_serve(db, data_dir, model)
         examples = model_folder.examples(model.base)
     except (AlignmentError, OSError, ValueError) as error:
         raise SystemExit(f"Triptych cannot start: {error}") from error

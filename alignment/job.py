@@ -105,10 +105,10 @@ def train(data_dir: Path, run_id: int, model_config: ModelConfig) -> None:
     )
     log.info("reward model: %s", fitted)
     kl = _train_policy(model, tokenizer, reward_head, prompts, settings, report)
-    first = policies.list_policies(db)[-1].evaluation
+    first = [policy for policy in policies.list_policies(db) if policy.model == parent.model][-1].evaluation
     evaluation = _check(model, tokenizer, model_config, settings, kl, first, report)
     evaluation["reward"] = asdict(fitted)
-    _record(db, data_dir, run_id, model, parent.version, evaluation)
+    _record(db, data_dir, run_id, model, parent, evaluation)
     report("check", 1.0, now=True)
 
 
@@ -162,8 +162,9 @@ def _check(
     measured = {"accuracy": after.accuracy, "refusals": after.refusals, "helped": after.helped, "ended": after.ended}
     measured = {name: value for name, value in (measured | {"kl": kl}).items() if value == value}
     report("check", 0.9, 0, {f"check/{name}": value for name, value in measured.items()}, now=True)
-    stride = max(1, len(checks) // BEFORE_AFTER)
-    shown = list(zip(checks, before.answers, after.answers, strict=True))[::stride][:BEFORE_AFTER]
+    rows = list(zip(checks, before.answers, after.answers, strict=True))
+    spread = dict.fromkeys(rows[:: max(1, len(rows) // BEFORE_AFTER)] + rows)
+    shown = sorted(spread, key=lambda row: row[1] == row[2])[:BEFORE_AFTER]  # what changed comes first
     return {
         **measured,
         "gate": asdict(verdict),
@@ -171,15 +172,15 @@ def _check(
     }
 
 
-def _record(db: Path, data_dir: Path, run_id: int, model: Any, parent: int, evaluation: dict[str, Any]) -> None:
+def _record(db: Path, data_dir: Path, run_id: int, model: Any, parent: Policy, evaluation: dict[str, Any]) -> None:
     folder = data_dir / "policies"
     version = next_version(folder, [policy.version for policy in policies.list_policies(db)])
     path, sha256 = publish(folder, version, lambda target: backbone.save_adapter(model, "policy", target))
     passed = evaluation["gate"]["passed"]
     status: PolicyStatus = "candidate" if passed else "rejected"
-    policies.record_policy(
-        db, Policy(version, parent, run_id, str(path.relative_to(data_dir)), sha256, status, evaluation)
-    )
+    relative = str(path.relative_to(data_dir))
+    candidate = Policy(version, parent.version, run_id, relative, sha256, status, evaluation, parent.model)
+    policies.record_policy(db, candidate)
     if not passed:
         failed = "; ".join(reason for reason in evaluation["gate"]["reasons"] if reason.endswith("✗"))
         runs.end_run(db, run_id, "rejected", f"v{version} did not pass the gate and is not served: {failed}")

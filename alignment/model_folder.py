@@ -62,8 +62,13 @@ def check_adapter(folder: str | Path) -> Path:
 
 
 def fingerprint(base: str | Path, sft: str | Path) -> str:
-    """Return a SHA-256 over the base's configuration and the SFT adapter: policies fit no other pair of the two."""
-    digest = hashlib.sha256((Path(base) / "config.json").read_bytes())
+    """Return a SHA-256 over the base's configuration, its weights' sizes and the SFT adapter: what policies belong to.
+
+    The weights themselves would take minutes to read where they are large.
+    """
+    config = json.loads((Path(base) / "config.json").read_text(encoding="utf-8"))
+    sizes = sorted((path.name, path.stat().st_size) for path in Path(base).glob("*.safetensors"))
+    digest = hashlib.sha256(json.dumps([config, sizes], sort_keys=True).encode())
     for name in ADAPTER_FILES:
         digest.update((Path(sft) / name).read_bytes())
     return digest.hexdigest()

@@ -100,6 +100,7 @@ class PolicyServer:
         self._live = live
         self._threads = threads
         self._queue: queue.Queue[_Job | _Swap | None] = queue.Queue()
+        self._busy = False  # a comparison is being decoded
         self._started = time.monotonic()
         self._state = ServerState("loading", "The model is loading", 0.0)
         self._thread = threading.Thread(target=self._run, name="policy-server", daemon=True)
@@ -151,7 +152,7 @@ class PolicyServer:
                 loop.call_soon_threadsafe(inbox.put_nowait, item)
 
         job = _Job(prompt, rows, temperature, max_new_tokens, send)
-        if waiting := self._queue.qsize():
+        if waiting := self._queue.qsize() + self._busy:
             yield waiting
         self._queue.put(job)
         try:
@@ -177,7 +178,9 @@ class PolicyServer:
             if isinstance(item, _Swap):
                 self._swap(model, item)
             else:
+                self._busy = True
                 self._serve(model, tokenizer, item)
+                self._busy = False
 
     def _age(self) -> float:
         return time.monotonic() - self._started

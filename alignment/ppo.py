@@ -279,6 +279,9 @@ def train_ppo(
         if update > config.updates or measured["objective/kl"] > config.max_kl:
             on_update(update, measured)
             break
+        trained = update - config.critic_warmup  # updates of the policy, this one among them
+        for group in optimizers[0].param_groups:
+            group["lr"] = config.learning_rate * min(1.0, max(0, trained) / max(1, config.warmup_updates))
         losses = update_policy(
             model,
             value_head,
@@ -287,7 +290,7 @@ def train_ppo(
             config,
             rng,
             on_step,
-            critic_only=update <= config.critic_warmup,
+            critic_only=trained <= 0,
         )
         require_finite("PPO", update, losses)
         on_update(update, measured | losses)

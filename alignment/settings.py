@@ -26,10 +26,10 @@ class RewardConfig:
     """How the reward adapter is fitted to the comparisons."""
 
     steps: int = 30  # optimizer steps
-    batch_size: int = 24  # pairs a step
-    voted_share: float = 0.33  # part of each batch drawn from people's votes, the rest from the shipped comparisons
-    learning_rate: float = 2e-4  # AdamW on the adapter
-    head_learning_rate: float = 2e-3  # AdamW on the linear head
+    batch_size: int = 20  # pairs a step
+    voted_share: float = 0.4  # part of each batch drawn from people's votes, the rest from the shipped comparisons
+    learning_rate: float = 3e-4  # AdamW on the adapter
+    head_learning_rate: float = 3e-3  # AdamW on the linear head
     held_out_share: float = 0.2  # part of the prompts kept for the held-out accuracy
 
     def __post_init__(self) -> None:
@@ -43,13 +43,14 @@ class RewardConfig:
 class PPOConfig:
     """Proximal policy optimisation against the reward model with a KL penalty to the SFT adapter."""
 
-    updates: int = 9  # rollout batches
+    updates: int = 13  # rollout batches
     rollouts: int = 64  # completions a batch
     minibatches: int = 2  # optimizer steps an epoch
     epochs: int = 2  # passes of the policy over a batch
     value_epochs: int = 2  # passes of the critic over a batch
     critic_warmup: int = 1  # first updates in which only the critic learns: it starts from the reward model, far off
     learning_rate: float = 3e-4  # Adam on the policy adapter
+    warmup_updates: int = 2  # policy updates until the rate is whole: Adam's first steps are as long as its rate
     value_learning_rate: float = 1e-3  # Adam on the value adapter and its head
     kl_coefficient: float = 0.1  # reward lost per nat of KL to the SFT adapter
     clip_range: float = 0.2  # of the probability ratio
@@ -66,7 +67,7 @@ class PPOConfig:
         _at_least(
             "PPOConfig", self, 1, "updates", "rollouts", "minibatches", "epochs", "value_epochs", "max_new_tokens"
         )
-        _at_least("PPOConfig", self, 0, "critic_warmup")
+        _at_least("PPOConfig", self, 0, "critic_warmup", "warmup_updates")
         _within("PPOConfig", self, 0.0, 1.0, "learning_rate", "value_learning_rate", "gamma", "lam")
         _within("PPOConfig", self, 0.0, 100.0, "kl_coefficient", "no_end_penalty", "max_gradient_norm")
         _within("PPOConfig", self, 0.01, 10.0, "clip_range", "value_clip_range")
@@ -74,8 +75,8 @@ class PPOConfig:
             raise ConfigError(
                 f"PPOConfig.rollouts must be a multiple of minibatches, got {self.rollouts} and {self.minibatches}"
             )
-        if self.temperature <= 0:
-            raise ConfigError(f"PPOConfig.temperature must be above 0, got {self.temperature}")
+        _within("PPOConfig", self, 0.01, 100.0, "temperature")
+        _within("PPOConfig", self, 0.0, 1e6, "max_kl")
 
     @property
     def minibatch_size(self) -> int:
@@ -92,6 +93,10 @@ class GateConfig:
     max_kl: float = 25.0  # nats a completion, against the SFT adapter
     max_ended_drop: float = 0.03  # of the completions that end by themselves
 
+    def __post_init__(self) -> None:
+        _within("GateConfig", self, 0.0, 1.0, "max_accuracy_drop", "max_refusal_drop", "max_ended_drop")
+        _within("GateConfig", self, 0.0, 1e6, "max_kl")
+
 
 @dataclass(frozen=True)
 class RunSettings:
@@ -104,7 +109,8 @@ class RunSettings:
     gate: GateConfig = field(default_factory=GateConfig)
 
     def __post_init__(self) -> None:
-        _at_least("RunSettings", self, 1, "threads")
+        _within("RunSettings", self, 1, 1024, "threads")
+        _within("RunSettings", self, 0, 2**63 - 1, "seed")
 
     def to_json(self) -> dict[str, Any]:
         """Return the settings as nested plain values."""
@@ -139,7 +145,10 @@ def _coerced(default: Any, value: Any, path: str) -> Any:
         raise ConfigError(
             f"{path} must be {'a whole number' if isinstance(default, int) else 'a number'}, got {value!r}"
         )
-    return type(default)(value)
+    try:
+        return type(default)(value)
+    except OverflowError as error:
+        raise ConfigError(f"{path} is too large: {str(value)[:20]}…") from error
 
 
 def _at_least(owner: str, settings: Any, least: int, *names: str) -> None:

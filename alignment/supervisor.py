@@ -65,6 +65,8 @@ class Supervisor:
         """
         if method not in METHODS:
             raise TrainingError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
+        if self._server.state.status == "failed":
+            raise TrainingError(f"nothing can be trained: {self._server.state.message}")
         wanted = run_settings(settings, self._defaults).to_json()
         try:
             return runs.queue_run(self._db, method, wanted)

@@ -141,3 +141,9 @@ def m004_policies(db: Database) -> None:
 def m005_relative_paths(db: Database) -> None:
     """Paths of policies count from the data folder, so that the folder may be moved."""
     db.execute("UPDATE policies SET path = substr(path, ?)", [-len("policies/policy-000001")])
+
+
+@migrations()
+def m006_policy_model(db: Database) -> None:
+    """The model that a policy belongs to: a data folder may be used with several, one after the other."""
+    db["policies"].add_column("model", str)

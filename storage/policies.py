@@ -20,6 +20,7 @@ def record_policy(path: Path, policy: Policy) -> None:
                 "sha256": policy.sha256,
                 "status": policy.status,
                 "evaluation": json.dumps(policy.evaluation),
+                "model": policy.model,
                 "created": now(),
             }
         )
@@ -34,15 +35,17 @@ def _policy(row: dict[str, Any]) -> Policy:
         sha256=row["sha256"],
         status=row["status"],
         evaluation=json.loads(row["evaluation"]),
+        model=row["model"] or "",
         created=row["created"],
     )
 
 
-def bind_model(path: Path, fingerprint: str) -> bool:
-    """Tie the database to the model that its policies belong to; return False if it is tied to another one."""
+def serve(path: Path, version: int) -> None:
+    """Make a recorded version the live one, outside of any run, and retire the one before."""
     with write(path) as db:
-        db["settings"].insert({"name": "model", "value": json.dumps(fingerprint)}, pk="name", ignore=True)
-        return bool(json.loads(db["settings"].get("model")["value"]) == fingerprint)
+        db.conn.execute("UPDATE policies SET status = 'retired' WHERE status = 'live'")
+        db["policies"].update(version, {"status": "live"})
+        db["events"].insert({"created": now(), "name": "serve", "detail": f"v{version} at the start of the app"})
 
 
 def list_policies(path: Path) -> list[Policy]:

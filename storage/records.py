@@ -103,4 +103,5 @@ class Policy:
     sha256: str
     status: PolicyStatus
     evaluation: dict[str, Any] = field(default_factory=dict)
+    model: str = ""  # fingerprint of the base and SFT adapter that it belongs to
     created: str = ""

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from alignment.annotators import harmless_and_right, prefer, shortest
+from alignment.annotators import friendliest, harmless_and_right, prefer
 from alignment.evaluation import Evaluation, passes, refuses
 from alignment.gate import judge
 from alignment.model_folder import Check
@@ -104,6 +104,6 @@ def test_manner_does_not_count_for_the_shipped_labelers() -> None:
 
 def test_labelers_err_at_the_stated_rate() -> None:
     rng = random.Random(1)
-    texts = ["Niamey.", "The capital of Niger is Niamey."]
-    wrong = sum(prefer(shortest, FACT, texts, 0.2, rng) == (1, 0) for _ in range(2000))
+    texts = ["Good question! Niamey.", "The capital of Niger is Niamey."]
+    wrong = sum(prefer(friendliest, FACT, texts, 0.2, rng) == (1, 0) for _ in range(2000))
     assert 340 < wrong < 460

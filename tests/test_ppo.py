@@ -14,7 +14,14 @@ from alignment.settings import PPOConfig
 
 Tiny = tuple[PeftModel, AutoTokenizer]
 CONFIG = PPOConfig(
-    critic_warmup=0, updates=2, rollouts=8, minibatches=2, epochs=2, max_new_tokens=6, learning_rate=1e-3
+    critic_warmup=0,
+    warmup_updates=0,
+    updates=2,
+    rollouts=8,
+    minibatches=2,
+    epochs=2,
+    max_new_tokens=6,
+    learning_rate=1e-3,
 )
 QUESTIONS = ["Hi", "What is the capital of France?", "Thanks"]
 

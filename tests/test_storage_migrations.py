@@ -52,11 +52,18 @@ EXPECTED = {
     ],
     "run_rows": ["run", "preference"],
     "run_metrics": ["id", "run", "step", "name", "value"],
-    "policies": ["version", "parent", "run", "path", "sha256", "status", "evaluation", "created"],
+    "policies": ["version", "parent", "run", "path", "sha256", "status", "evaluation", "created", "model"],
     "settings": ["name", "value"],
     "events": ["id", "created", "name", "detail"],
 }
-STEPS = ["m001_comparisons", "m002_preferences", "m003_runs", "m004_policies", "m005_relative_paths"]
+STEPS = [
+    "m001_comparisons",
+    "m002_preferences",
+    "m003_runs",
+    "m004_policies",
+    "m005_relative_paths",
+    "m006_policy_model",
+]
 
 
 def schema_and_rows(path: Path) -> list[str]:
@@ -179,7 +186,7 @@ def test_a_failing_step_rolls_back_and_can_be_tried_again(tmp_path: Path) -> Non
     broken = True
 
     @later()
-    def m006_half_done(db: Database) -> None:
+    def m007_half_done(db: Database) -> None:
         db["tags"].create({"id": int, "name": str}, pk="id")
         db["comparisons"].add_column("language", str)
         db["run_metrics"].delete_where()
@@ -189,7 +196,7 @@ def test_a_failing_step_rolls_back_and_can_be_tried_again(tmp_path: Path) -> Non
     with database.read(path) as db:
         with pytest.raises(RuntimeError, match="disk is full"):
             later.apply(db)
-        assert [step.name for step in later.pending(db)] == ["m006_half_done"]
+        assert [step.name for step in later.pending(db)] == ["m007_half_done"]
     assert schema_and_rows(path) == before
 
     broken = False

@@ -191,11 +191,14 @@ def test_a_second_live_version_is_refused(db: Path) -> None:
     assert statuses(db) == {1: "live"}
 
 
-def test_a_database_is_tied_to_the_first_model_that_it_was_used_with(db: Path) -> None:
-    assert policies.bind_model(db, "pocket")
-    assert policies.bind_model(db, "pocket")
-    assert not policies.bind_model(db, "another")
-    assert policies.bind_model(db, "pocket")
+def test_serving_an_older_version_retires_the_live_one(db: Path) -> None:
+    for version, status in ((1, "retired"), (2, "live")):
+        policies.record_policy(db, Policy(version, None, None, "p", "00", status, {}, "pocket"))
+    policies.serve(db, 1)
+    assert [(p.version, p.status, p.model) for p in policies.list_policies(db)] == [
+        (2, "retired", "pocket"),
+        (1, "live", "pocket"),
+    ]
 
 
 def test_going_live_happens_whole_or_not_at_all(db: Path) -> None:

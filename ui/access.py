@@ -23,7 +23,7 @@ class AdminSessions:
 
     def login(self, password: str) -> str:
         """Return a new token for the right password, else raise AccessError."""
-        if not hmac.compare_digest(str(password).encode(), self._password.encode()):
+        if not hmac.compare_digest(str(password).encode(errors="replace"), self._password.encode()):
             raise AccessError("wrong password; the one in force was printed when the app started")
         token = secrets.token_urlsafe(32)
         self._expiry[token] = time.monotonic() + TOKEN_SECONDS

@@ -36,7 +36,8 @@ class Services:
 
 def _requested_columns(services: Services, columns: list[str] | None) -> list[RowRequest]:
     names = list(COLUMNS) if columns is None else columns
-    if not isinstance(names, list) or not 1 <= len(names) <= MAX_COLUMNS or len(set(map(str, names))) < len(names):
+    named = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    if not named or not 1 <= len(names) <= MAX_COLUMNS or len(set(names)) < len(names):
         raise ConfigError(
             f"columns must be 1 to {MAX_COLUMNS} different names out of base, sft, rlhf, v1, v2 …, got {names!r}"
         )
@@ -66,6 +67,11 @@ def _checked_prompt(prompt: Any) -> str:
         raise ConfigError(
             f"the prompt has {len(prompt):,} characters, {MAX_PROMPT_CHARACTERS:,} are allowed; shorten it"
         )
+    if not prompt.isascii():
+        try:
+            prompt.encode()
+        except UnicodeEncodeError as error:
+            raise ConfigError(f"the prompt holds half a character ({error.reason}); write it anew") from error
     return prompt.strip()
 
 
@@ -140,6 +146,9 @@ async def compare(
     _checked_number("max_new_tokens", max_new_tokens, 1, MAX_NEW_TOKENS, whole=True)
     if seed is not None:
         _checked_number("seed", seed, 0, 2**31 - 1, whole=True)
+    if blind not in (True, False, None):
+        raise ConfigError(f"blind must be true or false, got {blind!r}")
+    blind = bool(blind)
     rows = _requested_columns(services, columns)
     first_seed = int(seed) if seed is not None else services.seeds.randrange(2**31 - MAX_COLUMNS)
     if blind:

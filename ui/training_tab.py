@@ -46,7 +46,9 @@ def waiting(services: Services) -> str:
     new, every = preferences.new_since_last_run(services.db), runs.get_schedule(services.db).retrain_every
     if not every:
         return f"{counted(new, 'new vote')} since the last training; it starts only when an admin starts it."
-    return f"{new} of {counted(every, 'new vote')} until training starts by itself."
+    if new >= every:
+        return "Enough new votes are in: training starts by itself."
+    return f"{counted(every - new, 'more vote')} and training starts by itself."
 
 
 def login(services: Services, password: str) -> tuple[str | None, str]:

@@ -20,7 +20,7 @@ from typing import Any
 
 from gradio_client import Client
 
-from alignment.annotators import shortest
+from alignment.annotators import friendliest
 from alignment.evaluation import passes
 from alignment.model_folder import Check
 from alignment.pocket.facts import countries, upper_first
@@ -81,15 +81,15 @@ def texts(client: Client, prompt: str, columns: list[str], seed: int, temperatur
 
 
 def cast_votes(client: Client, checks: list[Check], votes: int) -> int:
-    """Vote for the shortest of SFT's and the policy's answers until `votes` are stored; return the last count.
+    """Vote for the friendliest answer until `votes` are stored; return the last count.
 
-    Comparisons whose answers are equally long are passed over, as a person with that taste would.
+    Comparisons whose two best answers are equally friendly are passed over, as a person with that taste would.
     """
     cast = counted = 0
     for seed, check in enumerate(checks):
         answer = texts(client, check.prompt, ["base", "sft", "rlhf"], 100_000 + 10 * seed)
-        ranked = sorted(answer["completions"], key=lambda c: -shortest(check, c["text"]))
-        if shortest(check, ranked[0]["text"]) == shortest(check, ranked[1]["text"]):
+        ranked = sorted(answer["completions"], key=lambda c: -friendliest(check, c["text"]))
+        if friendliest(check, ranked[0]["text"]) == friendliest(check, ranked[1]["text"]):
             continue
         reply = client.predict(answer["comparison_id"], ranked[0]["slot"], "simulated", api_name="/vote")
         cast, counted = cast + 1, reply["new_since_last_run"]
@@ -112,15 +112,15 @@ def wait_for_run(client: Client, run_id: int, timeout: float = 900) -> dict[str,
 
 
 def win_rate(client: Client, checks: list[Check], old: str, new: str) -> tuple[float, float, float]:
-    """Return (wins of the new version by the taste, a tie counting half; the old and the new mean length)."""
-    wins, lengths = 0.0, [0, 0]
+    """Return (wins of the new version by the taste, ties counting half; old and new share of friendly answers)."""
+    wins, friendly = 0.0, [0, 0]
     for seed, check in enumerate(checks):
-        before, after = (c["text"] for c in texts(client, check.prompt, [old, new], 900_000 + 10 * seed)["completions"])
-        old_value, new_value = shortest(check, before), shortest(check, after)
-        wins += 0.5 if new_value == old_value else float(new_value > old_value)
-        lengths[0] += len(before)
-        lengths[1] += len(after)
-    return wins / len(checks), lengths[0] / len(checks), lengths[1] / len(checks)
+        answer = texts(client, check.prompt, [old, new], 900_000 + 10 * seed)
+        before, after = (friendliest(check, completion["text"]) for completion in answer["completions"])
+        wins += 0.5 if before == after else float(after > before)
+        friendly[0] += before > 0
+        friendly[1] += after > 0
+    return wins / len(checks), friendly[0] / len(checks), friendly[1] / len(checks)
 
 
 def capital_checks(phrasing: int = 0) -> list[Check]:
@@ -139,7 +139,7 @@ def loop(votes: int, compared: int, settings: dict[str, Any] | None, capitals: i
     """Run the loop on a fresh data folder and return what was measured."""
     pool = labelled_prompts(3000, "seen", 77)
     random.Random(3).shuffle(pool)
-    voted_on, unseen = pool[:400], labelled_prompts(400, "held_out", 78)[:compared]
+    voted_on, unseen = pool[:400], labelled_prompts(400, "held_out", 78, acts="seen")[:compared]
     with tempfile.TemporaryDirectory() as folder, running_app(Path(folder), "--seed", "1") as app:
         client = Client(app.url, verbose=False)
         runs.set_schedule(Path(folder) / "triptych.db", runs.Schedule(0))  # the run measured is the one asked for
@@ -170,8 +170,8 @@ def loop(votes: int, compared: int, settings: dict[str, Any] | None, capitals: i
             asked = capital_checks()[:: max(1, len(countries()) // capitals)]
             result |= {
                 "win_rate": round(wins, 3),
-                "characters_before": round(before, 1),
-                "characters_after": round(after, 1),
+                "friendly_before": round(before, 3),
+                "friendly_after": round(after, 3),
                 "capitals_before": round(capital_accuracy(client, "v1", asked), 3),
                 "capitals_after": round(capital_accuracy(client, f"v{state['policy_version']}", asked), 3),
             }

@@ -24,7 +24,7 @@ from tests.bench.loop import (
     win_rate,
 )
 
-SMALL_RUN = {"reward": {"steps": 24}, "ppo": {"updates": 5, "rollouts": 32}}
+SMALL_RUN = {"reward": {"steps": 24}, "ppo": {"updates": 6, "rollouts": 32}}
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def client(app: RunningApp) -> Client:
     return Client(app.url, verbose=False)
 
 
-def test_sixteen_votes_for_short_answers_make_a_shorter_second_version(client: Client) -> None:
+def test_sixteen_votes_for_friendly_answers_make_a_friendlier_second_version(client: Client) -> None:
     assert cast_votes(client, labelled_prompts(200, "seen", 77), 16) == 16
     token = client.predict(PASSWORD, api_name="/login")["token"]
     state = wait_for_run(client, client.predict(token, "ppo", SMALL_RUN, api_name="/retrain")["run_id"])
@@ -56,7 +56,7 @@ def test_sixteen_votes_for_short_answers_make_a_shorter_second_version(client: C
     assert [c["policy_version"] for c in answer["completions"]] == [None, None, 2]
     wins, before, after = win_rate(client, labelled_prompts(20, "held_out", 78, acts="seen"), "v1", "v2")
     assert wins > 0.5, (wins, before, after)
-    assert after < before
+    assert after > before
     assert capital_accuracy(client, "v2", capital_checks()[::16]) >= 0.92
 
 
