@@ -152,7 +152,9 @@ def test_an_older_file_keeps_its_rows_when_the_later_steps_are_applied(tmp_path:
     database.prepare(path)
     with database.read(path) as db:
         after = all_rows(db)
-        assert {table: after[table] for table in before} == before
+        for table, rows in before.items():
+            kept = [{name: row[name] for name in old} for row, old in zip(after[table], rows, strict=True)]
+            assert kept == rows  # a later step may add columns
         assert set(after) == set(EXPECTED)
         assert list(db.query("PRAGMA foreign_key_check")) == []
 

@@ -72,8 +72,10 @@ def test_compare_takes_null_arguments_columns_and_blind(client: Client) -> None:
         (("x" * 4001,), "4,000 are allowed"),
         (("Hi", ["nobody"]), "There is no column 'nobody'"),
         (("Hi", None, 3.0), "Temperature must be a number from 0 to 2"),
-        (("Hi", None, 1.0, 0), "Max_new_tokens must be a whole number from 1 to 256"),
+        (("Hi", None, 1.0, 0), "max_new_tokens must be a whole number from 1 to 256"),
         (("Hi", None, 1.0, 8, -1), "Seed must be a whole number"),
+        (("Hi", [["base"]]), "Columns must be 1 to 6 different names"),
+        (("Hi", None, 1.0, 8, 5, "no"), "Blind must be true or false"),
     ],
 )
 def test_compare_refuses_with_a_sentence(client: Client, arguments: tuple[Any, ...], words: str) -> None:

@@ -27,7 +27,7 @@ EXPECTED = (
 
 
 def sentence(error: Exception) -> str:
-    """Return an error as a sentence that begins with a capital.
+    """Return an error as a sentence.
 
     What nobody expected goes to the log with its traceback, and into the sentence by its name alone.
     """
@@ -37,7 +37,9 @@ def sentence(error: Exception) -> str:
         words = f"something went wrong here ({type(error).__name__}); the app's log says more"
     elif isinstance(error, sqlite3.OperationalError):
         words = f"the database could not be written ({error}); check that the disk is not full"
-    return words[:1].upper() + words[1:] + ("" if words.endswith((".", "!", "?")) else ".")
+    if "_" not in words.split(" ")[0]:  # the name of an argument stays as it is
+        words = words[:1].upper() + words[1:]
+    return words + ("" if words.endswith((".", "!", "?")) else ".")
 
 
 def in_plain_words(error: Exception) -> gr.Error:
