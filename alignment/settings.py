@@ -43,13 +43,13 @@ class RewardConfig:
 class PPOConfig:
     """Proximal policy optimisation against the reward model with a KL penalty to the SFT adapter."""
 
-    updates: int = 13  # rollout batches
+    updates: int = 11  # rollout batches
     rollouts: int = 64  # completions a batch
     minibatches: int = 2  # optimizer steps an epoch
     epochs: int = 2  # passes of the policy over a batch
-    value_epochs: int = 2  # passes of the critic over a batch
+    value_epochs: int = 1  # passes of the critic over a batch
     critic_warmup: int = 1  # first updates in which only the critic learns: it starts from the reward model, far off
-    learning_rate: float = 3e-4  # Adam on the policy adapter
+    learning_rate: float = 3.5e-4  # Adam on the policy adapter
     warmup_updates: int = 2  # policy updates until the rate is whole: Adam's first steps are as long as its rate
     value_learning_rate: float = 1e-3  # Adam on the value adapter and its head
     kl_coefficient: float = 0.1  # reward lost per nat of KL to the SFT adapter

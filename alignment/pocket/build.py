@@ -46,7 +46,9 @@ class PocketConfig:
         )
     )
     ppo: PPOConfig = field(
-        default_factory=lambda: PPOConfig(updates=40, learning_rate=2.5e-4, kl_coefficient=0.12, max_kl=9.0)
+        default_factory=lambda: PPOConfig(
+            updates=40, value_epochs=2, learning_rate=2.5e-4, kl_coefficient=0.12, max_kl=9.0
+        )
     )
     seed: int = 0
 

@@ -107,7 +107,7 @@ def wait_for_run(client: Client, run_id: int, timeout: float = 900) -> dict[str,
         stages.setdefault(state["stage"] or "queued", round(time.monotonic() - began, 1))
         if state["status"] not in ("queued", "running"):
             return state | {"stage_seconds": stages}
-        time.sleep(0.3)
+        time.sleep(1.0)  # asking costs time that the run would have
     raise TimeoutError(f"run {run_id} has not ended after {timeout} s")
 
 
