@@ -47,7 +47,13 @@ class PocketConfig:
     )
     ppo: PPOConfig = field(
         default_factory=lambda: PPOConfig(
-            updates=40, value_epochs=2, learning_rate=2.5e-4, kl_coefficient=0.12, max_kl=9.0
+            updates=40,
+            value_epochs=2,
+            critic_warmup=0,
+            warmup_updates=0,
+            learning_rate=2.5e-4,
+            kl_coefficient=0.12,
+            max_kl=9.0,
         )
     )
     seed: int = 0
