@@ -102,7 +102,7 @@ def test_votes_win_over_shipped_comparisons_where_they_disagree(tiny: Tiny) -> N
         head,
         voted,
         shipped,
-        RewardConfig(steps=90, batch_size=16, learning_rate=5e-3, head_learning_rate=2e-2),
+        RewardConfig(steps=60, batch_size=16, voted_share=0.5, learning_rate=5e-3, head_learning_rate=2e-2),
         0,
         lambda step, metrics: losses.append(metrics["reward/loss"]),
     )

@@ -67,11 +67,10 @@ def _checked_prompt(prompt: Any) -> str:
         raise ConfigError(
             f"the prompt has {len(prompt):,} characters, {MAX_PROMPT_CHARACTERS:,} are allowed; shorten it"
         )
-    if not prompt.isascii():
-        try:
-            prompt.encode()
-        except UnicodeEncodeError as error:
-            raise ConfigError(f"the prompt holds half a character ({error.reason}); write it anew") from error
+    try:
+        prompt.encode()
+    except UnicodeEncodeError as error:
+        raise ConfigError(f"the prompt holds half a character ({error.reason}); write it anew") from error
     return prompt.strip()
 
 
