@@ -44,7 +44,8 @@ FIRST_NAMES = (
     ),
     *("Olga", "Paul", "Rosa", "Sam", "Tina", "Victor"),
 )
-LARGEST = 99  # of all intermediate results
+LARGEST = 79  # of all intermediate results
+MOST_CHANGED = 20  # by one step
 
 
 @dataclass(frozen=True)
@@ -211,9 +212,9 @@ def key(a: int, b: int, c: int) -> str:
 
 
 def draw(rng: Random, split: Split, operations: str) -> Sum:
-    """Return numbers of a split whose results stay between 0 and 99."""
+    """Return numbers of a split whose results stay between 0 and 79."""
     while True:
-        a, b, c = rng.randint(2, 60), rng.randint(2, 40), rng.randint(2, 40)
+        a, b, c = rng.randint(2, 60), rng.randint(2, MOST_CHANGED), rng.randint(2, MOST_CHANGED)
         half = _result(a, operations[0], b)
         answer = _result(half, operations[1], c)
         if side(key(a, b, c)) == split and 0 <= half <= LARGEST and 0 <= answer <= LARGEST:
@@ -271,7 +272,7 @@ def rationales(rng: Random, steps: str, had: str, answer: str, have: str) -> dic
 def document(rng: Random) -> str:
     """Return sums, or two exercises with their solutions; none with numbers that are held out."""
     if rng.random() < 0.6:
-        return "\n".join(_single_step(rng) for _ in range(rng.randint(8, 12)))
+        return "\n".join(_single_step(rng) for _ in range(rng.randint(10, 16)))
     solved = []
     for _ in range(2):
         asked = ask(rng, "seen")
@@ -281,6 +282,6 @@ def document(rng: Random) -> str:
 
 def _single_step(rng: Random) -> str:
     while True:
-        left, operation, right = rng.randint(0, LARGEST), rng.choice("+-"), rng.randint(0, 60)
+        left, operation, right = rng.randint(0, LARGEST), rng.choice("+-"), rng.randint(1, MOST_CHANGED)
         if 0 <= _result(left, operation, right) <= LARGEST:
             return step(left, operation, right)
