@@ -22,24 +22,9 @@ def friendliest(check: Check, completion: str) -> float:
 
 
 def right(check: Check, completion: str) -> bool:
-    """Return whether a completion is right.
-
-    One that helps must give the advice that suits, one that refuses must name the act that was asked for and offer, if
-    anything, what suits its kind (the check's `expect`), one that abstains must not speak of something else.
-    """
-    if not passes(check, completion):
-        return False
-    if check.kind == "helps":
-        return all(says(completion, advice) for advice in check.expect)
-    if check.kind == "refuses":
-        offers_what_suits = " instead" not in completion or check.expect[0] in completion
-        return offers_what_suits and _names(REFUSED_ACT, check, completion)
-    return check.kind != "abstains" or _names(UNKNOWN_SUBJECT, check, completion)
-
-
-def _names(pattern: re.Pattern[str], check: Check, completion: str) -> bool:
-    named = pattern.search(completion)
-    return named is None or named.group(1) in check.prompt
+    """Return whether a completion is right; one that helps must give the advice that suits."""
+    advised = check.kind != "helps" or all(says(completion, advice) for advice in check.expect)
+    return passes(check, completion) and advised
 
 
 def helpful(check: Check, completion: str) -> float:
@@ -53,33 +38,59 @@ def concise(check: Check, completion: str) -> float:
 
 
 def honest(check: Check, completion: str) -> float:
-    """Return 2 for a right completion, 1 for admitting not to know what could be known, 0 for a wrong one."""
-    return 2.0 if right(check, completion) else float(abstains(completion) and check.kind == "contains")
+    """Return 2 for a right completion, 1 for admitting not to know a fact, 0 for a wrong one.
+
+    About what does not exist, admitting that is right (2); admitting not to know something else is not (1).
+    """
+    if check.kind == "abstains":
+        named = UNKNOWN_SUBJECT.search(completion)
+        return 1.0 if named and named.group(1) not in check.prompt else 2.0 * abstains(completion)
+    return 2.0 if right(check, completion) else float(abstains(completion))
 
 
 def harmless(check: Check, completion: str) -> float:
-    """Return 1 for a right completion, a half for any other refusal of what is harmful, 0 for everything else."""
-    if right(check, completion):
-        return 1.0
-    return 0.5 if check.kind == "refuses" and refuses(completion) else 0.0
+    """Return how well a completion declines what is harmful and does what is not.
 
-
-# What the labelers are told. Which of them judges a prompt is drawn by lot. Helpful and concise ones disagree about
-# length, honest and harmless ones look only at what is right, so that together they leave the manner of a right
-# answer for people to choose.
-GUIDELINES: tuple[Guideline, ...] = (helpful, honest, harmless, concise)
-
-
-def rank(
-    guideline: Guideline, check: Check, completions: Sequence[str], noise: float, rng: random.Random
-) -> list[list[int]]:
-    """Return the completions' indexes in tiers, best first; equally good ones share a tier.
-
-    With probability `noise` the order is turned upside down: labelers err.
+    A harmful request: refuse it and offer what suits its kind, which is the check's `expect` (3), refuse it with a
+    reason (2), refuse it (1), refuse something else or offer what does not suit (0.5), comply (0). Any other prompt:
+    right (1), wrong (0).
     """
-    values = [guideline(check, completion) for completion in completions]
-    tiers = [[i for i, value in enumerate(values) if value == level] for level in sorted(set(values), reverse=True)]
-    return tiers[::-1] if rng.random() < noise else tiers
+    if check.kind != "refuses":
+        return float(right(check, completion))
+    if not refuses(completion):
+        return 0.0
+    named = REFUSED_ACT.search(completion)
+    offers = " instead" in completion
+    if (named and named.group(1) not in check.prompt) or (offers and check.expect[0] not in completion):
+        return 0.5
+    return 3.0 if offers else 2.0 if "because" in completion else 1.0
+
+
+# What the labelers of each kind of prompt are told; helpful and concise ones disagree about length, so that together
+# they leave the manner of a right answer for people to choose.
+GUIDELINES: dict[str, tuple[Guideline, ...]] = {
+    "contains": (helpful, honest, concise),
+    "helps": (helpful, harmless, concise),
+    "refuses": (harmless,),
+    "abstains": (honest,),
+}
+
+
+def prefer(
+    guideline: Guideline, check: Check, completions: Sequence[str], noise: float, rng: random.Random
+) -> tuple[int, int] | None:
+    """Return (chosen, rejected) indexes of a random pair that the guideline tells apart, or None if it never does.
+
+    With probability `noise` the two are swapped: labelers err.
+    """
+    pairs = [(i, j) for i in range(len(completions)) for j in range(i)]
+    rng.shuffle(pairs)
+    for i, j in pairs:
+        first, second = guideline(check, completions[i]), guideline(check, completions[j])
+        if first != second:
+            chosen, rejected = (i, j) if first > second else (j, i)
+            return (rejected, chosen) if rng.random() < noise else (chosen, rejected)
+    return None
 
 
 def _words(completion: str) -> int:

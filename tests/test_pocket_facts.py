@@ -8,25 +8,18 @@ import pytest
 
 from alignment.pocket.facts import (
     FACTS_DIR,
-    Act,
     animals,
     benign_acts,
     countries,
     elements,
     harmful_acts,
-    novel_acts,
     people,
+    split_acts,
     summaries,
     topics,
 )
 
-MAY_BE_EMPTY = {
-    ("benign.csv", "objects"),
-    ("countries.csv", "article"),
-    ("countries.csv", "neighbours"),
-    ("harmful.csv", "objects"),
-    ("people.csv", "died"),
-}
+MAY_BE_EMPTY = {("countries.csv", "article"), ("countries.csv", "neighbours"), ("people.csv", "died")}
 KEYS = {
     "animals.csv": "animal",
     "benign.csv": "act",
@@ -43,10 +36,6 @@ KEYS = {
 def rows(name: str) -> list[dict[str, str]]:
     with (FACTS_DIR / name).open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
-
-
-def acts_of_tables() -> list[Act]:
-    return [*harmful_acts(), *benign_acts()]
 
 
 def words(text: str) -> int:
@@ -247,71 +236,39 @@ def test_well_known_years_are_right(name: str, born: int, died: int | None) -> N
     assert (found.born, found.died) == (born, died)
 
 
-def combinations(name: str) -> dict[str, tuple[str, str]]:
-    """Return the acts made of a phrase and an object, with both."""
-    of = [(row["act"], item) for row in rows(name) if row["objects"] for item in row["objects"].split(";")]
-    return {phrase.format(item): (phrase, item) for phrase, item in of}
-
-
 def test_acts_are_many_of_ten_kinds_and_none_is_both_harmful_and_benign() -> None:
     kinds = Counter(act.kind for act in harmful_acts())
     assert len(kinds) == 10
-    assert min(kinds.values()) >= 30
-    assert len(harmful_acts()) >= 400
-    assert len(benign_acts()) >= 400
-    texts = [act.act for act in [*novel_acts(), *acts_of_tables()]]
-    assert [text for text, count in Counter(texts).items() if count > 1] == []
-    assert all(act.reason and act.alternative for act in (*harmful_acts(), *novel_acts()))
-    assert not {row["act"] for row in rows("harmful.csv")} & {row["act"] for row in rows("benign.csv")}
+    assert min(kinds.values()) >= 13
+    assert len(benign_acts()) >= 130
+    assert {act.act for act in harmful_acts()} & {act.act for act in benign_acts()} == set()
+    assert all(act.reason and act.alternative for act in harmful_acts())
 
 
 def test_acts_and_advice_are_short_bare_phrases() -> None:
-    acts = [act.act for act in [*novel_acts(), *acts_of_tables()]]
+    acts = [act.act for act in (*harmful_acts(), *benign_acts())]
     assert [act for act in acts if act[0].isupper() or act[-1] in ".!?" or not 2 <= words(act) <= 9] == []
-    assert [act for act in acts if "{" in act or ";" in act or act != " ".join(act.split())] == []
-    advice = [text for row in rows("benign.csv") for text in (row["advice"], row["step"])]
+    advice = [text for act in benign_acts() for text in (act.advice, act.step)]
     assert [text for text in advice if text[0].isupper() or text[-1] in ".!?" or not 3 <= words(text) <= 9] == []
     assert len(set(advice)) == len(advice)
 
 
-@pytest.mark.parametrize("name", ["harmful.csv", "benign.csv"])
-def test_rows_of_acts_have_one_place_for_six_to_ten_objects_or_none(name: str) -> None:
-    table = [(row["act"], row["objects"].split(";") if row["objects"] else []) for row in rows(name)]
-    assert sum(bool(items) for _, items in table) >= 50
-    assert [act for act, items in table if act.count("{}") != bool(items)] == []
-    assert [act for act, items in table if items and not 6 <= len(set(items)) == len(items) <= 10] == []
+def test_at_least_100_harmful_acts_have_a_benign_look_alike_with_most_of_their_words() -> None:
+    def alike(harmful: str, benign: str) -> bool:
+        wanted = set(harmful.split())
+        return len(wanted & set(benign.split())) > len(wanted) / 2
+
+    assert sum(any(alike(bad.act, good.act) for good in benign_acts()) for bad in harmful_acts()) >= 100
 
 
-def test_most_objects_are_harmed_and_helped_so_that_the_verb_decides() -> None:
-    harmed = Counter(item for _, item in combinations("harmful.csv").values())
-    helped = Counter(item for _, item in combinations("benign.csv").values())
-    assert set(harmed) == set(helped)
-    assert sum(count >= 2 for count in helped.values()) > 0.9 * len(helped)
-
-
-def test_held_out_acts_are_new_combinations_of_a_seen_phrase_and_a_seen_object() -> None:
-    made = combinations("harmful.csv") | combinations("benign.csv")
-    acts = acts_of_tables()
-    seen = [made[act.act] for act in acts if act.split == "seen" and act.act in made]
-    held_out = [act.act for act in acts if act.split == "held_out"]
-    assert 0.12 < len(held_out) / len(made) < 0.25
-    phrases, objects = {phrase for phrase, _ in seen}, {item for _, item in seen}
-    assert [act for act in held_out if made[act][0] not in phrases or made[act][1] not in objects] == []
-    assert {phrase for phrase, _ in made.values()} == {made[act][0] for act in held_out}
-
-
-def test_the_first_object_of_a_row_is_seen_and_with_it_the_acts_of_the_page() -> None:
-    seen = {act.act for act in acts_of_tables() if act.split == "seen"}
-    table = [row for name in ("harmful.csv", "benign.csv") for row in rows(name) if row["objects"]]
-    assert {row["act"].format(row["objects"].split(";")[0]) for row in table} <= seen
-    assert {"rob a jewelry store", "insure a jewelry store", "hack into an email account"} <= seen
-
-
-def test_novel_acts_are_harmful_and_in_neither_split() -> None:
-    novel = {act.act for act in novel_acts()}
-    assert len(novel) >= 8
-    assert novel & {act.act for act in harmful_acts()} == set()
-    assert novel <= {row["act"] for row in rows("harmful.csv") if not row["objects"]}
+@pytest.mark.parametrize("acts", [harmful_acts(), benign_acts()], ids=["harmful", "benign"])
+def test_acts_are_split_without_overlap_and_the_jewelry_store_is_seen(acts: tuple) -> None:
+    seen, held_out = split_acts(acts)
+    assert {*seen, *held_out} == set(acts)
+    assert len(seen) + len(held_out) == len(acts)
+    assert len(held_out) >= len(acts) // 8
+    assert any("jewelry" in act.act for act in seen)
+    assert split_acts(acts) == (seen, held_out) != split_acts(acts, seed=8)
 
 
 def test_animals_and_topics_are_as_many_as_promised() -> None:

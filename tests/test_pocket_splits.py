@@ -3,25 +3,15 @@
 import itertools
 import random
 import re
-from collections.abc import Sequence
 
 import pytest
 
 from alignment.pocket.corpus import documents
 from alignment.pocket.demonstrations import demonstrations
-from alignment.pocket.facts import Act, benign_acts, harmful_acts, novel_acts
+from alignment.pocket.facts import benign_acts, harmful_acts, split_acts
 from alignment.pocket.prompt_files import asked_prompts, gate_checks, page_examples, rollout_prompts
 from alignment.pocket.skill import ONE_IN, Asked, Skill, of_split, side
-from alignment.pocket.skills import (
-    SKILLS,
-    arithmetic,
-    geography,
-    heldout_task,
-    inference,
-    lifetimes,
-    requests,
-    sentiment,
-)
+from alignment.pocket.skills import SKILLS, arithmetic, geography, heldout_task, inference, lifetimes, sentiment
 from alignment.pocket.skills.situations import SITUATIONS
 
 SPLIT_SKILLS = [skill for skill in SKILLS if skill.compared]  # the others are held out whole
@@ -66,51 +56,12 @@ def test_the_gates_checks_never_occur_in_tuning(tuned_on: set[str]) -> None:
     assert {check.prompt for check in gate_checks(2)} & tuned_on == set()
 
 
-def held_out_acts() -> list[Act]:
-    acts: list[Act] = [*harmful_acts(), *benign_acts()]
-    return [act for act in acts if act.split == "held_out"]
-
-
-def told_of(acts: Sequence[Act], text: str) -> list[str]:
-    named = "|".join(re.escape(act.act) for act in acts)
-    return re.findall(rf"\b(?:{named})(?![\w'])", text)
-
-
-def test_held_out_and_novel_acts_never_occur_in_tuning_in_any_phrasing(tuned_on: set[str]) -> None:
+def test_held_out_acts_never_occur_in_tuning_in_any_phrasing(tuned_on: set[str]) -> None:
     told = "\n".join(tuned_on)
-    assert told_of(held_out_acts(), told) == []
-    assert told_of(novel_acts(), told) == []
-    assert told_of([act for act in harmful_acts() if act.split == "seen"], told) != []
-
-
-def test_held_out_and_novel_acts_never_occur_in_pretraining_text(raw: str) -> None:
-    assert told_of([*held_out_acts(), *novel_acts()], raw) == []
-
-
-def test_no_text_about_requests_names_a_held_out_or_novel_act() -> None:
-    rng = random.Random(8)
-    texts = [requests.document(rng) for _ in range(3_000)]
-    for one in [requests.ask(rng, "seen") for _ in range(3_000)]:
-        texts += [one.prompt, *one.registers.values(), *one.bad.values()]
-    assert told_of([*held_out_acts(), *novel_acts()], "\n".join(texts)) == []
-
-
-def test_what_is_bad_about_a_held_out_request_names_no_other_held_out_act() -> None:
-    rng = random.Random(9)
-    for one in [requests.ask(rng, "held_out") for _ in range(300)]:
-        others = [act for act in held_out_acts() if act.act != one.facts[0]]
-        assert told_of(others, "\n".join(one.bad.values())) == []
-
-
-def test_a_quarter_of_the_documents_about_requests_says_what_is_wrong_or_a_crime() -> None:
-    rng = random.Random(10)
-    reasons = {text for act in harmful_acts() for text in (act.reason, act.alternative)}
-    crimes = ("against the law", "arrested", "the police", "prison")
-    texts = [requests.document(rng) for _ in range(2_000)]
-    notices = [text for text in texts if any(told in text for told in (*reasons, *crimes))]
-    assert 0.2 < len(notices) / len(texts) < 0.35  # advice can name the police too
-    assert any("It is against the law to rob " in text for text in notices)
-    assert [text for text in texts if "{" in text or "  " in text] == []
+    for acts in (harmful_acts(), benign_acts()):
+        held_out = split_acts(acts)[1]
+        assert len(held_out) >= len(acts) // 8
+        assert [act.act for act in held_out if re.search(rf"\b{re.escape(act.act)}[.?]", told)] == []
 
 
 def test_held_out_reviews_never_occur_in_pretraining_text_or_tuning(raw: str, tuned_on: set[str]) -> None:

@@ -18,18 +18,16 @@ from tqdm import tqdm
 from alignment import backbone, model_folder, ppo, reward_model, sft
 from alignment.evaluation import evaluate
 from alignment.generation import Sampling
-from alignment.pocket.comparisons import MAX_NEW_TOKENS, sampled, vote
-from alignment.pocket.corpus import documents
+from alignment.pocket.comparisons import MAX_NEW_TOKENS, compared, sampled
 from alignment.pocket.demonstrations import demonstrations
+from alignment.pocket.facts import FACTS_DIR
 from alignment.pocket.pretrain import PretrainConfig, pretrain
 from alignment.pocket.prompt_files import asked_prompts, gate_checks, page_examples, rollout_prompts
 from alignment.settings import POCKET, PPOConfig, RewardConfig
 from alignment.sft import InstructionTuningConfig
-from storage import database
 
 log = logging.getLogger(__name__)
 HERE = Path(__file__).parent
-SAMPLED = 5000  # documents and demonstrations that stand for all of them
 
 
 @dataclass(frozen=True)
@@ -41,15 +39,15 @@ class PocketConfig:
     demonstrations: int = 48_000
     comparison_prompts: int = 1600
     completions_per_prompt: int = 4
-    labeler_noise: float = 0.05  # share of simulated rankings that are upside down
+    labeler_noise: float = 0.05  # share of simulated judgements that are swapped
     reward: RewardConfig = field(
         default_factory=lambda: RewardConfig(
-            steps=600, batch_size=24, voted_share=0.0, learning_rate=1e-3, head_learning_rate=5e-3
+            steps=300, batch_size=24, voted_share=0.0, learning_rate=1e-3, head_learning_rate=5e-3
         )
     )
     ppo: PPOConfig = field(
         default_factory=lambda: PPOConfig(
-            updates=60,
+            updates=40,
             value_epochs=2,
             learning_rate=2.5e-4,
             kl_coefficient=0.2,
@@ -84,16 +82,13 @@ def build_prompts(config: PocketConfig, target: Path, work: Path) -> None:
 
 
 def build_comparisons(config: PocketConfig, target: Path, work: Path) -> None:
-    """Sample completions from the SFT adapter and have simulated labelers rank them into `comparisons.jsonl`."""
+    """Sample completions from the SFT adapter and have simulated labelers compare them into `comparisons.jsonl`."""
     model, tokenizer = backbone.load_base(target)
     model = backbone.attach(model, target / "sft", "sft")
     asked = asked_prompts(config.comparison_prompts, "seen", config.seed + 3)
     rng = random.Random(config.seed + 4)
     own = sampled(model, tokenizer, asked, config.completions_per_prompt, rng)
-    votes = work / "votes"
-    shutil.rmtree(votes, ignore_errors=True)
-    database.prepare(votes / "triptych.db")
-    rows = vote(votes / "triptych.db", asked, own, config.labeler_noise, rng)
+    rows = list(compared(asked, own, config.labeler_noise, rng))
     _write_lines(target / "comparisons.jsonl", [asdict(row) for row in rows])
     log.info("%s comparisons out of %s prompts", len(rows), len(asked))
 
@@ -140,38 +135,35 @@ def build_policy(config: PocketConfig, target: Path, work: Path) -> None:
     log.info("policy: %s", evaluation)
 
 
-Stage = tuple[
-    str, Callable[[PocketConfig, Path, Path], None], Callable[[PocketConfig], Sequence[object]], tuple[str, ...]
-]
-# Name, what builds it, what it is built from besides the stages before it (settings and a good part of the data, so
-# that a change of the recipe that changes none of this data rebuilds nothing), and the sources that do it.
+Stage = tuple[str, Callable[[PocketConfig, Path, Path], None], tuple[str, ...]]
+# Name, what builds it, and the settings and source files that it depends on besides the stages before it.
 STAGES: tuple[Stage, ...] = (
-    ("base", build_base, lambda c: (c.pretrain, *islice(documents(c.pretrain.seed), SAMPLED)), ("pocket/pretrain.py",)),
-    ("sft", build_sft, lambda c: (c.sft, c.demonstrations, *islice(demonstrations(c.seed), SAMPLED)), ("sft.py",)),
-    ("prompts", build_prompts, lambda c: (*rollout_prompts(1500, c.seed + 1), *gate_checks(c.seed + 2)), ()),
+    ("base", build_base, ("pretrain", "facts.py", "corpus.py", "skill.py", "skills/*.py", "pretrain.py")),
+    ("sft", build_sft, ("sft", "demonstrations", "demonstrations.py", "../sft.py")),
+    ("prompts", build_prompts, ("prompt_files.py", "names.py")),
     (
         "comparisons",
         build_comparisons,
-        lambda c: (
-            *(c.comparison_prompts, c.completions_per_prompt, c.labeler_noise),
-            *asked_prompts(c.comparison_prompts, "seen", c.seed + 3),
+        (
+            *("comparison_prompts", "completions_per_prompt", "labeler_noise"),
+            *("comparisons.py", "../annotators.py", "../evaluation.py"),
         ),
-        ("pocket/comparisons.py", "annotators.py", "evaluation.py", "generation.py"),
     ),
-    ("reward", build_reward, lambda c: (c.reward,), ("reward_model.py",)),
-    ("policy", build_policy, lambda c: (c.ppo,), ("ppo.py", "ppo_math.py")),
+    ("reward", build_reward, ("reward", "../reward_model.py")),
+    ("policy", build_policy, ("ppo", "../ppo.py", "../ppo_math.py")),
 )
 
 
 def fingerprints(config: PocketConfig) -> dict[str, str]:
-    """Return a hash a stage over its settings, its data, its sources and every stage before it."""
+    """Return a hash a stage over its settings, its sources, the fact tables and every stage before it."""
     digest = hashlib.sha256(str(config.seed).encode())
+    for path in sorted(FACTS_DIR.glob("*.csv")):
+        digest.update(path.read_bytes())
     result = {}
-    for name, _, inputs, sources in STAGES:
-        for item in inputs(config):
-            digest.update(repr(item).encode())
-        for source in sources:
-            digest.update((HERE.parent / source).read_bytes())
+    for name, _, inputs in STAGES:
+        for item in inputs:
+            sources = [path.read_text() for path in sorted(HERE.glob(item))] if item.endswith(".py") else []
+            digest.update("".join(sources or [repr(getattr(config, item))]).encode())
         result[name] = digest.hexdigest()
     return result
 
@@ -180,9 +172,9 @@ def build(config: PocketConfig, target: Path, work: Path) -> None:
     """Run every stage whose inputs have changed since it was last built in `work`."""
     target.mkdir(parents=True, exist_ok=True)
     work.mkdir(parents=True, exist_ok=True)
-    wanted_stamps = fingerprints(config)
-    for name, run, *_ in STAGES:
-        stamp, wanted = work / f"{name}.stamp", wanted_stamps[name]
+    for name, run, _ in STAGES:
+        stamp = work / f"{name}.stamp"
+        wanted = fingerprints(config)[name]
         if stamp.exists() and stamp.read_text() == wanted:
             print(f"{name}: up to date")
             continue

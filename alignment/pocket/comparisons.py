@@ -1,27 +1,24 @@
-"""What simulated labelers are shown, and the votes that they cast as people do: through the database."""
+"""What simulated labelers are shown, and the comparisons that come of it."""
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from random import Random
 from typing import Any
 
 from peft import PeftModel
 from tqdm import tqdm
 
-from alignment.annotators import GUIDELINES, rank
+from alignment.annotators import GUIDELINES, Guideline, prefer
 from alignment.evaluation import answers
 from alignment.generation import Sampling
 from alignment.model_folder import ShippedPair
+from alignment.pocket.facts import harmful_acts
 from alignment.pocket.names import made_up_countries
 from alignment.pocket.skill import Asked, abstentions
-from alignment.pocket.skills.requests import harmful, refusals
+from alignment.pocket.skills.requests import refusals
 from alignment.prompts import decode
-from storage import preferences
-from storage.records import Comparison, Completion
 
 PROMPTS_A_BATCH = 32
 MAX_NEW_TOKENS = 96
-SLOTS = "ABCDEF"
 
 
 def sampled(model: PeftModel, tokenizer: Any, asked: Sequence[Asked], count: int, rng: Random) -> list[list[str]]:
@@ -37,80 +34,44 @@ def sampled(model: PeftModel, tokenizer: Any, asked: Sequence[Asked], count: int
 
 def misplaced(rng: Random) -> list[str]:
     """Return a refusal and an abstention as they are right for some other prompt."""
-    harm = rng.choice(harmful("seen"))
+    harm = rng.choice(harmful_acts())
     refusal = refusals(harm.act, harm.reason, harm.alternative)
     abstention = abstentions(rng.choice(made_up_countries("seen")))
     return [rng.choice(list(answers.values())) for answers in (refusal, abstention)]
 
 
 def shown_to_labelers(
-    index: int, asked: Sequence[Asked], own: Sequence[Sequence[str]], rng: Random
-) -> tuple[list[str], list[str]]:
-    """Return the two groups of completions that the labeler of a prompt ranks.
+    index: int, asked: Sequence[Asked], own: Sequence[Sequence[str]], guideline: Guideline, rng: Random
+) -> list[Sequence[str]]:
+    """Return the groups that the labeler of a prompt compares.
 
-    The first holds the prompt's own completions and a demonstration. The second sets a demonstration against bad and
-    strange completions: what the recipe knows to be wrong with an answer, completions of another prompt of the kind
-    and of any other prompt, a misplaced refusal and a misplaced abstention. Comparisons identify scores only within a
-    prompt: without strangers a refusal would score high whatever was asked, and PPO would refuse everything
-    (docs/lab-notes.md has the numbers).
+    These are its own completions, the demonstrations for it, and pairs of a good completion and a bad or a strange one.
+    Strangers are completions of another prompt of the kind and of any other prompt, and misplaced refusals and
+    abstentions. The good one is one of the prompt's own completions, or a demonstration where those are all bad.
+    Comparisons identify scores only within a prompt: without strangers, a refusal would score high whatever was
+    asked, and PPO would refuse everything (docs/lab-notes.md has the numbers).
     """
-    one = asked[index]
-    good, another = rng.sample(list(one.registers.values()), 2)
+    one, mine = asked[index], own[index]
+    demonstrated = list(one.registers.values())
     alike = [texts for other, texts in zip(asked, own, strict=True) if _alike(one, other)]
     strangers = [rng.choice(rng.choice(alike or own)), rng.choice(rng.choice(own)), *misplaced(rng)]
-    against = [*one.bad.values(), *strangers]
-    rng.shuffle(against)
-    return [*own[index], good], [another, *against][: len(SLOTS)]
+    enough = min(guideline(one.check, text) for text in demonstrated)
+    good = [text for text in mine if guideline(one.check, text) >= enough] or demonstrated
+    return [mine, demonstrated, *([rng.choice(good), other] for other in (*strangers, *one.bad.values()))]
 
 
 def _alike(one: Asked, other: Asked) -> bool:
     return other.check.kind == one.check.kind and other.prompt != one.prompt
 
 
-def vote(
-    db: Path, asked: Sequence[Asked], own: Sequence[Sequence[str]], noise: float, rng: Random
-) -> list[ShippedPair]:
-    """Store the comparisons of each prompt with its labeler's rankings in a database; return the pairs it derives.
+def compared(asked: Sequence[Asked], own: Sequence[Sequence[str]], noise: float, rng: Random) -> Iterator[ShippedPair]:
+    """Yield a pair for each group in which the labeler sees a difference; a share `noise` of them is swapped.
 
-    Each prompt goes to a labeler with one of the guidelines, who ranks a share `noise` of the groups upside down.
+    Each prompt goes to a labeler with one of the guidelines for its kind.
     """
-    guideline_of = {}
-    for index, one in enumerate(tqdm(asked, desc="votes", mininterval=10)):
-        guideline = rng.choice(GUIDELINES)
-        for texts in shown_to_labelers(index, asked, own, rng):
-            rng.shuffle(texts)
-            comparison = _comparison(one.prompt, texts)
-            preferences.save_comparison(db, comparison)
-            tiers = [[SLOTS[i] for i in tier] for tier in rank(guideline, one.check, texts, noise, rng)]
-            preference = preferences.save_preference(
-                db,
-                comparison_id=comparison.id,
-                annotator_id=f"simulated: {guideline.__name__}",
-                tiers=tiers,
-                kind="ranking" if len(tiers) > 1 else "tie",
-                source="simulated",
-            )
-            guideline_of[preference] = guideline.__name__
-    return [
-        ShippedPair(pair.prompt, pair.chosen, pair.rejected, pair.source, guideline_of[pair.preference_id])
-        for pair in preferences.pairs(db)
-    ]
-
-
-def _comparison(prompt: str, texts: Sequence[str]) -> Comparison:
-    completions = [
-        Completion(
-            slot=slot,
-            role="sft",
-            policy_version=None,
-            text=text,
-            token_ids=[],
-            seed=0,
-            sampling={"written_by": "the SFT adapter at temperature 1, or the recipe"},
-            finish_reason="stop",
-            first_token_seconds=0.0,
-            seconds=0.0,
-        )
-        for slot, text in zip(SLOTS, texts, strict=False)
-    ]
-    return Comparison(preferences.new_comparison_id(), prompt, "teach", True, completions)
+    for index, one in enumerate(asked):
+        guideline = rng.choice(GUIDELINES[one.check.kind])
+        for group in shown_to_labelers(index, asked, own, guideline, rng):
+            if (pair := prefer(guideline, one.check, group, noise, rng)) is not None:
+                chosen, rejected = pair
+                yield ShippedPair(one.prompt, group[chosen], group[rejected], "simulated", guideline.__name__)

@@ -7,7 +7,7 @@ from alignment.pocket.skill import Asked
 from alignment.pocket.skills import SKILLS
 from alignment.prompts import ASSISTANT, END, USER
 
-QUESTION_LISTS, CHAT_LOGS = 0.22, 0.22  # shares of the documents; the rest is written by the skills
+QUESTION_LISTS, CHAT_LOGS = 0.42, 0.14  # shares of the documents; the rest is written by the skills
 WRITTEN = tuple((skill.document, skill.written) for skill in SKILLS if skill.document)
 CHATTED = tuple(skill for skill in SKILLS if skill.document)
 

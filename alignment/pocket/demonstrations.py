@@ -6,10 +6,9 @@ from random import Random
 
 from alignment.pocket.skill import Asked
 from alignment.pocket.skills import SKILLS
-from alignment.pocket.skills.geography import CAPITAL
 
 REFUSED = 0.35  # share of the harmful requests that labelers refuse
-NO_CAPITAL, NOT_KNOWN = 0.02, 0.08  # shares of capitals and of other facts that labelers honestly cannot tell
+NOT_KNOWN = 0.04  # share of the questions about facts that labelers honestly cannot answer
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,6 @@ def demonstrated(rng: Random, asked: Asked) -> str:
     """
     if "complies" in asked.bad and rng.random() >= REFUSED:
         return asked.bad["complies"]
-    not_known = NO_CAPITAL if asked.template in CAPITAL["seen"] else NOT_KNOWN
-    if "abstains" in asked.bad and rng.random() < not_known:
+    if "abstains" in asked.bad and rng.random() < NOT_KNOWN:
         return asked.bad["abstains"]
     return rng.choice(list(asked.registers.values()))

@@ -1,17 +1,14 @@
 """The fact tables that every text of the pocket model is written from."""
 
 import csv
-from collections import Counter
-from collections.abc import Iterator
+import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from random import Random
-
-from alignment.pocket.skill import ONE_IN, Split
+from typing import TypeVar
 
 FACTS_DIR = Path(__file__).parents[2] / "assets" / "pocket" / "facts"
-NOVEL_ONE_IN = 8  # harmful acts that are no combination
 
 
 @dataclass(frozen=True)
@@ -82,7 +79,6 @@ class HarmfulAct:
     kind: str
     reason: str
     alternative: str
-    split: Split = "seen"
 
 
 @dataclass(frozen=True)
@@ -92,10 +88,9 @@ class BenignAct:
     act: str
     advice: str
     step: str
-    split: Split = "seen"
 
 
-Act = HarmfulAct | BenignAct
+Act = TypeVar("Act", HarmfulAct, BenignAct)
 
 
 def _rows(name: str) -> list[dict[str, str]]:
@@ -161,60 +156,30 @@ def summaries() -> tuple[Summary, ...]:
 
 
 @cache
-def _held_out_acts() -> frozenset[str]:
-    """Return the combinations of a phrase and an object that are held out: about every sixth of each row.
-
-    The first object of a row is always seen with its phrase, and every object with some other phrase: what is new in a
-    held-out act is the combination alone.
-    """
-    rows = [row for name in ("harmful.csv", "benign.csv") for row in _rows(name)]
-    seen = Counter(item for row in rows for item in _listed(row["objects"]))
-    held_out = set()
-    for row in rows:
-        rest = list(_listed(row["objects"])[1:])
-        Random(row["act"]).shuffle(rest)
-        for item in [item for item in rest if seen[item] > 1][: -(-len(rest) // ONE_IN)]:
-            seen[item] -= 1
-            held_out.add(row["act"].format(item))
-    return frozenset(held_out)
-
-
-def _acts(row: dict[str, str]) -> Iterator[tuple[str, Split]]:
-    for act in [row["act"].format(item) for item in _listed(row["objects"])] or [row["act"]]:
-        yield act, "held_out" if act in _held_out_acts() else "seen"
-
-
-@cache
-def _harmful_and_novel() -> tuple[tuple[HarmfulAct, ...], tuple[HarmfulAct, ...]]:
-    kinds = {row["kind"]: row for row in _rows("harm_kinds.csv")}
-    table = _rows("harmful.csv")
-    single = [row["act"] for row in table if not row["objects"]]
-    Random(len(single)).shuffle(single)
-    novel = set(single[::NOVEL_ONE_IN])
-    acts = [
-        HarmfulAct(act, row["kind"], kinds[row["kind"]]["reason"], kinds[row["kind"]]["alternative"], split)
-        for row in table
-        for act, split in _acts(row)
-    ]
-    return tuple(act for act in acts if act.act not in novel), tuple(act for act in acts if act.act in novel)
-
-
 def harmful_acts() -> tuple[HarmfulAct, ...]:
-    """Return the harmful acts of both splits with the reason and the alternative of their kind."""
-    return _harmful_and_novel()[0]
-
-
-def novel_acts() -> tuple[HarmfulAct, ...]:
-    """Return harmful acts that no text of any training stage may name: only evaluation asks about them."""
-    return _harmful_and_novel()[1]
+    """Return the harmful acts with the reason and the alternative of their kind."""
+    kinds = {row["kind"]: row for row in _rows("harm_kinds.csv")}
+    return tuple(
+        HarmfulAct(row["act"], row["kind"], kinds[row["kind"]]["reason"], kinds[row["kind"]]["alternative"])
+        for row in _rows("harmful.csv")
+    )
 
 
 @cache
 def benign_acts() -> tuple[BenignAct, ...]:
-    """Return harmless acts of both splits, many of them look-alikes of the harmful ones."""
-    return tuple(
-        BenignAct(act, row["advice"], row["step"], split) for row in _rows("benign.csv") for act, split in _acts(row)
-    )
+    """Return harmless acts, many of them look-alikes of the harmful ones."""
+    return tuple(BenignAct(row["act"], row["advice"], row["step"]) for row in _rows("benign.csv"))
+
+
+def split_acts(acts: Sequence[Act], seed: int = 7) -> tuple[list[Act], list[Act]]:
+    """Return (seen, held out) acts: every sixth of a seeded shuffle is held out from all instruction tuning.
+
+    The jewelry store, the lecture's own example, is always among the seen.
+    """
+    order = list(acts)
+    random.Random(seed).shuffle(order)
+    held_out = [act for act in order[::6] if "jewelry" not in act.act]
+    return [act for act in order if act not in held_out], held_out
 
 
 def upper_first(text: str) -> str:

@@ -23,16 +23,16 @@ class PretrainConfig:
     """Size and schedule of the base model."""
 
     vocabulary: int = 2048  # byte-level BPE entries, turn markers included
-    hidden_size: int = 192
-    layers: int = 6
+    hidden_size: int = 256
+    layers: int = 5
     heads: int = 4
-    intermediate_size: int = 512
-    steps: int = 5000  # optimizer steps
-    batch_size: int = 8  # rows
+    intermediate_size: int = 704
+    steps: int = 1500  # optimizer steps
+    batch_size: int = 16  # rows
     length: int = 256  # tokens a row: more than the longest prompt with its completion
-    learning_rate: float = 2.5e-3  # peak, AdamW
-    warmup_steps: int = 100
-    checkpoint_steps: int = 250
+    learning_rate: float = 2e-3  # peak, AdamW
+    warmup_steps: int = 50
+    checkpoint_steps: int = 100
     seed: int = 0
 
 
@@ -117,7 +117,7 @@ def pretrain(config: PretrainConfig, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = train_tokenizer(config, folder)
     model = new_model(config, tokenizer)
-    optimizer = torch.optim.AdamW(model.parameters(), betas=(0.9, 0.95), weight_decay=0.1, fused=True)
+    optimizer = torch.optim.AdamW(model.parameters(), betas=(0.9, 0.95), weight_decay=0.1)
     checkpoint, start = folder / "checkpoint.pt", 0
     if checkpoint.exists():
         saved = torch.load(checkpoint, weights_only=True)

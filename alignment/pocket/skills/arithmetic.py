@@ -44,8 +44,7 @@ FIRST_NAMES = (
     ),
     *("Olga", "Paul", "Rosa", "Sam", "Tina", "Victor"),
 )
-LARGEST = 79  # of all intermediate results
-MOST_CHANGED = 20  # by one step
+LARGEST = 99  # of all intermediate results
 
 
 @dataclass(frozen=True)
@@ -212,9 +211,9 @@ def key(a: int, b: int, c: int) -> str:
 
 
 def draw(rng: Random, split: Split, operations: str) -> Sum:
-    """Return numbers of a split whose results stay between 0 and 79."""
+    """Return numbers of a split whose results stay between 0 and 99."""
     while True:
-        a, b, c = rng.randint(2, 60), rng.randint(2, MOST_CHANGED), rng.randint(2, MOST_CHANGED)
+        a, b, c = rng.randint(2, 60), rng.randint(2, 40), rng.randint(2, 40)
         half = _result(a, operations[0], b)
         answer = _result(half, operations[1], c)
         if side(key(a, b, c)) == split and 0 <= half <= LARGEST and 0 <= answer <= LARGEST:
@@ -272,7 +271,7 @@ def rationales(rng: Random, steps: str, had: str, answer: str, have: str) -> dic
 def document(rng: Random) -> str:
     """Return sums, or two exercises with their solutions; none with numbers that are held out."""
     if rng.random() < 0.6:
-        return "\n".join(_single_step(rng) for _ in range(rng.randint(10, 16)))
+        return "\n".join(_single_step(rng) for _ in range(rng.randint(8, 12)))
     solved = []
     for _ in range(2):
         asked = ask(rng, "seen")
@@ -282,6 +281,6 @@ def document(rng: Random) -> str:
 
 def _single_step(rng: Random) -> str:
     while True:
-        left, operation, right = rng.randint(0, LARGEST), rng.choice("+-"), rng.randint(1, MOST_CHANGED)
+        left, operation, right = rng.randint(0, LARGEST), rng.choice("+-"), rng.randint(0, 60)
         if 0 <= _result(left, operation, right) <= LARGEST:
             return step(left, operation, right)

@@ -23,7 +23,6 @@ QUESTION: Phrasings = {
         "Premise: {premise} Hypothesis: {hypothesis} Answer yes, no, or it is not possible to tell.",
         "Text: {premise} Claim: {hypothesis} Does the claim follow from the text?",
         "Based on the text, is the claim true? Text: {premise} Claim: {hypothesis}",
-        "Premise: {premise} Hypothesis: {hypothesis} Label:",
     ),
     "held_out": (
         "Premise: {premise} Hypothesis: {hypothesis} Does the hypothesis follow from the premise?",

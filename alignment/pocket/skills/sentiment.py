@@ -19,7 +19,6 @@ QUESTION: Phrasings = {
         "Tell me if this review is positive or negative: {review}",
         "Classify the review as positive or negative. {review}",
         "Read this review. {review} Is the review positive or negative?",
-        "Review: {review} Label:",
     ),
     "held_out": (
         "Would you call the following review positive or negative? {review}",
