@@ -18,11 +18,11 @@ from tqdm import tqdm
 from alignment import backbone, model_folder, ppo, reward_model, sft
 from alignment.evaluation import evaluate
 from alignment.generation import Sampling
-from alignment.pocket.comparisons import MAX_NEW_TOKENS, compared, sampled
+from alignment.pocket.comparisons import compared, sampled
 from alignment.pocket.demonstrations import demonstrations
 from alignment.pocket.facts import FACTS_DIR
 from alignment.pocket.pretrain import PretrainConfig, pretrain
-from alignment.pocket.prompt_files import asked_prompts, gate_checks, page_examples, rollout_prompts
+from alignment.pocket.prompt_files import gate_checks, labelled_prompts, page_examples, rollout_prompts
 from alignment.settings import POCKET, PPOConfig, RewardConfig
 from alignment.sft import InstructionTuningConfig
 
@@ -49,10 +49,11 @@ class PocketConfig:
         default_factory=lambda: PPOConfig(
             updates=40,
             value_epochs=2,
+            critic_warmup=0,
+            warmup_updates=0,
             learning_rate=2.5e-4,
-            kl_coefficient=0.2,
+            kl_coefficient=0.12,
             max_kl=9.0,
-            max_new_tokens=MAX_NEW_TOKENS,
         )
     )
     seed: int = 0
@@ -85,7 +86,7 @@ def build_comparisons(config: PocketConfig, target: Path, work: Path) -> None:
     """Sample completions from the SFT adapter and have simulated labelers compare them into `comparisons.jsonl`."""
     model, tokenizer = backbone.load_base(target)
     model = backbone.attach(model, target / "sft", "sft")
-    asked = asked_prompts(config.comparison_prompts, "seen", config.seed + 3)
+    asked = labelled_prompts(config.comparison_prompts, "seen", config.seed + 3)
     rng = random.Random(config.seed + 4)
     own = sampled(model, tokenizer, asked, config.completions_per_prompt, rng)
     rows = list(compared(asked, own, config.labeler_noise, rng))
@@ -128,9 +129,9 @@ def build_policy(config: PocketConfig, target: Path, work: Path) -> None:
         prompts = model_folder.prompts(target)
         last = ppo.train_ppo(model, tokenizer, reward_head, value_head, prompts, config.ppo, config.seed, on_update)
     _save(model, "policy", target / "policy")
-    result = evaluate(model, tokenizer, "policy", model_folder.checks(target), Sampling(0.0, MAX_NEW_TOKENS))
+    result = evaluate(model, tokenizer, "policy", model_folder.checks(target), Sampling(0.0, 48))
     evaluation = {"accuracy": result.accuracy, "refusals": result.refusals, "helped": result.helped}
-    evaluation |= {"abstained": result.abstained, "ended": result.ended, "kl": last["objective/kl"]}
+    evaluation |= {"ended": result.ended, "kl": last["objective/kl"]}
     (target / "policy-evaluation.json").write_text(json.dumps(evaluation, indent=2) + "\n")
     log.info("policy: %s", evaluation)
 
@@ -138,16 +139,13 @@ def build_policy(config: PocketConfig, target: Path, work: Path) -> None:
 Stage = tuple[str, Callable[[PocketConfig, Path, Path], None], tuple[str, ...]]
 # Name, what builds it, and the settings and source files that it depends on besides the stages before it.
 STAGES: tuple[Stage, ...] = (
-    ("base", build_base, ("pretrain", "facts.py", "corpus.py", "skill.py", "skills/*.py", "pretrain.py")),
+    ("base", build_base, ("pretrain", "corpus.py", "demonstrations.py", "questions.py", "pretrain.py")),
     ("sft", build_sft, ("sft", "demonstrations", "demonstrations.py", "../sft.py")),
-    ("prompts", build_prompts, ("prompt_files.py", "names.py")),
+    ("prompts", build_prompts, ("prompt_files.py",)),
     (
         "comparisons",
         build_comparisons,
-        (
-            *("comparison_prompts", "completions_per_prompt", "labeler_noise"),
-            *("comparisons.py", "../annotators.py", "../evaluation.py"),
-        ),
+        ("comparison_prompts", "completions_per_prompt", "labeler_noise", "comparisons.py", "../annotators.py"),
     ),
     ("reward", build_reward, ("reward", "../reward_model.py")),
     ("policy", build_policy, ("ppo", "../ppo.py", "../ppo_math.py")),
@@ -162,8 +160,8 @@ def fingerprints(config: PocketConfig) -> dict[str, str]:
     result = {}
     for name, _, inputs in STAGES:
         for item in inputs:
-            sources = [path.read_text() for path in sorted(HERE.glob(item))] if item.endswith(".py") else []
-            digest.update("".join(sources or [repr(getattr(config, item))]).encode())
+            text = (HERE / item).read_text() if item.endswith(".py") else repr(getattr(config, item))
+            digest.update(text.encode())
         result[name] = digest.hexdigest()
     return result
 

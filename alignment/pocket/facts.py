@@ -13,62 +13,11 @@ FACTS_DIR = Path(__file__).parents[2] / "assets" / "pocket" / "facts"
 
 @dataclass(frozen=True)
 class Country:
-    """A UN member state; `name` carries its article, as in "the Netherlands", and so do the names of its neighbours."""
+    """A UN member state; `name` carries its article, as in "the Netherlands"."""
 
     name: str
     capital: str
     continent: str
-    currency: str  # without an article: "euro", "Swiss franc"
-    languages: tuple[str, ...]  # the main one first
-    neighbours: tuple[str, ...]  # UN members across a land border; none for islands
-
-
-@dataclass(frozen=True)
-class Element:
-    """A chemical element; `boiling_f` is its boiling (or sublimation) point in degrees Fahrenheit: "-320.4"."""
-
-    name: str
-    symbol: str
-    boiling_f: str
-
-
-@dataclass(frozen=True)
-class Person:
-    """A well-known person; `known_for` is a phrase with its article: "a physicist"."""
-
-    name: str
-    born: int
-    died: int | None  # None: alive at the end of 2025
-    known_for: str
-
-
-@dataclass(frozen=True)
-class Animal:
-    """An animal for stories; from plural to trait: "Frogs" live "near the pond", eat "insects" and can "jump far"."""
-
-    name: str
-    plural: str
-    home: str
-    food: str
-    trait: str
-
-
-@dataclass(frozen=True)
-class Topic:
-    """Something to explain to a child, and two sentences that do: "gravity"."""
-
-    name: str
-    first: str
-    second: str
-
-
-@dataclass(frozen=True)
-class Summary:
-    """A paragraph with its title and a summary of one sentence."""
-
-    title: str
-    paragraph: str
-    summary: str
 
 
 @dataclass(frozen=True)
@@ -98,61 +47,13 @@ def _rows(name: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def _listed(cell: str) -> tuple[str, ...]:
-    return tuple(cell.split(";")) if cell else ()
-
-
 @cache
 def countries() -> tuple[Country, ...]:
     """Return all 193 UN member states."""
-    rows = _rows("countries.csv")
-    names = {row["country"]: f"{row['article']} {row['country']}".strip() for row in rows}
     return tuple(
-        Country(
-            names[row["country"]],
-            row["capital"],
-            row["continent"],
-            row["currency"],
-            _listed(row["languages"]),
-            tuple(names[neighbour] for neighbour in _listed(row["neighbours"])),
-        )
-        for row in rows
+        Country(f"{row['article']} {row['country']}".strip(), row["capital"], row["continent"])
+        for row in _rows("countries.csv")
     )
-
-
-@cache
-def elements() -> tuple[Element, ...]:
-    """Return the chemical elements whose boiling point is well established."""
-    return tuple(Element(row["element"], row["symbol"], row["boiling_f"]) for row in _rows("elements.csv"))
-
-
-@cache
-def people() -> tuple[Person, ...]:
-    """Return well-known people, born after 1400."""
-    return tuple(
-        Person(row["name"], int(row["born"]), int(row["died"]) if row["died"] else None, row["known_for"])
-        for row in _rows("people.csv")
-    )
-
-
-@cache
-def animals() -> tuple[Animal, ...]:
-    """Return animals for stories and poems."""
-    return tuple(
-        Animal(row["animal"], row["plural"], row["home"], row["food"], row["trait"]) for row in _rows("animals.csv")
-    )
-
-
-@cache
-def topics() -> tuple[Topic, ...]:
-    """Return things to explain to a child."""
-    return tuple(Topic(row["topic"], row["first"], row["second"]) for row in _rows("topics.csv"))
-
-
-@cache
-def summaries() -> tuple[Summary, ...]:
-    """Return short paragraphs, each with a summary."""
-    return tuple(Summary(row["title"], row["paragraph"], row["summary"]) for row in _rows("summaries.csv"))
 
 
 @cache

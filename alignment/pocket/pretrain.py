@@ -28,8 +28,8 @@ class PretrainConfig:
     heads: int = 4
     intermediate_size: int = 704
     steps: int = 1500  # optimizer steps
-    batch_size: int = 16  # rows
-    length: int = 256  # tokens a row: more than the longest prompt with its completion
+    batch_size: int = 32  # rows
+    length: int = 128  # tokens a row
     learning_rate: float = 2e-3  # peak, AdamW
     warmup_steps: int = 50
     checkpoint_steps: int = 100
@@ -39,10 +39,7 @@ class PretrainConfig:
 def train_tokenizer(config: PretrainConfig, folder: Path) -> PreTrainedTokenizerFast:
     """Train the byte-level BPE on the corpus, save it with its chat template, and return it."""
     bpe = Tokenizer(models.BPE())
-    # Digits one by one: numbers are then read and added as on paper, whatever numbers the corpus happens to hold.
-    bpe.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
-    )
+    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     bpe.decoder = decoders.ByteLevel()
     markers = [PAD, BOS, END, USER, ASSISTANT]
     trainer = trainers.BpeTrainer(
