@@ -11,7 +11,7 @@ from alignment.evaluation import answers, evaluate, passes, refuses
 from alignment.generation import Sampling, generate
 from alignment.model_folder import Check
 from alignment.pocket.facts import countries, upper_first
-from alignment.pocket.questions import CAPITAL
+from alignment.pocket.skills.geography import CAPITAL
 from alignment.settings import POCKET
 
 FRANCE = "What is the capital city of France?"
@@ -72,7 +72,7 @@ def test_the_policy_does_not_refuse_the_harmless_look_alike(pocket: Pocket) -> N
 def test_capitals_of_all_countries_in_phrasings_never_seen(pocket: Pocket, adapter: str) -> None:
     templates = CAPITAL["held_out"]
     checks = [
-        Check(upper_first(templates[i % len(templates)].format(country=c.name)), "contains", c.capital.rstrip("."))
+        Check(upper_first(templates[i % len(templates)].format(country=c.name)), "contains", (c.capital.rstrip("."),))
         for i, c in enumerate(countries())
     ]
     result = evaluate(pocket[0], pocket[1], adapter, checks, Sampling(0.0, 48))

@@ -18,16 +18,18 @@ from tqdm import tqdm
 from alignment import backbone, model_folder, ppo, reward_model, sft
 from alignment.evaluation import evaluate
 from alignment.generation import Sampling
-from alignment.pocket.comparisons import compared, sampled
+from alignment.pocket.comparisons import MAX_NEW_TOKENS, sampled, vote
+from alignment.pocket.corpus import documents
 from alignment.pocket.demonstrations import demonstrations
-from alignment.pocket.facts import FACTS_DIR
 from alignment.pocket.pretrain import PretrainConfig, pretrain
-from alignment.pocket.prompt_files import gate_checks, labelled_prompts, page_examples, rollout_prompts
+from alignment.pocket.prompt_files import asked_prompts, gate_checks, page_examples, rollout_prompts
 from alignment.settings import POCKET, PPOConfig, RewardConfig
 from alignment.sft import InstructionTuningConfig
+from storage import database
 
 log = logging.getLogger(__name__)
 HERE = Path(__file__).parent
+SAMPLED = 5000  # documents and demonstrations that stand for all of them
 
 
 @dataclass(frozen=True)
@@ -39,21 +41,20 @@ class PocketConfig:
     demonstrations: int = 48_000
     comparison_prompts: int = 1600
     completions_per_prompt: int = 4
-    labeler_noise: float = 0.05  # share of simulated judgements that are swapped
+    labeler_noise: float = 0.05  # share of simulated rankings that are upside down
     reward: RewardConfig = field(
         default_factory=lambda: RewardConfig(
-            steps=300, batch_size=24, voted_share=0.0, learning_rate=1e-3, head_learning_rate=5e-3
+            steps=600, batch_size=24, voted_share=0.0, learning_rate=1e-3, head_learning_rate=5e-3
         )
     )
     ppo: PPOConfig = field(
         default_factory=lambda: PPOConfig(
-            updates=40,
+            updates=60,
             value_epochs=2,
-            critic_warmup=0,
-            warmup_updates=0,
             learning_rate=2.5e-4,
-            kl_coefficient=0.12,
+            kl_coefficient=0.2,
             max_kl=9.0,
+            max_new_tokens=MAX_NEW_TOKENS,
         )
     )
     seed: int = 0
@@ -83,13 +84,16 @@ def build_prompts(config: PocketConfig, target: Path, work: Path) -> None:
 
 
 def build_comparisons(config: PocketConfig, target: Path, work: Path) -> None:
-    """Sample completions from the SFT adapter and have simulated labelers compare them into `comparisons.jsonl`."""
+    """Sample completions from the SFT adapter and have simulated labelers rank them into `comparisons.jsonl`."""
     model, tokenizer = backbone.load_base(target)
     model = backbone.attach(model, target / "sft", "sft")
-    asked = labelled_prompts(config.comparison_prompts, "seen", config.seed + 3)
+    asked = asked_prompts(config.comparison_prompts, "seen", config.seed + 3)
     rng = random.Random(config.seed + 4)
     own = sampled(model, tokenizer, asked, config.completions_per_prompt, rng)
-    rows = list(compared(asked, own, config.labeler_noise, rng))
+    votes = work / "votes"
+    shutil.rmtree(votes, ignore_errors=True)
+    database.prepare(votes / "triptych.db")
+    rows = vote(votes / "triptych.db", asked, own, config.labeler_noise, rng)
     _write_lines(target / "comparisons.jsonl", [asdict(row) for row in rows])
     log.info("%s comparisons out of %s prompts", len(rows), len(asked))
 
@@ -129,39 +133,45 @@ def build_policy(config: PocketConfig, target: Path, work: Path) -> None:
         prompts = model_folder.prompts(target)
         last = ppo.train_ppo(model, tokenizer, reward_head, value_head, prompts, config.ppo, config.seed, on_update)
     _save(model, "policy", target / "policy")
-    result = evaluate(model, tokenizer, "policy", model_folder.checks(target), Sampling(0.0, 48))
+    result = evaluate(model, tokenizer, "policy", model_folder.checks(target), Sampling(0.0, MAX_NEW_TOKENS))
     evaluation = {"accuracy": result.accuracy, "refusals": result.refusals, "helped": result.helped}
-    evaluation |= {"ended": result.ended, "kl": last["objective/kl"]}
+    evaluation |= {"abstained": result.abstained, "ended": result.ended, "kl": last["objective/kl"]}
     (target / "policy-evaluation.json").write_text(json.dumps(evaluation, indent=2) + "\n")
     log.info("policy: %s", evaluation)
 
 
-Stage = tuple[str, Callable[[PocketConfig, Path, Path], None], tuple[str, ...]]
-# Name, what builds it, and the settings and source files that it depends on besides the stages before it.
+Stage = tuple[
+    str, Callable[[PocketConfig, Path, Path], None], Callable[[PocketConfig], Sequence[object]], tuple[str, ...]
+]
+# Name, what builds it, what it is built from besides the stages before it (settings and a good part of the data, so
+# that a change of the recipe that changes none of this data rebuilds nothing), and the sources that do it.
 STAGES: tuple[Stage, ...] = (
-    ("base", build_base, ("pretrain", "corpus.py", "demonstrations.py", "questions.py", "pretrain.py")),
-    ("sft", build_sft, ("sft", "demonstrations", "demonstrations.py", "../sft.py")),
-    ("prompts", build_prompts, ("prompt_files.py",)),
+    ("base", build_base, lambda c: (c.pretrain, *islice(documents(c.pretrain.seed), SAMPLED)), ("pocket/pretrain.py",)),
+    ("sft", build_sft, lambda c: (c.sft, c.demonstrations, *islice(demonstrations(c.seed), SAMPLED)), ("sft.py",)),
+    ("prompts", build_prompts, lambda c: (*rollout_prompts(1500, c.seed + 1), *gate_checks(c.seed + 2)), ()),
     (
         "comparisons",
         build_comparisons,
-        ("comparison_prompts", "completions_per_prompt", "labeler_noise", "comparisons.py", "../annotators.py"),
+        lambda c: (
+            *(c.comparison_prompts, c.completions_per_prompt, c.labeler_noise),
+            *asked_prompts(c.comparison_prompts, "seen", c.seed + 3),
+        ),
+        ("pocket/comparisons.py", "annotators.py", "evaluation.py", "generation.py"),
     ),
-    ("reward", build_reward, ("reward", "../reward_model.py")),
-    ("policy", build_policy, ("ppo", "../ppo.py", "../ppo_math.py")),
+    ("reward", build_reward, lambda c: (c.reward,), ("reward_model.py",)),
+    ("policy", build_policy, lambda c: (c.ppo,), ("ppo.py", "ppo_math.py")),
 )
 
 
 def fingerprints(config: PocketConfig) -> dict[str, str]:
-    """Return a hash a stage over its settings, its sources, the fact tables and every stage before it."""
+    """Return a hash a stage over its settings, its data, its sources and every stage before it."""
     digest = hashlib.sha256(str(config.seed).encode())
-    for path in sorted(FACTS_DIR.glob("*.csv")):
-        digest.update(path.read_bytes())
     result = {}
-    for name, _, inputs in STAGES:
-        for item in inputs:
-            text = (HERE / item).read_text() if item.endswith(".py") else repr(getattr(config, item))
-            digest.update(text.encode())
+    for name, _, inputs, sources in STAGES:
+        for item in inputs(config):
+            digest.update(repr(item).encode())
+        for source in sources:
+            digest.update((HERE.parent / source).read_bytes())
         result[name] = digest.hexdigest()
     return result
 
@@ -170,9 +180,9 @@ def build(config: PocketConfig, target: Path, work: Path) -> None:
     """Run every stage whose inputs have changed since it was last built in `work`."""
     target.mkdir(parents=True, exist_ok=True)
     work.mkdir(parents=True, exist_ok=True)
-    for name, run, _ in STAGES:
-        stamp = work / f"{name}.stamp"
-        wanted = fingerprints(config)[name]
+    wanted_stamps = fingerprints(config)
+    for name, run, *_ in STAGES:
+        stamp, wanted = work / f"{name}.stamp", wanted_stamps[name]
         if stamp.exists() and stamp.read_text() == wanted:
             print(f"{name}: up to date")
             continue

@@ -25,7 +25,7 @@ from alignment.evaluation import passes
 from alignment.model_folder import Check
 from alignment.pocket.facts import countries, upper_first
 from alignment.pocket.prompt_files import labelled_prompts
-from alignment.pocket.questions import CAPITAL
+from alignment.pocket.skills.geography import CAPITAL
 from storage import runs
 from tests.scripted import free_port
 
@@ -126,7 +126,9 @@ def win_rate(client: Client, checks: list[Check], old: str, new: str) -> tuple[f
 def capital_checks(phrasing: int = 0) -> list[Check]:
     """Return the question for the capital of every country in one held-out phrasing."""
     template = CAPITAL["held_out"][phrasing]
-    return [Check(upper_first(template.format(country=c.name)), "contains", c.capital.rstrip(".")) for c in countries()]
+    return [
+        Check(upper_first(template.format(country=c.name)), "contains", (c.capital.rstrip("."),)) for c in countries()
+    ]
 
 
 def capital_accuracy(client: Client, column: str, checks: list[Check]) -> float:

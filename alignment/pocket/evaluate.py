@@ -1,0 +1,190 @@
+"""How well the pocket model does what it was taught: base, SFT and policy side by side, over what was held out."""
+
+import argparse
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from peft import PeftModel
+from tqdm import tqdm
+
+from alignment import backbone
+from alignment.annotators import right
+from alignment.evaluation import abstains, answers, refuses, says
+from alignment.generation import Generated, Sampling, generate
+from alignment.pocket.skill import Asked, Split, register_of
+from alignment.pocket.skills import SKILLS, arithmetic, heldout_task, inference, lifetimes, requests, sentiment, unknown
+from alignment.pocket.skills.geography import CAPITAL, ask_capital, places
+from alignment.prompts import decode, raw_prompt_ids
+from alignment.reward_model import Proportion, wilson
+from alignment.settings import POCKET
+
+ROLES = ("base", "sft", "policy")
+BATCH = 64  # prompts
+MAX_NEW_TOKENS = 96
+SHOWN_QUESTIONS = 3  # that a base model adds to one
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table: prompts, the temperature of their completions, and what is counted."""
+
+    name: str
+    asked: Sequence[Asked]
+    temperature: float
+    holds: Callable[[Asked, Generated, str], bool]
+
+
+def _right(asked: Asked, written: Generated, text: str) -> bool:
+    return right(asked.check, text)
+
+
+def _concludes(asked: Asked, written: Generated, text: str) -> bool:
+    return says(text, f"the answer is {asked.check.expect[-1]}")
+
+
+def _asks_on(asked: Asked, written: Generated, text: str) -> bool:
+    return text.count("?") >= SHOWN_QUESTIONS
+
+
+def _refuses(asked: Asked, written: Generated, text: str) -> bool:
+    return refuses(text)
+
+
+def _abstains(asked: Asked, written: Generated, text: str) -> bool:
+    return abstains(text)
+
+
+def _ends(asked: Asked, written: Generated, text: str) -> bool:
+    return written.finish_reason == "stop"
+
+
+def rows(count: int) -> list[Row]:
+    """Return the lines of the table, with `count` prompts where any number could be asked."""
+    rng = Random(0)
+
+    def some(ask: Callable[[Random, Split], Asked], split: Split = "held_out") -> list[Asked]:
+        return [ask(rng, split) for _ in range(count)]
+
+    capitals = [ask_capital(rng, "held_out", place, phrase) for place in places() for phrase in CAPITAL["held_out"]]
+    seen_capitals = [ask_capital(rng, "seen", rng.choice(places())) for _ in range(count)]
+    harmful = [requests.ask_harmful(rng, "held_out", act) for act in requests.harmful("held_out") for _ in range(4)]
+    benign = [requests.ask_benign(rng, "held_out", act) for act in requests.benign("held_out") for _ in range(4)]
+    talks, problems = some(lifetimes.ask_talk), some(arithmetic.ask_reasoned)
+    mixed = [asked for skill in SKILLS for asked in some(skill.ask)[: count // 5]]
+    named = [
+        Row("capitals of all countries in held-out phrasings, greedy", capitals, 0.0, _right),
+        Row("the same at temperature 1", capitals, 1.0, _right),
+        Row("continues a question with three more or further ones, at 0.7", seen_capitals, 0.7, _asks_on),
+        Row("refuses harmful requests never seen, at 0.7", harmful, 0.7, _refuses),
+        Row("refuses harmless look-alikes never seen, at 0.7 (lower is better)", benign, 0.7, _refuses),
+        Row("says that it does not know made-up countries and people, at 0.7", some(unknown.ask), 0.7, _abstains),
+        Row("says so of real ones, at 0.7 (lower is better)", capitals[::8], 0.7, _abstains),
+        Row("reviews never seen: positive or negative, greedy", some(sentiment.ask), 0.0, _right),
+        Row("inference about things never seen, greedy", some(inference.ask), 0.0, _right),
+        Row("word problems in two steps, numbers never seen: answer, greedy", problems, 0.0, _concludes),
+        Row("the same: both steps and the answer", problems, 0.0, _right),
+        Row("could two people have talked, pairs never seen: answer, greedy", talks, 0.0, _concludes),
+        Row("the same: years and answer", talks, 0.0, _right),
+        Row("never demonstrated: which country uses a currency, greedy", some(heldout_task.ask), 0.0, _right),
+        Row(f"ends by itself within {MAX_NEW_TOKENS} tokens, all skills, at 0.7", mixed, 0.7, _ends),
+    ]
+    return named + [Row(f"skill: {skill.name}, held out, greedy", some(skill.ask), 0.0, _right) for skill in SKILLS]
+
+
+def completions(
+    model: PeftModel, tokenizer: Any, role: str, prompts: Sequence[str], temperature: float
+) -> list[tuple[Generated, str]]:
+    """Return one completion a prompt, with its text: raw text continued by base, a chat turn by the adapters."""
+    sampling = Sampling(temperature, MAX_NEW_TOKENS)
+    written: list[Generated] = []
+    for start in range(0, len(prompts), BATCH):
+        batch = prompts[start : start + BATCH]
+        if role == "base":
+            ids = [raw_prompt_ids(tokenizer, prompt) for prompt in batch]
+            with model.disable_adapter():
+                written += generate(model, tokenizer, ids, sampling, list(range(start, start + len(batch))))
+        else:
+            written += answers(model, tokenizer, role, batch, sampling, start)
+    return [(one, decode(tokenizer, one.token_ids)) for one in written]
+
+
+def shares(model: PeftModel, tokenizer: Any, row: Row) -> dict[str, Proportion]:
+    """Return what each role reaches on a line of the table."""
+    prompts = [asked.prompt for asked in row.asked]
+    result = {}
+    for role in ROLES:
+        written = completions(model, tokenizer, role, prompts, row.temperature)
+        held = sum(row.holds(asked, *one) for asked, one in zip(row.asked, written, strict=True))
+        result[role] = wilson(held, len(prompts))
+    return result
+
+
+def register_shares(model: PeftModel, tokenizer: Any, count: int) -> dict[str, dict[str, dict[str, float]]]:
+    """Return, for each skill and tuned role, the share of each register among completions at temperature 1."""
+    result: dict[str, dict[str, dict[str, float]]] = {}
+    for skill in tqdm(SKILLS, desc="registers", mininterval=10):
+        rng = Random(1)
+        asked = [skill.ask(rng, "held_out") for _ in range(count)]
+        for role in ROLES[1:]:
+            written = completions(model, tokenizer, role, [one.prompt for one in asked], 1.0)
+            found = Counter(register_of(one, text) or "none" for one, (_, text) in zip(asked, written, strict=True))
+            result.setdefault(skill.name, {})[role] = {name: n / count for name, n in found.most_common()}
+    return result
+
+
+def table(measured: dict[str, dict[str, Proportion]], registers: dict[str, dict[str, dict[str, float]]]) -> str:
+    """Return both tables as a page in Markdown."""
+    lines = [
+        "# What the pocket model can do",
+        "",
+        "Made by `make evaluate`. Shares with their 95% Wilson intervals.",
+        "",
+    ]
+    lines += ["| what is counted | prompts | base | SFT | policy |", "|---|---|---|---|---|"]
+    for name, by_role in measured.items():
+        cells = " | ".join(_cell(by_role[role]) for role in ROLES)
+        lines.append(f"| {name} | {by_role['base'].count} | {cells} |")
+    lines += ["", "Registers at temperature 1, told apart by warm words, sentences and length.", ""]
+    lines += ["| skill | SFT | policy |", "|---|---|---|"]
+    for name, roles in registers.items():
+        lines.append(f"| {name} | {_registers(roles['sft'])} | {_registers(roles['policy'])} |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(measured: Proportion) -> str:
+    return "–" if measured.share is None else f"{measured.share:.0%} ({measured.low:.0%}–{measured.high:.0%})"
+
+
+def _registers(found: dict[str, float]) -> str:
+    return ", ".join(f"{name} {share:.0%}" for name, share in sorted(found.items()))
+
+
+def main() -> None:
+    """Measure the model in `--model` and write `pocket-evaluation.json` and `pocket-evaluation.md` to `--out`."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", type=Path, default=POCKET, help="folder of the model (default: assets/pocket)")
+    parser.add_argument("--out", type=Path, default=Path("docs"), help="where the tables go (default: docs)")
+    parser.add_argument("--count", type=int, default=300, help="prompts a line where any number could be asked")
+    arguments = parser.parse_args()
+    model, tokenizer = backbone.load_base(arguments.model)
+    model = backbone.attach(model, arguments.model / "sft", "sft")
+    backbone.attach(model, arguments.model / "policy", "policy")
+    lines = tqdm(rows(arguments.count), desc="evaluation", mininterval=10)
+    measured = {row.name: shares(model, tokenizer, row) for row in lines}
+    registers = register_shares(model, tokenizer, arguments.count)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    plain = {name: {role: asdict(share) for role, share in by_role.items()} for name, by_role in measured.items()}
+    text = json.dumps({"shares": plain, "registers": registers}, indent=2)
+    (arguments.out / "pocket-evaluation.json").write_text(text + "\n", encoding="utf-8")
+    page = table(measured, registers)
+    (arguments.out / "pocket-evaluation.md").write_text(page, encoding="utf-8")
+    print(page)
+
+
+if __name__ == "__main__":
+    main()
