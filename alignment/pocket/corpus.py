@@ -1,13 +1,14 @@
-"""Pretraining text, as raw as on the web: lists of questions, whatever the skills write, and chat logs."""
+"""Pretraining text, as raw as on the web: lists of questions, chat logs, records, and whatever the skills write."""
 
 from collections.abc import Iterator
 from random import Random
 
+from alignment.pocket import records
 from alignment.pocket.skill import Asked
 from alignment.pocket.skills import SKILLS
 from alignment.prompts import ASSISTANT, END, USER
 
-QUESTION_LISTS, CHAT_LOGS = 0.22, 0.22  # shares of the documents; the rest is written by the skills
+QUESTION_LISTS, CHAT_LOGS, RECORDS = 0.12, 0.40, 0.14  # shares of the documents; the skills write the rest
 WRITTEN = tuple((skill.document, skill.written) for skill in SKILLS if skill.document)
 CHATTED = tuple(skill for skill in SKILLS if skill.document)
 
@@ -21,6 +22,8 @@ def documents(seed: int) -> Iterator[str]:
             yield question_list(rng)
         elif kind < QUESTION_LISTS + CHAT_LOGS:
             yield chat_log(rng)
+        elif kind < QUESTION_LISTS + CHAT_LOGS + RECORDS:
+            yield records.document(rng)
         else:
             writers, shares = zip(*WRITTEN, strict=True)
             yield rng.choices(writers, shares)[0](rng)

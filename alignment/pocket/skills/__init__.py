@@ -19,10 +19,10 @@ from alignment.pocket.skills import (
 )
 
 SKILLS: tuple[Skill, ...] = (
-    Skill("geography", geography.ask, gazetteer.document, 0.24, 0.18, listed=0.46, written=0.28),
+    Skill("geography", geography.ask, gazetteer.document, 0.24, 0.18, listed=0.46, written=0.22),
     Skill("requests", requests.ask, requests.document, 0.15, 0.23, listed=0.18, written=0.12),
     Skill("sentiment", sentiment.ask, sentiment.document, 0.06, 0.05, written=0.06),
-    Skill("inference", inference.ask, inference.document, 0.11, 0.06, written=0.1),
+    Skill("inference", inference.ask, inference.document, 0.11, 0.06, written=0.16),
     Skill("summaries", summaries.ask, summaries.document, 0.06, 0.04, written=0.06),
     Skill("elements", elements.ask, elements.document, 0.05, 0.04, listed=0.08, written=0.05),
     Skill("arithmetic", arithmetic.ask, arithmetic.document, 0.11, 0.06, listed=0.03, written=0.16),

@@ -1,5 +1,6 @@
 """Natural language inference: whether a premise entails a hypothesis, contradicts it, or leaves it open."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Literal
@@ -31,7 +32,8 @@ QUESTION: Phrasings = {
         "If this is true: {premise} Must this be true too? {hypothesis}",
     ),
 }
-EXPECTED = ("yes", "not possible to tell", "no")
+SHORT = ("yes", "not possible to tell", "no")
+OPENING_WORDS = ("The", "There", "It", "On", "People", "Nobody", "Somebody", "Our", "In", "At")
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,11 @@ class Pair:
 
 def pair(rng: Random, split: Split, label: Label) -> Pair:
     """Return a pair with a label, about a thing of the split."""
+    return pairs(rng, split, [label])[0]
+
+
+def pairs(rng: Random, split: Split, labels: Sequence[Label]) -> list[Pair]:
+    """Return one premise about a thing of the split with a hypothesis for each label."""
     situation = rng.choice(SITUATIONS)
     item = rng.choice(of_split(situation.items, split))
     who, stranger = rng.sample(situation.who, 2)
@@ -53,15 +60,15 @@ def pair(rng: Random, split: Split, label: Label) -> Pair:
     values = {"item": item, "n": str(number), "less": str(number - rng.randint(2, 5))}
     true = rng.random() < 0.5
     premise = _filled(rng.choice(situation.true if true else situation.false), who, values)
-    subject = who
-    if label == 1:
-        hypotheses = situation.open
+
+    def hypothesis(label: Label) -> str:
+        if label != 1:
+            return _filled(rng.choice(situation.affirm if true == (label == 0) else situation.deny), who, values)
         if situation.strangers and rng.random() < 0.5:
-            hypotheses, subject = situation.affirm + situation.deny, stranger
-    else:
-        hypotheses = situation.affirm if true == (label == 0) else situation.deny
-    hypothesis = _filled(rng.choice(hypotheses), subject, values)
-    return Pair(premise, hypothesis, label, _key(situation, item))
+            return _filled(rng.choice(situation.affirm + situation.deny), stranger, values)
+        return _filled(rng.choice(situation.open), who, values)
+
+    return [Pair(premise, hypothesis(label), label, _key(situation, item)) for label in labels]
 
 
 def _key(situation: Situation, item: str) -> str:
@@ -79,7 +86,7 @@ def ask(rng: Random, split: Split) -> Asked:
     prompt = template.format(premise=chosen.premise, hypothesis=chosen.hypothesis)
     wrong = rng.choice([label for label in LABELS if label != chosen.label])
     bad = {"wrong": rng.choice(list(answers(rng, wrong).values()))}
-    check = Check(prompt, "contains", (EXPECTED[chosen.label],))
+    check = Check(prompt, "contains", (SHORT[chosen.label],))
     return Asked(prompt, answers(rng, chosen.label), check, template, (chosen.key,), bad)
 
 
@@ -99,12 +106,31 @@ def answers(rng: Random, label: Label) -> dict[str, str]:
 
 
 def document(rng: Random) -> str:
-    """Return labelled pairs as data sets print them (0 entailment, 1 neutral, 2 contradiction), none held out."""
+    """Return what follows from premises in plain words, or labelled pairs as data sets print them; none held out."""
+    if rng.random() < 0.35:
+        return "\n".join(_told(rng) for _ in range(3))
     form = rng.random()
-    chosen = (pair(rng, "seen", rng.choice(LABELS)) for _ in range(rng.randint(2, 3)))
-    return "\n".join(_labelled(form, one) for one in chosen)
+    return "\n".join(_labelled(rng, form) for _ in range(2))
 
 
-def _labelled(form: float, one: Pair) -> str:
-    label = str(one.label) if form < 0.5 else WORDS[one.label]
-    return f"Premise: {one.premise} Hypothesis: {one.hypothesis} Label: {label}"
+def _told(rng: Random) -> str:
+    follows, contradicts = pairs(rng, "seen", (0, 2))
+    rest = [f"So {_lower_the(follows.hypothesis)}", f"It is false to say: {contradicts.hypothesis}"]
+    return " ".join([follows.premise, *rng.sample(rest, rng.randint(1, 2))])
+
+
+def _lower_the(sentence: str) -> str:
+    first, _, rest = sentence.partition(" ")
+    return f"{first.lower()} {rest}" if first in OPENING_WORDS else sentence
+
+
+def _labelled(rng: Random, form: float) -> str:
+    """Return a premise with several hypotheses and their labels (0 entailment, 1 neutral, 2 contradiction)."""
+    chosen = pairs(rng, "seen", [rng.choice(LABELS) for _ in range(rng.randint(2, 5))])
+
+    def label(one: Pair) -> str:
+        return str(one.label) if form < 0.5 else WORDS[one.label] if form < 0.7 else SHORT[one.label]
+
+    return " ".join(
+        [f"Premise: {chosen[0].premise}", *(f"Hypothesis: {o.hypothesis} Label: {label(o)}" for o in chosen)]
+    )
