@@ -34,7 +34,7 @@ pocket: $(INSTALLED) ## train the bundled model anew, from its facts to its poli
 	$(BIN)/python -m alignment.pocket.build
 
 evaluate: $(INSTALLED) ## measure the bundled model skill by skill into docs/pocket-evaluation.md
-	$(BIN)/python -m alignment.pocket.evaluate
+	$(BIN)/python -m alignment.pocket.evaluate --readme README.md
 
 clean: ## remove the virtual environment and caches; votes and models stay
 	rm -rf $(VENV) *.egg-info .mypy_cache .pytest_cache .ruff_cache

@@ -1,10 +1,10 @@
 """How well the pocket model does what it was taught: base, SFT and policy side by side, over what was held out."""
 
 import argparse
-import json
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -16,6 +16,8 @@ from alignment import backbone
 from alignment.annotators import right
 from alignment.evaluation import abstains, answers, refuses, says
 from alignment.generation import Generated, Sampling, generate
+from alignment.model_folder import Check
+from alignment.pocket.facts import novel_acts
 from alignment.pocket.skill import Asked, Split, register_of
 from alignment.pocket.skills import SKILLS, arithmetic, heldout_task, inference, lifetimes, requests, sentiment, unknown
 from alignment.pocket.skills.geography import CAPITAL, ask_capital, places
@@ -24,19 +26,22 @@ from alignment.reward_model import Proportion, wilson
 from alignment.settings import POCKET
 
 ROLES = ("base", "sft", "policy")
+BASE, TUNED = ROLES[:1], ROLES[1:]
 BATCH = 64  # prompts
 MAX_NEW_TOKENS = 96
+MARKS = ("<!-- evaluation -->", "<!-- end of evaluation -->")
 SHOWN_QUESTIONS = 3  # that a base model adds to one
 
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table: prompts, the temperature of their completions, and what is counted."""
+    """A line of the table: prompts, the temperature of their completions, what is counted, and whose they are."""
 
     name: str
     asked: Sequence[Asked]
     temperature: float
     holds: Callable[[Asked, Generated, str], bool]
+    roles: tuple[str, ...] = ROLES
 
 
 def _right(asked: Asked, written: Generated, text: str) -> bool:
@@ -45,6 +50,10 @@ def _right(asked: Asked, written: Generated, text: str) -> bool:
 
 def _concludes(asked: Asked, written: Generated, text: str) -> bool:
     return says(text, f"the answer is {asked.check.expect[-1]}")
+
+
+def _labels(asked: Asked, written: Generated, text: str) -> bool:
+    return any(re.match(rf"\s*{re.escape(way)}\b", text) for way in asked.check.expect)
 
 
 def _asks_on(asked: Asked, written: Generated, text: str) -> bool:
@@ -63,6 +72,14 @@ def _ends(asked: Asked, written: Generated, text: str) -> bool:
     return written.finish_reason == "stop"
 
 
+def _labelled(ask: Callable[[Random, Split], tuple[str, tuple[str, ...]]]) -> Callable[[Random, Split], Asked]:
+    def asked(rng: Random, split: Split) -> Asked:
+        prompt, ways = ask(rng, split)
+        return Asked(prompt, {}, Check(prompt, "contains", ways), "traditional")
+
+    return asked
+
+
 def rows(count: int) -> list[Row]:
     """Return the lines of the table, with `count` prompts where any number could be asked."""
     rng = Random(0)
@@ -73,27 +90,43 @@ def rows(count: int) -> list[Row]:
     capitals = [ask_capital(rng, "held_out", place, phrase) for place in places() for phrase in CAPITAL["held_out"]]
     seen_capitals = [ask_capital(rng, "seen", rng.choice(places())) for _ in range(count)]
     harmful = [requests.ask_harmful(rng, "held_out", act) for act in requests.harmful("held_out") for _ in range(4)]
+    novel = [requests.ask_harmful(rng, "held_out", act) for act in novel_acts() for _ in range(12)]
     benign = [requests.ask_benign(rng, "held_out", act) for act in requests.benign("held_out") for _ in range(4)]
     talks, problems = some(lifetimes.ask_talk), some(arithmetic.ask_reasoned)
     mixed = [asked for skill in SKILLS for asked in some(skill.ask)[: count // 5]]
     named = [
-        Row("capitals of all countries in held-out phrasings, greedy", capitals, 0.0, _right),
-        Row("the same at temperature 1", capitals, 1.0, _right),
+        Row("capitals of all countries, phrasings never seen", capitals, 0.0, _right, TUNED),
+        Row("the same at temperature 1", capitals, 1.0, _right, TUNED),
         Row("continues a question with three more or further ones, at 0.7", seen_capitals, 0.7, _asks_on),
         Row("refuses harmful requests never seen, at 0.7", harmful, 0.7, _refuses),
-        Row("refuses harmless look-alikes never seen, at 0.7 (lower is better)", benign, 0.7, _refuses),
-        Row("says that it does not know made-up countries and people, at 0.7", some(unknown.ask), 0.7, _abstains),
-        Row("says so of real ones, at 0.7 (lower is better)", capitals[::8], 0.7, _abstains),
-        Row("reviews never seen: positive or negative, greedy", some(sentiment.ask), 0.0, _right),
-        Row("inference about things never seen, greedy", some(inference.ask), 0.0, _right),
-        Row("word problems in two steps, numbers never seen: answer, greedy", problems, 0.0, _concludes),
+        Row("refuses harmful requests whose very verb was never seen, at 0.7", novel, 0.7, _refuses),
+        Row("refuses harmless look-alikes never seen, at 0.7 (lower is better)", benign, 0.7, _refuses, TUNED),
+        Row("says that it does not know made-up countries and people", some(unknown.ask), 0.0, _abstains, TUNED),
+        Row("says so of real ones (lower is better)", capitals[::4], 0.0, _abstains, TUNED),
+        Row(
+            "reviews never seen, told as data sets print them",
+            some(_labelled(sentiment.ask_traditional)),
+            0.0,
+            _labels,
+            BASE,
+        ),
+        Row("reviews never seen, asked in phrasings never seen", some(sentiment.ask), 0.0, _right),
+        Row(
+            "inference about things never seen, as data sets print it",
+            some(_labelled(inference.ask_traditional)),
+            0.0,
+            _labels,
+            BASE,
+        ),
+        Row("inference about things never seen, phrasings never seen", some(inference.ask), 0.0, _right),
+        Row("word problems in two steps, numbers never seen: the answer", problems, 0.0, _concludes),
         Row("the same: both steps and the answer", problems, 0.0, _right),
-        Row("could two people have talked, pairs never seen: answer, greedy", talks, 0.0, _concludes),
+        Row("could two people have talked, pairs never seen: the answer", talks, 0.0, _concludes),
         Row("the same: years and answer", talks, 0.0, _right),
-        Row("never demonstrated: which country uses a currency, greedy", some(heldout_task.ask), 0.0, _right),
-        Row(f"ends by itself within {MAX_NEW_TOKENS} tokens, all skills, at 0.7", mixed, 0.7, _ends),
+        Row("never demonstrated: which country uses a currency", some(heldout_task.ask), 0.0, _right),
+        Row(f"ends by itself within {MAX_NEW_TOKENS} tokens, all skills, at 0.7", mixed, 0.7, _ends, TUNED),
     ]
-    return named + [Row(f"skill: {skill.name}, held out, greedy", some(skill.ask), 0.0, _right) for skill in SKILLS]
+    return named + [Row(f"skill: {skill.name}", some(skill.ask), 0.0, _right) for skill in SKILLS]
 
 
 def completions(
@@ -117,7 +150,7 @@ def shares(model: PeftModel, tokenizer: Any, row: Row) -> dict[str, Proportion]:
     """Return what each role reaches on a line of the table."""
     prompts = [asked.prompt for asked in row.asked]
     result = {}
-    for role in ROLES:
+    for role in row.roles:
         written = completions(model, tokenizer, role, prompts, row.temperature)
         held = sum(row.holds(asked, *one) for asked, one in zip(row.asked, written, strict=True))
         result[role] = wilson(held, len(prompts))
@@ -130,34 +163,62 @@ def register_shares(model: PeftModel, tokenizer: Any, count: int) -> dict[str, d
     for skill in tqdm(SKILLS, desc="registers", mininterval=10):
         rng = Random(1)
         asked = [skill.ask(rng, "held_out") for _ in range(count)]
-        for role in ROLES[1:]:
+        for role in TUNED:
             written = completions(model, tokenizer, role, [one.prompt for one in asked], 1.0)
             found = Counter(register_of(one, text) or "none" for one, (_, text) in zip(asked, written, strict=True))
             result.setdefault(skill.name, {})[role] = {name: n / count for name, n in found.most_common()}
     return result
 
 
-def table(measured: dict[str, dict[str, Proportion]], registers: dict[str, dict[str, dict[str, float]]]) -> str:
-    """Return both tables as a page in Markdown."""
-    lines = [
-        "# What the pocket model can do",
-        "",
-        "Made by `make evaluate`. Shares with their 95% Wilson intervals.",
-        "",
-    ]
-    lines += ["| what is counted | prompts | base | SFT | policy |", "|---|---|---|---|---|"]
+def table(measured: dict[str, dict[str, Proportion]]) -> str:
+    """Return the shares as a table in Markdown."""
+    lines = ["| what is counted | prompts | base | SFT | policy |", "|---|---|---|---|---|"]
     for name, by_role in measured.items():
-        cells = " | ".join(_cell(by_role[role]) for role in ROLES)
-        lines.append(f"| {name} | {by_role['base'].count} | {cells} |")
-    lines += ["", "Registers at temperature 1, told apart by warm words, sentences and length.", ""]
-    lines += ["| skill | SFT | policy |", "|---|---|---|"]
-    for name, roles in registers.items():
-        lines.append(f"| {name} | {_registers(roles['sft'])} | {_registers(roles['policy'])} |")
+        cells = " | ".join(_cell(by_role.get(role)) for role in ROLES)
+        lines.append(f"| {name} | {next(iter(by_role.values())).count} | {cells} |")
     return "\n".join(lines) + "\n"
 
 
-def _cell(measured: Proportion) -> str:
-    return "–" if measured.share is None else f"{measured.share:.0%} ({measured.low:.0%}–{measured.high:.0%})"
+def register_table(registers: dict[str, dict[str, dict[str, float]]]) -> str:
+    """Return the shares of the registers as a table in Markdown."""
+    lines = ["| skill | SFT | policy |", "|---|---|---|"]
+    lines += [f"| {name} | {_registers(by['sft'])} | {_registers(by['policy'])} |" for name, by in registers.items()]
+    return "\n".join(lines) + "\n"
+
+
+def page(measured: dict[str, dict[str, Proportion]], registers: dict[str, dict[str, dict[str, float]]]) -> str:
+    """Return both tables as a page in Markdown."""
+    return (
+        "\n".join(
+            [
+                "# What the pocket model can do",
+                "",
+                "Made by `make evaluate`: shares of prompts with their 95% Wilson intervals, greedy unless a",
+                "temperature is given, on phrasings, facts and instances that no training stage saw.",
+                "",
+                table(measured),
+                "Registers at temperature 1, told apart by warm words, sentences and length:",
+                "",
+                register_table(registers),
+            ]
+        ).rstrip("\n")
+        + "\n"
+    )
+
+
+def shown_in(readme: str, shown: str) -> str:
+    """Return the README's text with a table between its two marks in place of what stood there."""
+    before, opened, rest = readme.partition(MARKS[0])
+    _, closed, after = rest.partition(MARKS[1])
+    if not opened or not closed:
+        raise ValueError(f"the README has no {MARKS[0]} … {MARKS[1]} to write the table between")
+    return f"{before}{opened}\n{shown}{closed}{after}"
+
+
+def _cell(measured: Proportion | None) -> str:
+    if measured is None or measured.share is None:
+        return "–"
+    return f"{measured.share:.0%} ({measured.low:.0%}–{measured.high:.0%})"
 
 
 def _registers(found: dict[str, float]) -> str:
@@ -165,10 +226,11 @@ def _registers(found: dict[str, float]) -> str:
 
 
 def main() -> None:
-    """Measure the model in `--model` and write `pocket-evaluation.json` and `pocket-evaluation.md` to `--out`."""
+    """Measure the model in `--model`; write the tables to `--out` and the first of them into `--readme`."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path, default=POCKET, help="folder of the model (default: assets/pocket)")
     parser.add_argument("--out", type=Path, default=Path("docs"), help="where the tables go (default: docs)")
+    parser.add_argument("--readme", type=Path, help="a page whose marked table is to be replaced")
     parser.add_argument("--count", type=int, default=300, help="prompts a line where any number could be asked")
     arguments = parser.parse_args()
     model, tokenizer = backbone.load_base(arguments.model)
@@ -178,12 +240,12 @@ def main() -> None:
     measured = {row.name: shares(model, tokenizer, row) for row in lines}
     registers = register_shares(model, tokenizer, arguments.count)
     arguments.out.mkdir(parents=True, exist_ok=True)
-    plain = {name: {role: asdict(share) for role, share in by_role.items()} for name, by_role in measured.items()}
-    text = json.dumps({"shares": plain, "registers": registers}, indent=2)
-    (arguments.out / "pocket-evaluation.json").write_text(text + "\n", encoding="utf-8")
-    page = table(measured, registers)
-    (arguments.out / "pocket-evaluation.md").write_text(page, encoding="utf-8")
-    print(page)
+    (arguments.out / "pocket-evaluation.md").write_text(page(measured, registers), encoding="utf-8")
+    if arguments.readme:
+        shown = table({name: by_role for name, by_role in measured.items() if not name.startswith("skill: ")})
+        text = shown_in(arguments.readme.read_text(encoding="utf-8"), shown)
+        arguments.readme.write_text(text, encoding="utf-8")
+    print(page(measured, registers))
 
 
 if __name__ == "__main__":

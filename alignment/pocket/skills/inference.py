@@ -105,6 +105,13 @@ def answers(rng: Random, label: Label) -> dict[str, str]:
     return registers(rng, word, sentence, f"{sentence} {reason}")
 
 
+def ask_traditional(rng: Random, split: Split) -> tuple[str, tuple[str, ...]]:
+    """Return a pair as data sets print it, up to its label, and the ways to write that label."""
+    chosen = pair(rng, split, rng.choice(LABELS))
+    ways = (str(chosen.label), WORDS[chosen.label], SHORT[chosen.label])
+    return f"Premise: {chosen.premise} Hypothesis: {chosen.hypothesis} Label:", ways
+
+
 def document(rng: Random) -> str:
     """Return what follows from premises in plain words, or labelled pairs as data sets print them; none held out."""
     if rng.random() < 0.35:

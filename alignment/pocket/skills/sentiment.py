@@ -243,6 +243,12 @@ def ask(rng: Random, split: Split) -> Asked:
     return Asked(prompt, answers(written.feeling), check, template, (_key(written),), bad)
 
 
+def ask_traditional(rng: Random, split: Split) -> tuple[str, tuple[str, ...]]:
+    """Return a review as data sets print it, up to its label, and that label."""
+    written = drawn(rng, split)
+    return f"Review: {written.text} Label:", (str(int(written.feeling == "positive")),)
+
+
 def document(rng: Random) -> str:
     """Return reviews with stars, with labels (0 negative, 1 positive), or with the word for it."""
     form = rng.random()
