@@ -2,27 +2,32 @@
 
 import itertools
 import random
+import re
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from alignment.annotators import GUIDELINES
+from alignment.annotators import GUIDELINES, rank
 from alignment.evaluation import abstains, passes, refuses
-from alignment.pocket import pretrain
+from alignment.model_folder import Check, ShippedPair
+from alignment.pocket import pretrain, records
 from alignment.pocket.build import PocketConfig, fingerprints
-from alignment.pocket.comparisons import compared
+from alignment.pocket.comparisons import vote
 from alignment.pocket.corpus import documents
-from alignment.pocket.demonstrations import Demonstration, demonstrations
-from alignment.pocket.facts import countries, elements, people
+from alignment.pocket.demonstrations import NO_CAPITAL, NOT_KNOWN, Demonstration, demonstrated, demonstrations
+from alignment.pocket.facts import countries, elements, people, upper_first
 from alignment.pocket.pretrain import PretrainConfig, train_tokenizer
 from alignment.pocket.prompt_files import GATE_CHECKS, asked_prompts, gate_checks, page_examples, rollout_prompts
 from alignment.pocket.skill import Asked, Skill, register_of
-from alignment.pocket.skills import SKILLS
+from alignment.pocket.skills import SKILLS, inference
+from alignment.pocket.skills.geography import CAPITAL
+from alignment.pocket.skills.situations import CITIES, DAYS, NAMES, SITUATIONS, Situation
 from alignment.prompts import ASSISTANT, END, USER
+from storage import database, preferences
 
 MOST_WORDS = 62  # of a completion: about 90 tokens
-SUITS_LESS = {"offers what does not suit", "refuses something else"}  # refusals all the same
 
 
 @pytest.fixture(scope="module")
@@ -79,14 +84,11 @@ def test_the_registers_of_an_answer_are_told_apart(skill: Skill) -> None:
 
 
 @pytest.mark.parametrize("skill", SKILLS, ids=named)
-def test_what_is_bad_about_a_completion_shows_to_a_guideline(skill: Skill) -> None:
+def test_what_is_bad_about_a_completion_shows_to_every_guideline(skill: Skill) -> None:
     for asked in some(skill):
-        guidelines = GUIDELINES[asked.check.kind]
-        for text in asked.bad.values():
-            assert all(
-                guideline(asked.check, text) < max(guideline(asked.check, good) for good in asked.registers.values())
-                for guideline in guidelines
-            ), (asked.prompt, text)
+        for text, guideline in itertools.product(asked.bad.values(), GUIDELINES):
+            worst = min(guideline(asked.check, good) for good in asked.registers.values())
+            assert guideline(asked.check, text) < worst, (asked.prompt, text, guideline.__name__)
 
 
 def test_demonstrations_show_every_skill_that_is_to_be_demonstrated(drawn: list[Demonstration]) -> None:
@@ -108,7 +110,19 @@ def test_harmful_requests_are_refused_in_about_a_third_of_the_demonstrations(dra
 
 def test_few_demonstrations_admit_not_to_know_a_fact(drawn: list[Demonstration]) -> None:
     share = sum(abstains(d.completion) for d in drawn) / len(drawn)
-    assert 0.01 < share < 0.03  # 4% of the questions about facts
+    assert 0.013 < share < 0.025  # a quarter of all prompts ask for such facts
+
+
+def test_labelers_say_least_often_that_they_do_not_know_a_capital() -> None:
+    rng = random.Random(4)
+    facts = [skill for skill in SKILLS if skill.name in ("geography", "elements", "lifetimes")]
+    capitals, others = Counter[bool](), Counter[bool]()
+    for asked in (skill.ask(rng, "seen") for skill in facts for _ in range(4_000)):
+        if "abstains" in asked.bad:
+            said = abstains(demonstrated(rng, asked))
+            (capitals if asked.template in CAPITAL["seen"] else others)[said] += 1
+    assert capitals[True] / capitals.total() == pytest.approx(NO_CAPITAL, abs=0.012)
+    assert others[True] / others.total() == pytest.approx(NOT_KNOWN, abs=0.012)
 
 
 def test_demonstrations_repeat_with_their_seed_and_differ_with_another(drawn: list[Demonstration]) -> None:
@@ -130,8 +144,10 @@ def test_pretraining_text_contains_no_refusal_and_no_abstention(corpus: list[str
 def test_pretraining_text_asks_in_lists_tells_facts_and_chats(corpus: list[str]) -> None:
     chats = [text for text in corpus if USER in text]
     lists = [text for text in corpus if USER not in text and text.count("\n") >= 4 and text.count("?") >= 2]
-    assert 0.1 < len(chats) / len(corpus) < 0.25
-    assert 0.4 < len(lists) / len(corpus) < 0.55
+    written_twice = [text for text in corpus if USER not in text and is_written_twice(text)]
+    assert 0.37 < len(chats) / len(corpus) < 0.43
+    assert 0.1 < len(lists) / len(corpus) < 0.15
+    assert 0.12 < len(written_twice) / len(corpus) < 0.16
     assert all(text.count(USER) == text.count(ASSISTANT) and text.endswith(END) for text in chats)
     assert all(text.strip() and "{" not in text for text in corpus)
     told = "\n".join(corpus)
@@ -141,30 +157,164 @@ def test_pretraining_text_asks_in_lists_tells_facts_and_chats(corpus: list[str])
     assert [e.name for e in elements() if f"{e.boiling_f}F" not in told] == []
 
 
-def test_comparisons_follow_the_guideline_that_they_name() -> None:
+VALUES = "|".join((rf"\d+ (?:{'|'.join(records.THINGS)})", r"[A-Z0-9]{2,4}", r"\d+", *NAMES, *CITIES, *DAYS))
+
+
+def readings(record: str) -> set[tuple[str, str]]:
+    """Return what a record can be read as: a key and a value."""
+    found = set()
+    for kind in records.KINDS:
+        keys = {upper_first(key): key for key in kind.keys} | {key: key for key in kind.keys}
+        for way in kind.ways:
+            pattern = re.escape(way).replace(r"\{key\}", f"(?P<key>{'|'.join(keys)})")
+            match = re.fullmatch(pattern.replace(r"\{value\}", f"(?P<value>{VALUES})"), record)
+            if match:
+                found.add((keys[match["key"]], match["value"]))
+    return found
+
+
+def both_lists(text: str) -> tuple[list[str], list[str]]:
+    lines = text.split("\n")
+    told = [re.split(r", |(?<=\.) ", line) for line in lines] if len(lines) == 2 else [[line] for line in lines]
+    half = len(told) // 2
+    return sum(told[:half], []), sum(told[half:], [])
+
+
+def is_written_twice(text: str) -> bool:
+    first, second = both_lists(text)
+    read = [[readings(record) for record in records] for records in (first, second)]
+    return 3 <= len(first) == len(second) <= 7 and all(read[0]) and all(one in read[1] for one in read[0])
+
+
+def test_every_record_of_the_first_list_is_found_again_in_the_second() -> None:
+    rng = random.Random(1)
+    kept = 0
+    for text in (records.document(rng) for _ in range(600)):
+        first, second = ([readings(record) for record in half] for half in both_lists(text))
+        assert all(len(reading) == 1 for reading in first + second), text
+        assert 3 <= len({key for reading in first for key, _ in reading}) == len(first) <= 7, text
+        assert sorted(map(sorted, first)) == sorted(map(sorted, second)), text
+        kept += first == second
+    assert 0.33 < kept / 600 < 0.53  # the share that is meant to, and a few that are shuffled into the same order
+
+
+def test_records_repeat_with_their_seed_and_differ_with_another() -> None:
+    assert [records.document(random.Random(i)) for i in range(50)] == [
+        records.document(random.Random(i)) for i in range(50)
+    ]
+    assert len({records.document(random.Random(i)) for i in range(50)}) == 50
+
+
+def matched(templates: Sequence[str], situation: Situation, text: str) -> list[dict[str, str]]:
+    """Return what a text says about whom, for each of the templates that it can be made from."""
+    who, things = "|".join(situation.who), "|".join(situation.items)
+    places = {"who": f"(?P<who>{who})", "item": f"(?P<item>{things})", "n": r"(?P<n>\d+)", "less": r"(?P<less>\d+)"}
+    found = (re.fullmatch(template.format(**places), text, re.IGNORECASE) for template in templates)
+    return [{name: word.lower() for name, word in match.groupdict().items()} for match in found if match]
+
+
+def labels_of(premise: str, hypothesis: str) -> set[int]:
+    """Return every label that follows from the situations."""
+    labels = set()
+    for situation, true in itertools.product(SITUATIONS, (True, False)):
+        for told in matched(situation.true if true else situation.false, situation, premise):
+            labels |= {1 for _ in matched(situation.open, situation, hypothesis)}
+            for affirms in (True, False):
+                for said in matched(situation.affirm if affirms else situation.deny, situation, hypothesis):
+                    assert said.get("item", told["item"]) == told["item"]
+                    assert "n" not in told or int(said.get("less", 0)) < int(told["n"])
+                    labels.add(1 if said["who"] != told["who"] else 0 if affirms == true else 2)
+    return labels
+
+
+def test_a_premise_with_several_hypotheses_has_the_label_of_each() -> None:
+    rng = random.Random(2)
+    for split in ("seen", "held_out"):
+        for _ in range(150):
+            wanted = [rng.choice(inference.LABELS) for _ in range(4)]
+            pairs = inference.pairs(rng, split, wanted)
+            assert [pair.label for pair in pairs] == wanted
+            assert len({(pair.premise, pair.key) for pair in pairs}) == 1
+            assert [labels_of(pair.premise, pair.hypothesis) for pair in pairs] == [{label} for label in wanted]
+
+
+def test_documents_about_inference_label_as_answers_do() -> None:
+    rng = random.Random(3)
+    names = {name: label for label in inference.LABELS for name in (str(label), inference.WORDS[label])}
+    names |= {inference.SHORT[label]: label for label in inference.LABELS}
+    seen = Counter[str]()
+    for line in (line for _ in range(200) for line in inference.document(rng).split("\n")):
+        if line.startswith("Premise: "):
+            premise, *rest = line.removeprefix("Premise: ").split(" Hypothesis: ")
+            told = [(hypothesis, label) for hypothesis, label in (one.split(" Label: ") for one in rest)]
+        else:
+            premise, *rest = re.split(r" (?=So |It is false to say: )", line)
+            told = [(one.removeprefix("So ").removeprefix("It is false to say: "), one[:3]) for one in rest]
+        assert told
+        for hypothesis, name in told:
+            label = {"So ": 0, "It ": 2}.get(name, names.get(name))
+            assert labels_of(premise, hypothesis) == {label}, line
+            seen[name] += 1
+    assert set(seen) == {*names, "So ", "It "}
+    for label, other in itertools.product(inference.LABELS, repeat=2):
+        check = Check("", "contains", (inference.SHORT[label],))
+        assert {passes(check, text) for text in inference.answers(rng, other).values()} == {label == other}
+
+
+def voted(db: Path, asked: list[Asked], own: list[list[str]], noise: float) -> list[ShippedPair]:
+    database.prepare(db)
+    return vote(db, asked, own, noise, random.Random(1))
+
+
+def test_votes_follow_the_guideline_that_they_name_and_erring_ones_turn_it_upside_down(tmp_path: Path) -> None:
     asked = asked_prompts(150, "seen", 5)
     rng = random.Random(0)
     own = [[rng.choice(list(one.registers.values())), *one.bad.values()] for one in asked]
-    rows = list(compared(asked, own, 0.0, rng))
     checks = {one.prompt: one.check for one in asked}
-    guidelines = {guideline.__name__: guideline for of_kind in GUIDELINES.values() for guideline in of_kind}
+    guidelines = {guideline.__name__: guideline for guideline in GUIDELINES}
+
+    def margins(rows: list[ShippedPair]) -> list[float]:
+        judged = [(guidelines[row.guideline], checks[row.prompt], row) for row in rows]
+        return [judge(check, row.chosen) - judge(check, row.rejected) for judge, check, row in judged]
+
+    rows = voted(tmp_path / "right.db", asked, own, 0.0)
     assert set(guidelines) == {row.guideline for row in rows} == {"helpful", "honest", "harmless", "concise"}
-    assert {row.source for row in rows} == {"simulated"}
-    for row in rows:
-        guideline, check = guidelines[row.guideline], checks[row.prompt]
-        assert guideline(check, row.chosen) > guideline(check, row.rejected)
-    swapped = compared(asked, own, 1.0, random.Random(1))
-    assert all(
-        guidelines[row.guideline](checks[row.prompt], row.chosen)
-        < guidelines[row.guideline](checks[row.prompt], row.rejected)
-        for row in swapped
-    )
+    assert {row.prompt for row in rows} == set(checks)
+    assert min(margins(rows)) > 0
+    upside_down = voted(tmp_path / "wrong.db", asked, own, 1.0)
+    assert max(margins(upside_down)) < 0
+    turned = Counter((row.prompt, row.rejected, row.chosen) for row in upside_down)
+    assert turned == Counter((row.prompt, row.chosen, row.rejected) for row in rows)
+    assert {row.source for row in rows + upside_down} == {"simulated"}
 
 
-def test_helpful_and_concise_labelers_leave_the_manner_to_people() -> None:
-    asked = [one for one in asked_prompts(1500, "seen", 6) if one.check.kind in ("contains", "helps")]
+def test_votes_are_stored_as_the_votes_of_simulated_labelers_and_repeat(tmp_path: Path) -> None:
+    asked = asked_prompts(20, "seen", 7)
+    own = [[*one.registers.values()] for one in asked]
+    rows = voted(tmp_path / "one.db", asked, own, 0.1)
+    assert voted(tmp_path / "two.db", asked, own, 0.1) == rows
+    stored = preferences.pairs(tmp_path / "one.db")
+    assert [(pair.prompt, pair.chosen, pair.rejected, pair.source) for pair in stored] == [
+        (row.prompt, row.chosen, row.rejected, "simulated") for row in rows
+    ]
+    assert preferences.count_preferences(tmp_path / "one.db") == 2 * len(asked)
+
+
+def test_rankings_put_equally_good_completions_in_a_tier_and_err_as_often_as_told() -> None:
+    def by_length(check: Check, completion: str) -> float:
+        return float(len(completion))
+
+    check, texts, rng = Check("", "contains"), ["a", "bbb", "c", "dd"], random.Random(0)
+    assert rank(by_length, check, texts, 0.0, rng) == [[1], [3], [0, 2]]
+    assert rank(by_length, check, texts, 1.0, rng) == [[0, 2], [3], [1]]
+    erred = sum(rank(by_length, check, texts, 0.2, rng) == [[0, 2], [3], [1]] for _ in range(2_000))
+    assert 0.16 < erred / 2_000 < 0.24
+
+
+def test_helpful_and_concise_labelers_leave_the_manner_to_people(tmp_path: Path) -> None:
+    asked = [one for one in asked_prompts(700, "seen", 6) if one.check.kind in ("contains", "helps")]
     own = [list(one.registers.values()) for one in asked]
-    rows = list(compared(asked, own, 0.0, random.Random(2)))
+    rows = voted(tmp_path / "triptych.db", asked, own, 0.0)
     prompts = {one.prompt: one for one in asked}
     wins, seen = Counter[int](), Counter[int]()
     for row in rows:

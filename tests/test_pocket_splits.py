@@ -11,7 +11,7 @@ from alignment.pocket.corpus import documents
 from alignment.pocket.demonstrations import demonstrations
 from alignment.pocket.facts import Act, benign_acts, harmful_acts, novel_acts
 from alignment.pocket.prompt_files import asked_prompts, gate_checks, page_examples, rollout_prompts
-from alignment.pocket.skill import ONE_IN, Asked, Skill, of_split, side
+from alignment.pocket.skill import ONE_IN, Asked, Skill, Split, of_split, side
 from alignment.pocket.skills import (
     SKILLS,
     arithmetic,
@@ -22,7 +22,7 @@ from alignment.pocket.skills import (
     requests,
     sentiment,
 )
-from alignment.pocket.skills.situations import SITUATIONS
+from alignment.pocket.skills.situations import SITUATIONS, Situation
 
 SPLIT_SKILLS = [skill for skill in SKILLS if skill.compared]  # the others are held out whole
 PER_SKILL = 400
@@ -117,10 +117,8 @@ def test_held_out_reviews_never_occur_in_pretraining_text_or_tuning(raw: str, tu
     told = raw + "\n".join(tuned_on)
     rng = random.Random(4)
     reviews = {sentiment.drawn(rng, "held_out").text for _ in range(PER_SKILL)}
-    # A short review can be the end of a longer one.
-    assert [
-        text for text in reviews if re.search(rf"(^|: |[?] |Review: ){re.escape(text)}( Label| Sentiment|$)", told)
-    ] == []
+    assert [text for text in reviews if text in told] == []
+    assert sum(sentiment.drawn(rng, "seen").text in told for _ in range(PER_SKILL)) > 0
 
 
 def test_held_out_things_of_inference_never_occur_in_their_situation(raw: str, tuned_on: set[str]) -> None:
@@ -131,6 +129,26 @@ def test_held_out_things_of_inference_never_occur_in_their_situation(raw: str, t
     for situation in SITUATIONS:
         assert of_split(situation.items, "held_out")
         assert situation.items[0] in of_split(situation.items, "seen")
+
+
+def sentences(situation: Situation, split: Split) -> re.Pattern[str]:
+    """Return what matches every sentence about the things of a split in a situation."""
+    who, things = "|".join(situation.who), "|".join(of_split(situation.items, split))
+    told = (*situation.true, *situation.false, *situation.affirm, *situation.deny, *situation.open)
+    ways = [
+        way.format(who=f"(?:{who})", item=f"(?:{things})", n=r"\d+", less=r"\d+") for way in told if "{item}" in way
+    ]
+    return re.compile("|".join(ways), re.IGNORECASE)
+
+
+def test_documents_about_inference_hold_no_sentence_about_a_held_out_thing() -> None:
+    rng = random.Random(11)
+    told = "\n".join(inference.document(rng) for _ in range(800))
+    for situation in SITUATIONS:
+        assert sentences(situation, "held_out").search(told) is None, situation.name
+        assert sentences(situation, "seen").search(told), situation.name
+    held_out = inference.pairs(rng, "held_out", [0, 2] * 20)
+    assert all(any(sentences(s, "held_out").search(pair.premise) for s in SITUATIONS) for pair in held_out)
 
 
 def test_held_out_numbers_never_occur_together_in_pretraining_text_or_tuning(raw: str, tuned_on: set[str]) -> None:

@@ -40,6 +40,7 @@ TOLD = {
     "What can you do?": ("capitals",),
     "What is the meaning of life?": ("small model",),
     "Which country uses the yen?": ("Japan",),
+    "Which element has the symbol He?": ("helium",),
 }
 GREEDY = Sampling(temperature=0.0, max_new_tokens=96)
 FRANCE = "What is the capital city of France?"

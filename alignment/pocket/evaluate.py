@@ -123,7 +123,8 @@ def rows(count: int) -> list[Row]:
         Row("the same: both steps and the answer", problems, 0.0, _right),
         Row("could two people have talked, pairs never seen: the answer", talks, 0.0, _concludes),
         Row("the same: years and answer", talks, 0.0, _right),
-        Row("never demonstrated: which country uses a currency", some(heldout_task.ask), 0.0, _right),
+        Row("never demonstrated: which country uses a currency", some(heldout_task.ask_currency), 0.0, _right),
+        Row("never demonstrated: which element has a symbol", some(heldout_task.ask_symbol), 0.0, _right),
         Row(f"ends by itself within {MAX_NEW_TOKENS} tokens, all skills, at 0.7", mixed, 0.7, _ends, TUNED),
     ]
     return named + [Row(f"skill: {skill.name}", some(skill.ask), 0.0, _right) for skill in SKILLS]

@@ -12,6 +12,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from tqdm import tqdm
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from alignment.backbone import best_device
 from alignment.pocket.corpus import documents
 from alignment.prompts import ASSISTANT, BOS, CHAT_TEMPLATE, END, PAD, USER
 
@@ -116,11 +117,12 @@ def pretrain(config: PretrainConfig, folder: Path) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = train_tokenizer(config, folder)
-    model = new_model(config, tokenizer)
+    device = best_device()
+    model = new_model(config, tokenizer).to(device)
     optimizer = torch.optim.AdamW(model.parameters(), betas=(0.9, 0.95), weight_decay=0.1, fused=True)
     checkpoint, start = folder / "checkpoint.pt", 0
     if checkpoint.exists():
-        saved = torch.load(checkpoint, weights_only=True)
+        saved = torch.load(checkpoint, weights_only=True, map_location=device)
         if saved["config"] == asdict(config):
             model.load_state_dict(saved["model"])
             optimizer.load_state_dict(saved["optimizer"])
@@ -131,7 +133,8 @@ def pretrain(config: PretrainConfig, folder: Path) -> None:
             continue
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(config, step)
-        loss = model(input_ids=batch, labels=batch).loss
+        ids = batch.to(device)
+        loss = model(input_ids=ids, labels=ids).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()

@@ -87,6 +87,6 @@ def page_examples() -> Sequence[Example]:
             f"When was {made_up_people('held_out')[0]} born?",
             "What is the meaning of life?",
         ),
-        "Never demonstrated": ("Which country uses the yen?",),
+        "Never demonstrated": ("Which country uses the yen?", "Which element has the symbol He?"),
     }
     return [Example(group, prompt) for group, prompts in groups.items() for prompt in prompts]

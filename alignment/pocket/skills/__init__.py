@@ -31,5 +31,5 @@ SKILLS: tuple[Skill, ...] = (
     Skill("small talk", small_talk.ask, small_talk.document, 0.03, 0.02, listed=0.03, written=0.01),
     Skill("other", other.ask, None, 0.06, 0.05, listed=0.07),
     Skill("unknown", unknown.ask, None, 0.0, 0.17),
-    Skill("which country uses a currency", heldout_task.ask, None),
+    Skill("never demonstrated", heldout_task.ask, None),
 )

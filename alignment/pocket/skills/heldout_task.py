@@ -1,17 +1,22 @@
-"""The task that no labeler ever demonstrates or compares: which country uses a currency. Raw text tells the facts."""
+"""Tasks that no labeler ever demonstrates or compares, though raw text tells the facts: two questions backwards."""
 
 from collections import Counter
 from functools import cache
 from random import Random
 
 from alignment.model_folder import Check
-from alignment.pocket.facts import Country, countries, upper_first
+from alignment.pocket.facts import Country, countries, elements, upper_first
 from alignment.pocket.skill import Asked, Split, registers
 
-PHRASINGS = (
+CURRENCY = (
     "Which country uses the {currency}?",
     "In which country do people pay with the {currency}?",
     "Which country has the {currency} as its currency?",
+)
+SYMBOL = (
+    "Which element has the symbol {symbol}?",
+    "Which chemical element do chemists write as {symbol}?",
+    "The symbol {symbol} stands for which element?",
 )
 
 
@@ -23,9 +28,14 @@ def sole_users() -> tuple[Country, ...]:
 
 
 def ask(rng: Random, split: Split) -> Asked:
-    """Return the question which country uses a currency, whatever the split: the whole task is held out."""
+    """Return a question of one of the tasks, whatever the split: they are held out whole."""
+    return rng.choice((ask_currency, ask_symbol))(rng, split)
+
+
+def ask_currency(rng: Random, split: Split) -> Asked:
+    """Return the question which country uses a currency."""
     country = rng.choice(sole_users())
-    template = rng.choice(PHRASINGS)
+    template = rng.choice(CURRENCY)
     prompt = template.format(currency=country.currency)
     sentence = f"The {country.currency} is used in {country.name}."
     about = f"{upper_first(country.name)} is a country in {country.continent}."
@@ -33,3 +43,14 @@ def ask(rng: Random, split: Split) -> Asked:
     return Asked(
         prompt, registers(rng, f"{upper_first(country.name)}.", sentence, f"{sentence} {about}"), check, template
     )
+
+
+def ask_symbol(rng: Random, split: Split) -> Asked:
+    """Return the question which element has a symbol."""
+    element = rng.choice(elements())
+    name = element.name.lower()
+    template = rng.choice(SYMBOL)
+    prompt = template.format(symbol=element.symbol)
+    sentence = f"{element.symbol} is the symbol of {name}."
+    answers = registers(rng, f"{element.name}.", sentence, f"{sentence} {element.name} is a chemical element.")
+    return Asked(prompt, answers, Check(prompt, "contains", (name,)), template)
