@@ -5,6 +5,7 @@ import random
 import re
 from collections import Counter
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -37,7 +38,7 @@ def drawn() -> list[Demonstration]:
 
 @pytest.fixture(scope="module")
 def corpus() -> list[str]:
-    return list(itertools.islice(documents(seed=3), 4_000))
+    return list(itertools.islice(documents(seed=3), 6_000))
 
 
 def some(skill: Skill, count: int = 150) -> list[Asked]:
@@ -151,7 +152,7 @@ def test_pretraining_text_asks_in_lists_tells_facts_and_chats(corpus: list[str])
     assert all(text.count(USER) == text.count(ASSISTANT) and text.endswith(END) for text in chats)
     assert all(text.strip() and "{" not in text for text in corpus)
     told = "\n".join(corpus)
-    # Here a country is told about ten times on average; a pretraining run tells each fact hundreds of times.
+    # Here a fact is told only a few times; a pretraining run tells each hundreds of times.
     assert len([c for c in countries() if c.capital not in told or c.currency not in told]) < len(countries()) / 15
     assert len([p for p in people() if p.name not in told]) < len(people()) / 15
     assert [e.name for e in elements() if f"{e.boiling_f}F" not in told] == []
@@ -160,30 +161,35 @@ def test_pretraining_text_asks_in_lists_tells_facts_and_chats(corpus: list[str])
 VALUES = "|".join((rf"\d+ (?:{'|'.join(records.THINGS)})", r"[A-Z0-9]{2,4}", r"\d+", *NAMES, *CITIES, *DAYS))
 
 
-def readings(record: str) -> set[tuple[str, str]]:
-    """Return what a record can be read as: a key and a value."""
-    found = set()
-    for kind in records.KINDS:
+@cache
+def ways_to_read() -> list[tuple[re.Pattern[str], dict[str, str]]]:
+    ways = []
+    for kind, way in [(one, way) for one in records.KINDS for way in one.ways]:
         keys = {upper_first(key): key for key in kind.keys} | {key: key for key in kind.keys}
-        for way in kind.ways:
-            pattern = re.escape(way).replace(r"\{key\}", f"(?P<key>{'|'.join(keys)})")
-            match = re.fullmatch(pattern.replace(r"\{value\}", f"(?P<value>{VALUES})"), record)
-            if match:
-                found.add((keys[match["key"]], match["value"]))
-    return found
+        pattern = re.escape(way).replace(r"\{key\}", f"(?P<key>{'|'.join(keys)})")
+        ways.append((re.compile(pattern.replace(r"\{value\}", f"(?P<value>{VALUES})")), keys))
+    return ways
+
+
+def readings(record: str) -> list[tuple[str, str]]:
+    """Return what a record can be read as: a key and a value."""
+    matches = ((pattern.fullmatch(record), keys) for pattern, keys in ways_to_read())
+    return sorted({(keys[match["key"]], match["value"]) for match, keys in matches if match})
 
 
 def both_lists(text: str) -> tuple[list[str], list[str]]:
     lines = text.split("\n")
-    told = [re.split(r", |(?<=\.) ", line) for line in lines] if len(lines) == 2 else [[line] for line in lines]
-    half = len(told) // 2
-    return sum(told[:half], []), sum(told[half:], [])
+    if len(lines) == 2:
+        first, second = (re.split(r", |(?<=\.) ", line) for line in lines)
+        return first, second
+    return lines[: len(lines) // 2], lines[len(lines) // 2 :]
 
 
 def is_written_twice(text: str) -> bool:
     first, second = both_lists(text)
-    read = [[readings(record) for record in records] for records in (first, second)]
-    return 3 <= len(first) == len(second) <= 7 and all(read[0]) and all(one in read[1] for one in read[0])
+    if not 3 <= len(first) == len(second) <= 7:
+        return False
+    return all(readings(record) for record in first + second)
 
 
 def test_every_record_of_the_first_list_is_found_again_in_the_second() -> None:
@@ -193,7 +199,7 @@ def test_every_record_of_the_first_list_is_found_again_in_the_second() -> None:
         first, second = ([readings(record) for record in half] for half in both_lists(text))
         assert all(len(reading) == 1 for reading in first + second), text
         assert 3 <= len({key for reading in first for key, _ in reading}) == len(first) <= 7, text
-        assert sorted(map(sorted, first)) == sorted(map(sorted, second)), text
+        assert sorted(first) == sorted(second), text
         kept += first == second
     assert 0.33 < kept / 600 < 0.53  # the share that is meant to, and a few that are shuffled into the same order
 
@@ -267,7 +273,7 @@ def voted(db: Path, asked: list[Asked], own: list[list[str]], noise: float) -> l
 
 
 def test_votes_follow_the_guideline_that_they_name_and_erring_ones_turn_it_upside_down(tmp_path: Path) -> None:
-    asked = asked_prompts(150, "seen", 5)
+    asked = asked_prompts(60, "seen", 5)
     rng = random.Random(0)
     own = [[rng.choice(list(one.registers.values())), *one.bad.values()] for one in asked]
     checks = {one.prompt: one.check for one in asked}
@@ -311,20 +317,16 @@ def test_rankings_put_equally_good_completions_in_a_tier_and_err_as_often_as_tol
     assert 0.16 < erred / 2_000 < 0.24
 
 
-def test_helpful_and_concise_labelers_leave_the_manner_to_people(tmp_path: Path) -> None:
-    asked = [one for one in asked_prompts(700, "seen", 6) if one.check.kind in ("contains", "helps")]
-    own = [list(one.registers.values()) for one in asked]
-    rows = voted(tmp_path / "triptych.db", asked, own, 0.0)
-    prompts = {one.prompt: one for one in asked}
+def test_guidelines_together_leave_the_manner_of_a_right_answer_to_people() -> None:
+    asked = [one for one in asked_prompts(1500, "seen", 6) if one.check.kind in ("contains", "helps")]
     wins, seen = Counter[int](), Counter[int]()
-    for row in rows:
-        one = prompts[row.prompt]
-        if passes(one.check, row.chosen) and passes(one.check, row.rejected):
-            order = list(one.registers)
-            chosen, rejected = (order.index(register_of(one, text) or "") for text in (row.chosen, row.rejected))
-            wins[chosen] += 1
-            seen[chosen] += 1
-            seen[rejected] += 1
+    for one, guideline in itertools.product(asked, GUIDELINES):
+        tiers = rank(guideline, one.check, list(one.registers.values()), 0.0, random.Random(0))
+        assert len(tiers) == 1 or guideline.__name__ in ("helpful", "concise")
+        for better, worse in itertools.combinations(tiers, 2):
+            for chosen, rejected in itertools.product(better, worse):
+                wins[chosen] += 1
+                seen.update((chosen, rejected))
     assert all(0.38 < wins[register] / seen[register] < 0.62 for register in range(4)), (wins, seen)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from alignment.pocket.corpus import documents
 from alignment.pocket.demonstrations import demonstrations
-from alignment.pocket.facts import Act, benign_acts, harmful_acts, novel_acts
+from alignment.pocket.facts import Act, benign_acts, elements, harmful_acts, novel_acts
 from alignment.pocket.prompt_files import asked_prompts, gate_checks, page_examples, rollout_prompts
 from alignment.pocket.skill import ONE_IN, Asked, Skill, Split, of_split, side
 from alignment.pocket.skills import (
@@ -131,24 +131,25 @@ def test_held_out_things_of_inference_never_occur_in_their_situation(raw: str, t
         assert situation.items[0] in of_split(situation.items, "seen")
 
 
-def sentences(situation: Situation, split: Split) -> re.Pattern[str]:
-    """Return what matches every sentence about the things of a split in a situation."""
-    who, things = "|".join(situation.who), "|".join(of_split(situation.items, split))
+def sentences(situation: Situation, split: Split) -> set[str]:
+    """Return every sentence, in lower case, about the things of a split in a situation."""
     told = (*situation.true, *situation.false, *situation.affirm, *situation.deny, *situation.open)
-    ways = [
-        way.format(who=f"(?:{who})", item=f"(?:{things})", n=r"\d+", less=r"\d+") for way in told if "{item}" in way
-    ]
-    return re.compile("|".join(ways), re.IGNORECASE)
+    counted = [way.replace("{less}", "{n}") for way in told if "{item}" in way]
+    ways = {way.replace("{n}", str(n)) for way in counted for n in range(1, 41)}
+    things = of_split(situation.items, split)
+    return {way.format(who=who, item=item).lower() for way in ways for who in situation.who for item in things}
 
 
 def test_documents_about_inference_hold_no_sentence_about_a_held_out_thing() -> None:
     rng = random.Random(11)
-    told = "\n".join(inference.document(rng) for _ in range(800))
+    text = "\n".join(inference.document(rng) for _ in range(800))
+    pieces = re.split(r"\n| So | ?(?:Premise|Hypothesis|Label|It is false to say): ", text)
+    told = {piece.strip().lower() for piece in pieces}
     for situation in SITUATIONS:
-        assert sentences(situation, "held_out").search(told) is None, situation.name
-        assert sentences(situation, "seen").search(told), situation.name
-    held_out = inference.pairs(rng, "held_out", [0, 2] * 20)
-    assert all(any(sentences(s, "held_out").search(pair.premise) for s in SITUATIONS) for pair in held_out)
+        assert told & sentences(situation, "held_out") == set()
+        assert len(told & sentences(situation, "seen")) > 50, situation.name
+    premises = {pair.premise.lower() for pair in inference.pairs(rng, "held_out", [0, 2])}
+    assert premises <= set().union(*(sentences(situation, "held_out") for situation in SITUATIONS))
 
 
 def test_held_out_numbers_never_occur_together_in_pretraining_text_or_tuning(raw: str, tuned_on: set[str]) -> None:
@@ -178,12 +179,15 @@ def test_about_a_sixth_of_the_countries_is_kept_from_tuning_for_the_lesser_relat
     assert 0.5 / ONE_IN < len(held_out) / len(held_out | seen) < 1.7 / ONE_IN
 
 
-def test_the_task_that_is_held_out_whole_is_only_told_about(raw: str, tuned_on: set[str]) -> None:
+def test_the_tasks_that_are_held_out_whole_are_only_told_about(raw: str, tuned_on: set[str]) -> None:
     rng = random.Random(7)
     told = raw + "\n".join(tuned_on)
-    assert {heldout_task.ask(rng, "seen").prompt for _ in range(PER_SKILL)} & set(told.split("\n")) == set()
-    assert [c.name for c in heldout_task.sole_users() if f"{c.currency} is used in {c.name}" in raw]
+    prompts = {heldout_task.ask(rng, "seen").prompt for _ in range(2 * PER_SKILL)}
+    assert [prompt for prompt in prompts if prompt in told] == []
     assert "Which country uses" not in told
+    assert "Which element" not in told
+    assert [c.name for c in heldout_task.sole_users() if f"{c.currency} is used in {c.name}" in raw]
+    assert [e.name for e in elements() if f"{e.symbol} is the symbol of {e.name.lower()}" in raw]
 
 
 def test_made_up_names_occur_in_no_pretraining_text_and_no_demonstration(raw: str) -> None:
