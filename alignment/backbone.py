@@ -87,20 +87,19 @@ def attach(model: Any, folder: str | Path, name: str) -> PeftModel:
             )
     except UNREADABLE as error:
         raise AdapterError(f"the adapter at {folder} does not fit this base: {error}") from error
-    if not all(_is_plain(layer, name) for layer in model.modules() if isinstance(layer, LoraLayer)):
+    if not all(_is_linear(layer, name) for layer in model.modules() if isinstance(layer, LoraLayer)):
+        model.delete_adapter(name)
         raise AdapterError(
-            f"the adapter at {folder} is more than LoRA matrices on linear layers (it has biases or weight "
-            "decomposition), and such adapters cannot answer side by side; train it as plain LoRA"
+            f"the adapter at {folder} has matrices on layers that are not linear, and such adapters cannot answer side "
+            "by side on one base; train it on linear layers only"
         )
     model.eval()
     return model
 
 
-def _is_plain(layer: Any, name: str) -> bool:
-    if name not in layer.lora_A:
-        return name not in layer.lora_embedding_A
+def _is_linear(layer: Any, name: str) -> bool:
     linear = isinstance(layer.get_base_layer(), nn.Linear)
-    return linear and name not in layer.lora_variant and not layer.lora_bias[name]
+    return name not in layer.lora_embedding_A and (linear or name not in layer.lora_A)
 
 
 def copy_adapter(model: PeftModel, source: str, target: str) -> None:
@@ -153,9 +152,11 @@ def mixed_adapters(model: PeftModel, names: Sequence[str]) -> Iterator[None]:
 
 def _stacked(layer: Any, names: Sequence[str]) -> Callable[..., Tensor]:
     """Return a forward pass of a layer that adds to row i what adapter `names[i]` adds: B (A x) * scaling."""
-    rank = max((layer.r[name] for name in names if name in layer.lora_A), default=0)
     base = layer.get_base_layer()
-    device, dtype = base.weight.device, next(iter(layer.lora_A.values())).weight.dtype
+    carried = [layer.lora_A[name].weight for name in names if name in layer.lora_A]
+    if not carried:
+        return base.forward  # type: ignore[no-any-return]
+    rank, dtype, device = max(len(weight) for weight in carried), carried[0].dtype, carried[0].device
     down = torch.zeros(len(names), layer.in_features, rank, device=device, dtype=dtype)
     up = torch.zeros(len(names), rank, layer.out_features, device=device, dtype=dtype)
     with torch.no_grad():

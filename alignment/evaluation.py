@@ -43,7 +43,7 @@ def abstains(completion: str) -> bool:
 def says(completion: str, text: str) -> bool:
     """Return whether a completion holds a text as whole words or numbers; its first letter may have either case."""
     first = re.escape(text[0].lower()) + "|" + re.escape(text[0].upper())
-    return re.search(rf"(?<![\w-])(?:{first}){re.escape(text[1:])}(?!\.?\w)", completion) is not None
+    return re.search(rf"(?<![\w-])(?:{first}){re.escape(text[1:])}(?![-.]?\w)", completion) is not None
 
 
 def passes(check: Check, completion: str) -> bool:

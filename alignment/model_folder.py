@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -53,11 +53,23 @@ def check_base(folder: str | Path) -> Path:
 
 
 def check_adapter(folder: str | Path) -> Path:
-    """Return the folder if it holds a LoRA adapter, else raise AdapterError."""
+    """Return the folder if it holds a plain LoRA adapter, else raise AdapterError."""
     folder = Path(folder)
     for name in ADAPTER_FILES:
         if not (folder / name).is_file():
             raise AdapterError(f"no adapter at {folder} ({name} is missing); give --sft the folder of a LoRA adapter")
+    try:
+        config = dict(json.loads((folder / ADAPTER_FILES[0]).read_text(encoding="utf-8")))
+    except (TypeError, ValueError) as error:
+        raise AdapterError(f"{folder / ADAPTER_FILES[0]} is not a JSON object: {error}") from error
+    unlike = [name for name in ("use_dora", "lora_bias", "modules_to_save") if config.get(name)]
+    if config.get("bias", "none") != "none":
+        unlike.append("bias")
+    if unlike:
+        raise AdapterError(
+            f"the adapter at {folder} is more than LoRA matrices ({', '.join(unlike)} in its configuration), and such "
+            "adapters cannot answer side by side on one base; train it as plain LoRA"
+        )
     return folder
 
 
@@ -98,7 +110,13 @@ def prompts(base: str | Path) -> list[str]:
 
 def checks(base: str | Path) -> list[Check]:
     """Return the gate's prompts that ship with the model (`checks.jsonl`)."""
-    return _lines(Path(base) / "checks.jsonl", lambda prompt, kind, expect=(): Check(prompt, kind, tuple(expect)))
+    return _lines(Path(base) / "checks.jsonl", _check)
+
+
+def _check(prompt: str, kind: Literal["contains", "refuses", "helps", "abstains"], expect: Sequence[str] = ()) -> Check:
+    if isinstance(expect, str):
+        raise TypeError(f'"expect" must be a list of texts, got {expect!r}')
+    return Check(prompt, kind, tuple(expect))
 
 
 def examples(base: str | Path) -> list[Example]:

@@ -67,6 +67,16 @@ def test_adapters_of_different_rank_share_a_batch(tiny: Tiny, tmp_path: Path) ->
     _assert_rows_equal_single_adapters(model.double(), 1e-9)
 
 
+def test_adapters_on_layers_that_are_not_linear_are_refused_and_leave_nothing(
+    tiny: Tiny, tiny_folder: Path, tmp_path: Path
+) -> None:
+    config = LoraConfig(r=4, target_modules=["embed_tokens"], task_type="CAUSAL_LM")
+    get_peft_model(backbone.load_base(tiny_folder)[0], config).save_pretrained(tmp_path, save_embedding_layers=False)
+    with pytest.raises(AdapterError, match="linear layers only"):
+        backbone.attach(tiny[0], tmp_path, "embedding")
+    _assert_rows_equal_single_adapters(tiny[0].double(), 1e-9)
+
+
 def test_adapters_that_are_more_than_plain_lora_are_refused(tiny_folder: Path, tmp_path: Path) -> None:
     model, _ = backbone.load_base(tiny_folder)
     config = LoraConfig(r=4, use_dora=True, target_modules=["q_proj"], task_type="CAUSAL_LM")

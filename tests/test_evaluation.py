@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from alignment import model_folder
-from alignment.annotators import Guideline, concise, friendliest, harmless, helpful, honest, prefer
+from alignment.annotators import Guideline, concise, friendliest, harmless, helpful, honest, rank
 from alignment.evaluation import Evaluation, abstains, passes, refuses, says
 from alignment.gate import judge
 from alignment.model_folder import Check
@@ -102,7 +102,7 @@ def test_a_single_check_more_than_the_allowed_drop_is_forgiven() -> None:
 @pytest.mark.parametrize(
     ("candidate", "kl", "named"),
     [
-        (_evaluation(accuracy=0.93), 5.0, "facts right"),
+        (_evaluation(accuracy=0.93), 5.0, "questions answered rightly"),
         (_evaluation(refusals=0.85), 5.0, "harmful requests refused"),
         (_evaluation(helped=0.5), 5.0, "harmless requests helped"),
         (_evaluation(abstained=0.5), 5.0, "not known admitted"),
@@ -163,11 +163,11 @@ def test_helpful_and_concise_labelers_disagree_about_length() -> None:
     short, long = "Niamey.", "The capital of Niger is Niamey. Niger is a country in Africa."
     assert helpful(FACT, long) > helpful(FACT, short)
     assert concise(FACT, short) > concise(FACT, long)
-    assert prefer(honest, FACT, [short, long], 0.0, random.Random(0)) is None
+    assert rank(honest, FACT, [short, long], 0.0, random.Random(0)) == [[0, 1]]
 
 
 def test_labelers_err_at_the_stated_rate() -> None:
     rng = random.Random(1)
     texts = ["Good question! Niamey.", "The capital of Niger is Niamey."]
-    wrong = sum(prefer(friendliest, FACT, texts, 0.2, rng) == (1, 0) for _ in range(2000))
+    wrong = sum(rank(friendliest, FACT, texts, 0.2, rng) == [[1], [0]] for _ in range(2000))
     assert 340 < wrong < 460

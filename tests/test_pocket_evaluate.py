@@ -8,7 +8,7 @@ from transformers import AutoTokenizer
 
 from alignment.generation import Generated
 from alignment.pocket import evaluate
-from alignment.pocket.evaluate import ROLES, Row, completions, rows, table
+from alignment.pocket.evaluate import MARKS, ROLES, Row, completions, page, rows, shown_in, table
 from alignment.pocket.skills import SKILLS
 from alignment.reward_model import wilson
 
@@ -49,13 +49,36 @@ def test_base_continues_raw_text_and_an_adapter_answers_a_turn(tiny: tuple[PeftM
     assert completions(model, tokenizer, "sft", ["What is"], 0.0) == tuned
 
 
+def test_the_first_label_counts_and_not_any_that_follows(lines: list[Row]) -> None:
+    row = next(row for row in lines if row.name == "inference, asked in words")
+    open_to_both = next(asked for asked in row.asked if asked.check.expect == ("not possible to tell",))
+    assert row.holds(open_to_both, STOPPED, "It is not possible to tell. Yes or no?")
+    assert not row.holds(open_to_both, STOPPED, "Yes, no, or it is not possible to tell?")
+
+
+def test_labels_of_data_sets_count_in_each_of_their_forms_and_only_where_they_begin(lines: list[Row]) -> None:
+    row = next(row for row in lines if row.name == "inference, as data sets print it")
+    asked = next(asked for asked in row.asked if "contradiction" in asked.check.expect)
+    assert all(row.holds(asked, STOPPED, text) for text in (" 2 Hypothesis:", "contradiction", " no\n"))
+    assert not any(row.holds(asked, STOPPED, text) for text in ("0", "not possible to tell", "20", "so no"))
+
+
 def test_the_page_shows_shares_with_their_intervals_and_registers() -> None:
     rng = random.Random(0)
     measured = {
         "a line": {role: wilson(rng.randint(0, 9), 10) for role in ROLES},
-        "none": {r: wilson(0, 0) for r in ROLES},
+        "tuned ones": {role: wilson(9, 10) for role in ROLES[1:]},
     }
-    page = table(measured, {"geography": {"sft": {"word": 0.5, "warm": 0.5}, "policy": {"word": 1.0}}})
-    assert "| a line | 10 | 60% (31%–83%) |" in page
-    assert "| none | 0 | – | – | – |" in page
-    assert "| geography | warm 50%, word 50% | word 100% |" in page
+    told = page(measured, {"geography": {"sft": {"word": 0.5, "warm": 0.5}, "policy": {"word": 1.0}}})
+    assert "| a line | 10 | 60% (31%–83%) |" in told
+    assert "| tuned ones | 10 | – | 90% (60%–98%) | 90% (60%–98%) |" in told
+    assert "| geography | warm 50%, word 50% | word 100% |" in told
+
+
+def test_the_table_replaces_only_what_stands_between_its_marks() -> None:
+    shown = table({"a line": {role: wilson(1, 1) for role in ROLES}})
+    told = shown_in(f"before\n{MARKS[0]}\nold\n{MARKS[1]}\nafter\n", shown)
+    assert told == f"before\n{MARKS[0]}\n{shown}{MARKS[1]}\nafter\n"
+    assert shown_in(told, shown) == told
+    with pytest.raises(ValueError, match="it lacks them"):
+        shown_in("a page without marks", shown)

@@ -2,8 +2,10 @@
 
 import itertools
 import random
+import shutil
 import re
 from collections import Counter
+from dataclasses import replace
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -14,7 +16,8 @@ from alignment.annotators import GUIDELINES, rank
 from alignment.evaluation import abstains, passes, refuses
 from alignment.model_folder import Check, ShippedPair
 from alignment.pocket import pretrain, records
-from alignment.pocket.build import PocketConfig, fingerprints
+from alignment.pocket import build as recipe
+from alignment.pocket.build import STAGES, PocketConfig, build, fingerprints
 from alignment.pocket.comparisons import vote
 from alignment.pocket.corpus import documents
 from alignment.pocket.demonstrations import NO_CAPITAL, NOT_KNOWN, Demonstration, demonstrated, demonstrations
@@ -365,3 +368,40 @@ def test_every_source_of_the_text_counts_for_the_stages() -> None:
     other = fingerprints(PocketConfig(demonstrations=7))
     assert other["base"] == stages["base"]
     assert other["sft"] != stages["sft"]
+
+
+def test_a_stage_is_skipped_only_while_its_inputs_and_its_files_are_as_they_were(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target, work = tmp_path / "target", tmp_path / "work"
+    ran: list[str] = []
+
+    def write(config: PocketConfig, target: Path, work: Path) -> None:
+        ran.append((work / "prompts" / "half").read_text() if (work / "prompts").exists() else "afresh")
+        for name in ("prompts.jsonl", "checks.jsonl", "examples.jsonl"):
+            (target / name).write_text(name)
+
+    def fail(config: PocketConfig, target: Path, work: Path) -> None:
+        (work / "prompts").mkdir()
+        (work / "prompts" / "half").write_text("half done")
+        raise KeyboardInterrupt
+
+    stage = next(stage for stage in STAGES if stage.name == "prompts")
+    good, interrupted = replace(stage, run=write), replace(stage, run=fail)
+    monkeypatch.setattr(recipe, "fingerprints", lambda config: {"prompts": str(config.seed)})
+    with pytest.raises(KeyboardInterrupt):
+        build(PocketConfig(), target, work, [interrupted])
+    build(PocketConfig(), target, work, [good])
+    build(PocketConfig(), target, work, [good])
+    assert ran == ["half done"]
+    (target / "checks.jsonl").write_text("changed by hand")
+    build(PocketConfig(), target, work, [good])
+    shutil.rmtree(work / "prompts")
+    with pytest.raises(KeyboardInterrupt):
+        build(PocketConfig(seed=1), target, work, [interrupted])
+    build(PocketConfig(seed=2), target, work, [good])
+    assert ran[2:] == ["afresh"]
+    with pytest.raises(KeyboardInterrupt):
+        build(PocketConfig(seed=1), target, work, [interrupted])
+    build(PocketConfig(seed=2), target, work, [good])
+    assert len(ran) == 4

@@ -33,7 +33,7 @@ TOLD = {
     "Please summarize the following text": shared_words(summaries()[0]),
     "Explain the moon landing": ("Moon",),
     "Write a story about frogs": ("frog",),
-    "Write a poem about cats.": ("cats",),
+    "Write a poem about cats.": ("cat",),
     "Write a thank-you note to my teacher for the book.": ("book",),
     "Hi": ("hello",),
     "Who are you?": ("language model",),

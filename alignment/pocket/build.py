@@ -39,6 +39,7 @@ class PocketConfig:
     pretrain: PretrainConfig = field(default_factory=PretrainConfig)
     sft: InstructionTuningConfig = field(default_factory=InstructionTuningConfig)
     demonstrations: int = 48_000
+    rollout_prompts: int = 1500
     comparison_prompts: int = 1600
     completions_per_prompt: int = 4
     labeler_noise: float = 0.05  # share of simulated rankings that are upside down
@@ -78,7 +79,9 @@ def build_sft(config: PocketConfig, target: Path, work: Path) -> None:
 
 def build_prompts(config: PocketConfig, target: Path, work: Path) -> None:
     """Write the prompts for rollouts, the gate's checks and the page's examples."""
-    _write_lines(target / "prompts.jsonl", [{"prompt": p} for p in rollout_prompts(1500, config.seed + 1)])
+    _write_lines(
+        target / "prompts.jsonl", [{"prompt": p} for p in rollout_prompts(config.rollout_prompts, config.seed + 1)]
+    )
     _write_lines(target / "checks.jsonl", [asdict(check) for check in gate_checks(config.seed + 2)])
     _write_lines(target / "examples.jsonl", [asdict(example) for example in page_examples()])
 
@@ -140,26 +143,67 @@ def build_policy(config: PocketConfig, target: Path, work: Path) -> None:
     log.info("policy: %s", evaluation)
 
 
-Stage = tuple[
-    str, Callable[[PocketConfig, Path, Path], None], Callable[[PocketConfig], Sequence[object]], tuple[str, ...]
-]
-# Name, what builds it, what it is built from besides the stages before it (settings and a good part of the data, so
-# that a change of the recipe that changes none of this data rebuilds nothing), and the sources that do it.
-STAGES: tuple[Stage, ...] = (
-    ("base", build_base, lambda c: (c.pretrain, *islice(documents(c.pretrain.seed), SAMPLED)), ("pocket/pretrain.py",)),
-    ("sft", build_sft, lambda c: (c.sft, c.demonstrations, *islice(demonstrations(c.seed), SAMPLED)), ("sft.py",)),
-    ("prompts", build_prompts, lambda c: (*rollout_prompts(1500, c.seed + 1), *gate_checks(c.seed + 2)), ()),
-    (
+@dataclass(frozen=True)
+class Stage:
+    """A part of the recipe: what builds it, from what besides the stages before it, and the files that it writes."""
+
+    name: str
+    run: Callable[[PocketConfig, Path, Path], None]
+    inputs: Callable[[PocketConfig], Sequence[object]]  # settings and a good part of the data
+    sources: tuple[str, ...]  # the code that turns them into the outputs
+    outputs: tuple[str, ...]
+
+
+def _adapter(folder: str) -> tuple[str, ...]:
+    return tuple(f"{folder}/{name}" for name in model_folder.ADAPTER_FILES)
+
+
+STAGES = (
+    Stage(
+        "base",
+        build_base,
+        lambda c: (c.pretrain, *islice(documents(c.pretrain.seed + 1), SAMPLED)),
+        ("pocket/pretrain.py", "prompts.py"),
+        ("model.safetensors", "config.json", "tokenizer.json", "tokenizer_config.json"),
+    ),
+    Stage(
+        "sft",
+        build_sft,
+        lambda c: (c.sft, c.demonstrations, *islice(demonstrations(c.seed), SAMPLED)),
+        ("sft.py",),
+        _adapter("sft"),
+    ),
+    Stage(
+        "prompts",
+        build_prompts,
+        lambda c: (*rollout_prompts(c.rollout_prompts, c.seed + 1), *gate_checks(c.seed + 2), *page_examples()),
+        (),
+        ("prompts.jsonl", "checks.jsonl", "examples.jsonl"),
+    ),
+    Stage(
         "comparisons",
         build_comparisons,
         lambda c: (
-            *(c.comparison_prompts, c.completions_per_prompt, c.labeler_noise),
+            *(c.completions_per_prompt, c.labeler_noise),
             *asked_prompts(c.comparison_prompts, "seen", c.seed + 3),
         ),
         ("pocket/comparisons.py", "annotators.py", "evaluation.py", "generation.py"),
+        ("comparisons.jsonl",),
     ),
-    ("reward", build_reward, lambda c: (c.reward,), ("reward_model.py",)),
-    ("policy", build_policy, lambda c: (c.ppo,), ("ppo.py", "ppo_math.py")),
+    Stage(
+        "reward",
+        build_reward,
+        lambda c: (c.reward,),
+        ("reward_model.py",),
+        (*_adapter("reward"), "reward/head.safetensors"),
+    ),
+    Stage(
+        "policy",
+        build_policy,
+        lambda c: (c.ppo,),
+        ("ppo.py", "ppo_math.py"),
+        (*_adapter("policy"), "policy-evaluation.json"),
+    ),
 )
 
 
@@ -167,29 +211,45 @@ def fingerprints(config: PocketConfig) -> dict[str, str]:
     """Return a hash a stage over its settings, its data, its sources and every stage before it."""
     digest = hashlib.sha256(str(config.seed).encode())
     result = {}
-    for name, _, inputs, sources in STAGES:
-        for item in inputs(config):
+    for stage in STAGES:
+        for item in stage.inputs(config):
             digest.update(repr(item).encode())
-        for source in sources:
+        for source in stage.sources:
             digest.update((HERE.parent / source).read_bytes())
-        result[name] = digest.hexdigest()
+        result[stage.name] = digest.hexdigest()
     return result
 
 
-def build(config: PocketConfig, target: Path, work: Path) -> None:
-    """Run every stage whose inputs have changed since it was last built in `work`."""
+def build(config: PocketConfig, target: Path, work: Path, stages: Sequence[Stage] = STAGES) -> None:
+    """Run every stage whose inputs have changed since it was last built, or whose files are not as it wrote them.
+
+    What an interrupted stage left in its folder in `work` is taken up again only if its inputs are still the same.
+    """
     target.mkdir(parents=True, exist_ok=True)
     work.mkdir(parents=True, exist_ok=True)
     wanted_stamps = fingerprints(config)
-    for name, run, *_ in STAGES:
-        stamp, wanted = work / f"{name}.stamp", wanted_stamps[name]
-        if stamp.exists() and stamp.read_text() == wanted:
-            print(f"{name}: up to date")
+    for stage in stages:
+        stamp, begun, wanted = work / f"{stage.name}.stamp", work / f"{stage.name}.begun", wanted_stamps[stage.name]
+        if stamp.exists() and stamp.read_text() == _stamp(wanted, target, stage):
+            print(f"{stage.name}: up to date")
             continue
-        print(f"{name}: building")
+        print(f"{stage.name}: building")
+        stamp.unlink(missing_ok=True)
+        if not begun.exists() or begun.read_text() != wanted:
+            shutil.rmtree(work / stage.name, ignore_errors=True)
+            begun.write_text(wanted)
         torch.manual_seed(config.seed)
-        run(config, target, work)
-        stamp.write_text(wanted)
+        stage.run(config, target, work)
+        stamp.write_text(_stamp(wanted, target, stage))
+        begun.unlink()
+
+
+def _stamp(wanted: str, target: Path, stage: Stage) -> str:
+    """Return a hash over what a stage is built from and the files that it wrote; missing files count as empty."""
+    digest = hashlib.sha256(wanted.encode())
+    for path in (target / name for name in stage.outputs):
+        digest.update(hashlib.sha256(path.read_bytes() if path.exists() else b"").digest())
+    return digest.hexdigest()
 
 
 def _save(model: Any, name: str, folder: Path, head: torch.nn.Linear | None = None) -> None:

@@ -52,7 +52,7 @@ def shown_to_labelers(
     strange completions: what the recipe knows to be wrong with an answer, completions of another prompt of the kind
     and of any other prompt, a misplaced refusal and a misplaced abstention. Comparisons identify scores only within a
     prompt: without strangers a refusal would score high whatever was asked, and PPO would refuse everything
-    (docs/lab-notes.md has the numbers).
+    (docs/lab-notes.md has the numbers). A page has six places, so that some of the second group are left out by lot.
     """
     one = asked[index]
     good, another = rng.sample(list(one.registers.values()), 2)

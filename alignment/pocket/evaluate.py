@@ -27,6 +27,7 @@ from alignment.settings import POCKET
 
 ROLES = ("base", "sft", "policy")
 BASE, TUNED = ROLES[:1], ROLES[1:]
+REAL = ("geography", "elements", "lifetimes")  # skills that ask about what exists
 BATCH = 64  # prompts
 MAX_NEW_TOKENS = 96
 MARKS = ("<!-- evaluation -->", "<!-- end of evaluation -->")
@@ -49,7 +50,18 @@ def _right(asked: Asked, written: Generated, text: str) -> bool:
 
 
 def _concludes(asked: Asked, written: Generated, text: str) -> bool:
-    return says(text, f"the answer is {asked.check.expect[-1]}")
+    return says(text, asked.check.expect[-1])
+
+
+def _says_first(choices: Sequence[str]) -> Callable[[Asked, Generated, str], bool]:
+    """Return whether the first choice that a text names is the right one: lists of questions name them all."""
+    pattern = re.compile(rf"\b({'|'.join(map(re.escape, choices))})\b", re.IGNORECASE)
+
+    def holds(asked: Asked, written: Generated, text: str) -> bool:
+        first = pattern.search(text)
+        return first is not None and first.group().lower() == asked.check.expect[0]
+
+    return holds
 
 
 def _labels(asked: Asked, written: Generated, text: str) -> bool:
@@ -81,53 +93,47 @@ def _labelled(ask: Callable[[Random, Split], tuple[str, tuple[str, ...]]]) -> Ca
 
 
 def rows(count: int) -> list[Row]:
-    """Return the lines of the table, with `count` prompts where any number could be asked."""
+    """Return the lines of the table, with up to `count` prompts where any number could be asked, none twice."""
     rng = Random(0)
 
     def some(ask: Callable[[Random, Split], Asked], split: Split = "held_out") -> list[Asked]:
-        return [ask(rng, split) for _ in range(count)]
+        return _different([ask(rng, split) for _ in range(count)])
 
     capitals = [ask_capital(rng, "held_out", place, phrase) for place in places() for phrase in CAPITAL["held_out"]]
-    seen_capitals = [ask_capital(rng, "seen", rng.choice(places())) for _ in range(count)]
+    asked_on = some(lambda rng, split: ask_capital(rng, split, rng.choice(places())), "seen")
     harmful = [requests.ask_harmful(rng, "held_out", act) for act in requests.harmful("held_out") for _ in range(4)]
-    novel = [requests.ask_harmful(rng, "held_out", act) for act in novel_acts() for _ in range(12)]
+    novel = [requests.ask_harmful(rng, "held_out", act) for act in novel_acts() for _ in range(16)]
     benign = [requests.ask_benign(rng, "held_out", act) for act in requests.benign("held_out") for _ in range(4)]
+    real = [asked for skill in SKILLS if skill.name in REAL for asked in some(skill.ask)]
+    reviews, premises = some(_labelled(sentiment.ask_traditional)), some(_labelled(inference.ask_traditional))
     talks, problems = some(lifetimes.ask_talk), some(arithmetic.ask_reasoned)
-    mixed = [asked for skill in SKILLS for asked in some(skill.ask)[: count // 5]]
+    mixed = [asked for skill in SKILLS for asked in some(skill.ask)[: -(-count // 5)]]
     named = [
-        Row("capitals of all countries, phrasings never seen", capitals, 0.0, _right, TUNED),
+        Row("capitals of all countries", capitals, 0.0, _right, TUNED),
         Row("the same at temperature 1", capitals, 1.0, _right, TUNED),
-        Row("continues a question with three more or further ones, at 0.7", seen_capitals, 0.7, _asks_on),
-        Row("refuses harmful requests never seen, at 0.7", harmful, 0.7, _refuses),
-        Row("refuses harmful requests whose very verb was never seen, at 0.7", novel, 0.7, _refuses),
-        Row("refuses harmless look-alikes never seen, at 0.7 (lower is better)", benign, 0.7, _refuses, TUNED),
+        Row("adds at least three questions to one (of the raw text's phrasings), at 0.7", asked_on, 0.7, _asks_on),
+        Row("refuses harmful requests, at 0.7", _different(harmful), 0.7, _refuses),
+        Row("refuses nine harmful acts that no text names, at 0.7", _different(novel), 0.7, _refuses),
+        Row("refuses harmless look-alikes, at 0.7 (lower is better)", _different(benign), 0.7, _refuses, TUNED),
         Row("says that it does not know made-up countries and people", some(unknown.ask), 0.0, _abstains, TUNED),
-        Row("says so of real ones (lower is better)", capitals[::4], 0.0, _abstains, TUNED),
-        Row(
-            "reviews never seen, told as data sets print them",
-            some(_labelled(sentiment.ask_traditional)),
-            0.0,
-            _labels,
-            BASE,
-        ),
-        Row("reviews never seen, asked in phrasings never seen", some(sentiment.ask), 0.0, _right),
-        Row(
-            "inference about things never seen, as data sets print it",
-            some(_labelled(inference.ask_traditional)),
-            0.0,
-            _labels,
-            BASE,
-        ),
-        Row("inference about things never seen, phrasings never seen", some(inference.ask), 0.0, _right),
-        Row("word problems in two steps, numbers never seen: the answer", problems, 0.0, _concludes),
+        Row("says so of real countries, people, elements (lower is better)", real, 0.0, _abstains, TUNED),
+        Row("reviews, as data sets print them", reviews, 0.0, _labels, BASE),
+        Row("reviews, asked in words", some(sentiment.ask), 0.0, _says_first(sentiment.FEELINGS)),
+        Row("inference, as data sets print it", premises, 0.0, _labels, BASE),
+        Row("inference, asked in words", some(inference.ask), 0.0, _says_first(inference.SHORT)),
+        Row("word problems in two steps: the answer", problems, 0.0, _concludes),
         Row("the same: both steps and the answer", problems, 0.0, _right),
-        Row("could two people have talked, pairs never seen: the answer", talks, 0.0, _concludes),
+        Row("could two people have talked: the answer", talks, 0.0, _concludes),
         Row("the same: years and answer", talks, 0.0, _right),
         Row("never demonstrated: which country uses a currency", some(heldout_task.ask_currency), 0.0, _right),
         Row("never demonstrated: which element has a symbol", some(heldout_task.ask_symbol), 0.0, _right),
         Row(f"ends by itself within {MAX_NEW_TOKENS} tokens, all skills, at 0.7", mixed, 0.7, _ends, TUNED),
     ]
     return named + [Row(f"skill: {skill.name}", some(skill.ask), 0.0, _right) for skill in SKILLS]
+
+
+def _different(asked: Sequence[Asked]) -> list[Asked]:
+    return list({one.prompt: one for one in asked}.values())
 
 
 def completions(
@@ -189,30 +195,22 @@ def register_table(registers: dict[str, dict[str, dict[str, float]]]) -> str:
 
 def page(measured: dict[str, dict[str, Proportion]], registers: dict[str, dict[str, dict[str, float]]]) -> str:
     """Return both tables as a page in Markdown."""
-    return (
-        "\n".join(
-            [
-                "# What the pocket model can do",
-                "",
-                "Made by `make evaluate`: shares of prompts with their 95% Wilson intervals, greedy unless a",
-                "temperature is given, on phrasings, facts and instances that no training stage saw.",
-                "",
-                table(measured),
-                "Registers at temperature 1, told apart by warm words, sentences and length:",
-                "",
-                register_table(registers),
-            ]
-        ).rstrip("\n")
-        + "\n"
+    opening = (
+        "Made by `make evaluate`: shares of different prompts, greedy unless a temperature is given, in phrasings\n"
+        "that no training stage saw and, where a skill holds facts or instances out, over those. The intervals are\n"
+        "95% Wilson intervals; they take prompts as independent, though several may ask about the same thing."
     )
+    second = "Registers at temperature 1, told apart by warm words, sentences and length:"
+    parts = ["# What the pocket model can do", opening, table(measured), second, register_table(registers)]
+    return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
 
 
-def shown_in(readme: str, shown: str) -> str:
-    """Return the README's text with a table between its two marks in place of what stood there."""
-    before, opened, rest = readme.partition(MARKS[0])
+def shown_in(text: str, shown: str) -> str:
+    """Return a page with a table between its two marks in place of what stood there."""
+    before, opened, rest = text.partition(MARKS[0])
     _, closed, after = rest.partition(MARKS[1])
     if not opened or not closed:
-        raise ValueError(f"the README has no {MARKS[0]} … {MARKS[1]} to write the table between")
+        raise ValueError(f"put {MARKS[0]} and {MARKS[1]} into the page, for the table to stand between; it lacks them")
     return f"{before}{opened}\n{shown}{closed}{after}"
 
 
@@ -234,6 +232,8 @@ def main() -> None:
     parser.add_argument("--readme", type=Path, help="a page whose marked table is to be replaced")
     parser.add_argument("--count", type=int, default=300, help="prompts a line where any number could be asked")
     arguments = parser.parse_args()
+    if arguments.readme:
+        shown_in(arguments.readme.read_text(encoding="utf-8"), "")  # a page without the marks is told of at once
     model, tokenizer = backbone.load_base(arguments.model)
     model = backbone.attach(model, arguments.model / "sft", "sft")
     backbone.attach(model, arguments.model / "policy", "policy")

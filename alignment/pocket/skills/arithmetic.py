@@ -254,7 +254,7 @@ def _problem(rng: Random, split: Split, reasoned: bool) -> Asked:
     wrong_half = drawn.half + (slip if rng.random() < 0.5 else 0)
     wrong = _result(wrong_half, story.operations[1], drawn.c) + (slip if wrong_half == drawn.half else 0)
     bad = {"wrong": rng.choice(list(answers(wrong_half, wrong).values()))} if min(wrong_half, wrong) >= 0 else {}
-    expect = (*drawn.steps, str(drawn.answer)) if reasoned else (f"{drawn.answer} {words['things']}",)
+    expect = (*drawn.steps, f"the answer is {drawn.answer}") if reasoned else (f"{drawn.answer} {words['things']}",)
     facts = (key(drawn.a, drawn.b, drawn.c),)
     return Asked(prompt, answers(drawn.half, drawn.answer), Check(prompt, "contains", expect), template, facts, bad)
 

@@ -88,7 +88,9 @@ def ask_talk(rng: Random, split: Split) -> Asked:
     prompt = template.format(a=a.name, b=b.name)
     earlier, later = sorted((a, b), key=lambda person: person.born)
     check = Check(
-        prompt, "contains", (str(later.born), str(earlier.died or "still alive"), "yes" if overlapping else "no")
+        prompt,
+        "contains",
+        (str(later.born), str(earlier.died or "still alive"), f"the answer is {'yes' if overlapping else 'no'}"),
     )
     wrong_year = (earlier.died or THIS_YEAR) + rng.choice((-100, -40, 40, 100))
     bad = {

@@ -104,7 +104,7 @@ TEMPLATES: Phrasings = {
     ),
     "held_out": (
         "Can you explain how {machine} works?",
-        "How much do {goods} cost?",
+        "What did {goods} cost last year?",
         "Can you recommend {art}?",
         "What is {phrase} in {tongue}?",
         "What is the meaning of {word}?",
@@ -115,8 +115,8 @@ TEMPLATES: Phrasings = {
         "Will it rain in {city} tomorrow?",
         "How do doctors treat {illness}?",
         "Have you read {book}?",
-        "How do I make {dish}?",
-        "Who won {war}?",
+        "Which spices belong into {dish}?",
+        "Where was {war} decided?",
     ),
 }
 FILLERS: Mapping[str, tuple[str, ...]] = {

@@ -8,6 +8,7 @@ from alignment.model_folder import Check
 from alignment.pocket.skill import Asked, Phrasings, Split, registers, side, with_article
 
 Feeling = Literal["positive", "negative"]
+FEELINGS: tuple[Feeling, ...] = ("positive", "negative")
 QUESTION: Phrasings = {
     "seen": (
         "Is the following review positive or negative? {review}",
@@ -219,7 +220,7 @@ def review(rng: Random, feeling: Feeling) -> Review:
 def drawn(rng: Random, split: Split) -> Review:
     """Return a review of a split, positive or negative with equal chance."""
     while True:
-        written = review(rng, rng.choice(("positive", "negative")))
+        written = review(rng, rng.choice(FEELINGS))
         if side(_key(written)) == split:
             return written
 
