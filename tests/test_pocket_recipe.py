@@ -2,11 +2,11 @@
 
 import itertools
 import random
-import shutil
 import re
+import shutil
 from collections import Counter
-from dataclasses import replace
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -15,8 +15,8 @@ import pytest
 from alignment.annotators import GUIDELINES, rank
 from alignment.evaluation import abstains, passes, refuses
 from alignment.model_folder import Check, ShippedPair
-from alignment.pocket import pretrain, records
 from alignment.pocket import build as recipe
+from alignment.pocket import pretrain, records
 from alignment.pocket.build import STAGES, PocketConfig, build, fingerprints
 from alignment.pocket.comparisons import vote
 from alignment.pocket.corpus import documents

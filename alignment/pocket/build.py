@@ -53,7 +53,7 @@ class PocketConfig:
             updates=60,
             value_epochs=2,
             learning_rate=2.5e-4,
-            kl_coefficient=0.2,
+            kl_coefficient=0.35,
             max_kl=9.0,
             max_new_tokens=MAX_NEW_TOKENS,
         )
