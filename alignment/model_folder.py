@@ -53,11 +53,23 @@ def check_base(folder: str | Path) -> Path:
 
 
 def check_adapter(folder: str | Path) -> Path:
-    """Return the folder if it holds a LoRA adapter, else raise AdapterError."""
+    """Return the folder if it holds a plain LoRA adapter, else raise AdapterError."""
     folder = Path(folder)
     for name in ADAPTER_FILES:
         if not (folder / name).is_file():
             raise AdapterError(f"no adapter at {folder} ({name} is missing); give --sft the folder of a LoRA adapter")
+    try:
+        config = dict(json.loads((folder / ADAPTER_FILES[0]).read_text(encoding="utf-8")))
+    except (TypeError, ValueError) as error:
+        raise AdapterError(f"{folder / ADAPTER_FILES[0]} is not a JSON object: {error}") from error
+    unlike = [name for name in ("use_dora", "lora_bias", "modules_to_save") if config.get(name)]
+    if config.get("bias", "none") != "none":
+        unlike.append("bias")
+    if unlike:
+        raise AdapterError(
+            f"the adapter at {folder} is more than LoRA matrices ({', '.join(unlike)} in its configuration), and such "
+            "adapters cannot answer side by side on one base; train it as plain LoRA"
+        )
     return folder
 
 

@@ -4,12 +4,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from peft import PeftModel
+from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoTokenizer
 
 from alignment import backbone
 from alignment.errors import AdapterError, ModelLoadError
 from alignment.generation import Sampling, generate
+from alignment.sft import lora_config
 
 Tiny = tuple[PeftModel, AutoTokenizer]
 
@@ -40,18 +41,56 @@ def test_broken_adapter_is_reported_as_such(tiny: Tiny, tiny_folder: Path, tmp_p
         backbone.attach(tiny[0], tmp_path, "broken")
 
 
-def test_rows_of_a_mixed_batch_equal_single_adapters(tiny: Tiny) -> None:
-    model, _ = tiny
+def _assert_rows_equal_single_adapters(model: PeftModel, tolerance: float) -> None:
     ids = torch.randint(5, 500, (1, 9), generator=torch.Generator().manual_seed(1))
     with backbone.mixed_adapters(model, [backbone.BASE, "sft", "other"]):
         mixed = _logits(model, ids.repeat(3, 1))
     with model.disable_adapter():
-        torch.testing.assert_close(mixed[0:1], _logits(model, ids), atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(mixed[0:1], _logits(model, ids), atol=tolerance, rtol=tolerance)
     for row, name in ((1, "sft"), (2, "other")):
         backbone.activate(model, name)
-        torch.testing.assert_close(mixed[row : row + 1], _logits(model, ids), atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(mixed[row : row + 1], _logits(model, ids), atol=tolerance, rtol=tolerance)
     assert not torch.allclose(mixed[0], mixed[1], atol=1e-2)
     assert not torch.allclose(mixed[1], mixed[2], atol=1e-2)
+
+
+def test_rows_of_a_mixed_batch_equal_single_adapters(tiny: Tiny) -> None:
+    _assert_rows_equal_single_adapters(tiny[0].double(), 1e-9)
+
+
+def test_adapters_of_different_rank_share_a_batch(tiny: Tiny, tmp_path: Path) -> None:
+    model, _ = tiny
+    model.delete_adapter("other")
+    model.add_adapter("other", lora_config(rank=7))
+    for parameter in backbone.adapter_parameters(model, "other"):
+        torch.nn.init.normal_(parameter, std=0.2)
+    _assert_rows_equal_single_adapters(model.double(), 1e-9)
+
+
+def test_adapters_on_layers_that_are_not_linear_are_refused_and_leave_nothing(
+    tiny: Tiny, tiny_folder: Path, tmp_path: Path
+) -> None:
+    config = LoraConfig(r=4, target_modules=["embed_tokens"], task_type="CAUSAL_LM")
+    get_peft_model(backbone.load_base(tiny_folder)[0], config).save_pretrained(tmp_path, save_embedding_layers=False)
+    with pytest.raises(AdapterError, match="linear layers only"):
+        backbone.attach(tiny[0], tmp_path, "embedding")
+    _assert_rows_equal_single_adapters(tiny[0].double(), 1e-9)
+
+
+def test_adapters_that_are_more_than_plain_lora_are_refused(tiny_folder: Path, tmp_path: Path) -> None:
+    model, _ = backbone.load_base(tiny_folder)
+    config = LoraConfig(r=4, use_dora=True, target_modules=["q_proj"], task_type="CAUSAL_LM")
+    get_peft_model(model, config).save_pretrained(tmp_path)
+    with pytest.raises(AdapterError, match="train it as plain LoRA"):
+        backbone.attach(backbone.load_base(tiny_folder)[0], tmp_path, "dora")
+
+
+@pytest.mark.parametrize("quantize", ["nf4", "int8"])
+def test_adapters_on_a_quantized_base_share_a_batch(tiny_folder: Path, quantize: backbone.Quantize) -> None:
+    model, _ = backbone.load_base(tiny_folder, quantize)
+    model = backbone.attach(model, tiny_folder / "sft", "sft")
+    backbone.attach(model, tiny_folder / "other", "other")
+    _assert_rows_equal_single_adapters(model, 0.05 if quantize == "int8" else 1e-4)
 
 
 def test_hooks_are_gone_after_an_error_inside_a_mixed_batch(tiny: Tiny) -> None:
