@@ -27,7 +27,7 @@ class InstructionTuningConfig:
     """Shape of the adapter and length of the tuning."""
 
     rank: int = 32  # of the LoRA matrices
-    steps: int = 1600  # optimizer steps
+    steps: int = 3000  # optimizer steps
     batch_size: int = 32  # demonstrations a step
     learning_rate: float = 2e-3  # AdamW, linear decay
     seed: int = 0

@@ -38,19 +38,19 @@ class PocketConfig:
 
     pretrain: PretrainConfig = field(default_factory=PretrainConfig)
     sft: InstructionTuningConfig = field(default_factory=InstructionTuningConfig)
-    demonstrations: int = 48_000
+    demonstrations: int = 72_000
     rollout_prompts: int = 1500
-    comparison_prompts: int = 1600
+    comparison_prompts: int = 1200
     completions_per_prompt: int = 4
     labeler_noise: float = 0.05  # share of simulated rankings that are upside down
     reward: RewardConfig = field(
         default_factory=lambda: RewardConfig(
-            steps=600, batch_size=24, voted_share=0.0, learning_rate=1e-3, head_learning_rate=5e-3
+            steps=480, batch_size=24, voted_share=0.0, learning_rate=1e-3, head_learning_rate=5e-3
         )
     )
     ppo: PPOConfig = field(
         default_factory=lambda: PPOConfig(
-            updates=60,
+            updates=48,
             value_epochs=2,
             learning_rate=2.5e-4,
             kl_coefficient=0.35,

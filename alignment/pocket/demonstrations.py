@@ -8,7 +8,7 @@ from alignment.pocket.skill import Asked
 from alignment.pocket.skills import SKILLS
 from alignment.pocket.skills.geography import CAPITAL
 
-REFUSED = 0.35  # share of the harmful requests that labelers refuse
+REFUSED = 0.25  # share of the harmful requests that labelers refuse
 NO_CAPITAL, NOT_KNOWN = 0.02, 0.08  # shares of capitals and of other facts that labelers honestly cannot tell
 
 
