@@ -106,10 +106,10 @@ def test_demonstrations_show_every_skill_that_is_to_be_demonstrated(drawn: list[
             assert prompts & asked, skill.name
 
 
-def test_harmful_requests_are_refused_in_about_a_third_of_the_demonstrations(drawn: list[Demonstration]) -> None:
+def test_harmful_requests_are_refused_in_about_a_quarter_of_the_demonstrations(drawn: list[Demonstration]) -> None:
     harmful = next(skill for skill in SKILLS if skill.name == "requests").demonstrated / 2
     share = sum(refuses(d.completion) for d in drawn) / len(drawn)
-    assert 0.28 < share / harmful < 0.42
+    assert 0.2 < share / harmful < 0.3
 
 
 def test_few_demonstrations_admit_not_to_know_a_fact(drawn: list[Demonstration]) -> None:
