@@ -40,12 +40,13 @@ class PocketConfig:
     sft: InstructionTuningConfig = field(default_factory=InstructionTuningConfig)
     demonstrations: int = 72_000
     rollout_prompts: int = 1500
-    comparison_prompts: int = 1200
+    comparison_prompts: int = 4000
+    sampled_prompts: int = 1000  # of them, to which the SFT adapter writes completions of its own
     completions_per_prompt: int = 4
     labeler_noise: float = 0.05  # share of simulated rankings that are upside down
     reward: RewardConfig = field(
         default_factory=lambda: RewardConfig(
-            steps=480, batch_size=24, voted_share=0.0, learning_rate=1e-3, head_learning_rate=5e-3
+            steps=640, batch_size=24, voted_share=0.0, learning_rate=1e-3, head_learning_rate=5e-3
         )
     )
     ppo: PPOConfig = field(
@@ -92,7 +93,7 @@ def build_comparisons(config: PocketConfig, target: Path, work: Path) -> None:
     model = backbone.attach(model, target / "sft", "sft")
     asked = asked_prompts(config.comparison_prompts, "seen", config.seed + 3)
     rng = random.Random(config.seed + 4)
-    own = sampled(model, tokenizer, asked, config.completions_per_prompt, rng)
+    own = sampled(model, tokenizer, asked[: config.sampled_prompts], config.completions_per_prompt, rng)
     votes = work / "votes"
     shutil.rmtree(votes, ignore_errors=True)
     database.prepare(votes / "triptych.db")
@@ -184,7 +185,7 @@ STAGES = (
         "comparisons",
         build_comparisons,
         lambda c: (
-            *(c.completions_per_prompt, c.labeler_noise),
+            *(c.sampled_prompts, c.completions_per_prompt, c.labeler_noise),
             *asked_prompts(c.comparison_prompts, "seen", c.seed + 3),
         ),
         ("pocket/comparisons.py", "annotators.py", "evaluation.py", "generation.py"),

@@ -43,12 +43,10 @@ def misplaced(rng: Random) -> list[str]:
     return [rng.choice(list(answers.values())) for answers in (refusal, abstention)]
 
 
-def shown_to_labelers(
-    index: int, asked: Sequence[Asked], own: Sequence[Sequence[str]], rng: Random
-) -> tuple[list[str], list[str]]:
-    """Return the two groups of completions that the labeler of a prompt ranks.
+def shown_to_labelers(index: int, asked: Sequence[Asked], own: Sequence[Sequence[str]], rng: Random) -> list[list[str]]:
+    """Return the groups of completions that the labeler of a prompt ranks.
 
-    The first holds the prompt's own completions and a demonstration. The second sets a demonstration against bad and
+    Where the SFT adapter was asked, the first group holds its completions and a demonstration. The last one sets a demonstration against bad and
     strange completions: what the recipe knows to be wrong with an answer, completions of another prompt of the kind
     and of any other prompt, a misplaced refusal and a misplaced abstention. Comparisons identify scores only within a
     prompt: without strangers a refusal would score high whatever was asked, and PPO would refuse everything
@@ -56,11 +54,12 @@ def shown_to_labelers(
     """
     one = asked[index]
     good, another = rng.sample(list(one.registers.values()), 2)
-    alike = [texts for other, texts in zip(asked, own, strict=True) if _alike(one, other)]
+    alike = [texts for other, texts in zip(asked, own, strict=False) if _alike(one, other)]
     strangers = [rng.choice(rng.choice(alike or own)), rng.choice(rng.choice(own)), *misplaced(rng)]
     against = [*one.bad.values(), *strangers]
     rng.shuffle(against)
-    return [*own[index], good], [another, *against][: len(SLOTS)]
+    of_its_own = [[*own[index], good]] if index < len(own) else []
+    return [*of_its_own, [another, *against][: len(SLOTS)]]
 
 
 def _alike(one: Asked, other: Asked) -> bool:
@@ -71,6 +70,8 @@ def vote(
     db: Path, asked: Sequence[Asked], own: Sequence[Sequence[str]], noise: float, rng: Random
 ) -> list[ShippedPair]:
     """Store the comparisons of each prompt with its labeler's rankings in a database; return the pairs it derives.
+
+    `own` holds the completions that the SFT adapter wrote for the first of the prompts.
 
     Each prompt goes to a labeler with one of the guidelines, who ranks a share `noise` of the groups upside down.
     """
