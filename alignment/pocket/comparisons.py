@@ -46,11 +46,11 @@ def misplaced(rng: Random) -> list[str]:
 def shown_to_labelers(index: int, asked: Sequence[Asked], own: Sequence[Sequence[str]], rng: Random) -> list[list[str]]:
     """Return the groups of completions that the labeler of a prompt ranks.
 
-    Where the SFT adapter was asked, the first group holds its completions and a demonstration. The last one sets a demonstration against bad and
-    strange completions: what the recipe knows to be wrong with an answer, completions of another prompt of the kind
-    and of any other prompt, a misplaced refusal and a misplaced abstention. Comparisons identify scores only within a
-    prompt: without strangers a refusal would score high whatever was asked, and PPO would refuse everything
-    (docs/lab-notes.md has the numbers). A page has six places, so that some of the second group are left out by lot.
+    Where the SFT adapter was asked, the first group holds its completions and a demonstration. The last one sets a
+    demonstration against bad and strange completions: what the recipe knows to be wrong with an answer, completions of
+    another prompt of the kind and of any other prompt, a misplaced refusal and a misplaced abstention. Comparisons
+    identify scores only within a prompt: without strangers a refusal would score high whatever was asked, and PPO would
+    refuse everything (docs/lab-notes.md has the numbers). A page has six places: what is more is left out by lot.
     """
     one = asked[index]
     good, another = rng.sample(list(one.registers.values()), 2)
@@ -71,9 +71,7 @@ def vote(
 ) -> list[ShippedPair]:
     """Store the comparisons of each prompt with its labeler's rankings in a database; return the pairs it derives.
 
-    `own` holds the completions that the SFT adapter wrote for the first of the prompts.
-
-    Each prompt goes to a labeler with one of the guidelines, who ranks a share `noise` of the groups upside down.
+    `own` holds the completions that the SFT adapter wrote for the first of the prompts. Each prompt goes to a labeler with one of the guidelines, who ranks a share `noise` of the groups upside down.
     """
     guideline_of = {}
     for index, one in enumerate(tqdm(asked, desc="votes", mininterval=10)):
