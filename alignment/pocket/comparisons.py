@@ -71,7 +71,8 @@ def vote(
 ) -> list[ShippedPair]:
     """Store the comparisons of each prompt with its labeler's rankings in a database; return the pairs it derives.
 
-    `own` holds the completions that the SFT adapter wrote for the first of the prompts. Each prompt goes to a labeler with one of the guidelines, who ranks a share `noise` of the groups upside down.
+    `own` holds the completions that the SFT adapter wrote for the first of the prompts. Each prompt goes to a labeler
+    with one of the guidelines, who ranks a share `noise` of the groups upside down.
     """
     guideline_of = {}
     for index, one in enumerate(tqdm(asked, desc="votes", mininterval=10)):
