@@ -164,7 +164,7 @@ def fit(
         head.bias.sub_(torch.cat(seen[-10:]).mean())
     return FitReport(
         voted=agreement(model, tokenizer, head, voted_held),
-        shipped=agreement(model, tokenizer, head, shipped_held[:256]),
+        shipped=agreement(model, tokenizer, head, rng.sample(shipped_held, min(256, len(shipped_held)))),
     )
 
 
