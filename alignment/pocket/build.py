@@ -40,13 +40,13 @@ class PocketConfig:
     sft: InstructionTuningConfig = field(default_factory=InstructionTuningConfig)
     demonstrations: int = 72_000
     rollout_prompts: int = 1500
-    comparison_prompts: int = 4000
+    comparison_prompts: int = 7000
     sampled_prompts: int = 1000  # of them, to which the SFT adapter writes completions of its own
-    completions_per_prompt: int = 4
+    completions_per_prompt: int = 2
     labeler_noise: float = 0.05  # share of simulated rankings that are upside down
     reward: RewardConfig = field(
         default_factory=lambda: RewardConfig(
-            steps=640, batch_size=24, voted_share=0.0, learning_rate=1e-3, head_learning_rate=5e-3
+            steps=800, batch_size=24, voted_share=0.0, learning_rate=1e-3, head_learning_rate=5e-3
         )
     )
     ppo: PPOConfig = field(

@@ -47,19 +47,19 @@ def shown_to_labelers(index: int, asked: Sequence[Asked], own: Sequence[Sequence
     """Return the groups of completions that the labeler of a prompt ranks.
 
     Where the SFT adapter was asked, the first group holds its completions and a demonstration. The last one sets a
-    demonstration against bad and strange completions: what the recipe knows to be wrong with an answer, completions of
-    another prompt of the kind and of any other prompt, a misplaced refusal and a misplaced abstention. Comparisons
-    identify scores only within a prompt: without strangers a refusal would score high whatever was asked, and PPO would
-    refuse everything (docs/lab-notes.md has the numbers). A page has six places: what is more is left out by lot.
+    demonstration against one completion that the recipe knows to be wrong and one stranger: a completion of another
+    prompt of the kind or of any other prompt, a misplaced refusal or a misplaced abstention. Comparisons identify scores
+    only within a prompt: without strangers a refusal would score high whatever was asked, and PPO would refuse
+    everything. Small groups about many prompts teach more than large ones about few: a reward model remembers the
+    prompts of large ones (docs/lab-notes.md has the numbers of both).
     """
     one = asked[index]
     good, another = rng.sample(list(one.registers.values()), 2)
     alike = [texts for other, texts in zip(asked, own, strict=False) if _alike(one, other)]
     strangers = [rng.choice(rng.choice(alike or own)), rng.choice(rng.choice(own)), *misplaced(rng)]
-    against = [*one.bad.values(), *strangers]
-    rng.shuffle(against)
+    wrong = rng.sample(list(one.bad.values()), min(1, len(one.bad)))
     of_its_own = [[*own[index], good]] if index < len(own) else []
-    return [*of_its_own, [another, *against][: len(SLOTS)]]
+    return [*of_its_own, [another, *wrong, rng.choice(strangers)]]
 
 
 def _alike(one: Asked, other: Asked) -> bool:
