@@ -48,8 +48,8 @@ def shown_to_labelers(index: int, asked: Sequence[Asked], own: Sequence[Sequence
 
     Where the SFT adapter was asked, the first group holds its completions and a demonstration. The last one sets a
     demonstration against one completion that the recipe knows to be wrong and one stranger: a completion of another
-    prompt of the kind or of any other prompt, a misplaced refusal or a misplaced abstention. Comparisons identify scores
-    only within a prompt: without strangers a refusal would score high whatever was asked, and PPO would refuse
+    prompt of the kind or of any other prompt, a misplaced refusal or a misplaced abstention. Comparisons identify
+    scores only within a prompt: without strangers a refusal would score high whatever was asked, and PPO would refuse
     everything. Small groups about many prompts teach more than large ones about few: a reward model remembers the
     prompts of large ones (docs/lab-notes.md has the numbers of both).
     """
