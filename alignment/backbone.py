@@ -135,7 +135,7 @@ def mixed_adapters(model: PeftModel, names: Sequence[str]) -> Iterator[None]:
     """Send row i of every batch through adapter `names[i]` (`BASE` for none) until the context is left.
 
     The adapters of a layer are stacked, so that all rows go through it in two batched products: PEFT's own mixed
-    batches loop over the adapters in every layer, which takes twice as long where a step is one small token.
+    batches loop over the adapters in every layer, which takes nearly twice as long where a step is one small token.
     """
     known = set(model.peft_config) | {BASE}
     if unknown := set(names) - known:
@@ -155,7 +155,7 @@ def _stacked(layer: Any, names: Sequence[str]) -> Callable[..., Tensor]:
     base = layer.get_base_layer()
     carried = [layer.lora_A[name].weight for name in names if name in layer.lora_A]
     if not carried:
-        return base.forward  # type: ignore[no-any-return]
+        return base.__call__  # type: ignore[no-any-return]
     rank, dtype, device = max(len(weight) for weight in carried), carried[0].dtype, carried[0].device
     down = torch.zeros(len(names), layer.in_features, rank, device=device, dtype=dtype)
     up = torch.zeros(len(names), rank, layer.out_features, device=device, dtype=dtype)
