@@ -121,10 +121,8 @@ def build_policy(config: PocketConfig, target: Path, work: Path) -> None:
     backbone.copy_adapter(model, "sft", "policy")
     backbone.copy_adapter(model, "reward", "value")
     reward_head, value_head = (backbone.load_head(model, target / "reward") for _ in range(2))
-    score, checkpoint = (
-        reward_scorer(model, reward_head, tokenizer.pad_token_id),
-        work / f"policy-{fingerprints(config)['policy'][:12]}.pt",
-    )
+    score = reward_scorer(model, reward_head, tokenizer.pad_token_id)
+    checkpoint = work / f"policy-{fingerprints(config)['policy'][:12]}.pt"  # one of another recipe is not taken up
     with tqdm(total=config.ppo.updates + 1, desc="PPO", mininterval=10) as bar:
 
         def on_update(update: int, metrics: dict[str, float]) -> None:
