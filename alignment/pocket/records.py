@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import product
 from random import Random
 
 from alignment.pocket.facts import upper_first
@@ -10,6 +11,16 @@ from alignment.pocket.skills.situations import CITIES, DAYS, NAMES, PLACES
 THINGS = (
     *("apples", "books", "chairs", "coins", "cups", "eggs", "lamps", "letters", "maps", "nails", "pencils", "plates"),
     *("roses", "shells", "spoons", "stamps", "tickets", "towels"),
+)
+# Words that nobody knows, so many that they can only be copied letter by letter.
+WORDS = tuple(
+    "".join(parts)
+    for parts in product(
+        ("b", "ch", "d", "f", "g", "h", "k", "l", "m", "n", "p", "r", "s", "t", "v", "w", "z", "sh", "pr", "tr"),
+        ("a", "e", "i", "o", "u", "ee", "oo"),
+        ("b", "d", "ff", "g", "k", "ll", "m", "nn", "p", "rt", "ss", "nt", "mp", "sk"),
+        ("le", "er", "o", "y", "in", "et", "um", "ow"),
+    )
 )
 LETTERS = "ABCDEFGHJKLMNPRSTUVWXYZ"
 SAME_ORDER = 0.4  # share of the documents whose second list keeps the order of the first
@@ -55,6 +66,9 @@ KINDS = (
     Kind(CITIES, _number, ("{value} people came to {key}.", "{key}: {value}", "In {key} there were {value}.")),
     Kind(PLACES, _one_of(NAMES), ("{value} works at {key}.", "{key}: {value}", "At {key} ask for {value}.")),
     Kind(THINGS, _number, ("There are {value} {key}.", "{value} {key}", "{key}: {value}", "We need {value} {key}.")),
+    Kind(WORDS, _one_of(WORDS), ("{key} means {value}.", "{key}: {value}", "The other word for {key} is {value}.")),
+    Kind(WORDS, _number, ("A {key} costs {value} dollars.", "{key}: {value}", "Pay {value} for the {key}.")),
+    Kind(NAMES, _one_of(WORDS), ("{key} wants to buy a {value}.", "{key}: {value}", "A {value} for {key}.")),
     Kind(THINGS, _code, ("The {key} are in box {value}.", "{key}: {value}", "Box {value}: {key}")),
 )
 

@@ -14,6 +14,10 @@ STEP_BY_STEP: Phrasings = {
         "Answer this question step by step. {question}",
         "{question} Show your steps.",
         "Please reason step by step. {question}",
+        "Explain how you solve this. {question}",
+        "Show how you find the answer to this: {question}",
+        "{question} Explain your answer.",
+        "Work this out in steps. {question}",
     ),
     "held_out": (
         "{question} Reason step by step before you answer.",
@@ -22,7 +26,10 @@ STEP_BY_STEP: Phrasings = {
     ),
 }
 PLAIN: Phrasings = {
-    "seen": ("{question}", "Q: {question}", "Please answer the following question. {question}"),
+    "seen": (
+        *("{question}", "Q: {question}", "Please answer the following question. {question}"),
+        *("Solve this. {question}", "Answer this: {question}", "{question} Just give the answer."),
+    ),
     "held_out": ("Please answer this question. {question}", "Can you solve this? {question}"),
 }
 FIRST_NAMES = (

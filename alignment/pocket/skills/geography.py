@@ -90,6 +90,8 @@ LANGUAGE: Phrasings = {
         "Which language do people in {country} speak?",
         "Can you tell me the main language of {country}?",
         "I am planning a trip to {country}. What is its main language?",
+        "Which language do I need in {country}?",
+        "Please tell me the language of {country}.",
     ),
     "held_out": (
         "What language is spoken in {country}?",
@@ -106,6 +108,8 @@ NEIGHBORS: Phrasings = {
         "Tell me which countries border {country}.",
         "What are the neighbors of {country}?",
         "Which countries does {country} border?",
+        "Please tell me the neighbors of {country}.",
+        "Who are the neighbors of {country}?",
     ),
     "held_out": ("Which neighbors does {country} have?", "Please name the countries that border {country}."),
 }

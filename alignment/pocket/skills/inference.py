@@ -25,6 +25,10 @@ QUESTION: Phrasings = {
         "Text: {premise} Claim: {hypothesis} Does the claim follow from the text?",
         "Based on the text, is the claim true? Text: {premise} Claim: {hypothesis}",
         "Premise: {premise} Hypothesis: {hypothesis} Label:",
+        "Does the text support the claim? Text: {premise} Claim: {hypothesis}",
+        "Assume this: {premise} Does this have to be true? {hypothesis}",
+        "Given that: {premise} Is it certain that: {hypothesis}",
+        "Is the hypothesis true? Premise: {premise} Hypothesis: {hypothesis}",
     ),
     "held_out": (
         "Premise: {premise} Hypothesis: {hypothesis} Does the hypothesis follow from the premise?",

@@ -1,5 +1,6 @@
 """Well-known people: when they were born and died, who they were, and whether two of them could have talked."""
 
+from dataclasses import replace
 from functools import cache
 from itertools import permutations
 from random import Random
@@ -51,7 +52,7 @@ KNOWN: Phrasings = {
     "held_out": ("Can you tell me who {a} {was}?", "What can you tell me about {a}?"),
 }
 LEAST_OVERLAP = 15  # years that two lives must share before we say that the two could have talked
-THIS_YEAR = 2025
+FIRST_YEAR, THIS_YEAR = 1300, 2025
 
 
 @cache
@@ -93,26 +94,38 @@ def ask_talk(rng: Random, split: Split) -> Asked:
         (str(later.born), str(earlier.died or "still alive"), f"the answer is {'yes' if overlapping else 'no'}"),
     )
     wrong_year = (earlier.died or THIS_YEAR) + rng.choice((-100, -40, 40, 100))
+    mistaken = replace(earlier, died=wrong_year)
+    lives = tuple(mistaken if person is earlier else person for person in (a, b))
     bad = {
-        "wrong answer": rng.choice(list(_rationales(rng, later, earlier, earlier.died, not overlapping).values())),
-        "wrong year": rng.choice(list(_rationales(rng, later, earlier, wrong_year, wrong_year > later.born).values())),
+        "wrong answer": rng.choice(list(_rationales(rng, a, b, not overlapping).values())),
+        "wrong year": rng.choice(list(_rationales(rng, *lives, wrong_year > later.born).values())),
     }
-    answers = _rationales(rng, later, earlier, earlier.died, overlapping)
-    return Asked(prompt, answers, check, template, (pair_key(a, b),), bad)
+    return Asked(prompt, _rationales(rng, a, b, overlapping), check, template, (pair_key(a, b),), bad)
 
 
-def _rationales(rng: Random, later: Person, earlier: Person, died: int | None, overlapping: bool) -> dict[str, str]:
-    born = f"{later.name} was born in {later.born}."
-    end = f"{earlier.name} died in {died}." if died else f"{earlier.name} is still alive."
-    order = f"{died} is {'after' if overlapping else 'before'} {later.born}." if died else _born(earlier.name, earlier)
+def _rationales(rng: Random, a: Person, b: Person, overlapping: bool) -> dict[str, str]:
+    """Return the registers of an answer that tells both lives in the prompt's order and then compares two years."""
+    earlier, later = sorted((a, b), key=lambda person: person.born)
+    lives = f"{_lived(a)} {_lived(b)}"
+    order = f"{later.born} is {'before' if overlapping else 'after'} {earlier.died or THIS_YEAR}."
     so = "So they were alive at the same time." if overlapping else "So they were never alive at the same time."
     answer = f"The answer is {'yes' if overlapping else 'no'}."
     return {
-        "short rationale": f"{born} {end} {answer}",
-        "rationale": f"{born} {end} {so} {answer}",
-        "detail": f"{born} {end} {order} {so} {answer}",
-        "warm": f"Let us compare their lives! {born} {end} {so} {answer} {rng.choice(WARM_CLOSINGS)}",
+        "short rationale": f"{lives} {answer}",
+        "rationale": f"{lives} {order} {answer}",
+        "detail": f"{lives} {order} {so} {answer}",
+        "warm": f"Let us compare their lives! {lives} {order} {answer} {rng.choice(WARM_CLOSINGS)}",
     }
+
+
+def _order(one: int, other: int) -> str:
+    return f"{one} is {'before' if one < other else 'after'} {other}."
+
+
+def _lived(person: Person) -> str:
+    if person.died is None:
+        return f"{person.name} was born in {person.born} and is still alive."
+    return f"{person.name} lived from {person.born} to {person.died}."
 
 
 def ask_person(rng: Random, split: Split) -> Asked:
@@ -153,9 +166,12 @@ def _born(name: str, person: Person) -> str:
 
 
 def document(rng: Random) -> str:
-    """Return short lives, or two solved questions about pairs that are not held out."""
-    if rng.random() < 0.75:
+    """Return short lives, years in order, or two solved questions about pairs that are not held out."""
+    form = rng.random()
+    if form < 0.65:
         return " ".join(_life(rng, person) for person in rng.sample(people(), 2))
+    if form < 0.75:
+        return "\n".join(_order(*rng.sample(range(FIRST_YEAR, THIS_YEAR), 2)) for _ in range(rng.randint(6, 10)))
     solved = (ask_talk(rng, "seen") for _ in range(2))
     return "\n".join(f"Q: {a.prompt.removeprefix('Q: ')}\nA: {rng.choice(list(a.registers.values()))}" for a in solved)
 

@@ -26,6 +26,10 @@ EXPLAIN: Phrasings = {
         "Can you explain {topic} to my daughter? She is six.",
         "How would you explain {topic} to a child?",
         "Tell a 6 year old about {topic}.",
+        "What is a simple way to explain {topic}?",
+        "My son is six. Explain {topic} to him.",
+        "Please explain {topic}.",
+        "Tell me about {topic}.",
     ),
     "held_out": (
         "Explain {topic} to a young child in a few sentences.",
@@ -41,6 +45,10 @@ STORY: Phrasings = {
         "Write a short story about {a}.",
         "Please write a bedtime story about {a}.",
         "I would like to hear a story about {plural}.",
+        "Please tell a story about {plural}.",
+        "A story about {a}, please.",
+        "Can you write a story about {plural}?",
+        "Invent a story about {a}.",
     ),
     "held_out": ("Make up a story about {plural}.", "Can you tell me a story about {a}?"),
 }
@@ -51,6 +59,9 @@ POEM: Phrasings = {
         "Please write a short poem about {a}.",
         "Write a few lines of verse about {plural}.",
         "I need a poem about {a}.",
+        "A poem about {plural}, please.",
+        "Can you write some verse about {plural}?",
+        "Invent a poem about {a}.",
     ),
     "held_out": ("Make up a poem about {plural}.", "Can you write a poem about {a}?"),
 }
@@ -60,6 +71,9 @@ NOTE: Phrasings = {
         "Please write a thank-you note to my {person} for {gift}.",
         "Help me thank my {person} for {gift}.",
         "Write a few lines to thank my {person} for {gift}.",
+        "I need a thank-you note to my {person} for {gift}.",
+        "How do I thank my {person} for {gift}?",
+        "I want to say thank you to my {person} for {gift}.",
     ),
     "held_out": (
         "Write a note to thank my {person} for {gift}.",

@@ -7,40 +7,64 @@ from alignment.pocket.skill import Asked, Phrasings, Split
 
 PROMPTS: dict[str, Phrasings] = {
     "greeting": {
-        "seen": ("Hi", "Hello", "Hello!", "Hi there!", "Good morning!", "Hey", "Good evening!", "Hi!", "Hello there"),
+        "seen": (
+            *(
+                "Hi",
+                "Hello",
+                "Hello!",
+                "Hi there!",
+                "Good morning!",
+                "Hey",
+                "Good evening!",
+                "Hi!",
+                "Hello there",
+                "Hey!",
+            ),
+            *("Good day!", "Greetings!", "Hello, good morning!", "Hi, good evening!", "Hey you!"),
+        ),
         "held_out": ("Hey there!", "Good afternoon!"),
     },
     "identity": {
         "seen": (
             *("Who are you?", "What are you?", "What is your name?", "Are you a human?", "Introduce yourself."),
-            *("Are you a robot?", "Tell me about yourself.", "Am I talking to a person?"),
+            *("Are you a robot?", "Tell me about yourself.", "Am I talking to a person?", "Are you real?"),
+            *("Please tell me who you are.", "What kind of machine are you?", "Is this a human or a machine?"),
         ),
         "held_out": ("Please introduce yourself.", "Are you a real person?"),
     },
     "ability": {
         "seen": (
             *("What can you do?", "How can you help me?", "What do you know?", "What can I ask you?", "Help"),
-            *("What are you good at?", "What should I ask you?"),
+            *("What are you good at?", "What should I ask you?", "Can you help me?", "Tell me what you know."),
+            *("What are you able to do?", "What can you tell me?", "I need help.", "Please help me"),
         ),
         "held_out": ("What can you help me with?", "Tell me what you can do."),
     },
     "thanks": {
         "seen": (
-            "Thank you!",
-            "Thanks",
-            "Thanks a lot!",
-            "Thank you very much.",
-            "That was helpful.",
-            "Great, thanks!",
+            *("Thank you!", "Thanks", "Thanks a lot!", "Thank you very much.", "That was helpful.", "Great, thanks!"),
+            *(
+                "Thanks so much!",
+                "Many, many thanks",
+                "Thank you for your help.",
+                "I thank you!",
+                "Perfect, thank you.",
+            ),
         ),
         "held_out": ("Many thanks!", "Thank you so much!"),
     },
     "feelings": {
-        "seen": ("How are you?", "How do you do?", "How are you today?", "Are you well?", "How is it going?"),
+        "seen": (
+            *("How are you?", "How do you do?", "How are you today?", "Are you well?", "How is it going?"),
+            *("How are things?", "Do you feel well?", "Are you doing well?", "How do you feel today?"),
+        ),
         "held_out": ("How are you doing?", "How do you feel?"),
     },
     "goodbye": {
-        "seen": ("Bye", "Goodbye!", "See you!", "Good night!", "Bye bye", "See you tomorrow!"),
+        "seen": (
+            *("Bye", "Goodbye!", "See you!", "Good night!", "Bye bye", "See you tomorrow!", "Bye!", "See you later!"),
+            *("Goodbye for today!", "I have to go now.", "Until next time!"),
+        ),
         "held_out": ("Bye for now!", "See you soon!"),
     },
 }

@@ -22,6 +22,10 @@ SUMMARIZE: Phrasings = {
         "{text} Please summarize this in one sentence.",
         "{text} What is the main point?",
         "Text: {text} Summary:",
+        "Summarize: {text}",
+        "{text} Summarize this text.",
+        "Please give a short summary of this: {text}",
+        "In one sentence, what does this paragraph say? {text}",
     ),
     "held_out": (
         "Can you summarize this text? {text}",
