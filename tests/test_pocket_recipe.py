@@ -161,23 +161,24 @@ def test_pretraining_text_asks_in_lists_tells_facts_and_chats(corpus: list[str])
     assert [e.name for e in elements() if f"{e.boiling_f}F" not in told] == []
 
 
-VALUES = "|".join((rf"\d+ (?:{'|'.join(records.THINGS)})", r"[A-Z0-9]{2,4}", r"\d+", *NAMES, *CITIES, *DAYS))
+WORD = "".join(f"(?:{'|'.join(parts)})" for parts in records.SYLLABLES)
+VALUES = "|".join((rf"\d+ (?:{'|'.join(records.THINGS)})", r"[A-Z0-9]{2,4}", r"\d+", *NAMES, *CITIES, *DAYS, WORD))
 
 
 @cache
-def ways_to_read() -> list[tuple[re.Pattern[str], dict[str, str]]]:
+def ways_to_read() -> list[re.Pattern[str]]:
     ways = []
     for kind, way in [(one, way) for one in records.KINDS for way in one.ways]:
-        keys = {upper_first(key): key for key in kind.keys} | {key: key for key in kind.keys}
-        pattern = re.escape(way).replace(r"\{key\}", f"(?P<key>{'|'.join(keys)})")
-        ways.append((re.compile(pattern.replace(r"\{value\}", f"(?P<value>{VALUES})")), keys))
+        keys = f"(?i:{WORD})" if kind.keys is records.WORDS else "|".join((*kind.keys, *map(upper_first, kind.keys)))
+        pattern = re.escape(way).replace(r"\{key\}", f"(?P<key>{keys})")
+        ways.append(re.compile(pattern.replace(r"\{value\}", f"(?P<value>{VALUES})")))
     return ways
 
 
 def readings(record: str) -> list[tuple[str, str]]:
     """Return what a record can be read as: a key and a value."""
-    matches = ((pattern.fullmatch(record), keys) for pattern, keys in ways_to_read())
-    return sorted({(keys[match["key"]], match["value"]) for match, keys in matches if match})
+    matches = (pattern.fullmatch(record) for pattern in ways_to_read())
+    return sorted({(match["key"].lower(), match["value"]) for match in matches if match})
 
 
 def both_lists(text: str) -> tuple[list[str], list[str]]:

@@ -51,7 +51,7 @@ class PocketConfig:
     )
     ppo: PPOConfig = field(
         default_factory=lambda: PPOConfig(
-            updates=48,
+            updates=60,
             value_epochs=2,
             learning_rate=2.5e-4,
             kl_coefficient=0.35,

@@ -22,6 +22,7 @@ from storage.records import Comparison, Completion
 PROMPTS_A_BATCH = 32
 MAX_NEW_TOKENS = 96
 SLOTS = "ABCDEF"
+OVERDONE = ("abstains", "refuses")  # where neither is right: what a policy that is rewarded for both comes to overdo
 
 
 def sampled(model: PeftModel, tokenizer: Any, asked: Sequence[Asked], count: int, rng: Random) -> list[list[str]]:
@@ -47,8 +48,9 @@ def shown_to_labelers(index: int, asked: Sequence[Asked], own: Sequence[Sequence
     """Return the groups of completions that the labeler of a prompt ranks.
 
     Where the SFT adapter was asked, the first group holds its completions and a demonstration. The last one sets a
-    demonstration against one completion that the recipe knows to be wrong and one stranger: a completion of another
-    prompt of the kind or of any other prompt, a misplaced refusal or a misplaced abstention. Comparisons identify
+    demonstration against one completion that the recipe knows to be wrong (not to know a fact that is known, or to
+    refuse what is harmless, if it has one of these) and one stranger: a completion of another prompt of the kind or of
+    any other prompt, a misplaced refusal or a misplaced abstention. Comparisons identify
     scores only within a prompt: without strangers a refusal would score high whatever was asked, and PPO would refuse
     everything. Small groups about many prompts teach more than large ones about few: a reward model remembers the
     prompts of large ones (docs/lab-notes.md has the numbers of both).
@@ -57,7 +59,8 @@ def shown_to_labelers(index: int, asked: Sequence[Asked], own: Sequence[Sequence
     good, another = rng.sample(list(one.registers.values()), 2)
     alike = [texts for other, texts in zip(asked, own, strict=False) if _alike(one, other)]
     strangers = [rng.choice(rng.choice(alike or own)), rng.choice(rng.choice(own)), *misplaced(rng)]
-    wrong = rng.sample(list(one.bad.values()), min(1, len(one.bad)))
+    known_wrong = [name for name in OVERDONE if name in one.bad] or list(one.bad)
+    wrong = [one.bad[rng.choice(known_wrong)]] if known_wrong else []
     of_its_own = [[*own[index], good]] if index < len(own) else []
     return [*of_its_own, [another, *wrong, rng.choice(strangers)]]
 
