@@ -28,7 +28,7 @@ class PretrainConfig:
     layers: int = 6
     heads: int = 4
     intermediate_size: int = 512
-    steps: int = 9500  # optimizer steps
+    steps: int = 9000  # optimizer steps
     batch_size: int = 8  # rows
     length: int = 256  # tokens a row: more than the longest prompt with its completion
     learning_rate: float = 2.5e-3  # peak, AdamW
