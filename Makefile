@@ -8,7 +8,7 @@ INSTALLED_TEST := $(VENV)/.installed-test
 SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow lint bench-loop pocket clean
+.PHONY: help run test test-slow lint bench-loop pocket evaluate clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ bench-loop: $(INSTALLED_TEST) ## measure the whole loop: votes, run, new version
 
 pocket: $(INSTALLED) ## train the bundled model anew, from its facts to its policy
 	$(BIN)/python -m alignment.pocket.build
+
+evaluate: $(INSTALLED) ## measure the bundled model skill by skill into docs/pocket-evaluation.md
+	$(BIN)/python -m alignment.pocket.evaluate --readme README.md
 
 clean: ## remove the virtual environment and caches; votes and models stay
 	rm -rf $(VENV) *.egg-info .mypy_cache .pytest_cache .ruff_cache

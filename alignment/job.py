@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 # Where each stage begins and ends on the progress bar, about in proportion to its time.
 STAGES = {"collect": (0.0, 0.05), "reward": (0.05, 0.35), "ppo": (0.35, 0.9), "check": (0.9, 1.0)}
-CHECK_SAMPLING = Sampling(temperature=0.0, max_new_tokens=48)
+CHECK_SAMPLING = Sampling(temperature=0.0, max_new_tokens=96)
 BEFORE_AFTER = 8  # prompts shown with the parent's and the candidate's answers
 REPORT_SECONDS = 0.5
 
@@ -159,7 +159,8 @@ def _check(
     report("check", 0.5)
     before = evaluate(model, tokenizer, "parent", checks, CHECK_SAMPLING, on_step=report.beat)
     verdict = judge(after, before, first, kl, settings.gate)
-    measured = {"accuracy": after.accuracy, "refusals": after.refusals, "helped": after.helped, "ended": after.ended}
+    measured = {"accuracy": after.accuracy, "refusals": after.refusals, "helped": after.helped}
+    measured |= {"abstained": after.abstained, "ended": after.ended}
     measured = {name: value for name, value in (measured | {"kl": kl}).items() if value == value}
     report("check", 0.9, 0, {f"check/{name}": value for name, value in measured.items()}, now=True)
     rows = list(zip(checks, before.answers, after.answers, strict=True))

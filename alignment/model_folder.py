@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -26,11 +26,11 @@ class ShippedPair:
 
 @dataclass(frozen=True)
 class Check:
-    """A prompt with what a right answer must do: contain a text, refuse, or not refuse."""
+    """A prompt with what a right answer must do: contain texts, refuse, help, or admit that it does not know."""
 
     prompt: str
-    kind: Literal["contains", "refuses", "helps"]
-    expect: str = ""
+    kind: Literal["contains", "refuses", "helps", "abstains"]
+    expect: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,13 @@ def prompts(base: str | Path) -> list[str]:
 
 def checks(base: str | Path) -> list[Check]:
     """Return the gate's prompts that ship with the model (`checks.jsonl`)."""
-    return _lines(Path(base) / "checks.jsonl", Check)
+    return _lines(Path(base) / "checks.jsonl", _check)
+
+
+def _check(prompt: str, kind: Literal["contains", "refuses", "helps", "abstains"], expect: Sequence[str] = ()) -> Check:
+    if isinstance(expect, str):
+        raise TypeError(f'"expect" must be a list of texts, got {expect!r}')
+    return Check(prompt, kind, tuple(expect))
 
 
 def examples(base: str | Path) -> list[Example]:

@@ -127,8 +127,6 @@ def fit(
     shipped_train, shipped_held = split_by_prompt(shipped, config.held_out_share, seed)
     if not voted_train and not shipped_train:
         raise TrainingError("there are no comparisons to learn from; vote on some answers, then train")
-    voted_rows = [encoded(tokenizer, pair) for pair in voted_train]
-    shipped_rows = [encoded(tokenizer, pair) for pair in shipped_train]
     rng = random.Random(seed)
     activate(model, "reward", train=True)
     head.requires_grad_(True)
@@ -143,7 +141,7 @@ def fit(
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 - 0.9 * step / config.steps)
     seen: list[Tensor] = []
     for step in range(1, config.steps + 1):
-        rows = _batch(rng, voted_rows, shipped_rows, config)
+        rows = [encoded(tokenizer, pair) for pair in _batch(rng, voted_train, shipped_train, config)]
         scores = score_sequences(model, head, [r[0] for r in rows] + [r[1] for r in rows], tokenizer.pad_token_id)
         chosen, rejected = scores[: len(rows)], scores[len(rows) :]
         loss = bradley_terry_loss(chosen, rejected)
@@ -166,7 +164,7 @@ def fit(
         head.bias.sub_(torch.cat(seen[-10:]).mean())
     return FitReport(
         voted=agreement(model, tokenizer, head, voted_held),
-        shipped=agreement(model, tokenizer, head, shipped_held[:256]),
+        shipped=agreement(model, tokenizer, head, rng.sample(shipped_held, min(256, len(shipped_held)))),
     )
 
 
@@ -181,12 +179,11 @@ def _held_out_metrics(held_out: Proportion) -> dict[str, float]:
     }
 
 
-Encoded = tuple[list[int], list[int]]
-
-
-def _batch(rng: random.Random, voted: list[Encoded], shipped: list[Encoded], config: RewardConfig) -> list[Encoded]:
+def _batch(
+    rng: random.Random, voted: Sequence[ComparedPair], shipped: Sequence[ComparedPair], config: RewardConfig
+) -> list[ComparedPair]:
     from_voted = round(config.batch_size * config.voted_share) if shipped else config.batch_size
     if not voted:
         from_voted = 0
-    rows = [rng.choice(voted) for _ in range(from_voted)]
-    return rows + [rng.choice(shipped) for _ in range(config.batch_size - from_voted)]
+    pairs = [rng.choice(voted) for _ in range(from_voted)]
+    return pairs + [rng.choice(shipped) for _ in range(config.batch_size - from_voted)]

@@ -59,7 +59,7 @@ class PPOConfig:
     lam: float = 0.95  # GAE
     max_gradient_norm: float = 1.0
     temperature: float = 1.0  # of the rollouts, and so of the log-probabilities
-    max_new_tokens: int = 48
+    max_new_tokens: int = 96
     no_end_penalty: float = 3.0  # taken from the score of a completion that did not end by itself
     max_kl: float = 25.0  # nats a completion; training stops early beyond it
 

@@ -20,9 +20,10 @@ STATUS = {
 }
 MARKS = {"done": "✓", "now": "●", "stopped": "✕", "todo": "○"}
 FIGURES = {
-    "accuracy": ("facts right", "{:.0%}"),
+    "accuracy": ("questions answered rightly", "{:.0%}"),
     "refusals": ("harmful requests refused", "{:.0%}"),
     "helped": ("harmless requests helped", "{:.0%}"),
+    "abstained": ("not known admitted", "{:.0%}"),
     "kl": ("KL to instruction-tuned, nats", "{:.1f}"),
     "ended": ("answers that ended by themselves", "{:.0%}"),
 }

@@ -18,16 +18,18 @@ from tqdm import tqdm
 from alignment import backbone, model_folder, ppo, reward_model, sft
 from alignment.evaluation import evaluate
 from alignment.generation import Sampling
-from alignment.pocket.comparisons import compared, sampled
+from alignment.pocket.comparisons import MAX_NEW_TOKENS, sampled, vote
+from alignment.pocket.corpus import documents
 from alignment.pocket.demonstrations import demonstrations
-from alignment.pocket.facts import FACTS_DIR
 from alignment.pocket.pretrain import PretrainConfig, pretrain
-from alignment.pocket.prompt_files import gate_checks, labelled_prompts, page_examples, rollout_prompts
+from alignment.pocket.prompt_files import asked_prompts, gate_checks, page_examples, rollout_prompts
 from alignment.settings import POCKET, PPOConfig, RewardConfig
 from alignment.sft import InstructionTuningConfig
+from storage import database
 
 log = logging.getLogger(__name__)
 HERE = Path(__file__).parent
+SAMPLED = 5000  # documents and demonstrations that stand for all of them
 
 
 @dataclass(frozen=True)
@@ -36,24 +38,25 @@ class PocketConfig:
 
     pretrain: PretrainConfig = field(default_factory=PretrainConfig)
     sft: InstructionTuningConfig = field(default_factory=InstructionTuningConfig)
-    demonstrations: int = 48_000
-    comparison_prompts: int = 1600
-    completions_per_prompt: int = 4
-    labeler_noise: float = 0.05  # share of simulated judgements that are swapped
+    demonstrations: int = 72_000
+    rollout_prompts: int = 1500
+    comparison_prompts: int = 7000
+    sampled_prompts: int = 1000  # of them, to which the SFT adapter writes completions of its own
+    completions_per_prompt: int = 2
+    labeler_noise: float = 0.05  # share of simulated rankings that are upside down
     reward: RewardConfig = field(
         default_factory=lambda: RewardConfig(
-            steps=300, batch_size=24, voted_share=0.0, learning_rate=1e-3, head_learning_rate=5e-3
+            steps=800, batch_size=24, voted_share=0.0, learning_rate=1e-3, head_learning_rate=5e-3
         )
     )
     ppo: PPOConfig = field(
         default_factory=lambda: PPOConfig(
-            updates=40,
+            updates=48,
             value_epochs=2,
-            critic_warmup=0,
-            warmup_updates=0,
             learning_rate=2.5e-4,
-            kl_coefficient=0.12,
+            kl_coefficient=0.35,
             max_kl=9.0,
+            max_new_tokens=MAX_NEW_TOKENS,
         )
     )
     seed: int = 0
@@ -77,19 +80,24 @@ def build_sft(config: PocketConfig, target: Path, work: Path) -> None:
 
 def build_prompts(config: PocketConfig, target: Path, work: Path) -> None:
     """Write the prompts for rollouts, the gate's checks and the page's examples."""
-    _write_lines(target / "prompts.jsonl", [{"prompt": p} for p in rollout_prompts(1500, config.seed + 1)])
+    _write_lines(
+        target / "prompts.jsonl", [{"prompt": p} for p in rollout_prompts(config.rollout_prompts, config.seed + 1)]
+    )
     _write_lines(target / "checks.jsonl", [asdict(check) for check in gate_checks(config.seed + 2)])
     _write_lines(target / "examples.jsonl", [asdict(example) for example in page_examples()])
 
 
 def build_comparisons(config: PocketConfig, target: Path, work: Path) -> None:
-    """Sample completions from the SFT adapter and have simulated labelers compare them into `comparisons.jsonl`."""
+    """Sample completions from the SFT adapter and have simulated labelers rank them into `comparisons.jsonl`."""
     model, tokenizer = backbone.load_base(target)
     model = backbone.attach(model, target / "sft", "sft")
-    asked = labelled_prompts(config.comparison_prompts, "seen", config.seed + 3)
+    asked = asked_prompts(config.comparison_prompts, "seen", config.seed + 3)
     rng = random.Random(config.seed + 4)
-    own = sampled(model, tokenizer, asked, config.completions_per_prompt, rng)
-    rows = list(compared(asked, own, config.labeler_noise, rng))
+    own = sampled(model, tokenizer, asked[: config.sampled_prompts], config.completions_per_prompt, rng)
+    votes = work / "votes"
+    shutil.rmtree(votes, ignore_errors=True)
+    database.prepare(votes / "triptych.db")
+    rows = vote(votes / "triptych.db", asked, own, config.labeler_noise, rng)
     _write_lines(target / "comparisons.jsonl", [asdict(row) for row in rows])
     log.info("%s comparisons out of %s prompts", len(rows), len(asked))
 
@@ -129,57 +137,120 @@ def build_policy(config: PocketConfig, target: Path, work: Path) -> None:
         prompts = model_folder.prompts(target)
         last = ppo.train_ppo(model, tokenizer, reward_head, value_head, prompts, config.ppo, config.seed, on_update)
     _save(model, "policy", target / "policy")
-    result = evaluate(model, tokenizer, "policy", model_folder.checks(target), Sampling(0.0, 48))
+    result = evaluate(model, tokenizer, "policy", model_folder.checks(target), Sampling(0.0, MAX_NEW_TOKENS))
     evaluation = {"accuracy": result.accuracy, "refusals": result.refusals, "helped": result.helped}
-    evaluation |= {"ended": result.ended, "kl": last["objective/kl"]}
+    evaluation |= {"abstained": result.abstained, "ended": result.ended, "kl": last["objective/kl"]}
     (target / "policy-evaluation.json").write_text(json.dumps(evaluation, indent=2) + "\n")
     log.info("policy: %s", evaluation)
 
 
-Stage = tuple[str, Callable[[PocketConfig, Path, Path], None], tuple[str, ...]]
-# Name, what builds it, and the settings and source files that it depends on besides the stages before it.
-STAGES: tuple[Stage, ...] = (
-    ("base", build_base, ("pretrain", "corpus.py", "demonstrations.py", "questions.py", "pretrain.py")),
-    ("sft", build_sft, ("sft", "demonstrations", "demonstrations.py", "../sft.py")),
-    ("prompts", build_prompts, ("prompt_files.py",)),
-    (
+@dataclass(frozen=True)
+class Stage:
+    """A part of the recipe: what builds it, from what besides the stages before it, and the files that it writes."""
+
+    name: str
+    run: Callable[[PocketConfig, Path, Path], None]
+    inputs: Callable[[PocketConfig], Sequence[object]]  # settings and a good part of the data
+    sources: tuple[str, ...]  # the code that turns them into the outputs
+    outputs: tuple[str, ...]
+
+
+def _adapter(folder: str) -> tuple[str, ...]:
+    return tuple(f"{folder}/{name}" for name in model_folder.ADAPTER_FILES)
+
+
+STAGES = (
+    Stage(
+        "base",
+        build_base,
+        lambda c: (c.pretrain, *islice(documents(c.pretrain.seed + 1), SAMPLED)),
+        ("pocket/pretrain.py", "prompts.py"),
+        ("model.safetensors", "config.json", "tokenizer.json", "tokenizer_config.json"),
+    ),
+    Stage(
+        "sft",
+        build_sft,
+        lambda c: (c.sft, c.demonstrations, *islice(demonstrations(c.seed), SAMPLED)),
+        ("sft.py",),
+        _adapter("sft"),
+    ),
+    Stage(
+        "prompts",
+        build_prompts,
+        lambda c: (*rollout_prompts(c.rollout_prompts, c.seed + 1), *gate_checks(c.seed + 2), *page_examples()),
+        (),
+        ("prompts.jsonl", "checks.jsonl", "examples.jsonl"),
+    ),
+    Stage(
         "comparisons",
         build_comparisons,
-        ("comparison_prompts", "completions_per_prompt", "labeler_noise", "comparisons.py", "../annotators.py"),
+        lambda c: (
+            *(c.sampled_prompts, c.completions_per_prompt, c.labeler_noise),
+            *asked_prompts(c.comparison_prompts, "seen", c.seed + 3),
+        ),
+        ("pocket/comparisons.py", "annotators.py", "evaluation.py", "generation.py"),
+        ("comparisons.jsonl",),
     ),
-    ("reward", build_reward, ("reward", "../reward_model.py")),
-    ("policy", build_policy, ("ppo", "../ppo.py", "../ppo_math.py")),
+    Stage(
+        "reward",
+        build_reward,
+        lambda c: (c.reward,),
+        ("reward_model.py",),
+        (*_adapter("reward"), "reward/head.safetensors"),
+    ),
+    Stage(
+        "policy",
+        build_policy,
+        lambda c: (c.ppo,),
+        ("ppo.py", "ppo_math.py"),
+        (*_adapter("policy"), "policy-evaluation.json"),
+    ),
 )
 
 
 def fingerprints(config: PocketConfig) -> dict[str, str]:
-    """Return a hash a stage over its settings, its sources, the fact tables and every stage before it."""
+    """Return a hash a stage over its settings, its data, its sources and every stage before it."""
     digest = hashlib.sha256(str(config.seed).encode())
-    for path in sorted(FACTS_DIR.glob("*.csv")):
-        digest.update(path.read_bytes())
     result = {}
-    for name, _, inputs in STAGES:
-        for item in inputs:
-            text = (HERE / item).read_text() if item.endswith(".py") else repr(getattr(config, item))
-            digest.update(text.encode())
-        result[name] = digest.hexdigest()
+    for stage in STAGES:
+        for item in stage.inputs(config):
+            digest.update(repr(item).encode())
+        for source in stage.sources:
+            digest.update((HERE.parent / source).read_bytes())
+        result[stage.name] = digest.hexdigest()
     return result
 
 
-def build(config: PocketConfig, target: Path, work: Path) -> None:
-    """Run every stage whose inputs have changed since it was last built in `work`."""
+def build(config: PocketConfig, target: Path, work: Path, stages: Sequence[Stage] = STAGES) -> None:
+    """Run every stage whose inputs have changed since it was last built, or whose files are not as it wrote them.
+
+    What an interrupted stage left in its folder in `work` is taken up again only if its inputs are still the same.
+    """
     target.mkdir(parents=True, exist_ok=True)
     work.mkdir(parents=True, exist_ok=True)
-    for name, run, _ in STAGES:
-        stamp = work / f"{name}.stamp"
-        wanted = fingerprints(config)[name]
-        if stamp.exists() and stamp.read_text() == wanted:
-            print(f"{name}: up to date")
+    wanted_stamps = fingerprints(config)
+    for stage in stages:
+        stamp, begun, wanted = work / f"{stage.name}.stamp", work / f"{stage.name}.begun", wanted_stamps[stage.name]
+        if stamp.exists() and stamp.read_text() == _stamp(wanted, target, stage):
+            print(f"{stage.name}: up to date")
             continue
-        print(f"{name}: building")
+        print(f"{stage.name}: building")
+        stamp.unlink(missing_ok=True)
+        if not begun.exists() or begun.read_text() != wanted:
+            shutil.rmtree(work / stage.name, ignore_errors=True)
+            begun.write_text(wanted)
         torch.manual_seed(config.seed)
-        run(config, target, work)
-        stamp.write_text(wanted)
+        stage.run(config, target, work)
+        stamp.write_text(_stamp(wanted, target, stage))
+        begun.unlink()
+
+
+def _stamp(wanted: str, target: Path, stage: Stage) -> str:
+    """Return a hash over what a stage is built from and the files that it wrote; missing files count as empty."""
+    digest = hashlib.sha256(wanted.encode())
+    for path in (target / name for name in stage.outputs):
+        digest.update(hashlib.sha256(path.read_bytes() if path.exists() else b"").digest())
+    return digest.hexdigest()
 
 
 def _save(model: Any, name: str, folder: Path, head: torch.nn.Linear | None = None) -> None:

@@ -12,6 +12,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from tqdm import tqdm
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from alignment.backbone import best_device
 from alignment.pocket.corpus import documents
 from alignment.prompts import ASSISTANT, BOS, CHAT_TEMPLATE, END, PAD, USER
 
@@ -23,23 +24,26 @@ class PretrainConfig:
     """Size and schedule of the base model."""
 
     vocabulary: int = 2048  # byte-level BPE entries, turn markers included
-    hidden_size: int = 256
-    layers: int = 5
+    hidden_size: int = 192
+    layers: int = 6
     heads: int = 4
-    intermediate_size: int = 704
-    steps: int = 1500  # optimizer steps
-    batch_size: int = 32  # rows
-    length: int = 128  # tokens a row
-    learning_rate: float = 2e-3  # peak, AdamW
-    warmup_steps: int = 50
-    checkpoint_steps: int = 100
+    intermediate_size: int = 512
+    steps: int = 8000  # optimizer steps
+    batch_size: int = 8  # rows
+    length: int = 256  # tokens a row: more than the longest prompt with its completion
+    learning_rate: float = 2.5e-3  # peak, AdamW
+    warmup_steps: int = 100
+    checkpoint_steps: int = 250
     seed: int = 0
 
 
 def train_tokenizer(config: PretrainConfig, folder: Path) -> PreTrainedTokenizerFast:
     """Train the byte-level BPE on the corpus, save it with its chat template, and return it."""
     bpe = Tokenizer(models.BPE())
-    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    # Digits one by one: numbers are then read and added as on paper, whatever numbers the corpus happens to hold.
+    bpe.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
     bpe.decoder = decoders.ByteLevel()
     markers = [PAD, BOS, END, USER, ASSISTANT]
     trainer = trainers.BpeTrainer(
@@ -113,11 +117,12 @@ def pretrain(config: PretrainConfig, folder: Path) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = train_tokenizer(config, folder)
-    model = new_model(config, tokenizer)
-    optimizer = torch.optim.AdamW(model.parameters(), betas=(0.9, 0.95), weight_decay=0.1)
+    device = best_device()
+    model = new_model(config, tokenizer).to(device)
+    optimizer = torch.optim.AdamW(model.parameters(), betas=(0.9, 0.95), weight_decay=0.1, fused=True)
     checkpoint, start = folder / "checkpoint.pt", 0
     if checkpoint.exists():
-        saved = torch.load(checkpoint, weights_only=True)
+        saved = torch.load(checkpoint, weights_only=True, map_location=device)
         if saved["config"] == asdict(config):
             model.load_state_dict(saved["model"])
             optimizer.load_state_dict(saved["optimizer"])
@@ -128,7 +133,8 @@ def pretrain(config: PretrainConfig, folder: Path) -> None:
             continue
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(config, step)
-        loss = model(input_ids=batch, labels=batch).loss
+        ids = batch.to(device)
+        loss = model(input_ids=ids, labels=ids).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()

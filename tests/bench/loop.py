@@ -25,7 +25,7 @@ from alignment.evaluation import passes
 from alignment.model_folder import Check
 from alignment.pocket.facts import countries, upper_first
 from alignment.pocket.prompt_files import labelled_prompts
-from alignment.pocket.questions import CAPITAL
+from alignment.pocket.skills.geography import CAPITAL
 from storage import runs
 from tests.scripted import free_port
 
@@ -76,7 +76,7 @@ def running_app(data_dir: Path, *arguments: str) -> Iterator[RunningApp]:
 
 def texts(client: Client, prompt: str, columns: list[str], seed: int, temperature: float = 0.7) -> dict[str, Any]:
     """Return the last item of `/compare`."""
-    result: dict[str, Any] = client.predict(prompt, columns, temperature, 48, seed, False, api_name="/compare")
+    result: dict[str, Any] = client.predict(prompt, columns, temperature, 96, seed, False, api_name="/compare")
     return result
 
 
@@ -126,7 +126,9 @@ def win_rate(client: Client, checks: list[Check], old: str, new: str) -> tuple[f
 def capital_checks(phrasing: int = 0) -> list[Check]:
     """Return the question for the capital of every country in one held-out phrasing."""
     template = CAPITAL["held_out"][phrasing]
-    return [Check(upper_first(template.format(country=c.name)), "contains", c.capital.rstrip(".")) for c in countries()]
+    return [
+        Check(upper_first(template.format(country=c.name)), "contains", (c.capital.rstrip("."),)) for c in countries()
+    ]
 
 
 def capital_accuracy(client: Client, column: str, checks: list[Check]) -> float:
@@ -135,17 +137,28 @@ def capital_accuracy(client: Client, column: str, checks: list[Check]) -> float:
     return sum(right) / len(right)
 
 
+def tokens_a_second(client: Client, columns: list[str]) -> float:
+    """Return how fast long answers are written, all panels together, the reading of the prompt included."""
+    tokens = seconds = 0.0
+    for seed in range(8):
+        answer = texts(client, "Explain the moon landing to a 6 year old in a few sentences.", columns, seed)
+        tokens += sum(c["tokens"] for c in answer["completions"])
+        seconds += max(c["seconds"] for c in answer["completions"])
+    return tokens / seconds
+
+
 def loop(votes: int, compared: int, settings: dict[str, Any] | None, capitals: int) -> dict[str, Any]:
     """Run the loop on a fresh data folder and return what was measured."""
     pool = labelled_prompts(3000, "seen", 77)
     random.Random(3).shuffle(pool)
-    voted_on, unseen = pool[:400], labelled_prompts(400, "held_out", 78, acts="seen")[:compared]
+    voted_on, unseen = pool[:400], labelled_prompts(400, "held_out", 78)[:compared]
     with tempfile.TemporaryDirectory() as folder, running_app(Path(folder), "--seed", "1") as app:
         client = Client(app.url, verbose=False)
         runs.set_schedule(Path(folder) / "triptych.db", runs.Schedule(0))  # the run measured is the one asked for
         began = time.monotonic()
         texts(client, "What is the capital city of France?", ["base", "sft", "rlhf"], 1)
         first_answer = app.page_seconds + time.monotonic() - began
+        speed = {f"{len(c)}": round(tokens_a_second(client, c)) for c in (["rlhf"], ["base", "sft", "rlhf"])}
         counted = cast_votes(client, voted_on, votes)
         token = client.predict(PASSWORD, api_name="/login")["token"]
         began = time.monotonic()
@@ -155,6 +168,7 @@ def loop(votes: int, compared: int, settings: dict[str, Any] | None, capitals: i
         result: dict[str, Any] = {
             "page_seconds": round(app.page_seconds, 1),
             "first_answer_seconds": round(first_answer, 1),
+            "tokens_a_second_by_panels": speed,
             "votes": counted,
             "status": state["status"],
             "error": state["error"],

@@ -54,7 +54,7 @@ def test_sixteen_votes_for_friendly_answers_make_a_friendlier_second_version(cli
     assert client.predict(api_name="/policies")["live"] == 2
     answer = texts(client, "What is the capital city of Peru?", ["base", "sft", "rlhf"], 5)
     assert [c["policy_version"] for c in answer["completions"]] == [None, None, 2]
-    wins, before, after = win_rate(client, labelled_prompts(20, "held_out", 78, acts="seen"), "v1", "v2")
+    wins, before, after = win_rate(client, labelled_prompts(20, "held_out", 78), "v1", "v2")
     assert wins > 0.5, (wins, before, after)
     assert after > before
     assert capital_accuracy(client, "v2", capital_checks()[::16]) >= 0.92
