@@ -79,12 +79,11 @@ def build_sft(config: PocketConfig, target: Path, work: Path) -> None:
 
 
 def build_prompts(config: PocketConfig, target: Path, work: Path) -> None:
-    """Write the prompts for rollouts, the gate's checks and the page's examples."""
+    """Write the prompts for rollouts and the gate's checks."""
     _write_lines(
         target / "prompts.jsonl", [{"prompt": p} for p in rollout_prompts(config.rollout_prompts, config.seed + 1)]
     )
     _write_lines(target / "checks.jsonl", [asdict(check) for check in gate_checks(config.seed + 2)])
-    _write_lines(target / "examples.jsonl", [asdict(example) for example in page_examples()])
 
 
 def build_comparisons(config: PocketConfig, target: Path, work: Path) -> None:
@@ -144,6 +143,11 @@ def build_policy(config: PocketConfig, target: Path, work: Path) -> None:
     log.info("policy: %s", evaluation)
 
 
+def build_examples(config: PocketConfig, target: Path, work: Path) -> None:
+    """Write the prompts that the page offers."""
+    _write_lines(target / "examples.jsonl", [asdict(example) for example in page_examples()])
+
+
 @dataclass(frozen=True)
 class Stage:
     """A part of the recipe: what builds it, from what besides the stages before it, and the files that it writes."""
@@ -177,9 +181,9 @@ STAGES = (
     Stage(
         "prompts",
         build_prompts,
-        lambda c: (*rollout_prompts(c.rollout_prompts, c.seed + 1), *gate_checks(c.seed + 2), *page_examples()),
+        lambda c: (*rollout_prompts(c.rollout_prompts, c.seed + 1), *gate_checks(c.seed + 2)),
         (),
-        ("prompts.jsonl", "checks.jsonl", "examples.jsonl"),
+        ("prompts.jsonl", "checks.jsonl"),
     ),
     Stage(
         "comparisons",
@@ -205,6 +209,7 @@ STAGES = (
         ("ppo.py", "ppo_math.py"),
         (*_adapter("policy"), "policy-evaluation.json"),
     ),
+    Stage("examples", build_examples, lambda c: page_examples(), (), ("examples.jsonl",)),
 )
 
 
