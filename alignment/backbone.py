@@ -185,23 +185,33 @@ def hidden_states(model: PeftModel, ids: Tensor, mask: Tensor) -> Tensor:
     return states
 
 
-def new_head(model: PeftModel) -> nn.Linear:
-    """Return a linear head from hidden states to one scalar, starting at zero."""
+def new_head(model: PeftModel, outputs: int = 1) -> nn.Linear:
+    """Return a linear head from hidden states to `outputs` scalars, starting at zero."""
     causal_lm: Any = model.get_base_model()
-    head = nn.Linear(causal_lm.config.hidden_size, 1)
+    head = nn.Linear(causal_lm.config.hidden_size, outputs)
     nn.init.zeros_(head.weight)
     nn.init.zeros_(head.bias)
     return head.to(causal_lm.device)
 
 
+def mean_head(heads: nn.Linear) -> nn.Linear:
+    """Return a head of its own to the mean of all outputs."""
+    head = nn.Linear(heads.in_features, 1, device=heads.weight.device)
+    with torch.no_grad():
+        head.weight.copy_(heads.weight.mean(0, keepdim=True))
+        head.bias.copy_(heads.bias.mean(0, keepdim=True))
+    return head
+
+
 def load_head(model: PeftModel, folder: str | Path) -> nn.Linear:
-    """Return the scalar head stored beside an adapter, or raise AdapterError."""
+    """Return the head stored beside an adapter, with as many outputs as are stored, or raise AdapterError."""
     path = Path(folder) / HEAD_FILE
     if not path.is_file():
         raise AdapterError(f"no scalar head at {path}")
-    head = new_head(model)
     try:
-        head.load_state_dict({key: value.float() for key, value in load_file(path).items()})
+        stored = {key: value.float() for key, value in load_file(path).items()}
+        head = new_head(model, len(stored["bias"]))
+        head.load_state_dict(stored)
     except UNREADABLE as error:
         raise AdapterError(f"the head at {path} does not fit this base: {error}") from error
     return head
