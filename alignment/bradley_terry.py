@@ -14,7 +14,10 @@ BINS = 5  # of confidence, from 50% to 100%
 
 
 class Ranked(Protocol):
-    """Completions of one prompt in tiers, best first; a tier holds positions in `completions`."""
+    """Completions of one prompt in tiers, best first; a tier holds positions in `completions`.
+
+    `tied` says whether completions of one tier were called equal, or only not compared.
+    """
 
     @property
     def prompt(self) -> str: ...  # noqa: D102
@@ -22,6 +25,8 @@ class Ranked(Protocol):
     def completions(self) -> Sequence[str]: ...  # noqa: D102
     @property
     def tiers(self) -> Sequence[Sequence[int]]: ...  # noqa: D102
+    @property
+    def tied(self) -> bool: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -80,32 +85,46 @@ def wilson(right: float, count: int) -> Proportion:
     return Proportion(share, max(0.0, centre - spread), min(1.0, centre + spread), count)
 
 
-def ordered_pairs(ranking: Ranked) -> list[tuple[str, str]]:
-    """Return the different (better, worse) texts of a ranking: none within a tier, none of two equal texts."""
+def judged_pairs(ranking: Ranked) -> list[tuple[str, str, float]]:
+    """Return the different pairs of texts that a ranking judges, with the probability that the first is the better one.
+
+    It is 1 between tiers, the better one first, and 0.5 within a tier of ties (docs/lab-notes.md says why ties are not
+    left out); two equal texts are no pair.
+    """
     tiers = [[ranking.completions[i] for i in tier] for tier in ranking.tiers]
-    said = ((one, other) for upper, lower in combinations(tiers, 2) for one in upper for other in lower)
-    return list(dict.fromkeys(pair for pair in said if pair[0] != pair[1]))
+    ordered = [(one, other, 1.0) for upper, lower in combinations(tiers, 2) for one in upper for other in lower]
+    equal = [(one, other, 0.5) for tier in tiers if ranking.tied for one, other in combinations(tier, 2)]
+    return list(dict.fromkeys(pair for pair in ordered + equal if pair[0] != pair[1]))
 
 
-def pair_loss(better: Tensor, worse: Tensor) -> Tensor:
-    """Return -log σ(better - worse), elementwise: Bradley & Terry 1952 by maximum likelihood."""
-    return -nn.functional.logsigmoid(better - worse)
+def pair_loss(first: Tensor, second: Tensor, target: Tensor | float = 1.0) -> Tensor:
+    """Return the cross-entropy of `target`, how probably the first is better, and σ(first - second), elementwise.
+
+    For a target of 1 this is -log σ(first - second): Bradley & Terry 1952 by maximum likelihood.
+    """
+    return nn.functional.softplus(second - first) * target + nn.functional.softplus(first - second) * (1 - target)
 
 
-def ranking_loss(scores: Sequence[Tensor], pairs: Sequence[Tensor], weights: Tensor) -> Tensor:
+def ranking_loss(
+    scores: Sequence[Tensor], pairs: Sequence[Tensor], targets: Sequence[Tensor], weights: Tensor
+) -> Tensor:
     """Return the weighted mean loss over R rankings and K heads, a scalar.
 
-    `scores` holds (k, K) a ranking of k completions and `pairs` its (P, 2) rows, better first. The pairs of a ranking
-    are averaged and count as one element (Ouyang et al. 2022, equation 1). `weights` is (R, K).
+    `scores` holds (k, K) a ranking of k completions, `pairs` its (P, 2) rows and `targets` (P,) how probably the first
+    one is better. The pairs of a ranking are averaged and count as one element (Ouyang et al. 2022, equation 1).
+    `weights` is (R, K).
     """
-    means = [pair_loss(*by_head[rows].unbind(1)).mean(0) for by_head, rows in zip(scores, pairs, strict=True)]  # (K,)
+    means = [
+        pair_loss(own[rows[:, 0]], own[rows[:, 1]], target.unsqueeze(-1)).mean(0)  # (K,)
+        for own, rows, target in zip(scores, pairs, targets, strict=True)
+    ]
     return (torch.stack(means) * weights).mean()
 
 
 def agreement(margins: Sequence[Tensor]) -> Agreement:
     """Return how well scores agree with rankings, of each of which `margins` holds better minus worse scores (P,).
 
-    There must be at least one ranking, with at least one pair.
+    There must be at least one ranking, with at least one pair each; ties have no order to agree with.
 
     Calibration error: the mean distance between confidence and accuracy over bins (Guo et al. 2017, equation 3).
     """

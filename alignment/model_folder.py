@@ -23,6 +23,11 @@ class ShippedRanking:
     source: str  # "simulated"
     guideline: str  # what the labeler was told to prefer
 
+    @property
+    def tied(self) -> bool:
+        """Whether completions of one tier are equally good: these labelers compare all of them."""
+        return True
+
 
 @dataclass(frozen=True)
 class Check:

@@ -11,7 +11,7 @@ from peft import PeftModel
 from torch import Tensor, nn
 
 from alignment.backbone import activate, adapter_parameters, hidden_states
-from alignment.bradley_terry import Agreement, Ranked, agreement, ordered_pairs, ranking_loss
+from alignment.bradley_terry import Agreement, Ranked, agreement, judged_pairs, ranking_loss
 from alignment.errors import TrainingError, require_finite
 from alignment.generation import left_padded
 from alignment.prompts import chat_prompt_ids, completion_ids
@@ -27,16 +27,20 @@ class Element:
     """A ranking as ids: each completion once, however many pairs it is in."""
 
     sequences: list[list[int]]  # prompt and completion
-    pairs: list[tuple[int, int]]  # positions of (better, worse) in `sequences`
+    pairs: Tensor  # (P, 2), positions in `sequences`
+    targets: Tensor  # (P,), how probably the first one is better
 
 
 def encoded(tokenizer: Any, ranking: Ranked) -> Element:
     """Return the ids of a ranking's different completions, each after the prompt, and its pairs."""
-    said = ordered_pairs(ranking)
-    texts = list(dict.fromkeys(text for pair in said for text in pair))
+    judged = judged_pairs(ranking)
+    texts = list(dict.fromkeys(text for first, second, _ in judged for text in (first, second)))
     prompt = chat_prompt_ids(tokenizer, ranking.prompt)
-    sequences = [prompt + completion_ids(tokenizer, text) for text in texts]
-    return Element(sequences, [(texts.index(better), texts.index(worse)) for better, worse in said])
+    return Element(
+        [prompt + completion_ids(tokenizer, text) for text in texts],
+        torch.tensor([(texts.index(first), texts.index(second)) for first, second, _ in judged]),
+        torch.tensor([target for *_, target in judged]),
+    )
 
 
 def head_scores(model: PeftModel, heads: nn.Linear, sequences: Sequence[Sequence[int]], pad_id: int) -> Tensor:
@@ -82,18 +86,18 @@ def bootstrap_weights(rankings: int, heads: int, rng: torch.Generator) -> Tensor
 def margins(
     model: PeftModel, tokenizer: Any, heads: nn.Linear, rankings: Sequence[Ranked], batch_size: int = 32
 ) -> list[Tensor]:
-    """Return better minus worse scores (P,) for the pairs of each ranking that has any."""
+    """Return better minus worse scores (P,) for the ordered pairs of each ranking that has any."""
     activate(model, "reward")
-    elements = [element for element in (encoded(tokenizer, ranking) for ranking in rankings) if element.pairs]
     result: list[Tensor] = []
-    for start in range(0, len(elements), batch_size):
-        batch = elements[start : start + batch_size]
-        sequences = [sequence for element in batch for sequence in element.sequences]
-        scores, _ = score_sequences(model, heads, sequences, tokenizer.pad_token_id)
-        for element, own in zip(batch, scores.split([len(e.sequences) for e in batch]), strict=True):
-            better, worse = own[torch.tensor(element.pairs, device=own.device)].unbind(1)
-            result.append((better - worse).cpu())
-    return result
+    telling = _telling(rankings)
+    for start in range(0, len(telling), batch_size):
+        elements = [encoded(tokenizer, ranking) for ranking in telling[start : start + batch_size]]
+        sequences = [sequence for element in elements for sequence in element.sequences]
+        scores = score_sequences(model, heads, sequences, tokenizer.pad_token_id)[0].cpu()
+        for element, own in zip(elements, scores.split([len(e.sequences) for e in elements]), strict=True):
+            better, worse = own[element.pairs[element.targets == 1]].unbind(1)
+            result.append(better - worse)
+    return [margin for margin in result if len(margin)]
 
 
 def batch_loss(
@@ -104,8 +108,9 @@ def batch_loss(
     sequences = [sequence for element in elements for sequence in element.sequences]
     scores = head_scores(model, heads, sequences, tokenizer.pad_token_id)
     by_ranking = scores.split([len(element.sequences) for element in elements])
-    pairs = [torch.tensor(element.pairs, device=scores.device) for element in elements]
-    return ranking_loss(by_ranking, pairs, weights.to(scores.device)), scores.detach()
+    targets = [element.targets.to(scores.device) for element in elements]
+    loss = ranking_loss(by_ranking, [element.pairs for element in elements], targets, weights.to(scores.device))
+    return loss, scores.detach()
 
 
 def cross_validate(
@@ -124,7 +129,7 @@ def cross_validate(
     with the same shipped comparisons, that saw no vote on its prompts; once `held_out_votes` are predicted, the other
     folds are left out. Adapter and heads are afterwards as they were. `on_step` is told which share is done.
     """
-    folds = [fold for fold in prompt_folds(_with_pairs(voted), config.folds, seed) if fold]
+    folds = [fold for fold in prompt_folds(_telling(voted), config.folds, seed) if fold]
     start = [weight.detach().clone() for weight in _weights(model, heads)]
     predicted: list[Tensor] = []
     steps = count(1)
@@ -156,13 +161,12 @@ def fit(
     """Fit the adapter "reward" and its heads in place to people's and shipped rankings.
 
     Every batch holds `voted_share` people's rankings, so that a few dozen clear votes win over thousands of shipped
-    comparisons where the two disagree, while the shipped ones hold the rest in place. Ties are left out
-    (docs/lab-notes.md says why). Each head learns from a bootstrap sample of its own, of the votes and of the shipped
-    rankings apart (Osband et al. 2016, bootstrapped heads on a shared body). Only differences are identified, so each
-    head's scores are centred on those seen last. Raises TrainingError when there is nothing to learn from or a loss is
-    not finite.
+    comparisons where the two disagree, while the shipped ones hold the rest in place. Each head learns from a bootstrap
+    sample of its own, of the votes and of the shipped rankings apart (bootstrapped heads on a shared body: Osband et
+    al. 2016). Only differences are identified, so each head's scores are centred on those seen last. Raises
+    TrainingError when there is nothing to learn from or a loss is not finite.
     """
-    sources = [_with_pairs(voted), _with_pairs(shipped)]
+    sources = [_telling(voted), _telling(shipped)]
     if not any(sources):
         raise TrainingError("there are no comparisons to learn from; vote on some answers, then train")
     rng, resampling = random.Random(seed), torch.Generator().manual_seed(seed)
@@ -200,9 +204,9 @@ def fit(
         heads.bias.sub_(torch.cat(seen[-10:]).mean(0))
 
 
-def _with_pairs(rankings: Sequence[R]) -> list[R]:
-    """Return the rankings that prefer any text to another."""
-    return [ranking for ranking in rankings if ordered_pairs(ranking)]
+def _telling(rankings: Sequence[R]) -> list[R]:
+    """Return the rankings that judge any pair of texts."""
+    return [ranking for ranking in rankings if judged_pairs(ranking)]
 
 
 def _batch_counts(sources: Sequence[Sequence[Ranked]], config: RewardConfig) -> tuple[int, int]:

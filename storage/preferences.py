@@ -154,7 +154,7 @@ def rankings(path: Path, run_id: int | None = None) -> list[Ranking]:
     if run_id is not None:
         of_run, arguments = "AND preferences.id IN (SELECT preference FROM run_rows WHERE run = ?)", [run_id]
     shown = f"""
-        SELECT preferences.id, comparisons.prompt, preferences.tiers, preferences.source, slot, text
+        SELECT preferences.id, comparisons.prompt, preferences.tiers, preferences.kind, source, slot, text
         FROM preferences
         JOIN comparisons ON comparisons.id = preferences.comparison
         JOIN completions ON completions.comparison = preferences.comparison
@@ -169,7 +169,8 @@ def _ranking(rows: list[dict[str, Any]]) -> Ranking:
     """Return the ranking out of a vote's rows, one a completion."""
     first, places = rows[0], {row["slot"]: place for place, row in enumerate(rows)}
     tiers = tuple(tuple(places[slot] for slot in tier if slot in places) for tier in json.loads(first["tiers"]))
-    return Ranking(first["id"], first["prompt"], tuple(row["text"] for row in rows), tiers, first["source"])
+    texts = tuple(row["text"] for row in rows)
+    return Ranking(first["id"], first["prompt"], texts, tiers, first["kind"] != "choice", first["source"])
 
 
 def count_pairs_of(path: Path, preference_id: int) -> int:

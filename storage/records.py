@@ -61,6 +61,7 @@ class Ranking:
     prompt: str
     completions: tuple[str, ...]  # in the order shown
     tiers: tuple[tuple[int, ...], ...]  # positions in `completions`, best first; none for "all bad"
+    tied: bool  # whether completions of one tier were called equal: a choice of the best says nothing of the others
     source: Source
 
 

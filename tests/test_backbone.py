@@ -125,6 +125,20 @@ def test_saved_adapter_and_head_load_bit_identical_and_name_no_machine(tiny: Tin
     assert str(tmp_path.parent) not in (tmp_path / "adapter_config.json").read_text()
 
 
+def test_several_heads_load_as_they_were_saved_and_their_mean_scores_as_they_do_on_average(
+    tiny: Tiny, tmp_path: Path
+) -> None:
+    model, _ = tiny
+    heads = backbone.new_head(model, 5)
+    torch.nn.init.normal_(heads.weight)
+    torch.nn.init.normal_(heads.bias)
+    backbone.save_adapter(model, "sft", tmp_path, heads)
+    loaded = backbone.load_head(model, tmp_path)
+    assert torch.equal(loaded.weight, heads.weight) and torch.equal(loaded.bias, heads.bias)
+    hidden = torch.randn(7, heads.in_features)
+    torch.testing.assert_close(backbone.mean_head(heads)(hidden), heads(hidden).mean(-1, keepdim=True))
+
+
 def test_copied_adapter_starts_equal_and_then_moves_alone(tiny: Tiny) -> None:
     model, _ = tiny
     backbone.copy_adapter(model, "sft", "policy")

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from alignment.bradley_terry import agreement, ordered_pairs, pair_loss, ranking_loss, wilson
+from alignment.bradley_terry import agreement, judged_pairs, pair_loss, ranking_loss, wilson
 
 
 @dataclass(frozen=True)
 class R:
     completions: tuple[str, ...]
     tiers: tuple[tuple[int, ...], ...]
+    tied: bool = True
     prompt: str = "prompt"
 
 
@@ -39,6 +40,14 @@ def test_a_completion_wins_or_loses() -> None:
     torch.testing.assert_close((-pair_loss(a, b)).exp() + (-pair_loss(b, a)).exp(), torch.ones(25))
 
 
+def test_a_tie_is_the_soft_label_of_a_half() -> None:
+    # by hand: (0.3132617 + 1.3132617) / 2, least where the scores are equal
+    assert pair_loss(torch.tensor(1.0), torch.tensor(0.0), 0.5).item() == pytest.approx(0.8132617, abs=1e-5)
+    score = torch.tensor(2.0, requires_grad=True)
+    pair_loss(score, torch.tensor(2.0), 0.5).backward()
+    assert score.grad is not None and score.grad.item() == 0
+
+
 def test_gradient_is_the_probability_of_the_other_choice() -> None:
     better = torch.tensor([0.7], requires_grad=True)
     pair_loss(better, torch.tensor([0.2])).backward()
@@ -46,37 +55,38 @@ def test_gradient_is_the_probability_of_the_other_choice() -> None:
     assert better.grad.item() == pytest.approx(-(1 - 1 / (1 + math.exp(-0.5))))
 
 
-def random_rankings(heads: int, seed: int = 0) -> tuple[list[torch.Tensor], list[torch.Tensor], torch.Tensor]:
-    """Return scores and pairs of rankings of two to six completions, and weights of rankings and heads."""
-    rng = np.random.default_rng(seed)
+def random_rankings(heads: int) -> tuple[list[torch.Tensor], list[torch.Tensor], list[torch.Tensor], torch.Tensor]:
+    """Return scores, pairs and targets of twelve rankings of two to six completions, some tied, and their weights."""
+    rng = np.random.default_rng(0)
     sizes = [int(size) for size in rng.integers(2, 7, 12)]
     scores = [torch.tensor(rng.normal(size=(size, heads))) for size in sizes]
     pairs = [torch.tensor(list(combinations(rng.permutation(size), 2))) for size in sizes]
-    return scores, pairs, torch.tensor(rng.poisson(1.0, (len(sizes), heads)), dtype=torch.float64)
+    targets = [torch.tensor(rng.choice([1.0, 0.5], len(rows))) for rows in pairs]
+    return scores, pairs, targets, torch.tensor(rng.poisson(1.0, (len(sizes), heads)), dtype=torch.float64)
 
 
 def test_ranking_loss_agrees_with_numpy() -> None:
-    scores, pairs, weights = random_rankings(heads=5)
+    scores, pairs, targets, weights = random_rankings(heads=5)
     total = 0.0
-    for own, rows, weight in zip(scores, pairs, weights.numpy(), strict=True):
-        by_head = own.numpy()
+    for own, rows, target, weight in zip(scores, pairs, targets, weights.numpy(), strict=True):
+        strength = np.exp(own.numpy())
         for head in range(5):
-            odds = [np.exp(by_head[i, head]) / (np.exp(by_head[i, head]) + np.exp(by_head[j, head])) for i, j in rows]
-            total += weight[head] * -np.mean(np.log(odds))
-    assert ranking_loss(scores, pairs, weights).item() == pytest.approx(total / (12 * 5), abs=1e-5)
+            wins = np.array([strength[i, head] / (strength[i, head] + strength[j, head]) for i, j in rows.tolist()])
+            likelihood = target.numpy() * np.log(wins) + (1 - target.numpy()) * np.log(1 - wins)
+            total -= weight[head] * likelihood.mean()
+    assert ranking_loss(scores, pairs, targets, weights).item() == pytest.approx(total / (12 * 5), abs=1e-5)
 
 
 def test_ranking_loss_knows_only_differences_within_a_ranking() -> None:
-    scores, pairs, weights = random_rankings(heads=4)
+    scores, *rest = random_rankings(heads=4)
     shifted = [own + 10 * number for number, own in enumerate(scores)]
-    assert ranking_loss(scores, pairs, weights).item() == pytest.approx(ranking_loss(shifted, pairs, weights).item())
+    assert ranking_loss(scores, *rest).item() == pytest.approx(ranking_loss(shifted, *rest).item())
 
 
 def test_a_ranking_of_many_counts_as_much_as_a_pair() -> None:
-    two, four = torch.zeros(2, 1), torch.zeros(4, 1)
-    every_pair = torch.tensor(list(combinations(range(4), 2)))
-    two.requires_grad_(True), four.requires_grad_(True)
-    ranking_loss([two, four], [torch.tensor([[0, 1]]), every_pair], torch.ones(2, 1)).backward()
+    two, four = torch.zeros(2, 1, requires_grad=True), torch.zeros(4, 1, requires_grad=True)
+    pairs = [torch.tensor([[0, 1]]), torch.tensor(list(combinations(range(4), 2)))]
+    ranking_loss([two, four], pairs, [torch.ones(1), torch.ones(6)], torch.ones(2, 1)).backward()
     assert two.grad is not None and four.grad is not None
     # by hand: half of σ(0) for the pair; the best of four wins three of its six pairs
     assert two.grad[:, 0].tolist() == pytest.approx([-0.25, 0.25])
@@ -84,25 +94,34 @@ def test_a_ranking_of_many_counts_as_much_as_a_pair() -> None:
 
 
 def test_a_ranking_of_weight_zero_teaches_its_head_nothing() -> None:
-    scores, pairs, weights = random_rankings(heads=3)
+    scores, pairs, targets, weights = random_rankings(heads=3)
     weights[4, 1] = 0.0
     for own in scores:
         own.requires_grad_(True)
-    ranking_loss(scores, pairs, weights).backward()
+    ranking_loss(scores, pairs, targets, weights).backward()
     assert scores[4].grad is not None
     assert scores[4].grad[:, 1].abs().sum() == 0
 
 
-def test_pairs_are_between_tiers_and_never_within_one() -> None:
-    assert ordered_pairs(R(("a", "b", "c", "d"), ((3,), (2,), (0, 1)))) == [
-        *(("d", "c"), ("d", "a"), ("d", "b"), ("c", "a"), ("c", "b"))
+def test_tiers_are_ordered_and_what_shares_one_is_tied() -> None:
+    assert judged_pairs(R(("a", "b", "c", "d"), ((3,), (2,), (0, 1)))) == [
+        *(("d", "c", 1.0), ("d", "a", 1.0), ("d", "b", 1.0), ("c", "a", 1.0), ("c", "b", 1.0)),
+        ("a", "b", 0.5),
     ]
-    assert ordered_pairs(R(("a", "b"), ((0, 1),))) == []
-    assert ordered_pairs(R(("a", "b"), ())) == []
+    assert judged_pairs(R(("a", "b"), ((0, 1),))) == [("a", "b", 0.5)]
+    assert judged_pairs(R(("a", "b"), ())) == []
+
+
+def test_a_choice_says_nothing_of_the_others_among_themselves() -> None:
+    choice = R(("a", "b", "c"), ((1,), (0, 2)), tied=False)
+    assert judged_pairs(choice) == [("b", "a", 1.0), ("b", "c", 1.0)]
 
 
 def test_equal_texts_give_no_pair_and_the_same_pair_counts_once() -> None:
-    assert ordered_pairs(R(("same", "same", "other", "other"), ((0,), (1, 2, 3)))) == [("same", "other")]
+    assert judged_pairs(R(("same", "same", "other", "other"), ((0,), (1, 2, 3)), tied=False)) == [
+        ("same", "other", 1.0)
+    ]
+    assert judged_pairs(R(("same", "same"), ((0, 1),))) == []
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ class R:
     prompt: str
     completions: tuple[str, ...]
     tiers: tuple[tuple[int, ...], ...] = ((0,), (1,))
+    tied: bool = True
 
 
 def ready(tiny: Tiny, heads: int = 4) -> tuple[PeftModel, AutoTokenizer, torch.nn.Linear]:
@@ -94,9 +95,11 @@ def test_loss_and_gradient_on_plain_pairs_agree_with_trl(tiny_folder: Path, tiny
 
 
 def test_a_ranking_is_encoded_once_a_completion(tiny: Tiny) -> None:
-    element = reward_model.encoded(tiny[1], R("Hi", ("a", "b", "c", "b"), ((0,), (1, 3), (2,))))
-    assert len(element.sequences) == 3
-    assert element.pairs == [(0, 1), (0, 2), (1, 2)]
+    element = reward_model.encoded(tiny[1], R("Hi", ("a", "b", "c", "d", "b"), ((0,), (1, 4, 3), (2,))))
+    assert len(element.sequences) == 4
+    assert len(set(map(tuple, element.sequences))) == 4
+    assert element.pairs[element.targets == 1].tolist() == [[0, 1], [0, 2], [0, 3], [1, 3], [2, 3]]
+    assert element.pairs[element.targets == 0.5].tolist()[0] == [1, 2]
 
 
 def test_loss_of_a_batch_is_the_mean_of_its_rankings(tiny: Tiny) -> None:
@@ -156,8 +159,8 @@ def test_every_head_learns_from_a_sample_of_its_own_that_repeats_with_its_seed()
     assert reward_model.bootstrap_weights(1, 4, torch.Generator()).tolist() == [[1.0] * 4]
 
 
-@pytest.mark.parametrize("voted", [[], [R("Hi", ("a", "b"), ((0, 1),)), R("Hi", ("a", "b"), ())]])
-def test_nothing_preferred_is_an_error_with_the_next_step(tiny: Tiny, voted: list[R]) -> None:
+@pytest.mark.parametrize("voted", [[], [R("Hi", ("a", "b"), ((0, 1),), tied=False), R("Hi", ("a", "b"), ())]])
+def test_nothing_judged_is_an_error_with_the_next_step(tiny: Tiny, voted: list[R]) -> None:
     model, tokenizer, heads = ready(tiny)
     with pytest.raises(TrainingError, match="vote on some answers"):
         fitted(model, tokenizer, heads, voted, [])
@@ -214,7 +217,7 @@ def test_votes_are_predicted_by_fits_that_saw_none_of_their_prompts(
 
     def margins(model: PeftModel, tokenizer: AutoTokenizer, heads: torch.nn.Linear, held: list[R]) -> object:
         assert not learned[-1] & {ranking.prompt for ranking in held}
-        assert learned[-1] | {ranking.prompt for ranking in held} == {f"Ask {i}?" for i in range(7)}
+        assert learned[-1] | {ranking.prompt for ranking in held} == {"Hi", *(f"Ask {i}?" for i in range(7))}
         predicted.extend(held)
         return true_margins(model, tokenizer, heads, held)
 
@@ -223,7 +226,7 @@ def test_votes_are_predicted_by_fits_that_saw_none_of_their_prompts(
     found = reward_model.cross_validate(model, tokenizer, heads, votes, FACTS, QUICK, 0, lambda done: None)
     assert found is not None
     assert found.accuracy.count == 8
-    assert sorted(map(repr, predicted)) == sorted(map(repr, votes[:8]))
+    assert sorted(map(repr, predicted)) == sorted(map(repr, votes))
     assert heads.weight.abs().sum() == 0
 
 
