@@ -25,12 +25,12 @@ class ModelConfig:
 class RewardConfig:
     """How the reward adapter is fitted to the comparisons."""
 
-    steps: int = 30  # optimizer steps
+    steps: int = 12  # optimizer steps of each fit: one a fold and the last one
     batch_size: int = 12  # rankings a step, of about three completions each
     voted_share: float = 0.4  # part of each batch drawn from people's votes, the rest from the shipped comparisons
-    learning_rate: float = 3e-4  # AdamW on the adapter
-    head_learning_rate: float = 3e-3  # AdamW on the linear head
-    folds: int = 3  # parts of the voted prompts, each predicted by a fit that did not see it
+    learning_rate: float = 7e-4  # AdamW on the adapter
+    head_learning_rate: float = 7e-3  # AdamW on the linear heads
+    folds: int = 2  # parts of the voted prompts, each predicted by a fit that did not see it
     held_out_votes: int = 60  # votes predicted in this way that are enough; the other folds are then left out
 
     def __post_init__(self) -> None:
