@@ -129,6 +129,7 @@ def cross_validate(
     with the same shipped comparisons, that saw no vote on its prompts; once `held_out_votes` are predicted, the other
     folds are left out. Adapter and heads are afterwards as they were. `on_step` is told which share is done.
     """
+    shipped = _telling(shipped)
     folds = [fold for fold in prompt_folds(_telling(voted), config.folds, seed) if fold]
     start = [weight.detach().clone() for weight in _weights(model, heads)]
     predicted: list[Tensor] = []
@@ -141,7 +142,8 @@ def cross_validate(
             model, tokenizer, heads, rest, shipped, config, seed,
             lambda step, metrics: on_step(next(steps) / (config.steps * len(folds))),
         )  # fmt: skip
-        predicted += margins(model, tokenizer, heads, fold)
+        asked = random.Random(seed).sample(fold, min(len(fold), config.held_out_votes))
+        predicted += margins(model, tokenizer, heads, asked)
         with torch.no_grad():
             for weight, value in zip(_weights(model, heads), start, strict=True):
                 weight.copy_(value)

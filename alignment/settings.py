@@ -61,7 +61,7 @@ class PPOConfig:
     max_gradient_norm: float = 1.0
     temperature: float = 1.0  # of the rollouts, and so of the log-probabilities
     max_new_tokens: int = 96
-    uncertainty_penalty: float = 0.0  # taken from the score a standard deviation over the reward model's heads
+    uncertainty_penalty: float = 0.0  # of the heads' standard deviation, taken from the score; 0: not measured yet
     no_end_penalty: float = 3.0  # taken from the score of a completion that did not end by itself
     max_kl: float = 25.0  # nats a completion; training stops early beyond it
 

@@ -1,6 +1,7 @@
 """What lies beside a base model: comparisons in either form, and words for lines that do not fit."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +18,9 @@ def write(folder: Path, *lines: dict[str, Any]) -> None:
 
 def test_comparisons_are_read_as_rankings_or_as_pairs(tmp_path: Path) -> None:
     assert model_folder.comparisons(tmp_path) == []
-    marks = {"source": "simulated", "guideline": "honest"}
-    write(
-        tmp_path,
-        {"prompt": "Hi", "completions": ["a", "b", "c"], "tiers": [[2], [0, 1]], **marks},
-        {"prompt": "Hi", "chosen": "a", "rejected": "b"},
-    )
-    assert model_folder.comparisons(tmp_path) == [
-        ShippedRanking("Hi", ("a", "b", "c"), ((2,), (0, 1)), "simulated", "honest"),
-        ShippedRanking("Hi", ("a", "b"), ((0,), (1,)), "", ""),
-    ]
+    ranking = ShippedRanking("Hi", ("a", "b", "c"), ((2,), (0, 1)), "simulated", "honest")
+    write(tmp_path, asdict(ranking), {"prompt": "Hi", "chosen": "a", "rejected": "b"})
+    assert model_folder.comparisons(tmp_path) == [ranking, ShippedRanking("Hi", ("a", "b"), ((0,), (1,)), "", "")]
 
 
 @pytest.mark.parametrize(

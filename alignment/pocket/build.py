@@ -202,7 +202,7 @@ STAGES = (
     Stage(
         "reward",
         build_reward,
-        lambda c: (c.reward,),
+        lambda c: (c.reward, c.reward_folds),
         ("reward_model.py", "bradley_terry.py"),
         (*_adapter("reward"), "reward/head.safetensors"),
     ),
