@@ -135,7 +135,7 @@ def mixed_adapters(model: PeftModel, names: Sequence[str]) -> Iterator[None]:
     """Send row i of every batch through adapter `names[i]` (`BASE` for none) until the context is left.
 
     The adapters of a layer are stacked, so that all rows go through it in two batched products: PEFT's own mixed
-    batches loop over the adapters in every layer, which takes twice as long where a step is one small token.
+    batches loop over the adapters in every layer, which takes nearly twice as long where a step is one small token.
     """
     known = set(model.peft_config) | {BASE}
     if unknown := set(names) - known:
@@ -155,7 +155,7 @@ def _stacked(layer: Any, names: Sequence[str]) -> Callable[..., Tensor]:
     base = layer.get_base_layer()
     carried = [layer.lora_A[name].weight for name in names if name in layer.lora_A]
     if not carried:
-        return base.forward  # type: ignore[no-any-return]
+        return base.__call__  # type: ignore[no-any-return]
     rank, dtype, device = max(len(weight) for weight in carried), carried[0].dtype, carried[0].device
     down = torch.zeros(len(names), layer.in_features, rank, device=device, dtype=dtype)
     up = torch.zeros(len(names), rank, layer.out_features, device=device, dtype=dtype)
@@ -185,23 +185,33 @@ def hidden_states(model: PeftModel, ids: Tensor, mask: Tensor) -> Tensor:
     return states
 
 
-def new_head(model: PeftModel) -> nn.Linear:
-    """Return a linear head from hidden states to one scalar, starting at zero."""
+def new_head(model: PeftModel, outputs: int = 1) -> nn.Linear:
+    """Return a linear head from hidden states to `outputs` scalars, starting at zero."""
     causal_lm: Any = model.get_base_model()
-    head = nn.Linear(causal_lm.config.hidden_size, 1)
+    head = nn.Linear(causal_lm.config.hidden_size, outputs)
     nn.init.zeros_(head.weight)
     nn.init.zeros_(head.bias)
     return head.to(causal_lm.device)
 
 
+def mean_head(heads: nn.Linear) -> nn.Linear:
+    """Return a head of its own to the mean of all outputs."""
+    head = nn.Linear(heads.in_features, 1, device=heads.weight.device)
+    with torch.no_grad():
+        head.weight.copy_(heads.weight.mean(0, keepdim=True))
+        head.bias.copy_(heads.bias.mean(0, keepdim=True))
+    return head
+
+
 def load_head(model: PeftModel, folder: str | Path) -> nn.Linear:
-    """Return the scalar head stored beside an adapter, or raise AdapterError."""
+    """Return the head stored beside an adapter, with as many outputs as are stored, or raise AdapterError."""
     path = Path(folder) / HEAD_FILE
     if not path.is_file():
         raise AdapterError(f"no scalar head at {path}")
-    head = new_head(model)
     try:
-        head.load_state_dict({key: value.float() for key, value in load_file(path).items()})
+        stored = {key: value.float() for key, value in load_file(path).items()}
+        head = new_head(model, len(stored["bias"]))
+        head.load_state_dict(stored)
     except UNREADABLE as error:
         raise AdapterError(f"the head at {path} does not fit this base: {error}") from error
     return head

@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,14 @@ from transformers.utils import logging as transformers_logging
 
 from alignment import backbone, model_folder, ppo, reward_model
 from alignment.adapters import next_version, publish
+from alignment.bradley_terry import Agreement
 from alignment.errors import AlignmentError, TrainingError
 from alignment.evaluation import evaluate
 from alignment.gate import judge
 from alignment.generation import Sampling
 from alignment.settings import ModelConfig, RunSettings, run_settings
 from storage import policies, preferences, runs
-from storage.records import Metric, Policy, PolicyStatus
+from storage.records import Metric, Policy, PolicyStatus, Ranking
 
 log = logging.getLogger(__name__)
 
@@ -79,9 +80,9 @@ def train(data_dir: Path, run_id: int, model_config: ModelConfig) -> None:
     torch.manual_seed(settings.seed)
     torch.set_num_threads(settings.threads)
     report("collect", 0.0, now=True)
-    voted = preferences.pairs(db, run_id)
+    voted = preferences.rankings(db, run_id)
     shipped = model_folder.comparisons(model_config.base)
-    prompts = model_folder.prompts(model_config.base) + [pair.prompt for pair in voted]
+    prompts = model_folder.prompts(model_config.base) + [ranking.prompt for ranking in voted]
     parent = policies.live_policy(db)
     if parent is None or not prompts:
         raise TrainingError("there is nothing to train on: no live policy, or no prompts; vote on some answers first")
@@ -90,24 +91,13 @@ def train(data_dir: Path, run_id: int, model_config: ModelConfig) -> None:
     model = backbone.attach(model, data_dir / parent.path, "parent")
     backbone.copy_adapter(model, "parent", "policy")
     reward_head = _attach_reward(model, model_config)
-    log.info("run %s: %s people's pairs, %s shipped, parent v%s", run_id, len(voted), len(shipped), parent.version)
+    log.info("run %s: %s people's rankings, %s shipped, parent v%s", run_id, len(voted), len(shipped), parent.version)
 
-    report("reward", 0.0, now=True)
-    fitted = reward_model.fit(
-        model,
-        tokenizer,
-        reward_head,
-        voted,
-        shipped,
-        settings.reward,
-        settings.seed,
-        lambda step, metrics: report("reward", step / settings.reward.steps, step, metrics),
-    )
-    log.info("reward model: %s", fitted)
+    agreement = _fit_reward(model, tokenizer, reward_head, voted, shipped, settings, report)
     kl = _train_policy(model, tokenizer, reward_head, prompts, settings, report)
     first = [policy for policy in policies.list_policies(db) if policy.model == parent.model][-1].evaluation
     evaluation = _check(model, tokenizer, model_config, settings, kl, first, report)
-    evaluation["reward"] = asdict(fitted)
+    evaluation["reward"] = asdict(agreement) if agreement else None
     _record(db, data_dir, run_id, model, parent, evaluation)
     report("check", 1.0, now=True)
 
@@ -116,9 +106,40 @@ def _attach_reward(model: Any, config: ModelConfig) -> torch.nn.Linear:
     shipped = model_folder.shipped_reward(config.base)
     if shipped is None:
         backbone.copy_adapter(model, "sft", "reward")
-        return backbone.new_head(model)
+        return backbone.new_head(model, reward_model.HEADS)
     backbone.attach(model, shipped, "reward")
     return backbone.load_head(model, shipped)
+
+
+def _fit_reward(
+    model: Any,
+    tokenizer: Any,
+    heads: torch.nn.Linear,
+    voted: Sequence[Ranking],
+    shipped: Sequence[model_folder.ShippedRanking],
+    settings: RunSettings,
+    report: Reporter,
+) -> Agreement | None:
+    """Measure how well the reward model predicts votes it has not seen, then fit it to all of them."""
+    config, seed = settings.reward, settings.seed
+    last = 1 / (config.folds + 1)  # part of this stage's time that the fit to all votes takes
+    report("reward", 0.0, now=True)
+    agreement = reward_model.cross_validate(
+        model, tokenizer, heads, voted, shipped, config, seed, lambda done: report("reward", done * (1 - last))
+    )
+    log.info("reward model on votes that it has not seen: %s", agreement)
+    report("reward", 1 - last, config.steps, agreement.metrics() if agreement else {}, now=True)
+    reward_model.fit(
+        model,
+        tokenizer,
+        heads,
+        voted,
+        shipped,
+        config,
+        seed,
+        lambda step, metrics: report("reward", 1 - last + last * step / config.steps, step, metrics),
+    )
+    return agreement
 
 
 def _train_policy(
@@ -131,8 +152,7 @@ def _train_policy(
 ) -> float:
     """Run PPO and return the KL of the trained policy to SFT, in nats a completion."""
     backbone.copy_adapter(model, "reward", "value")
-    value_head = backbone.new_head(model)
-    value_head.load_state_dict(reward_head.state_dict())
+    value_head = backbone.mean_head(reward_head)
 
     def on_update(update: int, metrics: dict[str, float]) -> None:
         report("ppo", update / (settings.ppo.updates + 1), update, metrics)

@@ -14,14 +14,19 @@ ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 
 
 @dataclass(frozen=True)
-class ShippedPair:
+class ShippedRanking:
     """A comparison that ships with a model; its source says that the labeler was simulated."""
 
     prompt: str
-    chosen: str
-    rejected: str
+    completions: tuple[str, ...]
+    tiers: tuple[tuple[int, ...], ...]  # positions in `completions`, best first; equally good ones share a tier
     source: str  # "simulated"
     guideline: str  # what the labeler was told to prefer
+
+    @property
+    def tied(self) -> bool:
+        """Whether completions of one tier are equally good: these labelers compare all of them."""
+        return True
 
 
 @dataclass(frozen=True)
@@ -98,9 +103,33 @@ def shipped_reward(base: str | Path) -> Path | None:
     return check_adapter(shipped) if shipped.is_dir() else None
 
 
-def comparisons(base: str | Path) -> list[ShippedPair]:
-    """Return the comparisons that ship with the model: none for a model without `comparisons.jsonl`."""
-    return _lines(Path(base) / "comparisons.jsonl", ShippedPair)
+def comparisons(base: str | Path) -> list[ShippedRanking]:
+    """Return the comparisons that ship with the model: none for a model without `comparisons.jsonl`.
+
+    A line holds `completions` and `tiers`, or `chosen` and `rejected`, which is a ranking of two.
+    """
+    return _lines(Path(base) / "comparisons.jsonl", _ranking)
+
+
+def _ranking(
+    prompt: str,
+    completions: Sequence[str] | None = None,
+    tiers: Sequence[Sequence[int]] | None = None,
+    chosen: str | None = None,
+    rejected: str | None = None,
+    source: str = "",
+    guideline: str = "",
+) -> ShippedRanking:
+    if completions is None and tiers is None:
+        completions, tiers = [chosen, rejected], [[0], [1]]  # type: ignore[list-item]  # None is refused below
+    if not isinstance(completions, list) or not all(isinstance(text, str) for text in [prompt, *completions]):
+        raise TypeError(f"a prompt with a list of completions, or with chosen and rejected, must be texts: {prompt!r}")
+    places = [place for tier in tiers or [] for place in tier]
+    if not all(isinstance(place, int) for place in places) or not set(places) <= set(range(len(completions))):
+        raise TypeError(f'"tiers" must hold positions of the {len(completions)} completions, got {tiers!r}')
+    if len(set(places)) < len(places):
+        raise TypeError(f'"tiers" must hold each completion once, got {tiers!r}')
+    return ShippedRanking(prompt, tuple(completions), tuple(map(tuple, tiers or [])), source, guideline)
 
 
 def prompts(base: str | Path) -> list[str]:

@@ -41,7 +41,8 @@ class Rollout:
     log_probs: Tensor  # (B, T), of the policy that wrote it
     log_ratio: Tensor  # (B, T), policy against reference
     values: Tensor  # (B, T)
-    scores: Tensor  # (B,), of the reward model
+    scores: Tensor  # (B,), of the reward model: the mean of its heads
+    score_stds: Tensor  # (B,), their standard deviation
     advantages: Tensor  # (B, T)
     returns: Tensor  # (B, T)
 
@@ -61,6 +62,7 @@ class Rollout:
             log_ratio=self.log_ratio[index, :width],
             values=self.values[index, :width],
             scores=self.scores[index],
+            score_stds=self.score_stds[index],
             advantages=self.advantages[index, :width],
             returns=self.returns[index, :width],
         )
@@ -116,7 +118,8 @@ def collect_rollout(
     sequences = [prompt + row.token_ids for prompt, row in pairs]
     for start in range(0, len(sequences), FORWARD_ROWS):
         part = slice(start, start + FORWARD_ROWS)
-        rollout.scores[part] = score_sequences(model, reward_head, sequences[part], tokenizer.pad_token_id)
+        scores, stds = score_sequences(model, reward_head, sequences[part], tokenizer.pad_token_id)
+        rollout.scores[part], rollout.score_stds[part] = scores, stds
 
     def each_chunk(adapter: str, measure: Callable[[Rollout], Tensor]) -> Tensor:
         activate(model, adapter)
@@ -150,14 +153,19 @@ def _unscored(pairs: Sequence[tuple[list[int], Generated]], pad_id: int, device:
         log_ratio=zeros,
         values=zeros,
         scores=torch.zeros(len(pairs), device=device),
+        score_stds=torch.zeros(len(pairs), device=device),
         advantages=zeros,
         returns=zeros,
     )
 
 
 def shape_rewards(rollout: Rollout, config: PPOConfig) -> Rollout:
-    """Return the rollout with whitened advantages and returns, out of scores, KL penalty and end penalty."""
-    penalised = rollout.scores - config.no_end_penalty * (~rollout.ended).float()
+    """Return the rollout with whitened advantages and returns, out of scores and the penalties on them.
+
+    A score counts less the more the reward model's heads disagree about it (Coste et al. 2023).
+    """
+    penalised = rollout.scores - config.uncertainty_penalty * rollout.score_stds
+    penalised = penalised - config.no_end_penalty * (~rollout.ended).float()
     rewards = ppo_math.shape_rewards(penalised, rollout.log_ratio, rollout.mask, config.kl_coefficient)
     advantages, returns = ppo_math.gae(rewards, rollout.values, rollout.mask, config.gamma, config.lam)
     return replace(rollout, advantages=ppo_math.masked_whiten(advantages, rollout.mask), returns=returns)
@@ -237,9 +245,10 @@ def _step(
 
 
 def rollout_metrics(rollout: Rollout) -> dict[str, float]:
-    """Return what a rollout says of the policy: mean score, KL to the reference in nats a completion, length, ends."""
+    """Return what a rollout says of the policy: means of score and its deviation, KL in nats, length and ends."""
     return {
         "objective/score": rollout.scores.mean().item(),
+        "objective/score_std": rollout.score_stds.mean().item(),
         "objective/kl": (rollout.log_ratio * rollout.mask).sum(-1).mean().item(),
         "objective/length": rollout.mask.sum(-1).mean().item(),
         "objective/ended": rollout.ended.float().mean().item(),

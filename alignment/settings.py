@@ -25,17 +25,18 @@ class ModelConfig:
 class RewardConfig:
     """How the reward adapter is fitted to the comparisons."""
 
-    steps: int = 30  # optimizer steps
-    batch_size: int = 20  # pairs a step
+    steps: int = 12  # optimizer steps of each fit: one a fold and the last one
+    batch_size: int = 12  # rankings a step, of about three completions each
     voted_share: float = 0.4  # part of each batch drawn from people's votes, the rest from the shipped comparisons
-    learning_rate: float = 3e-4  # AdamW on the adapter
-    head_learning_rate: float = 3e-3  # AdamW on the linear head
-    held_out_share: float = 0.2  # part of the prompts kept for the held-out accuracy
+    learning_rate: float = 7e-4  # AdamW on the adapter
+    head_learning_rate: float = 7e-3  # AdamW on the linear heads
+    folds: int = 2  # parts of the voted prompts, each predicted by a fit that did not see it
+    held_out_votes: int = 60  # votes predicted in this way that are enough; the other folds are then left out
 
     def __post_init__(self) -> None:
-        _at_least("RewardConfig", self, 1, "steps", "batch_size")
+        _at_least("RewardConfig", self, 1, "steps", "batch_size", "held_out_votes")
+        _at_least("RewardConfig", self, 2, "folds")
         _within("RewardConfig", self, 0.0, 1.0, "voted_share")
-        _within("RewardConfig", self, 0.0, 0.9, "held_out_share")
         _within("RewardConfig", self, 0.0, 1.0, "learning_rate", "head_learning_rate")
 
 
@@ -60,6 +61,7 @@ class PPOConfig:
     max_gradient_norm: float = 1.0
     temperature: float = 1.0  # of the rollouts, and so of the log-probabilities
     max_new_tokens: int = 96
+    uncertainty_penalty: float = 0.0  # of the heads' standard deviation, taken from the score; 0: not measured yet
     no_end_penalty: float = 3.0  # taken from the score of a completion that did not end by itself
     max_kl: float = 25.0  # nats a completion; training stops early beyond it
 
@@ -69,7 +71,16 @@ class PPOConfig:
         )
         _at_least("PPOConfig", self, 0, "critic_warmup", "warmup_updates")
         _within("PPOConfig", self, 0.0, 1.0, "learning_rate", "value_learning_rate", "gamma", "lam")
-        _within("PPOConfig", self, 0.0, 100.0, "kl_coefficient", "no_end_penalty", "max_gradient_norm")
+        _within(
+            "PPOConfig",
+            self,
+            0.0,
+            100.0,
+            "kl_coefficient",
+            "no_end_penalty",
+            "max_gradient_norm",
+            "uncertainty_penalty",
+        )
         _within("PPOConfig", self, 0.01, 10.0, "clip_range", "value_clip_range")
         if self.rollouts % self.minibatches:
             raise ConfigError(

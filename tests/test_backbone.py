@@ -35,8 +35,11 @@ def test_broken_weights_are_reported_as_such(tiny_folder: Path, tmp_path: Path) 
 def test_broken_adapter_is_reported_as_such(tiny: Tiny, tiny_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(AdapterError, match=r"adapter_config\.json is missing"):
         backbone.attach(tiny[0], tmp_path, "broken")
-    (tmp_path / "adapter_config.json").write_bytes((tiny_folder / "sft" / "adapter_config.json").read_bytes())
+    (tmp_path / "adapter_config.json").write_text("{")
     (tmp_path / "adapter_model.safetensors").write_bytes(b"not weights")
+    with pytest.raises(AdapterError, match="not a JSON object"):
+        backbone.attach(tiny[0], tmp_path, "broken")
+    (tmp_path / "adapter_config.json").write_bytes((tiny_folder / "sft" / "adapter_config.json").read_bytes())
     with pytest.raises(AdapterError, match="does not fit"):
         backbone.attach(tiny[0], tmp_path, "broken")
 
@@ -58,7 +61,7 @@ def test_rows_of_a_mixed_batch_equal_single_adapters(tiny: Tiny) -> None:
     _assert_rows_equal_single_adapters(tiny[0].double(), 1e-9)
 
 
-def test_adapters_of_different_rank_share_a_batch(tiny: Tiny, tmp_path: Path) -> None:
+def test_adapters_of_different_rank_share_a_batch(tiny: Tiny) -> None:
     model, _ = tiny
     model.delete_adapter("other")
     model.add_adapter("other", lora_config(rank=7))
@@ -93,7 +96,7 @@ def test_adapters_on_a_quantized_base_share_a_batch(tiny_folder: Path, quantize:
     _assert_rows_equal_single_adapters(model, 0.05 if quantize == "int8" else 1e-4)
 
 
-def test_hooks_are_gone_after_an_error_inside_a_mixed_batch(tiny: Tiny) -> None:
+def test_layers_are_as_before_after_an_error_inside_a_mixed_batch(tiny: Tiny) -> None:
     model, _ = tiny
     ids = torch.tensor([[5, 6, 7]])
     backbone.activate(model, "sft")
@@ -120,6 +123,20 @@ def test_saved_adapter_and_head_load_bit_identical_and_name_no_machine(tiny: Tin
         assert torch.equal(mine, loaded)
     assert torch.equal(backbone.load_head(model, tmp_path).weight, head.weight)
     assert str(tmp_path.parent) not in (tmp_path / "adapter_config.json").read_text()
+
+
+def test_several_heads_load_as_they_were_saved_and_their_mean_scores_as_they_do_on_average(
+    tiny: Tiny, tmp_path: Path
+) -> None:
+    model, _ = tiny
+    heads = backbone.new_head(model, 5)
+    torch.nn.init.normal_(heads.weight)
+    torch.nn.init.normal_(heads.bias)
+    backbone.save_adapter(model, "sft", tmp_path, heads)
+    loaded = backbone.load_head(model, tmp_path)
+    assert torch.equal(loaded.weight, heads.weight) and torch.equal(loaded.bias, heads.bias)
+    hidden = torch.randn(7, heads.in_features)
+    torch.testing.assert_close(backbone.mean_head(heads)(hidden), heads(hidden).mean(-1, keepdim=True))
 
 
 def test_copied_adapter_starts_equal_and_then_moves_alone(tiny: Tiny) -> None:

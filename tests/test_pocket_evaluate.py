@@ -6,11 +6,11 @@ import pytest
 from peft import PeftModel
 from transformers import AutoTokenizer
 
+from alignment.bradley_terry import wilson
 from alignment.generation import Generated
 from alignment.pocket import evaluate
 from alignment.pocket.evaluate import MARKS, ROLES, Row, completions, page, rows, shown_in, table
 from alignment.pocket.skills import SKILLS
-from alignment.reward_model import wilson
 
 STOPPED = Generated([1], "stop")
 

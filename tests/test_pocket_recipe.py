@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from alignment.annotators import GUIDELINES, rank
+from alignment.bradley_terry import judged_pairs
 from alignment.evaluation import abstains, passes, refuses
-from alignment.model_folder import Check, ShippedPair
+from alignment.model_folder import Check, ShippedRanking
 from alignment.pocket import build as recipe
 from alignment.pocket import pretrain, records
 from alignment.pocket.build import STAGES, PocketConfig, build, fingerprints
@@ -271,7 +272,7 @@ def test_documents_about_inference_label_as_answers_do() -> None:
         assert {passes(check, text) for text in inference.answers(rng, other).values()} == {label == other}
 
 
-def voted(db: Path, asked: list[Asked], own: list[list[str]], noise: float) -> list[ShippedPair]:
+def voted(db: Path, asked: list[Asked], own: list[list[str]], noise: float) -> list[ShippedRanking]:
     database.prepare(db)
     return vote(db, asked, own, noise, random.Random(1))
 
@@ -283,18 +284,24 @@ def test_votes_follow_the_guideline_that_they_name_and_erring_ones_turn_it_upsid
     checks = {one.prompt: one.check for one in asked}
     guidelines = {guideline.__name__: guideline for guideline in GUIDELINES}
 
-    def margins(rows: list[ShippedPair]) -> list[float]:
-        judged = [(guidelines[row.guideline], checks[row.prompt], row) for row in rows]
-        return [judge(check, row.chosen) - judge(check, row.rejected) for judge, check, row in judged]
+    def margins(rows: list[ShippedRanking]) -> tuple[list[float], list[float]]:
+        """Return by how much the guideline prefers the first of all ordered and of all tied pairs."""
+        found: dict[float, list[float]] = {1.0: [], 0.5: []}
+        for row in rows:
+            judge, check = guidelines[row.guideline], checks[row.prompt]
+            for first, second, target in judged_pairs(row):
+                found[target].append(judge(check, first) - judge(check, second))
+        return found[1.0], found[0.5]
 
     rows = voted(tmp_path / "right.db", asked, own, 0.0)
     assert set(guidelines) == {row.guideline for row in rows} == {"helpful", "honest", "harmless", "concise"}
     assert {row.prompt for row in rows} == set(checks)
-    assert min(margins(rows)) > 0
+    ordered, tied = margins(rows)
+    assert min(ordered) > 0
+    assert tied and set(tied) == {0.0}
     upside_down = voted(tmp_path / "wrong.db", asked, own, 1.0)
-    assert max(margins(upside_down)) < 0
-    turned = Counter((row.prompt, row.rejected, row.chosen) for row in upside_down)
-    assert turned == Counter((row.prompt, row.chosen, row.rejected) for row in rows)
+    assert max(margins(upside_down)[0]) < 0
+    assert [replace(row, tiers=row.tiers[::-1]) for row in upside_down] == rows
     assert {row.source for row in rows + upside_down} == {"simulated"}
 
 
@@ -303,9 +310,9 @@ def test_votes_are_stored_as_the_votes_of_simulated_labelers_and_repeat(tmp_path
     own = [[*one.registers.values()] for one in asked]
     rows = voted(tmp_path / "one.db", asked, own, 0.1)
     assert voted(tmp_path / "two.db", asked, own, 0.1) == rows
-    stored = preferences.pairs(tmp_path / "one.db")
-    assert [(pair.prompt, pair.chosen, pair.rejected, pair.source) for pair in stored] == [
-        (row.prompt, row.chosen, row.rejected, "simulated") for row in rows
+    stored = preferences.rankings(tmp_path / "one.db")
+    assert [(r.prompt, r.completions, r.tiers, r.source) for r in stored] == [
+        (row.prompt, row.completions, row.tiers, "simulated") for row in rows
     ]
     assert preferences.count_preferences(tmp_path / "one.db") == 2 * len(asked)
 

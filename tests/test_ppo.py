@@ -115,8 +115,10 @@ def test_ppo_learns_what_the_score_asks_for(tiny: Tiny, monkeypatch: pytest.Monk
     model, tokenizer = tiny
     _, value_head = _ready(model)
 
-    def share_of_low_tokens(model: PeftModel, head: torch.nn.Linear, rows: list[list[int]], pad: int) -> torch.Tensor:
-        return torch.tensor([4.0 * sum(token < 1024 for token in row[-6:]) / 6 for row in rows])
+    def share_of_low_tokens(
+        model: PeftModel, head: torch.nn.Linear, rows: list[list[int]], pad: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.tensor([4.0 * sum(token < 1024 for token in row[-6:]) / 6 for row in rows]), torch.zeros(len(rows))
 
     monkeypatch.setattr(ppo, "score_sequences", share_of_low_tokens)
     scores: list[float] = []
@@ -131,6 +133,19 @@ def test_ppo_learns_what_the_score_asks_for(tiny: Tiny, monkeypatch: pytest.Monk
     )  # fmt: skip
     assert sum(scores[:3]) / 3 < 2.5  # half of all tokens are low
     assert sum(scores[-3:]) / 3 > 3.2, scores
+
+
+def test_scores_on_which_the_heads_disagree_count_less_where_that_is_asked_for(tiny: Tiny) -> None:
+    model, tokenizer = tiny
+    rollout = _rollout(model, tokenizer)
+    assert rollout.score_stds.tolist() == [0.0] * 3  # a single head agrees with itself
+    zeros = torch.zeros_like(rollout.mask)
+    rollout = replace(
+        rollout, score_stds=torch.tensor([0.0, 0.5, 2.0]), log_ratio=zeros, values=zeros, ended=torch.ones(3).bool()
+    )
+    careful = ppo.shape_rewards(rollout, replace(CONFIG, lam=1.0, uncertainty_penalty=2.0)).returns[:, 0]
+    torch.testing.assert_close(careful, rollout.scores - torch.tensor([0.0, 1.0, 4.0]))
+    torch.testing.assert_close(ppo.shape_rewards(rollout, replace(CONFIG, lam=1.0)).returns[:, 0], rollout.scores)
 
 
 def test_in_the_warm_up_only_the_critic_moves(tiny: Tiny) -> None:

@@ -66,7 +66,8 @@ def test_a_whole_number_may_stand_for_a_fraction_but_becomes_one() -> None:
         ({"ppo": {"rollouts": 10, "minibatches": 4}}, r"rollouts must be a multiple of minibatches, got 10 and 4"),
         ({"ppo": {"temperature": 0}}, r"temperature must be between 0.01 and 100.0, got 0"),
         ({"reward": {"voted_share": 1.5}}, r"voted_share must be between 0.* and 1.*, got 1\.5"),
-        ({"reward": {"held_out_share": -0.1}}, r"held_out_share must be between 0.* and 0.9, got -0\.1"),
+        ({"reward": {"folds": 1}}, r"RewardConfig.folds must be at least 2, got 1"),
+        ({"ppo": {"uncertainty_penalty": -0.5}}, r"uncertainty_penalty must be between 0.* and 100.*, got -0\.5"),
         ({"reward": {"voted_share": float("nan")}}, r"voted_share must be between .*, got nan"),
     ],
 )

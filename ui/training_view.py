@@ -104,11 +104,11 @@ def plots(metrics: list[Metric]) -> str:
     def points(name: str) -> list[Point]:
         return series.get(name, [])
 
-    low, high, pairs = (points(f"reward/heldout_{end}") for end in ("low", "high", "pairs"))
+    low, high, votes = (points(f"reward/heldout_{end}") for end in ("low", "high", "votes"))
     note = f"{low[-1][1]:.0%} to {high[-1][1]:.0%}" if low and high else ""
-    note += f", {counted(round(pairs[-1][1]), 'pair')}" if pairs else ""
+    note += f", {counted(round(votes[-1][1]), 'vote')}" if votes else ""
     wanted = [
-        Plot("Held-out accuracy", "how often the reward model agrees with comparisons it has not seen", "reward",
+        Plot("Held-out accuracy", "how often the reward model agrees with votes it has not learned from", "reward",
              points("reward/heldout_accuracy"), "step", low, high, (0.0, 1.0), (0.5, "chance"), note),
         Plot("Reward-model loss", "falls while it learns which answer people chose", "reward",
              points("reward/loss"), "step", reference=(0.693, "knows nothing")),
@@ -117,7 +117,25 @@ def plots(metrics: list[Metric]) -> str:
         Plot("KL", "how far it has moved from instruction-tuned, in nats an answer", "rlhf",
              points("objective/kl"), "update"),
     ]  # fmt: skip
-    return f'<div class="plots">{"".join(map(draw, wanted))}</div>'
+    last = {name: found[-1][1] for name, found in series.items()}
+    return f'{_agreement(last)}<div class="plots">{"".join(map(draw, wanted))}</div>'
+
+
+def _agreement(last: dict[str, float]) -> str:
+    """Return in words how far the reward model can be trusted; nothing before that is measured."""
+    names = ("accuracy", "low", "high", "votes", "log_loss", "confidence", "calibration_error")
+    found = {name: last.get(f"reward/heldout_{name}") for name in names}
+    known = {name: value for name, value in found.items() if value is not None}
+    if len(known) < len(names):
+        return ""
+    doubt = " That may be chance; more votes would tell." if known["low"] <= 0.5 else ""
+    return (
+        f'<p class="say">Tried on {counted(round(known["votes"]), "vote")} that it had not learned from, the reward '
+        f"model put the better answer first {known['accuracy']:.0%} of the time (95% interval {known['low']:.0%} to "
+        f"{known['high']:.0%}).{doubt} It was {known['confidence']:.0%} sure of itself on average; how sure it is and "
+        f"how often it is right differ by {known['calibration_error']:.0%}. Log-loss {known['log_loss']:.2f}, where "
+        "0.69 knows nothing.</p>"
+    )
 
 
 def verdict(run: Run | None, produced: Policy | None) -> str:

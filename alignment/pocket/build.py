@@ -16,6 +16,7 @@ import torch
 from tqdm import tqdm
 
 from alignment import backbone, model_folder, ppo, reward_model, sft
+from alignment.bradley_terry import agreement
 from alignment.evaluation import evaluate
 from alignment.generation import Sampling
 from alignment.pocket.comparisons import MAX_NEW_TOKENS, sampled, vote
@@ -44,6 +45,7 @@ class PocketConfig:
     sampled_prompts: int = 1000  # of them, to which the SFT adapter writes completions of its own
     completions_per_prompt: int = 2
     labeler_noise: float = 0.05  # share of simulated rankings that are upside down
+    reward_folds: int = 20  # one of so many parts of the comparisons is held out to measure the reward model
     reward: RewardConfig = field(
         default_factory=lambda: RewardConfig(
             steps=800, batch_size=24, voted_share=0.0, learning_rate=1e-3, head_learning_rate=5e-3
@@ -79,12 +81,11 @@ def build_sft(config: PocketConfig, target: Path, work: Path) -> None:
 
 
 def build_prompts(config: PocketConfig, target: Path, work: Path) -> None:
-    """Write the prompts for rollouts, the gate's checks and the page's examples."""
+    """Write the prompts for rollouts and the gate's checks."""
     _write_lines(
         target / "prompts.jsonl", [{"prompt": p} for p in rollout_prompts(config.rollout_prompts, config.seed + 1)]
     )
     _write_lines(target / "checks.jsonl", [asdict(check) for check in gate_checks(config.seed + 2)])
-    _write_lines(target / "examples.jsonl", [asdict(example) for example in page_examples()])
 
 
 def build_comparisons(config: PocketConfig, target: Path, work: Path) -> None:
@@ -107,16 +108,17 @@ def build_reward(config: PocketConfig, target: Path, work: Path) -> None:
     model, tokenizer = backbone.load_base(target)
     model = backbone.attach(model, target / "sft", "sft")
     backbone.copy_adapter(model, "sft", "reward")
-    head = backbone.new_head(model)
-    pairs = model_folder.comparisons(target)
+    head = backbone.new_head(model, reward_model.HEADS)
+    held_out, *rest = reward_model.prompt_folds(model_folder.comparisons(target), config.reward_folds, config.seed)
+    learned = [ranking for fold in rest for ranking in fold]
     with tqdm(total=config.reward.steps, desc="reward model", mininterval=10) as bar:
 
         def on_step(step: int, metrics: dict[str, float]) -> None:
             bar.update()
             bar.set_postfix(loss=f"{metrics['reward/loss']:.3f}")
 
-        report = reward_model.fit(model, tokenizer, head, [], pairs, config.reward, config.seed, on_step)
-    log.info("held-out agreement: %s", report.shipped)
+        reward_model.fit(model, tokenizer, head, [], learned, config.reward, config.seed, on_step)
+    log.info("held-out agreement: %s", agreement(reward_model.margins(model, tokenizer, head, held_out)))
     _save(model, "reward", target / "reward", head)
 
 
@@ -127,7 +129,8 @@ def build_policy(config: PocketConfig, target: Path, work: Path) -> None:
     backbone.attach(model, target / "reward", "reward")
     backbone.copy_adapter(model, "sft", "policy")
     backbone.copy_adapter(model, "reward", "value")
-    reward_head, value_head = (backbone.load_head(model, target / "reward") for _ in range(2))
+    reward_head = backbone.load_head(model, target / "reward")
+    value_head = backbone.mean_head(reward_head)
     with tqdm(total=config.ppo.updates + 1, desc="PPO", mininterval=10) as bar:
 
         def on_update(update: int, metrics: dict[str, float]) -> None:
@@ -142,6 +145,11 @@ def build_policy(config: PocketConfig, target: Path, work: Path) -> None:
     evaluation |= {"abstained": result.abstained, "ended": result.ended, "kl": last["objective/kl"]}
     (target / "policy-evaluation.json").write_text(json.dumps(evaluation, indent=2) + "\n")
     log.info("policy: %s", evaluation)
+
+
+def build_examples(config: PocketConfig, target: Path, work: Path) -> None:
+    """Write the prompts that the page offers."""
+    _write_lines(target / "examples.jsonl", [asdict(example) for example in page_examples()])
 
 
 @dataclass(frozen=True)
@@ -177,9 +185,9 @@ STAGES = (
     Stage(
         "prompts",
         build_prompts,
-        lambda c: (*rollout_prompts(c.rollout_prompts, c.seed + 1), *gate_checks(c.seed + 2), *page_examples()),
+        lambda c: (*rollout_prompts(c.rollout_prompts, c.seed + 1), *gate_checks(c.seed + 2)),
         (),
-        ("prompts.jsonl", "checks.jsonl", "examples.jsonl"),
+        ("prompts.jsonl", "checks.jsonl"),
     ),
     Stage(
         "comparisons",
@@ -194,8 +202,8 @@ STAGES = (
     Stage(
         "reward",
         build_reward,
-        lambda c: (c.reward,),
-        ("reward_model.py",),
+        lambda c: (c.reward, c.reward_folds),
+        ("reward_model.py", "bradley_terry.py"),
         (*_adapter("reward"), "reward/head.safetensors"),
     ),
     Stage(
@@ -205,6 +213,7 @@ STAGES = (
         ("ppo.py", "ppo_math.py"),
         (*_adapter("policy"), "policy-evaluation.json"),
     ),
+    Stage("examples", build_examples, lambda c: page_examples(), (), ("examples.jsonl",)),
 )
 
 

@@ -11,7 +11,7 @@ from tqdm import tqdm
 from alignment.annotators import GUIDELINES, rank
 from alignment.evaluation import answers
 from alignment.generation import Sampling
-from alignment.model_folder import ShippedPair
+from alignment.model_folder import ShippedRanking
 from alignment.pocket.names import made_up_countries
 from alignment.pocket.skill import Asked, abstentions
 from alignment.pocket.skills.requests import harmful, refusals
@@ -71,8 +71,8 @@ def _alike(one: Asked, other: Asked) -> bool:
 
 def vote(
     db: Path, asked: Sequence[Asked], own: Sequence[Sequence[str]], noise: float, rng: Random
-) -> list[ShippedPair]:
-    """Store the comparisons of each prompt with its labeler's rankings in a database; return the pairs it derives.
+) -> list[ShippedRanking]:
+    """Store the comparisons of each prompt with its labeler's votes in a database; return the rankings it derives.
 
     `own` holds the completions that the SFT adapter wrote for the first of the prompts. Each prompt goes to a labeler
     with one of the guidelines, who ranks a share `noise` of the groups upside down.
@@ -95,8 +95,8 @@ def vote(
             )
             guideline_of[preference] = guideline.__name__
     return [
-        ShippedPair(pair.prompt, pair.chosen, pair.rejected, pair.source, guideline_of[pair.preference_id])
-        for pair in preferences.pairs(db)
+        ShippedRanking(one.prompt, one.completions, one.tiers, one.source, guideline_of[one.preference_id])
+        for one in preferences.rankings(db)
     ]
 
 

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from alignment import backbone
 from alignment.annotators import right
+from alignment.bradley_terry import Proportion, wilson
 from alignment.evaluation import abstains, answers, refuses, says
 from alignment.generation import Generated, Sampling, generate
 from alignment.model_folder import Check
@@ -22,7 +23,6 @@ from alignment.pocket.skill import Asked, Split, register_of
 from alignment.pocket.skills import SKILLS, arithmetic, heldout_task, inference, lifetimes, requests, sentiment, unknown
 from alignment.pocket.skills.geography import CAPITAL, ask_capital, places
 from alignment.prompts import decode, raw_prompt_ids
-from alignment.reward_model import Proportion, wilson
 from alignment.settings import POCKET
 
 ROLES = ("base", "sft", "policy")

@@ -176,7 +176,7 @@ def loop(votes: int, compared: int, settings: dict[str, Any] | None, capitals: i
             "stage_seconds": state["stage_seconds"],
             "gate": state["gate"],
         }
-        for name in ("reward/heldout_accuracy", "reward/heldout_pairs", "objective/kl", "objective/score"):
+        for name in ("reward/heldout_accuracy", "reward/heldout_votes", "objective/kl", "objective/score"):
             if name in state["metrics"]:
                 result[name] = [round(value, 3) for _, value in state["metrics"][name]][-12:]
         if state["status"] in ("succeeded", "rejected"):

@@ -24,7 +24,7 @@ from tests.bench.loop import (
     win_rate,
 )
 
-SMALL_RUN = {"reward": {"steps": 24}, "ppo": {"updates": 6, "rollouts": 32}}
+SMALL_RUN = {"ppo": {"updates": 6, "rollouts": 32}}
 
 
 @pytest.fixture(scope="module")
