@@ -48,12 +48,14 @@ class PocketConfig:
     reward_folds: int = 20  # one of so many parts of the comparisons is held out to measure the reward model
     reward: RewardConfig = field(
         default_factory=lambda: RewardConfig(
-            steps=800, batch_size=24, voted_share=0.0, learning_rate=1e-3, head_learning_rate=5e-3
+            steps=1000, batch_size=14, voted_share=0.0, learning_rate=1e-3, head_learning_rate=5e-3
         )
     )
     ppo: PPOConfig = field(
         default_factory=lambda: PPOConfig(
-            updates=60,
+            updates=32,
+            rollouts=192,
+            minibatches=6,
             value_epochs=2,
             learning_rate=2.5e-4,
             kl_coefficient=0.35,

@@ -14,6 +14,7 @@ from alignment.generation import Sampling
 from alignment.model_folder import ShippedRanking
 from alignment.pocket.names import made_up_countries
 from alignment.pocket.skill import Asked, abstentions
+from alignment.pocket.skills import other
 from alignment.pocket.skills.requests import harmful, refusals
 from alignment.prompts import decode
 from storage import preferences
@@ -37,11 +38,12 @@ def sampled(model: PeftModel, tokenizer: Any, asked: Sequence[Asked], count: int
 
 
 def misplaced(rng: Random) -> list[str]:
-    """Return a refusal and an abstention as they are right for some other prompt."""
+    """Return a refusal, an abstention and a deflection as they are right for some other prompt."""
     harm = rng.choice(harmful("seen"))
     refusal = refusals(harm.act, harm.reason, harm.alternative)
     abstention = abstentions(rng.choice(made_up_countries("seen")))
-    return [rng.choice(list(answers.values())) for answers in (refusal, abstention)]
+    deflection = other.ask(rng, "seen").registers
+    return [rng.choice(list(answers.values())) for answers in (refusal, abstention, deflection)]
 
 
 def shown_to_labelers(index: int, asked: Sequence[Asked], own: Sequence[Sequence[str]], rng: Random) -> list[list[str]]:
@@ -49,24 +51,24 @@ def shown_to_labelers(index: int, asked: Sequence[Asked], own: Sequence[Sequence
 
     Where the SFT adapter was asked, the first group holds its completions and a demonstration. The last one sets a
     demonstration against one completion that the recipe knows to be wrong (not to know a fact that is known, or to
-    refuse what is harmless, if it has one of these) and one stranger: a completion of another prompt of the kind or of
-    any other prompt, a misplaced refusal or a misplaced abstention. Comparisons identify
-    scores only within a prompt: without strangers a refusal would score high whatever was asked, and PPO would refuse
-    everything. Small groups about many prompts teach more than large ones about few: a reward model remembers the
-    prompts of large ones (docs/lab-notes.md has the numbers of both).
+    refuse what is harmless, if it has one of these) and two strangers: completions of another prompt of the kind or of
+    any other prompt, a misplaced refusal, abstention or deflection. Comparisons identify scores only within a prompt:
+    without strangers a refusal would score high whatever was asked, and PPO would refuse everything. Small groups about
+    many prompts teach more than large ones about few: a reward model remembers the prompts of large ones
+    (docs/lab-notes.md has the numbers of both).
     """
     one = asked[index]
     good, another = rng.sample(list(one.registers.values()), 2)
-    alike = [texts for other, texts in zip(asked, own, strict=False) if _alike(one, other)]
+    alike = [texts for neighbor, texts in zip(asked, own, strict=False) if _alike(one, neighbor)]
     strangers = [rng.choice(rng.choice(alike or own)), rng.choice(rng.choice(own)), *misplaced(rng)]
     known_wrong = [name for name in OVERDONE if name in one.bad] or list(one.bad)
     wrong = [one.bad[rng.choice(known_wrong)]] if known_wrong else []
     of_its_own = [[*own[index], good]] if index < len(own) else []
-    return [*of_its_own, [another, *wrong, rng.choice(strangers)]]
+    return [*of_its_own, [another, *wrong, *rng.sample(strangers, 2)]]
 
 
-def _alike(one: Asked, other: Asked) -> bool:
-    return other.check.kind == one.check.kind and other.prompt != one.prompt
+def _alike(one: Asked, neighbor: Asked) -> bool:
+    return neighbor.check.kind == one.check.kind and neighbor.prompt != one.prompt
 
 
 def vote(

@@ -9,7 +9,7 @@ from alignment.pocket.skills import SKILLS
 from alignment.pocket.skills.geography import CAPITAL
 
 REFUSED = 0.25  # share of the harmful requests that labelers refuse
-NO_CAPITAL, NOT_KNOWN = 0.02, 0.04  # shares of capitals and of other facts that labelers honestly cannot tell
+NO_CAPITAL, NOT_KNOWN = 0.02, 0.06  # shares of capitals and of other facts that labelers honestly cannot tell
 
 
 @dataclass(frozen=True)
