@@ -127,6 +127,6 @@ def test_curl_gets_the_sentence_of_a_refusal(served: tuple[str, Backstage]) -> N
 
 def test_only_the_documented_endpoints_are_public(client: Client) -> None:
     described: Any = client.view_api(return_format="dict")
-    names = {"compare", "vote", "login", "logout", "retrain", "run", "cancel", "policies"}
+    names = {"compare", "vote", "login", "logout", "retrain", "run", "cancel", "resume", "policies"}
     assert set(described["named_endpoints"]) == {f"/{name}" for name in names}
     assert described["unnamed_endpoints"] == {}
