@@ -125,7 +125,9 @@ def train(data_dir: Path, run_id: int, model_config: ModelConfig) -> None:
     first = [policy for policy in policies.list_policies(db) if policy.model == parent.model][-1].evaluation
     kl = outcome.measured["objective/kl"]
     evaluation = _check(model, tokenizer, model_config, settings, kl, first, report)
-    evaluation |= {"reward": fitted, "stopped": outcome.stopped}
+    evaluation["reward"] = fitted
+    if outcome.stopped:
+        evaluation["gate"]["reasons"].append(f"training stopped early: {outcome.stopped}")
     _record(db, data_dir, run_id, model, parent, evaluation)
     report("check", 1.0, now=True)
     shutil.rmtree(kept)

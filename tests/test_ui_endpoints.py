@@ -92,6 +92,9 @@ def test_admin_endpoints_need_the_token(client: Client) -> None:
     assert "already queued" in refused(client, token, api_name="/retrain")
     assert client.predict(run_id, api_name="/run")["status"] == "queued"
     assert client.predict(token, run_id, api_name="/cancel") == {"status": "cancelled"}
+    assert "log in first" in refused(client, "made up", run_id, api_name="/resume")
+    assert client.predict(token, run_id, api_name="/resume") == {"status": "queued"}
+    assert client.predict(token, run_id, api_name="/cancel") == {"status": "cancelled"}
     assert client.predict(token, api_name="/logout") == {}
     assert "log in first" in refused(client, token, api_name="/retrain")
 
