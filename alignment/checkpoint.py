@@ -68,6 +68,5 @@ class LoopState:
             self.shuffle.set_state(state["shuffle"])
             self.updates, self.numbers = state["updates"], state["numbers"]
         except Exception as error:  # a broken file makes torch raise nearly anything
-            raise TrainingError(
-                f"the checkpoint {path} cannot be taken up ({type(error).__name__}: {error}); delete it to begin anew"
-            ) from error
+            why = f"{type(error).__name__}: {error}".splitlines()[0]
+            raise TrainingError(f"the checkpoint {path} cannot be taken up ({why}); delete it to begin anew") from error
