@@ -31,7 +31,8 @@ class PowerCutError(Exception):
 def model(tiny_folder: Path, tmp_path: Path) -> ModelConfig:
     folder = tmp_path / "model"
     shutil.copytree(tiny_folder, folder)
-    pairs = [{"prompt": p, "chosen": "Yes.", "rejected": "No.", "source": "simulated", "guideline": "honest"} for p in PROMPTS]
+    pair = {"chosen": "Yes.", "rejected": "No.", "source": "simulated", "guideline": "honest"}
+    pairs = [pair | {"prompt": prompt} for prompt in PROMPTS]
     (folder / "comparisons.jsonl").write_text("".join(json.dumps(pair) + "\n" for pair in pairs))
     (folder / "prompts.jsonl").write_text("".join(json.dumps({"prompt": p}) + "\n" for p in PROMPTS))
     return ModelConfig(str(folder), str(folder / "sft"))
