@@ -14,14 +14,16 @@ from alignment.settings import PPOConfig
 from alignment.sft import lora_config
 
 BOS, EOS, VOCABULARY = 1, 2, 6
-BETA = 0.5
+BETA = 1.0
+# Its last token is never followed by another in a completion, so that one layer can tell where a completion begins.
+PROMPT = [BOS, EOS]
 TOKENS = range(VOCABULARY)
 # All that can be written in at most two tokens: the end at once, or any other token and then any.
 COMPLETIONS = [(EOS,), *((a, b) for a, b in product(TOKENS, TOKENS) if a != EOS)]
 
 
 class OnePrompt:
-    """The little of a tokenizer that rollouts use; whatever is asked, the prompt is one token."""
+    """The little of a tokenizer that rollouts use; whatever is asked, the prompt is the same."""
 
     pad_token_id, eos_token_id = 0, EOS
 
@@ -32,7 +34,7 @@ class OnePrompt:
         return {}
 
     def apply_chat_template(self, messages: Any, **settings: Any) -> list[int]:
-        return [BOS]
+        return PROMPT
 
 
 def tiny_model() -> PeftModel:
@@ -53,11 +55,12 @@ def tiny_model() -> PeftModel:
 def distribution(model: PeftModel, adapter: str) -> torch.Tensor:
     """Return the probability of each completion under an adapter."""
     backbone.activate(model, adapter)
-    first = model(input_ids=torch.tensor([[BOS]])).logits[0, -1].softmax(-1)
-    second = model(input_ids=torch.tensor([[BOS, token] for token in TOKENS])).logits[:, -1].softmax(-1)
+    first = model(input_ids=torch.tensor([PROMPT])).logits[0, -1].softmax(-1)
+    second = model(input_ids=torch.tensor([[*PROMPT, token] for token in TOKENS])).logits[:, -1].softmax(-1)
     return torch.stack([first[c[0]] if len(c) == 1 else first[c[0]] * second[c[0], c[1]] for c in COMPLETIONS])
 
 
+@pytest.mark.slow
 def test_ppo_run_long_arrives_at_the_closed_form_optimum(monkeypatch: pytest.MonkeyPatch) -> None:
     for module, name in ((rollout, "FORWARD_ROWS"), (ppo, "BACKWARD_ROWS")):
         monkeypatch.setattr(module, name, 512)  # passes of a model so small cost the same for any number of rows
@@ -66,18 +69,18 @@ def test_ppo_run_long_arrives_at_the_closed_form_optimum(monkeypatch: pytest.Mon
     scores = dict(zip(COMPLETIONS, worth.tolist(), strict=True))
 
     def score(sequences: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
-        found = torch.tensor([scores[tuple(row[1:])] for row in sequences])
+        found = torch.tensor([scores[tuple(row[len(PROMPT) :])] for row in sequences])
         return found, torch.zeros_like(found)
 
     reference = distribution(model, "sft")
     optimum = reference * (worth / BETA).exp()
     optimum = optimum / optimum.sum()
-    assert 0.5 * (reference - optimum).abs().sum() > 0.4  # there is a way to go
-    for stage, (updates, rate) in enumerate(((120, 4e-3), (80, 1e-3), (60, 2e-4))):
+    assert 0.5 * (reference - optimum).abs().sum() > 0.3  # there is a way to go
+    for stage, (updates, rate) in enumerate(((40, 8e-3), (60, 3e-3), (60, 1e-3), (30, 3e-4))):
         config = PPOConfig(
-            updates=updates, rollouts=512, minibatches=1, epochs=2, value_epochs=2, critic_warmup=5, max_new_tokens=2,
-            learning_rate=rate, value_learning_rate=3 * rate, kl_coefficient=BETA, no_end_penalty=0.0, max_kl=1e6,
-            min_entropy=0.0, min_length=0.0,
+            updates=updates, rollouts=512, minibatches=2, epochs=4, value_epochs=4, critic_warmup=2, max_new_tokens=2,
+            learning_rate=rate, value_learning_rate=3 * rate, value_clip_range=10.0, kl_coefficient=BETA,
+            no_end_penalty=0.0, max_kl=1e6, min_entropy=0.0, min_length=0.0,
         )  # fmt: skip
         ppo.train_ppo(model, OnePrompt(), score, value_head, ["?"], config, stage, lambda update, metrics: None)
     distance = 0.5 * (distribution(model, "policy") - optimum).abs().sum()
