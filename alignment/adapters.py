@@ -32,21 +32,26 @@ def publish(policies: Path, version: int, write_files: Callable[[Path], None]) -
     final = policies / f"policy-{version:06d}"
     if final.exists():
         raise AdapterError(f"{final} exists; a version is never written twice")
-    policies.mkdir(parents=True, exist_ok=True)
-    scratch = policies / f".{final.name}.{os.getpid()}"
+    write_folder(final, write_files)
+    return final, folder_hash(final)
+
+
+def write_folder(final: Path, write_files: Callable[[Path], None]) -> None:
+    """Write a folder's files beside its place, make them durable, then rename it to `final`, which must not exist."""
+    final.parent.mkdir(parents=True, exist_ok=True)
+    scratch = final.parent / f".{final.name}.{os.getpid()}"
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir()
     try:
         write_files(scratch)
         for path in scratch.rglob("*"):
-            _fsync(path)
-        _fsync(scratch)
+            fsync(path)
+        fsync(scratch)
         scratch.rename(final)
     except BaseException:
         shutil.rmtree(scratch, ignore_errors=True)
         raise
-    _fsync(policies)
-    return final, folder_hash(final)
+    fsync(final.parent)
 
 
 def verify(folder: Path, sha256: str) -> None:
@@ -60,7 +65,8 @@ def verify(folder: Path, sha256: str) -> None:
         )
 
 
-def _fsync(path: Path) -> None:
+def fsync(path: Path) -> None:
+    """Make a file's contents, or the names in a folder, survive a loss of power."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

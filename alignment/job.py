@@ -4,6 +4,7 @@ import argparse
 import json
 import logging
 import os
+import shutil
 import signal
 import threading
 import time
@@ -16,13 +17,14 @@ from typing import Any
 import torch
 from transformers.utils import logging as transformers_logging
 
-from alignment import backbone, model_folder, ppo, reward_model
-from alignment.adapters import next_version, publish
+from alignment import backbone, model_folder, ppo, raft, reward_model
+from alignment.adapters import next_version, publish, write_folder
 from alignment.bradley_terry import Agreement
 from alignment.errors import AlignmentError, TrainingError
 from alignment.evaluation import evaluate
 from alignment.gate import judge
 from alignment.generation import Sampling
+from alignment.rollout import Outcome, reward_scorer
 from alignment.settings import ModelConfig, RunSettings, run_settings
 from storage import policies, preferences, runs
 from storage.records import Metric, Policy, PolicyStatus, Ranking
@@ -34,6 +36,7 @@ STAGES = {"collect": (0.0, 0.05), "reward": (0.05, 0.35), "ppo": (0.35, 0.9), "c
 CHECK_SAMPLING = Sampling(temperature=0.0, max_new_tokens=96)
 BEFORE_AFTER = 8  # prompts shown with the parent's and the candidate's answers
 REPORT_SECONDS = 0.5
+CHECKPOINT, BEGUN = "checkpoint.pt", "begun.json"  # in the run's folder, and beside the reward model kept in it
 
 
 class Reporter:
@@ -73,9 +76,13 @@ def leave_with_parent() -> None:
 
 
 def train(data_dir: Path, run_id: int, model_config: ModelConfig) -> None:
-    """Train one run and record its candidate; a candidate that fails the gate ends the run as rejected."""
-    db = data_dir / "triptych.db"
-    settings = run_settings(runs.get_run(db, run_id).settings)
+    """Train one run and record its candidate; a candidate that fails the gate ends the run as rejected.
+
+    A run that was resumed goes on from the reward model and the checkpoint that it finds in its folder.
+    """
+    db, folder = data_dir / "triptych.db", data_dir / "runs" / f"run-{run_id:06d}"
+    run = runs.get_run(db, run_id)
+    settings = run_settings(run.settings)
     report = Reporter(db, run_id)
     torch.manual_seed(settings.seed)
     torch.set_num_threads(settings.threads)
@@ -90,16 +97,49 @@ def train(data_dir: Path, run_id: int, model_config: ModelConfig) -> None:
     model = backbone.attach(model, model_config.sft, "sft")
     model = backbone.attach(model, data_dir / parent.path, "parent")
     backbone.copy_adapter(model, "parent", "policy")
-    reward_head = _attach_reward(model, model_config)
     log.info("run %s: %s people's rankings, %s shipped, parent v%s", run_id, len(voted), len(shipped), parent.version)
 
-    agreement = _fit_reward(model, tokenizer, reward_head, voted, shipped, settings, report)
-    kl = _train_policy(model, tokenizer, reward_head, prompts, settings, report)
+    report("reward", 0.0, now=True)
+    kept = folder / "reward"
+    if kept.is_dir():
+        fitted = _begun(kept, run_id, parent)
+        backbone.attach(model, kept, "reward")
+        reward_head = backbone.load_head(model, kept)
+    else:
+        reward_head = _attach_reward(model, model_config)
+        agreement = _fit_reward(model, tokenizer, reward_head, voted, shipped, settings, report)
+        fitted = asdict(agreement) if agreement else None
+        report("ppo", 0.0, now=True)  # what is kept is also reported
+        write_folder(kept, lambda target: _keep_reward(model, reward_head, parent, fitted, target))
+    outcome = _train_policy(model, tokenizer, reward_head, prompts, run.method, settings, report, folder / CHECKPOINT)
     first = [policy for policy in policies.list_policies(db) if policy.model == parent.model][-1].evaluation
+    kl = outcome.measured["objective/kl"]
     evaluation = _check(model, tokenizer, model_config, settings, kl, first, report)
-    evaluation["reward"] = asdict(agreement) if agreement else None
+    evaluation["reward"] = fitted
+    if outcome.stopped:
+        evaluation["gate"]["reasons"].append(f"training stopped early: {outcome.stopped}")
     _record(db, data_dir, run_id, model, parent, evaluation)
     report("check", 1.0, now=True)
+    shutil.rmtree(kept)
+    (folder / CHECKPOINT).unlink(missing_ok=True)
+
+
+def _keep_reward(
+    model: Any, head: torch.nn.Linear, parent: Policy, fitted: dict[str, Any] | None, folder: Path
+) -> None:
+    backbone.save_adapter(model, "reward", folder, head)
+    (folder / BEGUN).write_text(json.dumps({"parent": parent.version, "fitted": fitted}))
+
+
+def _begun(kept: Path, run_id: int, live: Policy) -> dict[str, Any] | None:
+    """Return the report of the reward model that a run kept; the run may only go on from the policy it began with."""
+    begun = json.loads((kept / BEGUN).read_text())
+    if begun["parent"] != live.version:
+        raise TrainingError(
+            f"run {run_id} began from v{begun['parent']}, but v{live.version} is live now; start a new run instead"
+        )
+    fitted: dict[str, Any] | None = begun["fitted"]
+    return fitted
 
 
 def _attach_reward(model: Any, config: ModelConfig) -> torch.nn.Linear:
@@ -147,21 +187,28 @@ def _train_policy(
     tokenizer: Any,
     reward_head: torch.nn.Linear,
     prompts: list[str],
+    method: str,
     settings: RunSettings,
     report: Reporter,
-) -> float:
-    """Run PPO and return the KL of the trained policy to SFT, in nats a completion."""
-    backbone.copy_adapter(model, "reward", "value")
-    value_head = backbone.mean_head(reward_head)
+    checkpoint: Path,
+) -> Outcome:
+    """Train the policy by the run's method and return how that ended."""
+    score = reward_scorer(model, reward_head, tokenizer.pad_token_id)
+    updates = settings.raft.rounds if method == "raft" else settings.ppo.updates
 
     def on_update(update: int, metrics: dict[str, float]) -> None:
-        report("ppo", update / (settings.ppo.updates + 1), update, metrics)
+        report("ppo", update / (updates + 1), update, metrics, now=True)  # before the checkpoint that stands for it
 
     report("ppo", 0.0, now=True)
-    trained = ppo.train_ppo(
-        model, tokenizer, reward_head, value_head, prompts, settings.ppo, settings.seed, on_update, report.beat
+    if method == "raft":
+        return raft.train_raft(
+            model, tokenizer, score, prompts, settings.raft, settings.seed, on_update, report.beat, checkpoint
+        )
+    backbone.copy_adapter(model, "reward", "value")
+    value_head = backbone.mean_head(reward_head)
+    return ppo.train_ppo(
+        model, tokenizer, score, value_head, prompts, settings.ppo, settings.seed, on_update, report.beat, checkpoint
     )
-    return trained["objective/kl"]
 
 
 def _check(

@@ -1,11 +1,14 @@
 """PPO with a per-token KL penalty to the SFT adapter: actor, critic, reward and reference on one base.
 
-Stages of an update: roll out, score, penalise KL, estimate advantages, optimise in minibatches, report.
+Stages of an update: roll out, score, penalise KL, estimate advantages, optimise in minibatches, report. The details
+follow Ziegler et al. 2019, Stiennon et al. 2020 and Huang et al. 2024.
 """
 
+import logging
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,93 +16,40 @@ from peft import PeftModel
 from torch import Tensor, nn
 
 from alignment import ppo_math
-from alignment.backbone import activate, adapter_parameters, hidden_states
+from alignment.backbone import activate, adapter_parameters
+from alignment.checkpoint import LoopState
 from alignment.errors import require_finite
-from alignment.generation import Generated, Sampling, generate, left_padded
-from alignment.prompts import chat_prompt_ids
-from alignment.reward_model import score_sequences
+from alignment.rollout import (
+    OnStep,
+    OnUpdate,
+    Outcome,
+    Rollout,
+    Scorer,
+    against_reference,
+    completion_log_probs,
+    in_chunks,
+    penalized_scores,
+    predicting_states,
+    rollout_metrics,
+    sample_rollout,
+    why_stop,
+)
 from alignment.settings import PPOConfig
 
-FORWARD_ROWS = 32  # rows of like length in one pass without gradients
-BACKWARD_ROWS = 32  # and with
-OnUpdate = Callable[[int, dict[str, float]], None]  # number of the update, what was measured
-OnStep = Callable[[], None]  # called at every decoded token and every minibatch: a sign of life
-
-
-@dataclass(frozen=True)
-class Rollout:
-    """One batch of completions with everything that the losses need; P prompt and T completion columns.
-
-    Rows are in the order of their length, so that neighbours need little padding.
-    """
-
-    ids: Tensor  # (B, P+T), prompts padded on the left, completions on the right
-    attention: Tensor  # (B, P+T)
-    prompt_width: int  # P
-    mask: Tensor  # (B, T), 1 for completion tokens, the end token among them
-    ended: Tensor  # (B,), whether the completion ended by itself
-    log_probs: Tensor  # (B, T), of the policy that wrote it
-    log_ratio: Tensor  # (B, T), policy against reference
-    values: Tensor  # (B, T)
-    scores: Tensor  # (B,), of the reward model: the mean of its heads
-    score_stds: Tensor  # (B,), their standard deviation
-    advantages: Tensor  # (B, T)
-    returns: Tensor  # (B, T)
-
-    def rows(self, index: Tensor) -> "Rollout":
-        """Return the rollout of some rows, without the columns that are padding in all of them."""
-        attention = self.attention[index]
-        first = int(attention.any(0).nonzero()[0])
-        width = int(self.mask[index].sum(-1).max())
-        last = self.prompt_width + width
-        return Rollout(
-            ids=self.ids[index, first:last],
-            attention=attention[:, first:last],
-            prompt_width=self.prompt_width - first,
-            mask=self.mask[index, :width],
-            ended=self.ended[index],
-            log_probs=self.log_probs[index, :width],
-            log_ratio=self.log_ratio[index, :width],
-            values=self.values[index, :width],
-            scores=self.scores[index],
-            score_stds=self.score_stds[index],
-            advantages=self.advantages[index, :width],
-            returns=self.returns[index, :width],
-        )
-
-
-def _predicting_states(model: PeftModel, batch: Rollout) -> Tensor:
-    """Return the hidden states that predict each completion token (B, T, H), through the active adapter."""
-    return hidden_states(model, batch.ids, batch.attention)[:, batch.prompt_width - 1 : -1]
-
-
-def completion_log_probs(model: PeftModel, batch: Rollout, temperature: float) -> tuple[Tensor, Tensor]:
-    """Return (log-probabilities, entropies) of the completion tokens (B, T) through the active adapter, 0 off the mask.
-
-    Logits are taken only where the mask is 1, at the temperature that the rollouts are drawn with.
-    """
-    keep = batch.mask.bool()
-    hidden = _predicting_states(model, batch)[keep]  # (N, H)
-    logits = model.get_base_model().lm_head(hidden).float() / temperature  # (N, V)
-    every = logits.log_softmax(-1)
-    tokens = batch.ids[:, batch.prompt_width :][keep]  # (N,)
-    log_probs = torch.zeros_like(batch.mask).masked_scatter(keep, every.gather(-1, tokens[:, None]).squeeze(-1))
-    with torch.no_grad():
-        entropy = -(every.exp() * every).sum(-1)
-    return log_probs, torch.zeros_like(batch.mask).masked_scatter(keep, entropy)
+log = logging.getLogger(__name__)
+BACKWARD_ROWS = 32  # rows of like length in one pass with gradients
 
 
 def completion_values(model: PeftModel, head: nn.Linear, batch: Rollout) -> Tensor:
     """Return the value before each completion token (B, T) through the active adapter, 0 off the mask."""
-    values: Tensor = head(_predicting_states(model, batch).float()).squeeze(-1)
+    values: Tensor = head(predicting_states(model, batch).float()).squeeze(-1)
     return values * batch.mask
 
 
-@torch.no_grad()
 def collect_rollout(
     model: PeftModel,
     tokenizer: Any,
-    reward_head: nn.Linear,
+    score: Scorer,
     value_head: nn.Linear,
     prompts: Sequence[str],
     config: PPOConfig,
@@ -107,66 +57,24 @@ def collect_rollout(
     on_step: OnStep | None = None,
 ) -> Rollout:
     """Return completions sampled from the policy, with what policy, reference, critic and reward model say of them."""
-    prompt_rows = [chat_prompt_ids(tokenizer, prompt) for prompt in prompts]
-    activate(model, "policy")
-    sampling = Sampling(config.temperature, config.max_new_tokens)
-    written = generate(model, tokenizer, prompt_rows, sampling, seeds, on_step)
-    pairs = sorted(zip(prompt_rows, written, strict=True), key=lambda pair: len(pair[0]) + len(pair[1].token_ids))
-    rollout = _unscored(pairs, tokenizer.pad_token_id, model.device)
-    chunks = [rollout.rows(index) for index in torch.arange(len(pairs)).split(FORWARD_ROWS)]
-    activate(model, "reward")
-    sequences = [prompt + row.token_ids for prompt, row in pairs]
-    for start in range(0, len(sequences), FORWARD_ROWS):
-        part = slice(start, start + FORWARD_ROWS)
-        scores, stds = score_sequences(model, reward_head, sequences[part], tokenizer.pad_token_id)
-        rollout.scores[part], rollout.score_stds[part] = scores, stds
-
-    def each_chunk(adapter: str, measure: Callable[[Rollout], Tensor]) -> Tensor:
-        activate(model, adapter)
-        result = torch.zeros_like(rollout.mask)
-        for start, chunk in zip(range(0, len(pairs), FORWARD_ROWS), chunks, strict=True):
-            measured = measure(chunk)
-            result[start : start + len(measured), : measured.shape[1]] = measured
-        return result
-
-    log_probs = each_chunk("policy", lambda chunk: completion_log_probs(model, chunk, config.temperature)[0])
-    reference = each_chunk("sft", lambda chunk: completion_log_probs(model, chunk, config.temperature)[0])
-    values = each_chunk("value", lambda chunk: completion_values(model, value_head, chunk))
-    return replace(rollout, log_probs=log_probs, log_ratio=log_probs - reference, values=values)
+    rollout = sample_rollout(model, tokenizer, score, prompts, config, seeds, on_step)
+    rollout = against_reference(model, rollout, config.temperature)
+    activate(model, "value")
+    (values,) = in_chunks(rollout, lambda chunk: [completion_values(model, value_head, chunk)])
+    return replace(rollout, values=values)
 
 
-def _unscored(pairs: Sequence[tuple[list[int], Generated]], pad_id: int, device: torch.device) -> Rollout:
-    """Return completions as padded tensors, with zeros for all that is still to be measured."""
-    prompt_ids, prompt_mask = left_padded([prompt for prompt, _ in pairs], pad_id, device)
-    lengths = torch.tensor([len(row.token_ids) for _, row in pairs], device=device)
-    width = int(lengths.max())
-    mask = ppo_math.completion_mask(lengths, width)
-    completions = [row.token_ids + [pad_id] * (width - len(row.token_ids)) for _, row in pairs]
-    zeros = torch.zeros_like(mask)
-    return Rollout(
-        ids=torch.cat([prompt_ids, torch.tensor(completions, device=device)], -1),
-        attention=torch.cat([prompt_mask, mask.long()], -1),
-        prompt_width=prompt_ids.shape[1],
-        mask=mask,
-        ended=torch.tensor([row.finish_reason == "stop" for _, row in pairs], device=device),
-        log_probs=zeros,
-        log_ratio=zeros,
-        values=zeros,
-        scores=torch.zeros(len(pairs), device=device),
-        score_stds=torch.zeros(len(pairs), device=device),
-        advantages=zeros,
-        returns=zeros,
-    )
-
-
-def shape_rewards(rollout: Rollout, config: PPOConfig) -> Rollout:
+def shape_rewards(rollout: Rollout, config: PPOConfig, numbers: dict[str, float]) -> Rollout:
     """Return the rollout with whitened advantages and returns, out of scores and the penalties on them.
 
-    A score counts less the more the reward model's heads disagree about it (Coste et al. 2023).
+    `numbers` holds the KL coefficient and the scale of the scores as they stand.
     """
-    penalised = rollout.scores - config.uncertainty_penalty * rollout.score_stds
-    penalised = penalised - config.no_end_penalty * (~rollout.ended).float()
-    rewards = ppo_math.shape_rewards(penalised, rollout.log_ratio, rollout.mask, config.kl_coefficient)
+    deviation = numbers["score_deviation"]
+    scaled = replace(
+        rollout, scores=(rollout.scores - numbers["score_mean"]) / deviation, deviations=rollout.deviations / deviation
+    )
+    scores = penalized_scores(scaled, config)
+    rewards = ppo_math.shape_rewards(scores, rollout.log_ratio, rollout.mask, numbers["kl_coefficient"])
     advantages, returns = ppo_math.gae(rewards, rollout.values, rollout.mask, config.gamma, config.lam)
     return replace(rollout, advantages=ppo_math.masked_whiten(advantages, rollout.mask), returns=returns)
 
@@ -175,7 +83,7 @@ def update_policy(
     model: PeftModel,
     value_head: nn.Linear,
     rollout: Rollout,
-    optimizers: tuple[torch.optim.Optimizer, torch.optim.Optimizer],
+    optimizers: tuple[torch.optim.Optimizer, ...],
     config: PPOConfig,
     rng: torch.Generator,
     on_step: OnStep | None = None,
@@ -192,11 +100,16 @@ def update_policy(
             metrics: dict[str, float] = {}
             if epoch < policy_epochs:
                 activate(model, "policy", train=True)
-                metrics |= _step(parts, lambda part: _policy_loss(model, part, config), optimizers[0], config)
+                metrics |= step(
+                    parts, lambda part: _policy_loss(model, part, config), optimizers[0], config.max_gradient_norm
+                )
             if epoch < config.value_epochs:
                 activate(model, "value", train=True)
-                metrics |= _step(
-                    parts, lambda part: _value_loss(model, value_head, part, config), optimizers[1], config
+                metrics |= step(
+                    parts,
+                    lambda part: _value_loss(model, value_head, part, config),
+                    optimizers[1],
+                    config.max_gradient_norm,
                 )
             for name, value in metrics.items():
                 sums.setdefault(name, []).append(value)
@@ -224,13 +137,16 @@ def _value_loss(model: PeftModel, head: nn.Linear, part: Rollout, config: PPOCon
     return loss, {"value/loss": loss.item()}
 
 
-def _step(
+def step(
     parts: Sequence[Rollout],
     loss_of: Callable[[Rollout], tuple[Tensor, dict[str, float]]],
     optimizer: torch.optim.Optimizer,
-    config: PPOConfig,
+    max_gradient_norm: float,
 ) -> dict[str, float]:
-    """Take one optimizer step on a minibatch in parts of like length; each counts by its share of the tokens."""
+    """Take one optimizer step on a minibatch in parts of like length, each by its share of the tokens.
+
+    Return the mean of the metrics. The gradient of the whole minibatch is clipped to `max_gradient_norm`.
+    """
     tokens = sum(float(part.mask.sum()) for part in parts)
     means: dict[str, float] = {}
     for part in parts:
@@ -238,71 +154,91 @@ def _step(
         loss, metrics = loss_of(part)
         (loss * share).backward()
         means = {name: means.get(name, 0.0) + share * value for name, value in metrics.items()}
-    nn.utils.clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], config.max_gradient_norm)
+    nn.utils.clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], max_gradient_norm)
     optimizer.step()
     optimizer.zero_grad()
     return means
 
 
-def rollout_metrics(rollout: Rollout) -> dict[str, float]:
-    """Return what a rollout says of the policy: means of score and its deviation, KL in nats, length and ends."""
-    return {
-        "objective/score": rollout.scores.mean().item(),
-        "objective/score_std": rollout.score_stds.mean().item(),
-        "objective/kl": (rollout.log_ratio * rollout.mask).sum(-1).mean().item(),
-        "objective/length": rollout.mask.sum(-1).mean().item(),
-        "objective/ended": rollout.ended.float().mean().item(),
-    }
+def _beginning(model: PeftModel, value_head: nn.Linear, config: PPOConfig, seed: int) -> LoopState:
+    policy = adapter_parameters(model, "policy")
+    critic = [*adapter_parameters(model, "value"), *value_head.parameters()]
+    optimizers = (
+        torch.optim.Adam(policy, lr=config.learning_rate, eps=1e-5),
+        torch.optim.Adam(critic, lr=config.value_learning_rate, eps=1e-5),
+    )
+    state = LoopState([*policy, *critic], optimizers, random.Random(seed), torch.Generator().manual_seed(seed))
+    state.numbers = {"kl_coefficient": config.kl_coefficient, "score_mean": 0.0, "score_deviation": 1.0}
+    return state
+
+
+def _draw(state: LoopState, prompts: Sequence[str], count: int) -> tuple[list[str], list[int]]:
+    """Return the next prompts and the seeds of their completions."""
+    batch = [state.order.choice(prompts) for _ in range(count)]
+    return batch, [state.order.randrange(2**31) for _ in batch]
 
 
 def train_ppo(
     model: PeftModel,
     tokenizer: Any,
-    reward_head: nn.Linear,
+    score: Scorer,
     value_head: nn.Linear,
     prompts: Sequence[str],
     config: PPOConfig,
     seed: int,
     on_update: OnUpdate,
     on_step: OnStep | None = None,
-) -> dict[str, float]:
-    """Train the adapter "policy" in place against "reward", with "value" as critic and "sft" as reference.
+    checkpoint: Path | None = None,
+) -> Outcome:
+    """Train the adapter "policy" in place against the scores, with "value" as critic and "sft" as reference.
 
-    Return what a last rollout, after all updates, says of the trained policy. Raises TrainingError when a number that
-    is measured on the way is not finite.
+    The file `checkpoint`, if given, is replaced after every update; where it exists already, training goes on from it.
+    Raises TrainingError when a number that is measured on the way is not finite.
     """
-    order, rng = random.Random(seed), torch.Generator().manual_seed(seed)
+    state = _beginning(model, value_head, config, seed)
+    state.restore(checkpoint)
     value_head.requires_grad_(True)
-    optimizers = (
-        torch.optim.Adam(adapter_parameters(model, "policy"), lr=config.learning_rate, eps=1e-5),
-        torch.optim.Adam(
-            [*adapter_parameters(model, "value"), *value_head.parameters()], lr=config.value_learning_rate, eps=1e-5
-        ),
-    )
-    for update in range(1, config.updates + 2):
-        batch = [order.choice(prompts) for _ in range(config.rollouts)]
-        seeds = [order.randrange(2**31) for _ in batch]
-        rollout = collect_rollout(model, tokenizer, reward_head, value_head, batch, config, seeds, on_step)
+    if config.normalize_scores and state.updates == 0:
+        asked = _draw(state, prompts, config.rollouts)
+        written = sample_rollout(model, tokenizer, score, asked[0], config, asked[1], on_step, "sft")
+        state.numbers["score_mean"] = written.scores.mean().item()
+        state.numbers["score_deviation"] = max(written.scores.std(correction=0).item(), 1e-6)
+    while True:
+        update = state.updates + 1
+        batch, seeds = _draw(state, prompts, config.rollouts)
+        rollout = collect_rollout(model, tokenizer, score, value_head, batch, config, seeds, on_step)
         measured = rollout_metrics(rollout)
         require_finite("PPO", update, measured)
-        if update > config.updates or measured["objective/kl"] > config.max_kl:
+        if update == 1:
+            state.numbers |= measured
+        stopped = why_stop(measured, state.numbers, config)
+        if stopped or update > config.updates:
             on_update(update, measured)
             break
         trained = update - config.critic_warmup  # updates of the policy, this one among them
-        for group in optimizers[0].param_groups:
+        for group in state.optimizers[0].param_groups:
             group["lr"] = config.learning_rate * min(1.0, max(0, trained) / max(1, config.warmup_updates))
         losses = update_policy(
             model,
             value_head,
-            shape_rewards(rollout, config),
-            optimizers,
+            shape_rewards(rollout, config, state.numbers),
+            state.optimizers,
             config,
-            rng,
+            state.shuffle,
             on_step,
             critic_only=trained <= 0,
         )
+        losses["objective/kl_coefficient"] = state.numbers["kl_coefficient"]
         require_finite("PPO", update, losses)
+        if config.kl_target:
+            state.numbers["kl_coefficient"] = ppo_math.adapted_kl_coefficient(
+                state.numbers["kl_coefficient"], measured["objective/kl"], config.kl_target, config.kl_gain
+            )
         on_update(update, measured | losses)
+        state.updates = update
+        state.save(checkpoint)
     value_head.requires_grad_(False)
     activate(model, "policy")
-    return measured
+    if stopped:
+        log.warning("PPO stopped early, before update %s: %s", update, stopped)
+    return Outcome(measured, stopped)

@@ -32,6 +32,15 @@ def shape_rewards(scores: Tensor, log_ratio: Tensor, mask: Tensor, kl_coefficien
     return rewards
 
 
+def adapted_kl_coefficient(coefficient: float, kl: float, target: float, gain: float) -> float:
+    """Return the KL coefficient for the next update: larger while the KL is above its target, smaller below.
+
+    The proportional controller of Ziegler et al. 2019, section 2.2: the relative error is clipped to ±0.2.
+    """
+    error = min(0.2, max(-0.2, kl / target - 1))
+    return coefficient * (1 + gain * error)
+
+
 def gae(rewards: Tensor, values: Tensor, mask: Tensor, gamma: float, lam: float) -> tuple[Tensor, Tensor]:
     """Return (advantages, returns), both (B, T), by generalised advantage estimation (Schulman et al. 2016, eq. 16).
 

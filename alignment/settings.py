@@ -53,7 +53,10 @@ class PPOConfig:
     learning_rate: float = 3.5e-4  # Adam on the policy adapter
     warmup_updates: int = 2  # policy updates until the rate is whole: Adam's first steps are as long as its rate
     value_learning_rate: float = 1e-3  # Adam on the value adapter and its head
-    kl_coefficient: float = 0.1  # reward lost per nat of KL to the SFT adapter
+    normalize_scores: bool = False  # scale scores so that the SFT adapter's completions have mean 0 and variance 1
+    kl_coefficient: float = 0.1  # reward lost per nat of KL to the SFT adapter; with a target, where it starts
+    kl_target: float = 0.0  # nats a completion that the coefficient is steered towards; 0 keeps it fixed
+    kl_gain: float = 0.1  # part of the relative error (at most 20%) that the coefficient changes by, an update
     clip_range: float = 0.2  # of the probability ratio
     value_clip_range: float = 0.2  # of the value estimate
     gamma: float = 1.0  # discount
@@ -64,35 +67,68 @@ class PPOConfig:
     uncertainty_penalty: float = 0.0  # of the heads' standard deviation, taken from the score; 0: not measured yet
     no_end_penalty: float = 3.0  # taken from the score of a completion that did not end by itself
     max_kl: float = 25.0  # nats a completion; training stops early beyond it
+    min_entropy: float = 0.1  # of the first rollout's entropy; training stops early below it
+    min_length: float = 0.1  # of the first rollout's mean length; training stops early below it
+    max_disagreement: float = 3.0  # of the first rollout's spread among reward heads; training stops early beyond it
 
     def __post_init__(self) -> None:
         _at_least(
             "PPOConfig", self, 1, "updates", "rollouts", "minibatches", "epochs", "value_epochs", "max_new_tokens"
         )
         _at_least("PPOConfig", self, 0, "critic_warmup", "warmup_updates")
-        _within("PPOConfig", self, 0.0, 1.0, "learning_rate", "value_learning_rate", "gamma", "lam")
-        _within(
-            "PPOConfig",
-            self,
-            0.0,
-            100.0,
-            "kl_coefficient",
-            "no_end_penalty",
-            "max_gradient_norm",
-            "uncertainty_penalty",
-        )
+        _within("PPOConfig", self, 0.0, 1.0, "learning_rate", "value_learning_rate", "gamma", "lam", "kl_gain")
+        _within("PPOConfig", self, 0.0, 1.0, "min_entropy", "min_length")
+        _within("PPOConfig", self, 1.0, 1e6, "max_disagreement")
+        _within("PPOConfig", self, 0.0, 100.0, "kl_coefficient", "no_end_penalty", "max_gradient_norm")
+        _within("PPOConfig", self, 0.0, 100.0, "uncertainty_penalty")
         _within("PPOConfig", self, 0.01, 10.0, "clip_range", "value_clip_range")
         if self.rollouts % self.minibatches:
             raise ConfigError(
                 f"PPOConfig.rollouts must be a multiple of minibatches, got {self.rollouts} and {self.minibatches}"
             )
         _within("PPOConfig", self, 0.01, 100.0, "temperature")
-        _within("PPOConfig", self, 0.0, 1e6, "max_kl")
+        _within("PPOConfig", self, 0.0, 1e6, "max_kl", "kl_target")
 
     @property
     def minibatch_size(self) -> int:
         """Completions an optimizer step."""
         return self.rollouts // self.minibatches
+
+
+@dataclass(frozen=True)
+class RaftConfig:
+    """Reward-ranked fine-tuning: the policy imitates the best of several completions of its own."""
+
+    rounds: int = 6  # batches of prompts
+    prompts: int = 32  # a round
+    samples: int = 4  # completions a prompt, of which the best is imitated
+    minibatches: int = 2  # optimizer steps an epoch
+    epochs: int = 2  # passes over a round's best completions
+    learning_rate: float = 3.5e-4  # Adam on the policy adapter
+    kl_coefficient: float = 0.1  # score lost in the ranking per nat of KL to the SFT adapter
+    max_gradient_norm: float = 1.0
+    temperature: float = 1.0  # of the samples, and so of the log-probabilities
+    max_new_tokens: int = 96
+    uncertainty_penalty: float = 0.0  # as in PPOConfig
+    no_end_penalty: float = 3.0  # taken from the score of a completion that did not end by itself
+    max_kl: float = 25.0  # nats a completion; training stops early beyond it
+    min_entropy: float = 0.1  # as in PPOConfig
+    min_length: float = 0.1
+    max_disagreement: float = 3.0
+
+    def __post_init__(self) -> None:
+        _at_least("RaftConfig", self, 1, "rounds", "prompts", "minibatches", "epochs", "max_new_tokens")
+        _at_least("RaftConfig", self, 2, "samples")
+        _within("RaftConfig", self, 0.0, 1.0, "learning_rate", "min_entropy", "min_length")
+        _within("RaftConfig", self, 0.0, 100.0, "kl_coefficient", "no_end_penalty", "max_gradient_norm")
+        _within("RaftConfig", self, 0.0, 100.0, "uncertainty_penalty")
+        _within("RaftConfig", self, 0.01, 100.0, "temperature")
+        _within("RaftConfig", self, 0.0, 1e6, "max_kl")
+        _within("RaftConfig", self, 1.0, 1e6, "max_disagreement")
+        if self.prompts % self.minibatches:
+            raise ConfigError(
+                f"RaftConfig.prompts must be a multiple of minibatches, got {self.prompts} and {self.minibatches}"
+            )
 
 
 @dataclass(frozen=True)
@@ -117,6 +153,7 @@ class RunSettings:
     threads: int = 2  # torch threads of the child
     reward: RewardConfig = field(default_factory=RewardConfig)
     ppo: PPOConfig = field(default_factory=PPOConfig)
+    raft: RaftConfig = field(default_factory=RaftConfig)  # used instead of `ppo` by a run with the method "raft"
     gate: GateConfig = field(default_factory=GateConfig)
 
     def __post_init__(self) -> None:
@@ -152,6 +189,10 @@ def _replaced(settings: Any, overrides: Any, path: str) -> Any:
 def _coerced(default: Any, value: Any, path: str) -> Any:
     if hasattr(default, "__dataclass_fields__"):
         return _replaced(default, value, path)
+    if isinstance(default, bool):
+        if not isinstance(value, bool):
+            raise ConfigError(f"{path} must be true or false, got {value!r}")
+        return value
     if isinstance(value, bool) or not isinstance(value, int if isinstance(default, int) else (int, float)):
         raise ConfigError(
             f"{path} must be {'a whole number' if isinstance(default, int) else 'a number'}, got {value!r}"

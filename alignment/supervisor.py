@@ -20,7 +20,8 @@ log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.25
 HEARTBEAT_SECONDS = 180.0  # a child silent for so long is taken for dead
-METHODS = ("ppo",)
+METHODS = ("ppo", "raft")
+STOPPED = "The app was stopped while this run was under way. Resume it to go on from its last checkpoint."
 
 
 class Supervisor:
@@ -43,7 +44,7 @@ class Supervisor:
     def start(self) -> None:
         """Close what an earlier process left open, then begin to watch."""
         if (run := runs.open_run(self._db)) is not None and run.status == "running":
-            runs.end_run(self._db, run.id, "failed", "The app was stopped while this run was under way.")
+            runs.end_run(self._db, run.id, "failed", STOPPED)
         self._thread.start()
 
     def stop(self) -> None:
@@ -54,7 +55,7 @@ class Supervisor:
         with self._lock:
             if (run_id := self._child_run) is not None:
                 self._kill_child()
-                runs.end_run(self._db, run_id, "failed", "The app was stopped while this run was under way.")
+                runs.end_run(self._db, run_id, "failed", STOPPED)
 
     def retrain(self, method: str = "ppo", settings: dict[str, Any] | None = None) -> int:
         """Queue a run over all standing votes and return its id.
@@ -65,8 +66,7 @@ class Supervisor:
         """
         if method not in METHODS:
             raise TrainingError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
-        if self._server.state.status == "failed":
-            raise TrainingError(f"nothing can be trained: {self._server.state.message}")
+        self._require_model()
         wanted = run_settings(settings, self._defaults).to_json()
         try:
             return runs.queue_run(self._db, method, wanted)
@@ -75,6 +75,23 @@ class Supervisor:
             if (same.method, same.settings) != (method, wanted) or preferences.new_since_last_run(self._db):
                 raise
             return same.id
+
+    def resume(self, run_id: int) -> Run:
+        """Queue a failed or cancelled run again and return it; its process goes on from the last checkpoint, if any.
+
+        Raises TrainingError for a run that ended otherwise or has made a version, RunOpenError while another is open.
+        """
+        self._require_model()
+        run = runs.get_run(self._db, run_id)
+        if run.policy_version is not None:
+            raise TrainingError(f"run {run_id} has already made v{run.policy_version}; start a new run instead")
+        if not runs.requeue_run(self._db, run_id):
+            raise TrainingError(f"run {run_id} is {run.status}; only a run that failed or was cancelled can be resumed")
+        return runs.get_run(self._db, run_id)
+
+    def _require_model(self) -> None:
+        if self._server.state.status == "failed":
+            raise TrainingError(f"nothing can be trained: {self._server.state.message}")
 
     def cancel(self, run_id: int) -> Run:
         """End an open run at once and return it as it now stands; what was live stays live."""
@@ -165,7 +182,8 @@ class Supervisor:
                 self._db,
                 run_id,
                 "failed",
-                f"The training process {cause} before it had finished; {log_file} in the data folder may say why.",
+                f"The training process {cause} before it had finished; {log_file} in the data folder may say why. "
+                "Resume it to go on from its last checkpoint.",
             )
 
     def _silent_seconds(self, run: Run) -> float:

@@ -47,6 +47,22 @@ def queue_run(path: Path, method: str, settings: dict[str, Any]) -> int:
         return int(run_id)
 
 
+def requeue_run(path: Path, run_id: int) -> bool:
+    """Queue a failed or cancelled run again, over the same votes; return False if it is neither.
+
+    Raises RunOpenError while another one is open.
+    """
+    with write(path) as db:
+        for row in db["runs"].rows_where("status IN ('queued', 'running') AND id <> ?", [run_id]):
+            raise RunOpenError(row["id"])
+        cursor = db.conn.execute(
+            "UPDATE runs SET status = 'queued', error = NULL, finished = NULL, pid = NULL "
+            "WHERE id = ? AND status IN ('failed', 'cancelled')",
+            [run_id],
+        )
+        return bool(cursor.rowcount == 1)
+
+
 def _run(row: dict[str, Any]) -> Run:
     known = {name: row[name] for name in Run.__dataclass_fields__}
     return Run(**{**known, "settings": json.loads(row["settings"])})
@@ -100,7 +116,7 @@ def set_pid(path: Path, run_id: int, pid: int) -> None:
 def report(path: Path, run_id: int, stage: str, progress: float, metrics: list[Metric] | None = None) -> None:
     """Store where a running run stands, with what it just measured; this is also its heartbeat.
 
-    A run that has ended keeps what it has.
+    A run that has ended keeps what it has. A number measured again, as by a resumed run, replaces the earlier one.
     """
     with write(path) as db:
         cursor = db.conn.execute(
@@ -109,6 +125,9 @@ def report(path: Path, run_id: int, stage: str, progress: float, metrics: list[M
         )
         if cursor.rowcount == 0:
             return
+        for metric in metrics or []:
+            again = [run_id, metric.name, metric.step]
+            db.conn.execute("DELETE FROM run_metrics WHERE run = ? AND name = ? AND step = ?", again)
         db["run_metrics"].insert_all(
             {"run": run_id, "step": metric.step, "name": metric.name, "value": metric.value} for metric in metrics or []
         )

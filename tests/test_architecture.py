@@ -77,7 +77,7 @@ def test_tables_are_spoken_of_only_in_storage() -> None:
 
 
 def test_the_web_process_never_imports_a_trainer() -> None:
-    trainers = {"job", "ppo", "ppo_math", "reward_model", "sft", "evaluation", "raft"}
+    trainers = {"job", "ppo", "ppo_math", "reward_model", "sft", "evaluation", "raft", "rollout"}
     forbidden = {f"alignment.{name}" for name in trainers} | {"trl"}
     web = [ROOT / "app.py", *files("ui"), ROOT / "alignment/policy_server.py", ROOT / "alignment/supervisor.py"]
     assert {name_of(path): bad for path in web if (bad := imports(path) & forbidden)} == {}

@@ -1,57 +1,115 @@
-"""The training job on a tiny model, in this process: from votes to a recorded candidate."""
+"""The job on a tiny model: from votes to a candidate, and on from the folder of a run that was interrupted."""
 
+import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from alignment import job
+from alignment import job, reward_model
 from alignment.adapters import publish
-from alignment.settings import ModelConfig, RunSettings, run_settings
+from alignment.errors import TrainingError
+from alignment.settings import ModelConfig, run_settings
 from storage import database, policies, preferences, runs
 from storage.records import Comparison, Completion, Policy
 
+PROMPTS = ["Hi", "Why?", "Thanks", "Who are you?"]
 SMALL = {
     "threads": 1,
-    "reward": {"steps": 3, "batch_size": 4},
-    "ppo": {"updates": 1, "rollouts": 4, "minibatches": 1, "epochs": 1, "max_new_tokens": 6},
+    "reward": {"steps": 2, "batch_size": 2},
+    "ppo": {"updates": 2, "rollouts": 4, "max_new_tokens": 4},
+    "raft": {"rounds": 2, "prompts": 2, "samples": 2, "max_new_tokens": 4},
 }
 
 
+class PowerCutError(Exception):
+    """Ends a run where a kill would."""
+
+
 @pytest.fixture
-def data_dir(tiny_folder: Path, tmp_path: Path) -> Path:
-    """A data folder with the tiny model's SFT adapter as v1 and six votes."""
-    db = tmp_path / "triptych.db"
+def model(tiny_folder: Path, tmp_path: Path) -> ModelConfig:
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_folder, folder)
+    pair = {"chosen": "Yes.", "rejected": "No.", "source": "simulated", "guideline": "honest"}
+    pairs = [pair | {"prompt": prompt} for prompt in PROMPTS]
+    (folder / "comparisons.jsonl").write_text("".join(json.dumps(pair) + "\n" for pair in pairs))
+    (folder / "prompts.jsonl").write_text("".join(json.dumps({"prompt": p}) + "\n" for p in PROMPTS))
+    return ModelConfig(str(folder), str(folder / "sft"))
+
+
+def started(data_dir: Path, model: ModelConfig, method: str, votes: int = 0) -> Path:
+    """Return the database of a data folder with v1 live, votes for the second of three answers, and run 1 under way."""
+    db = data_dir / "triptych.db"
     database.prepare(db)
-
-    def copy(target: Path) -> None:
-        for name in ("adapter_config.json", "adapter_model.safetensors"):
-            (target / name).write_bytes((tiny_folder / "sft" / name).read_bytes())
-
-    path, sha256 = publish(tmp_path / "policies", 1, copy)
-    policies.record_policy(db, Policy(1, None, None, str(path.relative_to(tmp_path)), sha256, "live"))
-    for number in range(6):
+    path, sha256 = publish(
+        data_dir / "policies", 1, lambda target: shutil.copytree(model.sft, target, dirs_exist_ok=True)
+    )
+    policies.record_policy(db, Policy(1, None, None, str(path.relative_to(data_dir)), sha256, "live"))
+    for number in range(votes):
         shown = [Completion(slot, "sft", None, f"text {slot}", [1], 0, {}, "stop", 0.1, 0.2) for slot in "ABC"]
         preferences.save_comparison(db, Comparison(f"c{number}", f"Ask {number}", "compare", False, shown))
         preferences.save_preference(
             db, comparison_id=f"c{number}", annotator_id="ann", tiers=[["B"], ["A", "C"]], kind="choice"
         )
-    return tmp_path
+    runs.start_run(db, runs.queue_run(db, method, run_settings(SMALL).to_json()))
+    return db
 
 
 def test_a_run_measures_the_reward_model_on_unseen_votes_before_ppo_and_records_a_candidate(
-    data_dir: Path, tiny_folder: Path
+    tmp_path: Path, model: ModelConfig
 ) -> None:
-    db = data_dir / "triptych.db"
-    run_id = runs.queue_run(db, "ppo", run_settings(SMALL, RunSettings()).to_json())
-    runs.start_run(db, run_id)
-    job.train(data_dir, run_id, ModelConfig(str(tiny_folder), str(tiny_folder / "sft")))
-    names = [metric.name for metric in runs.metrics(db, run_id)]
-    held_out = [f"reward/heldout_{name}" for name in ("accuracy", "low", "high", "votes", "log_loss", "confidence")]
-    measured = {metric.name: metric.value for metric in runs.metrics(db, run_id)}
-    assert {*held_out, "reward/heldout_calibration_error", "reward/loss", "objective/score_std"} <= set(names)
+    db = started(tmp_path, model, "ppo", votes=6)
+    job.train(tmp_path, 1, model)
+    names = [metric.name for metric in runs.metrics(db, 1)]
+    measured = {metric.name: metric.value for metric in runs.metrics(db, 1)}
+    held_out = {f"reward/heldout_{name}" for name in ("accuracy", "low", "high", "votes", "log_loss", "confidence")}
+    assert held_out | {"reward/heldout_calibration_error", "reward/loss", "objective/disagreement"} <= set(names)
     assert names.index("reward/heldout_accuracy") < names.index("reward/loss") < names.index("objective/score")
     assert measured["reward/heldout_votes"] == 6
-    candidate = policies.candidate_of(db, run_id)
+    candidate = policies.candidate_of(db, 1)
     assert candidate is not None
     assert candidate.version == 2
     assert candidate.evaluation["reward"]["accuracy"]["count"] == 6
+
+
+@pytest.mark.parametrize("method", ["ppo", "raft"])
+def test_an_interrupted_run_goes_on_from_its_folder_to_the_same_version(
+    tmp_path: Path, model: ModelConfig, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    undisturbed = started(tmp_path / "undisturbed", model, method)
+    job.train(tmp_path / "undisturbed", 1, model)
+
+    db, folder = started(tmp_path / "cut", model, method), tmp_path / "cut" / "runs" / "run-000001"
+    with monkeypatch.context() as patch:
+
+        def report(self: job.Reporter, stage: str, done: float, step: int = 0, *rest: Any, **more: Any) -> None:
+            if step == 2 and stage == "ppo":
+                raise PowerCutError
+            original(self, stage, done, step, *rest, **more)
+
+        original = job.Reporter.__call__
+        patch.setattr(job.Reporter, "__call__", report)
+        with pytest.raises(PowerCutError):
+            job.train(tmp_path / "cut", 1, model)
+    assert (folder / "reward").is_dir() and (folder / "checkpoint.pt").is_file()
+    with monkeypatch.context() as patch:
+        patch.setattr(reward_model, "fit", None)  # it is not fitted again
+        job.train(tmp_path / "cut", 1, model)
+    versions = [policies.candidate_of(path, 1) for path in (undisturbed, db)]
+    assert versions[0] is not None and versions[1] is not None
+    assert versions[0].sha256 == versions[1].sha256
+    assert versions[0].evaluation == versions[1].evaluation
+    measured = [{(m.name, m.step): m.value for m in runs.metrics(path, 1)} for path in (undisturbed, db)]
+    assert measured[0] == measured[1]
+    assert list(folder.iterdir()) == []  # nothing is kept of a run that has made its version
+
+
+def test_a_run_does_not_go_on_from_a_policy_that_is_no_longer_live(tmp_path: Path, model: ModelConfig) -> None:
+    db = started(tmp_path, model, "ppo")
+    kept = tmp_path / "runs" / "run-000001" / "reward"
+    kept.mkdir(parents=True)
+    (kept / "begun.json").write_text(json.dumps({"parent": 7, "fitted": {}}))
+    with pytest.raises(TrainingError, match="run 1 began from v7, but v1 is live now; start a new run instead"):
+        job.train(tmp_path, 1, model)
+    assert policies.candidate_of(db, 1) is None

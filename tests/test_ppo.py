@@ -1,15 +1,18 @@
 """PPO on a tiny model: right log-probabilities, a ratio of one, only policy and critic move, and the score rises."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from peft import PeftModel
 from transformers import AutoTokenizer
 
-from alignment import backbone, ppo
+from alignment import backbone, ppo, rollout
 from alignment.errors import TrainingError
 from alignment.prompts import chat_prompt_ids
+from alignment.rollout import Outcome, Rollout, Scorer, completion_log_probs, reward_scorer, why_stop
 from alignment.settings import PPOConfig
 
 Tiny = tuple[PeftModel, AutoTokenizer]
@@ -26,57 +29,113 @@ CONFIG = PPOConfig(
 QUESTIONS = ["Hi", "What is the capital of France?", "Thanks"]
 
 
-def _ready(model: PeftModel) -> tuple[torch.nn.Linear, torch.nn.Linear]:
-    backbone.copy_adapter(model, "other", "policy")
+def _ready(model: PeftModel, start: str = "other") -> tuple[torch.nn.Linear, torch.nn.Linear]:
+    backbone.activate(model, "sft")
+    for name in {"policy", "reward", "value"} & set(model.peft_config):
+        model.delete_adapter(name)
+    backbone.copy_adapter(model, start, "policy")
     backbone.copy_adapter(model, "sft", "reward")
     backbone.copy_adapter(model, "sft", "value")
     reward_head, value_head = backbone.new_head(model), backbone.new_head(model)
-    torch.nn.init.normal_(reward_head.weight, std=0.3)
+    torch.nn.init.normal_(reward_head.weight, std=0.3, generator=torch.Generator().manual_seed(5))
     return reward_head.requires_grad_(False), value_head
 
 
-def _rollout(model: PeftModel, tokenizer: AutoTokenizer) -> ppo.Rollout:
+def _rollout(model: PeftModel, tokenizer: AutoTokenizer, config: PPOConfig = CONFIG) -> Rollout:
     reward_head, value_head = _ready(model)
-    return ppo.collect_rollout(model, tokenizer, reward_head, value_head, QUESTIONS, CONFIG, [1, 2, 3])
+    score = reward_scorer(model, reward_head, tokenizer.pad_token_id)
+    return ppo.collect_rollout(model, tokenizer, score, value_head, QUESTIONS, config, [1, 2, 3])
 
 
-def test_log_probs_equal_those_of_the_unpadded_sequences(tiny: Tiny) -> None:
+def _train(
+    tiny: Tiny,
+    config: PPOConfig,
+    seen: list[dict[str, float]] | None = None,
+    score: Scorer | None = None,
+    start: str = "other",
+    checkpoint: Path | None = None,
+) -> Outcome:
+    """Train on the questions; what every update measures is added to `seen`."""
     model, tokenizer = tiny
-    rollout = _rollout(model, tokenizer)
-    for adapter, expected in (("policy", rollout.log_probs), ("sft", rollout.log_probs - rollout.log_ratio)):
+    reward_head, value_head = _ready(model, start)
+    score = score or reward_scorer(model, reward_head, tokenizer.pad_token_id)
+    measured = seen if seen is not None else []
+    return ppo.train_ppo(
+        *(model, tokenizer, score, value_head, QUESTIONS, config, 0),
+        lambda update, metrics: measured.append(metrics),
+        checkpoint=checkpoint,
+    )
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.6])
+def test_log_probs_equal_those_of_the_unpadded_sequences(tiny: Tiny, temperature: float) -> None:
+    model, tokenizer = tiny
+    written = _rollout(model, tokenizer, replace(CONFIG, temperature=temperature))
+    for adapter, expected in (("policy", written.log_probs), ("sft", written.log_probs - written.log_ratio)):
         backbone.activate(model, adapter)
-        for row in range(len(QUESTIONS)):
-            length = int(rollout.mask[row].sum())
-            before = rollout.attention[row, : rollout.prompt_width].bool()
-            prompt = rollout.ids[row, : rollout.prompt_width][before].tolist()
-            completion = rollout.ids[row, rollout.prompt_width : rollout.prompt_width + length].tolist()
-            assert prompt in [chat_prompt_ids(tokenizer, question) for question in QUESTIONS]
+        for row, asked in enumerate(written.prompt_index.tolist()):
+            length = int(written.mask[row].sum())
+            before = written.attention[row, : written.prompt_width].bool()
+            prompt = written.ids[row, : written.prompt_width][before].tolist()
+            completion = written.ids[row, written.prompt_width : written.prompt_width + length].tolist()
+            assert prompt == chat_prompt_ids(tokenizer, QUESTIONS[asked])
             with torch.no_grad():
-                logits = model(input_ids=torch.tensor([prompt + completion])).logits[0]
+                logits = model(input_ids=torch.tensor([prompt + completion])).logits[0] / temperature
             steps = logits.log_softmax(-1)[len(prompt) - 1 : -1]
             by_hand = torch.stack([steps[i, token] for i, token in enumerate(completion)])
             torch.testing.assert_close(expected[row, :length], by_hand, atol=1e-4, rtol=1e-4)
-            assert rollout.log_probs[row, length:].abs().sum() == 0
+            if adapter == "policy":
+                entropy = torch.distributions.Categorical(logits=logits[len(prompt) - 1 : -1]).entropy()
+                torch.testing.assert_close(written.entropy[row, :length], entropy, atol=1e-4, rtol=1e-4)
+            assert written.log_probs[row, length:].abs().sum() == 0
+
+
+def test_log_probs_in_blocks_have_the_same_values_and_gradients_and_few_logits_at_once(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, tokenizer = tiny
+    written = _rollout(model, tokenizer)
+    vocabulary = model.get_base_model().config.vocab_size
+    results, largest = [], []
+    hook = model.get_base_model().lm_head.register_forward_hook(lambda *call: largest.append(call[-1].numel()))
+    for tokens_at_once in (10_000, 2):
+        monkeypatch.setattr(rollout, "LOGITS_AT_ONCE", tokens_at_once * vocabulary)
+        largest.clear()
+        backbone.activate(model, "policy", train=True)
+        log_probs, _ = completion_log_probs(model, written, 1.0)
+        (log_probs * written.mask).sum().backward()
+        results.append([log_probs.detach(), *(p.grad.clone() for p in backbone.adapter_parameters(model, "policy"))])
+        model.zero_grad()
+    hook.remove()
+    assert max(largest) == 2 * vocabulary
+    for whole, blocks in zip(*results, strict=True):
+        torch.testing.assert_close(whole, blocks, atol=1e-4, rtol=1e-4)
 
 
 def test_ratios_of_the_first_minibatch_are_one(tiny: Tiny) -> None:
     model, tokenizer = tiny
-    rollout = _rollout(model, tokenizer)
+    written = _rollout(model, tokenizer)
     backbone.activate(model, "policy", train=True)
-    part = rollout.rows(torch.tensor([2, 0]))
-    log_probs, _ = ppo.completion_log_probs(model, part, CONFIG.temperature)
+    part = written.rows(torch.tensor([2, 0]))
+    log_probs, _ = completion_log_probs(model, part, CONFIG.temperature)
     ratio = ((log_probs - part.log_probs) * part.mask).exp()
     torch.testing.assert_close(ratio, torch.ones_like(ratio), atol=1e-5, rtol=0)
 
 
+def test_dropout_that_an_adapter_was_trained_with_is_off(tiny: Tiny) -> None:
+    model, tokenizer = tiny
+    model.peft_config["other"].lora_dropout = 0.5
+    _train((model, tokenizer), CONFIG)
+    assert [name for name, module in model.named_modules() if module.training] == []
+    assert any(isinstance(module, torch.nn.Dropout) and module.p == 0.5 for module in model.modules())
+
+
 def test_reference_is_the_sft_adapter_and_a_policy_equal_to_it_has_no_kl(tiny: Tiny) -> None:
     model, tokenizer = tiny
-    backbone.copy_adapter(model, "sft", "policy")
-    backbone.copy_adapter(model, "sft", "reward")
-    backbone.copy_adapter(model, "sft", "value")
-    head = backbone.new_head(model)
-    rollout = ppo.collect_rollout(model, tokenizer, head, head, QUESTIONS, CONFIG, [1, 2, 3])
-    assert rollout.log_ratio.abs().max() < 1e-5
+    reward_head, value_head = _ready(model, start="sft")
+    score = reward_scorer(model, reward_head, tokenizer.pad_token_id)
+    written = ppo.collect_rollout(model, tokenizer, score, value_head, QUESTIONS, CONFIG, [1, 2, 3])
+    assert written.log_ratio.abs().max() < 1e-5
 
 
 def test_only_policy_value_and_value_head_move(tiny: Tiny) -> None:
@@ -86,7 +145,8 @@ def test_only_policy_value_and_value_head_move(tiny: Tiny) -> None:
     head_before, value_head_before = reward_head.weight.clone(), value_head.weight.clone()
     seen: list[int] = []
     ppo.train_ppo(
-        model, tokenizer, reward_head, value_head, QUESTIONS, CONFIG, 0, lambda update, metrics: seen.append(update)
+        *(model, tokenizer, reward_scorer(model, reward_head, tokenizer.pad_token_id), value_head, QUESTIONS, CONFIG),
+        *(0, lambda update, metrics: seen.append(update)),
     )
     assert seen == [1, 2, 3]  # the last one only looks at what two updates made
     moved = {name for name, parameter in model.named_parameters() if not torch.equal(parameter, before[name])}
@@ -98,39 +158,41 @@ def test_only_policy_value_and_value_head_move(tiny: Tiny) -> None:
     assert not torch.equal(value_head.weight, value_head_before)
 
 
-def test_the_same_seed_trains_the_same_policy(tiny_folder, tiny: Tiny) -> None:  # type: ignore[no-untyped-def]
-    results = []
-    for _ in range(2):
-        model, tokenizer = backbone.load_base(tiny_folder)
-        model = backbone.attach(model, tiny_folder / "sft", "sft")
-        backbone.attach(model, tiny_folder / "other", "other")
-        torch.manual_seed(5)
-        reward_head, value_head = _ready(model)
-        ppo.train_ppo(model, tokenizer, reward_head, value_head, QUESTIONS, CONFIG, 3, lambda update, metrics: None)
-        results.append([p.clone() for p in backbone.adapter_parameters(model, "policy")])
-    assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
+def test_the_gradient_of_a_minibatch_is_clipped_and_its_parts_count_by_their_tokens() -> None:
+    weight = torch.nn.Parameter(torch.zeros(2))
+    optimizer = torch.optim.SGD([weight], lr=1.0)
+    blank = torch.zeros(1, 3)
+    row = torch.zeros(1)
+    masks = [torch.tensor([[1.0, 1.0, 1.0]]), torch.tensor([[1.0, 0.0, 0.0]])]
+    parts = [
+        Rollout(blank, blank, 1, row, mask, row, blank, blank, blank, row, row, blank, blank, blank) for mask in masks
+    ]
+
+    def loss_of(part: Rollout) -> tuple[torch.Tensor, dict[str, float]]:
+        size = float(part.mask.sum())
+        return (weight * torch.tensor([-40.0, -8.0 * size])).sum(), {"size": size}
+
+    metrics = ppo.step(parts, loss_of, optimizer, 0.5)
+    gradient = torch.tensor([40.0, 8.0 * (3 * 0.75 + 1 * 0.25)])
+    torch.testing.assert_close(weight.data, 0.5 * gradient / gradient.norm(), atol=1e-4, rtol=1e-4)
+    assert metrics["size"] == 2.5
 
 
-def test_ppo_learns_what_the_score_asks_for(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
-    model, tokenizer = tiny
-    _, value_head = _ready(model)
+def share_of_low_tokens(sequences: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Score a completion by its share of tokens below 1024, times 4."""
+    scores = torch.tensor([4.0 * sum(token < 1024 for token in row[-6:]) / 6 for row in sequences])
+    return scores, torch.zeros_like(scores)
 
-    def share_of_low_tokens(
-        model: PeftModel, head: torch.nn.Linear, rows: list[list[int]], pad: int
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        return torch.tensor([4.0 * sum(token < 1024 for token in row[-6:]) / 6 for row in rows]), torch.zeros(len(rows))
 
-    monkeypatch.setattr(ppo, "score_sequences", share_of_low_tokens)
-    scores: list[float] = []
+def test_ppo_learns_what_the_score_asks_for(tiny: Tiny) -> None:
     config = PPOConfig(
         updates=30, critic_warmup=0, warmup_updates=0,
         rollouts=32, minibatches=2, max_new_tokens=6, learning_rate=3e-2, value_learning_rate=1e-2,
-        kl_coefficient=0.0, no_end_penalty=0.0, max_kl=1e6, value_clip_range=10.0,
+        kl_coefficient=0.0, no_end_penalty=0.0, max_kl=1e6, min_entropy=0.0, value_clip_range=10.0,
     )  # fmt: skip
-    ppo.train_ppo(
-        model, tokenizer, value_head, value_head, QUESTIONS, config, 0,
-        lambda update, metrics: scores.append(metrics["objective/score"]),
-    )  # fmt: skip
+    seen: list[dict[str, float]] = []
+    _train(tiny, config, seen, share_of_low_tokens)
+    scores = [metrics["objective/score"] for metrics in seen]
     assert sum(scores[:3]) / 3 < 2.5  # half of all tokens are low
     assert sum(scores[-3:]) / 3 > 3.2, scores
 
@@ -138,55 +200,107 @@ def test_ppo_learns_what_the_score_asks_for(tiny: Tiny, monkeypatch: pytest.Monk
 def test_scores_on_which_the_heads_disagree_count_less_where_that_is_asked_for(tiny: Tiny) -> None:
     model, tokenizer = tiny
     rollout = _rollout(model, tokenizer)
-    assert rollout.score_stds.tolist() == [0.0] * 3  # a single head agrees with itself
     zeros = torch.zeros_like(rollout.mask)
     rollout = replace(
-        rollout, score_stds=torch.tensor([0.0, 0.5, 2.0]), log_ratio=zeros, values=zeros, ended=torch.ones(3).bool()
+        rollout, deviations=torch.tensor([0.0, 0.5, 2.0]), log_ratio=zeros, values=zeros, ended=torch.ones(3).bool()
     )
-    careful = ppo.shape_rewards(rollout, replace(CONFIG, lam=1.0, uncertainty_penalty=2.0)).returns[:, 0]
+    numbers = {"kl_coefficient": 0.1, "score_mean": 0.0, "score_deviation": 1.0}
+    careful = ppo.shape_rewards(rollout, replace(CONFIG, lam=1.0, uncertainty_penalty=2.0), numbers).returns[:, 0]
     torch.testing.assert_close(careful, rollout.scores - torch.tensor([0.0, 1.0, 4.0]))
-    torch.testing.assert_close(ppo.shape_rewards(rollout, replace(CONFIG, lam=1.0)).returns[:, 0], rollout.scores)
+    blind = ppo.shape_rewards(rollout, replace(CONFIG, lam=1.0), numbers).returns[:, 0]
+    torch.testing.assert_close(blind, rollout.scores)
+    halved = ppo.shape_rewards(
+        rollout, replace(CONFIG, lam=1.0, uncertainty_penalty=2.0), numbers | {"score_deviation": 2.0}
+    )
+    torch.testing.assert_close(halved.returns[:, 0], careful / 2)
 
 
 def test_in_the_warm_up_only_the_critic_moves(tiny: Tiny) -> None:
-    model, tokenizer = tiny
-    reward_head, value_head = _ready(model)
-    before = [p.clone() for p in backbone.adapter_parameters(model, "policy")]
-    config = replace(CONFIG, critic_warmup=2)
-    ppo.train_ppo(model, tokenizer, reward_head, value_head, QUESTIONS, config, 0, lambda update, metrics: None)
-    assert all(torch.equal(a, b) for a, b in zip(before, backbone.adapter_parameters(model, "policy"), strict=True))
-    assert value_head.weight.abs().sum() > 0
+    model, _ = tiny
+    _train(tiny, replace(CONFIG, critic_warmup=2))
+    pairs = zip(backbone.adapter_parameters(model, "other"), backbone.adapter_parameters(model, "policy"), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+    pairs = zip(backbone.adapter_parameters(model, "sft"), backbone.adapter_parameters(model, "value"), strict=True)
+    assert not all(torch.equal(a, b) for a, b in pairs)
 
 
 def test_what_is_returned_was_measured_after_the_last_update(tiny: Tiny) -> None:
-    model, tokenizer = tiny
-    reward_head, value_head = _ready(model)
-    backbone.copy_adapter(model, "sft", "start")
-    with torch.no_grad():  # the policy begins at the reference, so that only its updates can bring any KL
-        for policy, start in zip(
-            backbone.adapter_parameters(model, "policy"), backbone.adapter_parameters(model, "start"), strict=True
-        ):
-            policy.copy_(start)
-    config = replace(CONFIG, updates=1, learning_rate=1e-2)
-    last = ppo.train_ppo(model, tokenizer, reward_head, value_head, QUESTIONS, config, 0, lambda update, metrics: None)
-    assert abs(last["objective/kl"]) > 1e-3
+    # The policy begins at the reference, so that only its update can bring any KL.
+    outcome = _train(tiny, replace(CONFIG, updates=1, learning_rate=1e-2), start="sft")
+    assert abs(outcome.measured["objective/kl"]) > 1e-3
+    assert outcome.stopped is None
 
 
 def test_a_score_that_is_not_finite_ends_the_run_in_words(tiny: Tiny) -> None:
-    model, tokenizer = tiny
-    reward_head, value_head = _ready(model)
-    torch.nn.init.constant_(reward_head.weight, float("nan"))
+    def broken(sequences: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.full((len(sequences),), float("nan")), torch.zeros(len(sequences))
+
     with pytest.raises(TrainingError, match=r"PPO, step 1: objective/score is nan"):
-        ppo.train_ppo(model, tokenizer, reward_head, value_head, QUESTIONS, CONFIG, 0, lambda update, metrics: None)
+        _train(tiny, CONFIG, score=broken)
 
 
 def test_training_stops_when_kl_passes_its_bound(tiny: Tiny) -> None:
-    model, tokenizer = tiny
-    reward_head, value_head = _ready(model)  # "other" is far from "sft" from the start
     seen: list[dict[str, float]] = []
-    config = PPOConfig(updates=5, rollouts=8, minibatches=2, max_new_tokens=6, max_kl=0.01)
-    ppo.train_ppo(
-        model, tokenizer, reward_head, value_head, QUESTIONS, config, 0, lambda update, metrics: seen.append(metrics)
-    )
+    outcome = _train(tiny, replace(CONFIG, updates=5, max_kl=0.01), seen)  # "other" is far from "sft" from the start
     assert len(seen) == 1
     assert seen[0]["objective/kl"] > 0.01
+    assert outcome.stopped is not None and outcome.stopped.startswith("KL to SFT, nats a completion: ")
+
+
+HEALTHY = {
+    "objective/kl": 2.0,
+    "objective/entropy": 1.0,
+    "objective/length": 20.0,
+    "objective/disagreement": 0.5,
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("kl", 26.0, "KL to SFT, nats a completion: 26, at most 25 is allowed"),
+        ("entropy", 0.05, "entropy, nats a token: 0.05, at least 0.1 is allowed"),
+        ("length", 1.5, "length, tokens: 1.5, at least 2 is allowed"),
+        ("disagreement", 1.6, "spread among reward heads: 1.6, at most 1.5 is allowed"),
+    ],
+)
+def test_training_stops_on_any_collapse_and_names_it(name: str, value: float, reason: str) -> None:
+    assert why_stop(HEALTHY, HEALTHY, CONFIG) is None
+    assert why_stop(HEALTHY | {f"objective/{name}": value}, HEALTHY, CONFIG) == reason
+
+
+def test_reward_heads_that_come_to_disagree_end_the_training(tiny: Tiny) -> None:
+    def unsure(sequences: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+        asked.append(len(sequences))
+        return share_of_low_tokens(sequences)[0], torch.full((len(sequences),), 0.1 if len(asked) < 3 else 0.5)
+
+    asked: list[int] = []
+    seen: list[dict[str, float]] = []
+    outcome = _train(tiny, replace(CONFIG, updates=6), seen, unsure)
+    assert outcome.stopped == "spread among reward heads: 0.5, at most 0.3 is allowed"
+    assert [round(metrics["objective/disagreement"], 3) for metrics in seen] == [0.1, 0.1, 0.5]
+
+
+def test_a_kl_target_steers_the_coefficient_and_none_leaves_it_alone(tiny: Tiny) -> None:
+    seen: list[dict[str, float]] = []
+    config = replace(CONFIG, updates=3, learning_rate=0.0, kl_target=0.5, kl_gain=0.5)
+    _train(tiny, config, seen)  # the policy stands far above the target
+    coefficients = [metrics["objective/kl_coefficient"] for metrics in seen[:-1]]
+    assert coefficients == pytest.approx([0.1, 0.11, 0.121])
+    seen.clear()
+    _train(tiny, replace(config, kl_target=0.0), seen)
+    assert [metrics["objective/kl_coefficient"] for metrics in seen[:-1]] == [0.1] * 3
+
+
+def test_normalized_scores_make_the_scale_of_the_reward_model_irrelevant(tiny: Tiny) -> None:
+    def far_off(sequences: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+        scores, deviations = share_of_low_tokens(sequences)
+        return 64.0 * scores + 1024.0, deviations
+
+    config = replace(CONFIG, normalize_scores=True, no_end_penalty=0.0)
+    trained = []
+    for score in (share_of_low_tokens, far_off):
+        _train(tiny, config, score=score)
+        trained.append([p.clone() for p in backbone.adapter_parameters(tiny[0], "policy")])
+    for plain, scaled in zip(*trained, strict=True):
+        torch.testing.assert_close(plain, scaled, atol=1e-4, rtol=0)

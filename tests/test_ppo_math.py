@@ -99,6 +99,59 @@ def test_lecture_kl_example_is_0_085_nats() -> None:
     assert -(p * paid.squeeze()).sum().item() == pytest.approx(0.0851, abs=1e-4)
 
 
+def test_kl_coefficient_follows_the_clipped_relative_error() -> None:
+    # Ziegler et al. 2019, section 2.2, K = 0.1: twice the target is an error of 1, clipped to 0.2; 1.1 times is 0.1.
+    assert ppo_math.adapted_kl_coefficient(0.5, 12.0, target=6.0, gain=0.1) == pytest.approx(0.5 * 1.02)
+    assert ppo_math.adapted_kl_coefficient(0.5, 6.6, target=6.0, gain=0.1) == pytest.approx(0.5 * 1.01)
+    assert ppo_math.adapted_kl_coefficient(0.5, -1.0, target=6.0, gain=0.1) == pytest.approx(0.5 * 0.98)
+
+
+def _numpy_losses(
+    log_probs: np.ndarray, old: np.ndarray, advantages: np.ndarray, mask: np.ndarray, clip: float
+) -> tuple[float, float, float]:
+    """Policy loss, approximate KL and clip fraction, one token after the other."""
+    losses, kls, clipped = [], [], []
+    for row, column in zip(*np.nonzero(mask), strict=True):
+        ratio = math.exp(log_probs[row, column] - old[row, column])
+        advantage = advantages[row, column]
+        bounded = min(max(ratio, 1 - clip), 1 + clip)
+        losses.append(-min(ratio * advantage, bounded * advantage))
+        kls.append(ratio - 1 - math.log(ratio))
+        clipped.append(bounded * advantage < ratio * advantage)
+    return float(np.mean(losses)), float(np.mean(kls)), float(np.mean(clipped))
+
+
+def test_losses_rewards_and_whitening_agree_with_loops_in_numpy() -> None:
+    rng = np.random.default_rng(1)
+    lengths, width = np.array([6, 2, 4, 1]), 6
+    mask = np.arange(width) < lengths[:, None]
+    names = ("log_probs", "old", "reference", "advantages", "values", "old_values", "returns")
+    x = {name: rng.normal(size=(4, width)).astype(np.float32) * 0.5 for name in names}
+    t = {name: torch.tensor(value) for name, value in x.items()}
+    kept = torch.tensor(mask).float()
+
+    whitened = ppo_math.masked_whiten(t["advantages"], kept).numpy()
+    flat = x["advantages"][mask]
+    np.testing.assert_allclose(whitened[mask], (flat - flat.mean()) / flat.std(), atol=1e-5)
+
+    found = ppo_math.policy_loss(t["log_probs"], t["old"], t["advantages"], kept, 0.2)
+    expected = _numpy_losses(x["log_probs"], x["old"], x["advantages"], mask, 0.2)
+    np.testing.assert_allclose([float(value) for value in found], expected, atol=1e-5)
+
+    loss = ppo_math.value_loss(t["values"], t["old_values"], t["returns"], kept, 0.2)
+    bounded = x["old_values"] + np.clip(x["values"] - x["old_values"], -0.2, 0.2)
+    worse = np.maximum((x["values"] - x["returns"]) ** 2, (bounded - x["returns"]) ** 2)
+    np.testing.assert_allclose(float(loss), 0.5 * worse[mask].mean(), atol=1e-5)
+
+    scores = rng.normal(size=4).astype(np.float32)
+    ratio = t["log_probs"] - t["reference"]
+    rewards = ppo_math.shape_rewards(torch.tensor(scores), ratio, kept, kl_coefficient=0.3).numpy()
+    for row, length in enumerate(lengths):
+        paid = [-0.3 * (x["log_probs"][row, i] - x["reference"][row, i]) for i in range(length)]
+        paid[-1] += scores[row]
+        np.testing.assert_allclose(rewards[row], [*paid, *[0.0] * (width - length)], atol=1e-5)
+
+
 def test_rollouts_must_divide_into_minibatches() -> None:
     with pytest.raises(ConfigError, match="multiple of minibatches, got 10 and 4"):
         PPOConfig(rollouts=10, minibatches=4)

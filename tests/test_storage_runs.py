@@ -37,6 +37,29 @@ def policy(version: int, run_id: int | None = None, status: str = "candidate") -
     )
 
 
+def test_a_run_that_failed_or_was_cancelled_may_be_queued_again_over_the_same_votes(db: Path) -> None:
+    run_id = running(db)
+    assert not runs.requeue_run(db, run_id)  # it is open
+    runs.end_run(db, run_id, "failed", "killed")
+    assert runs.requeue_run(db, run_id)
+    run = runs.get_run(db, run_id)
+    assert (run.status, run.error, run.finished, run.pid, run.settings) == ("queued", None, None, None, {"seed": 3})
+    runs.end_run(db, run_id, "cancelled")
+    other = runs.queue_run(db, "ppo", {})
+    with pytest.raises(RunOpenError, match=f"run {other} is already"):
+        runs.requeue_run(db, run_id)
+    runs.end_run(db, other, "rejected")
+    assert not runs.requeue_run(db, other)
+    assert runs.requeue_run(db, run_id)
+
+
+def test_a_number_measured_again_replaces_the_earlier_one(db: Path) -> None:
+    run_id = running(db)
+    runs.report(db, run_id, "ppo", 0.5, [Metric(1, "kl", 0.1), Metric(2, "kl", 0.2)])
+    runs.report(db, run_id, "ppo", 0.5, [Metric(2, "kl", 0.3), Metric(2, "score", 1.0)])
+    assert runs.metrics(db, run_id) == [Metric(1, "kl", 0.1), Metric(2, "kl", 0.3), Metric(2, "score", 1.0)]
+
+
 def statuses(db: Path) -> dict[int, str]:
     return {found.version: found.status for found in policies.list_policies(db)}
 

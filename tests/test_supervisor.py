@@ -381,6 +381,39 @@ def test_stopping_the_app_ends_the_child_and_says_so(stage: Stage) -> None:
         os.kill(pid, 0)
 
 
+def test_a_killed_run_is_resumed_in_its_own_folder_and_with_its_own_settings(stage: Stage) -> None:
+    stage.play("(data_dir / 'runs' / f'run-{run:06d}' / 'half').touch(); " + WAIT)
+    stage.supervisor.start()
+    run_id = stage.supervisor.retrain("raft", {"seed": 4})
+    pid = stage.under_way(run_id)
+    wait_for((stage.data_dir / "runs" / "run-000001" / "half").exists)
+    os.kill(pid, signal.SIGKILL)
+    failed = stage.ended(run_id)
+    assert failed.error is not None and "Resume it" in failed.error
+    stage.play("assert (data_dir / 'runs' / f'run-{run:06d}' / 'half').exists(); " + SUCCEED)
+    assert stage.supervisor.resume(run_id).status in runs.OPEN
+    run = stage.ended(run_id)
+    assert (run.status, run.error, run.method, run.settings["seed"]) == ("succeeded", None, "raft", 4)
+    assert len(runs.list_runs(stage.db)) == 1
+
+
+def test_what_cannot_be_resumed_is_refused_in_words(stage: Stage) -> None:
+    stage.play(SUCCEED)
+    stage.supervisor.start()
+    succeeded = stage.ended(stage.supervisor.retrain())
+    with pytest.raises(TrainingError, match="has already made v2; start a new run"):
+        stage.supervisor.resume(succeeded.id)
+    stage.play(WAIT)
+    waiting = stage.supervisor.retrain()
+    stage.under_way(waiting)
+    with pytest.raises(TrainingError, match="is running; only a run that failed or was cancelled"):
+        stage.supervisor.resume(waiting)
+    stage.supervisor.cancel(waiting)
+    stage.server.state = ServerState("failed", "The model is broken", 0.0)
+    with pytest.raises(TrainingError, match="The model is broken"):
+        stage.supervisor.resume(waiting)
+
+
 PARENT = """
 import sys, time
 from pathlib import Path

@@ -92,6 +92,9 @@ def test_admin_endpoints_need_the_token(client: Client) -> None:
     assert "already queued" in refused(client, token, api_name="/retrain")
     assert client.predict(run_id, api_name="/run")["status"] == "queued"
     assert client.predict(token, run_id, api_name="/cancel") == {"status": "cancelled"}
+    assert "log in first" in refused(client, "made up", run_id, api_name="/resume")
+    assert client.predict(token, run_id, api_name="/resume") == {"status": "queued"}
+    assert client.predict(token, run_id, api_name="/cancel") == {"status": "cancelled"}
     assert client.predict(token, api_name="/logout") == {}
     assert "log in first" in refused(client, token, api_name="/retrain")
 
@@ -127,6 +130,6 @@ def test_curl_gets_the_sentence_of_a_refusal(served: tuple[str, Backstage]) -> N
 
 def test_only_the_documented_endpoints_are_public(client: Client) -> None:
     described: Any = client.view_api(return_format="dict")
-    names = {"compare", "vote", "login", "logout", "retrain", "run", "cancel", "policies"}
+    names = {"compare", "vote", "login", "logout", "retrain", "run", "cancel", "resume", "policies"}
     assert set(described["named_endpoints"]) == {f"/{name}" for name in names}
     assert described["unnamed_endpoints"] == {}

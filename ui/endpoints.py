@@ -300,6 +300,12 @@ def register(services: Services) -> None:
         return {"status": services.supervisor.cancel(_run_number(run_id)).status}
 
     @spoken
+    def resume_endpoint(token: str, run_id: int) -> dict[str, Any]:
+        """Queue a failed or cancelled run again; it goes on from its last checkpoint."""
+        services.admin.require(token)
+        return {"status": services.supervisor.resume(_run_number(run_id)).status}
+
+    @spoken
     def policies_endpoint() -> dict[str, Any]:
         """Return all policy versions, the live one marked by its status."""
         return {"live": services.server.live.version, "policies": policy_list(services)}
@@ -311,4 +317,5 @@ def register(services: Services) -> None:
     gr.api(retrain_endpoint, api_name="retrain")
     gr.api(run_endpoint, api_name="run", concurrency_limit=16)
     gr.api(cancel_endpoint, api_name="cancel")
+    gr.api(resume_endpoint, api_name="resume")
     gr.api(policies_endpoint, api_name="policies", concurrency_limit=16)

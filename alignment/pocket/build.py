@@ -24,6 +24,7 @@ from alignment.pocket.corpus import documents
 from alignment.pocket.demonstrations import demonstrations
 from alignment.pocket.pretrain import PretrainConfig, pretrain
 from alignment.pocket.prompt_files import asked_prompts, gate_checks, page_examples, rollout_prompts
+from alignment.rollout import reward_scorer
 from alignment.settings import POCKET, PPOConfig, RewardConfig
 from alignment.sft import InstructionTuningConfig
 from storage import database
@@ -133,19 +134,23 @@ def build_policy(config: PocketConfig, target: Path, work: Path) -> None:
     backbone.copy_adapter(model, "reward", "value")
     reward_head = backbone.load_head(model, target / "reward")
     value_head = backbone.mean_head(reward_head)
+    score, checkpoint = reward_scorer(model, reward_head, tokenizer.pad_token_id), work / "policy" / "checkpoint.pt"
     with tqdm(total=config.ppo.updates + 1, desc="PPO", mininterval=10) as bar:
 
         def on_update(update: int, metrics: dict[str, float]) -> None:
-            bar.update()
+            bar.update(update - bar.n)
             bar.set_postfix(score=f"{metrics['objective/score']:.2f}", kl=f"{metrics['objective/kl']:.2f}")
 
         prompts = model_folder.prompts(target)
-        last = ppo.train_ppo(model, tokenizer, reward_head, value_head, prompts, config.ppo, config.seed, on_update)
+        outcome = ppo.train_ppo(
+            *(model, tokenizer, score, value_head, prompts, config.ppo, config.seed, on_update), checkpoint=checkpoint
+        )
     _save(model, "policy", target / "policy")
     result = evaluate(model, tokenizer, "policy", model_folder.checks(target), Sampling(0.0, MAX_NEW_TOKENS))
     evaluation = {"accuracy": result.accuracy, "refusals": result.refusals, "helped": result.helped}
-    evaluation |= {"abstained": result.abstained, "ended": result.ended, "kl": last["objective/kl"]}
+    evaluation |= {"abstained": result.abstained, "ended": result.ended, "kl": outcome.measured["objective/kl"]}
     (target / "policy-evaluation.json").write_text(json.dumps(evaluation, indent=2) + "\n")
+    checkpoint.unlink(missing_ok=True)
     log.info("policy: %s", evaluation)
 
 
@@ -212,7 +217,7 @@ STAGES = (
         "policy",
         build_policy,
         lambda c: (c.ppo,),
-        ("ppo.py", "ppo_math.py"),
+        ("ppo.py", "ppo_math.py", "rollout.py"),
         (*_adapter("policy"), "policy-evaluation.json"),
     ),
     Stage("examples", build_examples, lambda c: page_examples(), (), ("examples.jsonl",)),

@@ -1,0 +1,118 @@
+"""RAFT, reward-ranked fine-tuning (Dong et al. 2023, algorithm 1): the policy imitates the best of its own completions.
+
+Stages of a round: sample several completions a prompt, rank them by score less KL penalty, keep the best of each
+prompt, fine-tune on them, report. With one round it is the distillation of best-of-N.
+"""
+
+import logging
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel
+from torch import Tensor
+
+from alignment import ppo_math
+from alignment.backbone import activate, adapter_parameters
+from alignment.best_of_n import best_of_each
+from alignment.checkpoint import LoopState
+from alignment.errors import require_finite
+from alignment.ppo import BACKWARD_ROWS, step
+from alignment.rollout import (
+    OnStep,
+    OnUpdate,
+    Outcome,
+    Rollout,
+    Scorer,
+    against_reference,
+    completion_log_probs,
+    penalized_scores,
+    rollout_metrics,
+    sample_rollout,
+    why_stop,
+)
+from alignment.settings import RaftConfig
+
+log = logging.getLogger(__name__)
+
+
+def best_rows(rollout: Rollout, config: RaftConfig) -> Rollout:
+    """Return the best completion of each prompt by what PPO would maximise: score, less penalties for KL and no end."""
+    kl = (rollout.log_ratio * rollout.mask).sum(-1)  # (B,)
+    worth = penalized_scores(rollout, config) - config.kl_coefficient * kl
+    return rollout.rows(best_of_each(worth, rollout.prompt_index // config.samples).sort().values)
+
+
+def imitate(
+    model: PeftModel,
+    best: Rollout,
+    optimizer: torch.optim.Optimizer,
+    config: RaftConfig,
+    rng: torch.Generator,
+    on_step: OnStep | None = None,
+) -> dict[str, float]:
+    """Take the epochs of likelihood steps on the best completions and return the mean of their metrics."""
+
+    def loss_of(part: Rollout) -> tuple[Tensor, dict[str, float]]:
+        log_probs, _ = completion_log_probs(model, part, config.temperature)
+        loss = -ppo_math.masked_mean(log_probs, part.mask)
+        return loss, {"policy/loss": loss.item()}
+
+    losses = []
+    activate(model, "policy", train=True)
+    for _ in range(config.epochs):
+        for minibatch in torch.randperm(len(best.ids), generator=rng).split(config.prompts // config.minibatches):
+            parts = [best.rows(index) for index in minibatch.sort().values.split(BACKWARD_ROWS)]
+            losses.append(step(parts, loss_of, optimizer, config.max_gradient_norm)["policy/loss"])
+            if on_step:
+                on_step()
+    return {"policy/loss": sum(losses) / len(losses)}
+
+
+def train_raft(
+    model: PeftModel,
+    tokenizer: Any,
+    score: Scorer,
+    prompts: Sequence[str],
+    config: RaftConfig,
+    seed: int,
+    on_update: OnUpdate,
+    on_step: OnStep | None = None,
+    checkpoint: Path | None = None,
+) -> Outcome:
+    """Train the adapter "policy" in place on its own best completions, with "sft" as reference.
+
+    The file `checkpoint`, if given, is replaced after every round; where it exists already, training goes on from it.
+    Raises TrainingError when a number that is measured on the way is not finite.
+    """
+    policy = adapter_parameters(model, "policy")
+    optimizer = torch.optim.Adam(policy, lr=config.learning_rate, eps=1e-5)
+    state = LoopState(policy, (optimizer,), random.Random(seed), torch.Generator().manual_seed(seed))
+    state.restore(checkpoint)
+    while True:
+        update = state.updates + 1
+        batch = [prompt for prompt in state.order.choices(prompts, k=config.prompts) for _ in range(config.samples)]
+        seeds = [state.order.randrange(2**31) for _ in batch]
+        rollout = sample_rollout(model, tokenizer, score, batch, config, seeds, on_step)
+        rollout = against_reference(model, rollout, config.temperature)
+        measured = rollout_metrics(rollout)
+        require_finite("RAFT", update, measured)
+        if update == 1:
+            state.numbers |= measured
+        stopped = why_stop(measured, state.numbers, config)
+        if stopped or update > config.rounds:
+            on_update(update, measured)
+            break
+        best = best_rows(rollout, config)
+        losses = imitate(model, best, optimizer, config, state.shuffle, on_step)
+        losses["objective/best_score"] = best.scores.mean().item()
+        require_finite("RAFT", update, losses)
+        on_update(update, measured | losses)
+        state.updates = update
+        state.save(checkpoint)
+    activate(model, "policy")
+    if stopped:
+        log.warning("RAFT stopped early, before round %s: %s", update, stopped)
+    return Outcome(measured, stopped)
