@@ -1,10 +1,10 @@
 """Entry of the training child: one run from comparisons to a candidate, reported through the database."""
 
 import argparse
+import hashlib
 import json
 import logging
 import os
-import shutil
 import signal
 import threading
 import time
@@ -17,10 +17,10 @@ from typing import Any
 import torch
 from transformers.utils import logging as transformers_logging
 
-from alignment import backbone, model_folder, ppo, raft, reward_model
+from alignment import backbone, model_folder, ppo, raft, reward_model, run_folder
 from alignment.adapters import next_version, publish, write_folder
 from alignment.bradley_terry import Agreement
-from alignment.errors import AlignmentError, TrainingError
+from alignment.errors import AdapterError, AlignmentError, TrainingError
 from alignment.evaluation import evaluate
 from alignment.gate import judge
 from alignment.generation import Sampling
@@ -36,7 +36,6 @@ STAGES = {"collect": (0.0, 0.05), "reward": (0.05, 0.35), "ppo": (0.35, 0.9), "c
 CHECK_SAMPLING = Sampling(temperature=0.0, max_new_tokens=96)
 BEFORE_AFTER = 8  # prompts shown with the parent's and the candidate's answers
 REPORT_SECONDS = 0.5
-CHECKPOINT, BEGUN = "checkpoint.pt", "begun.json"  # in the run's folder, and beside the reward model kept in it
 
 
 class Reporter:
@@ -78,9 +77,10 @@ def leave_with_parent() -> None:
 def train(data_dir: Path, run_id: int, model_config: ModelConfig) -> None:
     """Train one run and record its candidate; a candidate that fails the gate ends the run as rejected.
 
-    A run that was resumed goes on from the reward model and the checkpoint that it finds in its folder.
+    A run that was resumed goes on from the reward model and the checkpoint that it finds in its folder, if they can be
+    read and were made under the same settings from the same votes; otherwise it begins anew.
     """
-    db, folder = data_dir / "triptych.db", data_dir / "runs" / f"run-{run_id:06d}"
+    db, folder = data_dir / "triptych.db", run_folder.folder_of(data_dir, run_id)
     run = runs.get_run(db, run_id)
     settings = run_settings(run.settings)
     report = Reporter(db, run_id)
@@ -100,18 +100,26 @@ def train(data_dir: Path, run_id: int, model_config: ModelConfig) -> None:
     log.info("run %s: %s people's rankings, %s shipped, parent v%s", run_id, len(voted), len(shipped), parent.version)
 
     report("reward", 0.0, now=True)
-    kept = folder / "reward"
-    if kept.is_dir():
-        fitted = _begun(kept, run_id, parent)
-        backbone.attach(model, kept, "reward")
-        reward_head = backbone.load_head(model, kept)
-    else:
+    run_folder.forget_outdated(data_dir, parent.version)
+    began = {
+        "parent": parent.version,
+        **{"created": run.created, "method": run.method, "settings": run.settings, "quantize": model_config.quantize},
+        "votes": hashlib.sha256(repr(voted).encode()).hexdigest(),  # one may have been withdrawn since
+    }
+    kept = _kept_reward(model, folder, began)
+    if kept is None:
+        run_folder.forget(folder)
         reward_head = _attach_reward(model, model_config)
         agreement = _fit_reward(model, tokenizer, reward_head, voted, shipped, settings, report)
         fitted = asdict(agreement) if agreement else None
         report("ppo", 0.0, now=True)  # what is kept is also reported
-        write_folder(kept, lambda target: _keep_reward(model, reward_head, parent, fitted, target))
-    outcome = _train_policy(model, tokenizer, reward_head, prompts, run.method, settings, report, folder / CHECKPOINT)
+        begun = began | {"fitted": fitted}
+        write_folder(run_folder.reward_folder(folder), lambda into: _keep_reward(model, reward_head, begun, into))
+    else:
+        reward_head, fitted = kept
+    log.info("reward model: %s", fitted)
+    checkpoint = run_folder.checkpoint(folder)
+    outcome = _train_policy(model, tokenizer, reward_head, prompts, run.method, settings, report, checkpoint)
     first = [policy for policy in policies.list_policies(db) if policy.model == parent.model][-1].evaluation
     kl = outcome.measured["objective/kl"]
     evaluation = _check(model, tokenizer, model_config, settings, kl, first, report)
@@ -120,26 +128,35 @@ def train(data_dir: Path, run_id: int, model_config: ModelConfig) -> None:
         evaluation["gate"]["reasons"].append(f"training stopped early: {outcome.stopped}")
     _record(db, data_dir, run_id, model, parent, evaluation)
     report("check", 1.0, now=True)
-    shutil.rmtree(kept)
-    (folder / CHECKPOINT).unlink(missing_ok=True)
+    run_folder.forget(folder)
 
 
-def _keep_reward(
-    model: Any, head: torch.nn.Linear, parent: Policy, fitted: dict[str, Any] | None, folder: Path
-) -> None:
+def _keep_reward(model: Any, head: torch.nn.Linear, begun: dict[str, Any], folder: Path) -> None:
     backbone.save_adapter(model, "reward", folder, head)
-    (folder / BEGUN).write_text(json.dumps({"parent": parent.version, "fitted": fitted}))
+    (folder / run_folder.BEGUN).write_text(json.dumps(begun), encoding="utf-8")
 
 
-def _begun(kept: Path, run_id: int, live: Policy) -> dict[str, Any] | None:
-    """Return the report of the reward model that a run kept; the run may only go on from the policy it began with."""
-    begun = json.loads((kept / BEGUN).read_text())
-    if begun["parent"] != live.version:
-        raise TrainingError(
-            f"run {run_id} began from v{begun['parent']}, but v{live.version} is live now; start a new run instead"
-        )
+def _kept_reward(
+    model: Any, folder: Path, began: Mapping[str, Any]
+) -> tuple[torch.nn.Linear, dict[str, Any] | None] | None:
+    """Attach the reward model that the run has kept; return its head and report, or None where there is none to use."""
+    begun = run_folder.read_begun(folder)
+    if begun is None:
+        return None
+    if any(begun.get(name) != value for name, value in began.items()):
+        log.warning("the run begins anew: votes, settings or version are not those that it had begun with")
+        return None
+    kept = run_folder.reward_folder(folder)
+    try:
+        backbone.attach(model, kept, "reward")
+        head = backbone.load_head(model, kept)
+    except AdapterError as error:
+        log.warning("the run begins anew: %s", error)
+        if "reward" in model.peft_config:
+            model.delete_adapter("reward")
+        return None
     fitted: dict[str, Any] | None = begun["fitted"]
-    return fitted
+    return head, fitted
 
 
 def _attach_reward(model: Any, config: ModelConfig) -> torch.nn.Linear:

@@ -202,7 +202,7 @@ def train_ppo(
         asked = _draw(state, prompts, config.rollouts)
         written = sample_rollout(model, tokenizer, score, asked[0], config, asked[1], on_step, "sft")
         state.numbers["score_mean"] = written.scores.mean().item()
-        state.numbers["score_deviation"] = max(written.scores.std(correction=0).item(), 1e-6)
+        state.numbers["score_deviation"] = written.scores.std(correction=0).item() or 1.0  # all alike: nothing to scale
     while True:
         update = state.updates + 1
         batch, seeds = _draw(state, prompts, config.rollouts)
@@ -211,7 +211,7 @@ def train_ppo(
         require_finite("PPO", update, measured)
         if update == 1:
             state.numbers |= measured
-        stopped = why_stop(measured, state.numbers, config)
+        stopped = None if update > config.updates else why_stop(measured, state.numbers, config)
         if stopped or update > config.updates:
             on_update(update, measured)
             break

@@ -101,7 +101,7 @@ def train_raft(
         require_finite("RAFT", update, measured)
         if update == 1:
             state.numbers |= measured
-        stopped = why_stop(measured, state.numbers, config)
+        stopped = None if update > config.rounds else why_stop(measured, state.numbers, config)
         if stopped or update > config.rounds:
             on_update(update, measured)
             break

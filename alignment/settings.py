@@ -88,6 +88,11 @@ class PPOConfig:
             )
         _within("PPOConfig", self, 0.01, 100.0, "temperature")
         _within("PPOConfig", self, 0.0, 1e6, "max_kl", "kl_target")
+        if self.kl_target and not (self.kl_coefficient and self.kl_gain):
+            raise ConfigError(
+                "PPOConfig.kl_target steers the KL by changing kl_coefficient by kl_gain, so neither may be 0; got "
+                f"{self.kl_coefficient} and {self.kl_gain}"
+            )
 
     @property
     def minibatch_size(self) -> int:

@@ -10,6 +10,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
+from alignment import run_folder
 from alignment.errors import AlignmentError, TrainingError
 from alignment.policy_server import PolicyServer, policy_ref
 from alignment.settings import ModelConfig, RunSettings, run_settings
@@ -21,7 +22,7 @@ log = logging.getLogger(__name__)
 POLL_SECONDS = 0.25
 HEARTBEAT_SECONDS = 180.0  # a child silent for so long is taken for dead
 METHODS = ("ppo", "raft")
-STOPPED = "The app was stopped while this run was under way. Resume it to go on from its last checkpoint."
+RESUME = "Resume it to go on from its last checkpoint."
 
 
 class Supervisor:
@@ -44,7 +45,7 @@ class Supervisor:
     def start(self) -> None:
         """Close what an earlier process left open, then begin to watch."""
         if (run := runs.open_run(self._db)) is not None and run.status == "running":
-            runs.end_run(self._db, run.id, "failed", STOPPED)
+            self._end_stopped(run.id)
         self._thread.start()
 
     def stop(self) -> None:
@@ -55,7 +56,7 @@ class Supervisor:
         with self._lock:
             if (run_id := self._child_run) is not None:
                 self._kill_child()
-                runs.end_run(self._db, run_id, "failed", STOPPED)
+                self._end_stopped(run_id)
 
     def retrain(self, method: str = "ppo", settings: dict[str, Any] | None = None) -> int:
         """Queue a run over all standing votes and return its id.
@@ -79,15 +80,25 @@ class Supervisor:
     def resume(self, run_id: int) -> Run:
         """Queue a failed or cancelled run again and return it; its process goes on from the last checkpoint, if any.
 
-        Raises TrainingError for a run that ended otherwise or has made a version, RunOpenError while another is open.
+        Raises TrainingError for a run that ended otherwise, has made a version or began from one that is not live any
+        more, RunOpenError while another is open. Whatever is refused stays as it was.
         """
-        self._require_model()
-        run = runs.get_run(self._db, run_id)
-        if run.policy_version is not None:
-            raise TrainingError(f"run {run_id} has already made v{run.policy_version}; start a new run instead")
-        if not runs.requeue_run(self._db, run_id):
-            raise TrainingError(f"run {run_id} is {run.status}; only a run that failed or was cancelled can be resumed")
-        return runs.get_run(self._db, run_id)
+        with self._lock:
+            self._require_model()
+            run, live = runs.get_run(self._db, run_id), policies.live_policy(self._db)
+            if run.policy_version is not None:
+                raise TrainingError(f"run {run_id} has already made v{run.policy_version}; start a new run instead")
+            begun = run_folder.read_begun(run_folder.folder_of(self._data_dir, run_id))
+            if begun is not None and live is not None and begun.get("parent") != live.version:
+                raise TrainingError(
+                    f"run {run_id} began from v{begun.get('parent')}, but v{live.version} is live now; "
+                    "start a new run instead"
+                )
+            if not runs.requeue_run(self._db, run_id):
+                raise TrainingError(
+                    f"run {run_id} is {run.status}; only a run that failed or was cancelled can be resumed"
+                )
+            return runs.get_run(self._db, run_id)
 
     def _require_model(self) -> None:
         if self._server.state.status == "failed":
@@ -132,7 +143,7 @@ class Supervisor:
     def _start_child(self, run: Run) -> None:
         if self._server.state.status != "ready" or not runs.start_run(self._db, run.id):
             return
-        folder = self._data_dir / "runs" / f"run-{run.id:06d}"
+        folder = run_folder.folder_of(self._data_dir, run.id)
         command = [sys.executable, "-m", "alignment.job", "--data-dir", str(self._data_dir), "--run", str(run.id)]
         command += ["--model", self._model.base, "--sft", self._model.sft, "--quantize", self._model.quantize]
         try:
@@ -160,15 +171,17 @@ class Supervisor:
         if code is None:
             if run is not None and self._silent_seconds(run) > HEARTBEAT_SECONDS:
                 self._kill_child()
-                reason = f"The training process gave no sign of life for {HEARTBEAT_SECONDS:.0f} s and was ended."
+                reason = (
+                    f"The training process gave no sign of life for {HEARTBEAT_SECONDS:.0f} s and was ended. {RESUME}"
+                )
                 runs.end_run(self._db, run.id, "failed", reason)
             return
         run_id = self._child_run
         self._forget_child()
-        if run is None or run.id != run_id:
+        if run is None or run.id != run_id or run.status != "running":  # it has ended, and may be queued again
             return
         candidate = policies.candidate_of(self._db, run_id)
-        if code == 0 and candidate is not None and candidate.status == "candidate":
+        if candidate is not None and candidate.status == "candidate":  # recorded, so whole, however its process ended
             try:
                 policy = policy_ref(candidate.version, self._data_dir / candidate.path, candidate.sha256)
             except AlignmentError as error:
@@ -183,8 +196,13 @@ class Supervisor:
                 run_id,
                 "failed",
                 f"The training process {cause} before it had finished; {log_file} in the data folder may say why. "
-                "Resume it to go on from its last checkpoint.",
+                f"{RESUME}",
             )
+
+    def _end_stopped(self, run_id: int) -> None:
+        made = policies.candidate_of(self._db, run_id)
+        rest = f"v{made.version} was trained, but did not go live." if made else RESUME
+        runs.end_run(self._db, run_id, "failed", f"The app was stopped while this run was under way. {rest}")
 
     def _silent_seconds(self, run: Run) -> float:
         """Return for how long the heartbeat has not changed, by this process's clock: the wall clock may be set."""

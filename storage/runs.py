@@ -9,6 +9,7 @@ from storage.database import now, read, write
 from storage.records import Metric, Run, RunStatus
 
 OPEN = ("queued", "running")
+RESUMABLE = ("failed", "cancelled")
 
 
 class RunOpenError(RuntimeError):
@@ -57,8 +58,8 @@ def requeue_run(path: Path, run_id: int) -> bool:
             raise RunOpenError(row["id"])
         cursor = db.conn.execute(
             "UPDATE runs SET status = 'queued', error = NULL, finished = NULL, pid = NULL "
-            "WHERE id = ? AND status IN ('failed', 'cancelled')",
-            [run_id],
+            f"WHERE id = ? AND status IN ({', '.join('?' * len(RESUMABLE))})",
+            [run_id, *RESUMABLE],
         )
         return bool(cursor.rowcount == 1)
 

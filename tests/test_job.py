@@ -9,7 +9,6 @@ import pytest
 
 from alignment import job, reward_model
 from alignment.adapters import publish
-from alignment.errors import TrainingError
 from alignment.settings import ModelConfig, run_settings
 from storage import database, policies, preferences, runs
 from storage.records import Comparison, Completion, Policy
@@ -105,11 +104,27 @@ def test_an_interrupted_run_goes_on_from_its_folder_to_the_same_version(
     assert list(folder.iterdir()) == []  # nothing is kept of a run that has made its version
 
 
-def test_a_run_does_not_go_on_from_a_policy_that_is_no_longer_live(tmp_path: Path, model: ModelConfig) -> None:
-    db = started(tmp_path, model, "ppo")
-    kept = tmp_path / "runs" / "run-000001" / "reward"
-    kept.mkdir(parents=True)
-    (kept / "begun.json").write_text(json.dumps({"parent": 7, "fitted": {}}))
-    with pytest.raises(TrainingError, match="run 1 began from v7, but v1 is live now; start a new run instead"):
-        job.train(tmp_path, 1, model)
-    assert policies.candidate_of(db, 1) is None
+@pytest.mark.parametrize("name", ["parent", "created", "settings", "quantize", "votes"])
+def test_what_another_run_or_other_votes_left_in_the_folder_is_not_taken_up(
+    tmp_path: Path, model: ModelConfig, name: str
+) -> None:
+    undisturbed = started(tmp_path / "undisturbed", model, "raft")
+    job.train(tmp_path / "undisturbed", 1, model)
+    db, folder = started(tmp_path / "left", model, "raft"), tmp_path / "left" / "runs" / "run-000001"
+    run = runs.get_run(db, 1)
+    left = {
+        "parent": 1,
+        "created": run.created,
+        "settings": run.settings,
+        "quantize": "none",
+        "votes": "",
+        "fitted": {},
+    }
+    (folder / "reward").mkdir(parents=True)
+    (folder / "reward" / "begun.json").write_text(json.dumps(left | {name: 7}))
+    (folder / "checkpoint.pt").write_bytes(b"of another run")
+    job.train(tmp_path / "left", 1, model)
+    versions = [policies.candidate_of(path, 1) for path in (undisturbed, db)]
+    assert versions[0] is not None and versions[1] is not None
+    assert versions[0].sha256 == versions[1].sha256
+    assert list(folder.iterdir()) == []

@@ -414,6 +414,38 @@ def test_what_cannot_be_resumed_is_refused_in_words(stage: Stage) -> None:
         stage.supervisor.resume(waiting)
 
 
+def test_a_run_resumed_while_its_process_is_still_leaving_is_not_ended_by_that(stage: Stage) -> None:
+    stage.play("import time; runs.end_run(db, run, 'failed', 'out of memory'); time.sleep(2); sys.exit(1)")
+    stage.supervisor.start()
+    run_id = stage.supervisor.retrain()
+    wait_for(lambda: runs.get_run(stage.db, run_id).status == "failed")
+    stage.play(SUCCEED)
+    stage.supervisor.resume(run_id)
+    run = stage.ended(run_id)
+    assert (run.status, run.error, run.policy_version) == ("succeeded", None, 2)
+
+
+def test_a_version_that_is_recorded_goes_live_even_if_its_process_is_killed_then(stage: Stage) -> None:
+    stage.play(SUCCEED + "; os.kill(os.getpid(), 9)")
+    stage.supervisor.start()
+    run = stage.ended(stage.supervisor.retrain())
+    assert (run.status, run.policy_version) == ("succeeded", 2)
+    live = policies.live_policy(stage.db)
+    assert live is not None and live.version == 2
+
+
+def test_a_run_that_began_from_another_version_is_not_resumed_and_stays_as_it_was(stage: Stage) -> None:
+    stage.play("print('out of memory'); runs.end_run(db, run, 'failed', 'out of memory'); sys.exit(1)")
+    stage.supervisor.start()
+    failed = stage.ended(stage.supervisor.retrain())
+    kept = stage.data_dir / "runs" / "run-000001" / "reward"
+    kept.mkdir()
+    (kept / "begun.json").write_text('{"parent": 7}')
+    with pytest.raises(TrainingError, match="run 1 began from v7, but v1 is live now; start a new run instead"):
+        stage.supervisor.resume(failed.id)
+    assert runs.get_run(stage.db, failed.id) == failed
+
+
 PARENT = """
 import sys, time
 from pathlib import Path

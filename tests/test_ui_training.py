@@ -38,6 +38,8 @@ def test_every_action_of_the_admin_is_refused_without_a_valid_token(behind: Back
     with pytest.raises(AccessError):
         training_tab.cancel(behind.services, bad)
     with pytest.raises(AccessError):
+        training_tab.resume(behind.services, bad)
+    with pytest.raises(AccessError):
         training_tab.schedule(behind.services, bad, 5)
     assert runs.latest_run(behind.db) is None
     assert runs.get_schedule(behind.db).retrain_every == 32
@@ -51,6 +53,20 @@ def test_retrain_then_cancel(behind: Backstage) -> None:
     assert "Run 1 is cancelled" in training_tab.cancel(behind.services, held)
     with pytest.raises(TrainingError, match="nothing to cancel"):
         training_tab.cancel(behind.services, held)
+
+
+def test_only_a_run_that_ended_early_can_be_resumed(behind: Backstage) -> None:
+    held = token(behind)
+    assert training_tab.switches(behind.services) == [True, False, False]
+    with pytest.raises(TrainingError, match="nothing to resume"):
+        training_tab.resume(behind.services, held)
+    training_tab.retrain(behind.services, held)
+    assert training_tab.switches(behind.services) == [False, False, True]
+    training_tab.cancel(behind.services, held)
+    assert training_tab.switches(behind.services) == [True, True, False]
+    assert training_tab.resume(behind.services, held).startswith("Run 1 is queued again")
+    assert runs.get_run(behind.db, 1).status == "queued"
+    assert training_tab.switches(behind.services) == [False, False, True]
 
 
 @pytest.mark.parametrize("every", [None, -1, 2.5, 1e9])

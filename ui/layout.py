@@ -41,15 +41,16 @@ def status(services: Services) -> str:
 
 
 def refresh(services: Services, seen: list[Any] | None) -> list[Any]:
-    """Return the header, the training views, the two switches and the timer as far as they changed, and what is seen.
+    """Return the header, the training views, the switches and the timer as far as they changed, and what is seen.
 
     `seen` is what the last call returned as its last value; unchanged parts are skipped, so that nothing flickers.
     """
     is_open = training_tab.is_open(services)
     pace = BUSY_SECONDS if is_open or services.server.state.status == "loading" else CALM_SECONDS
-    now = [status(services), *training_tab.views(services), not is_open, is_open, pace]
+    told, switches = [status(services), *training_tab.views(services)], training_tab.switches(services)
+    now = [*told, *switches, pace]
     marks = [hash(part) for part in now]
-    updates = [*now[:5], gr.update(interactive=now[5]), gr.update(interactive=now[6]), gr.Timer(now[7])]
+    updates = [*told, *(gr.update(interactive=on) for on in switches), gr.Timer(pace)]
     before = seen or [None] * len(now)
     fresh = [gr.skip() if old == new else update for update, old, new in zip(updates, before, marks, strict=True)]
     return [*fresh, marks]

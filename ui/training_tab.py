@@ -1,7 +1,8 @@
-"""Training: everybody sees the run, its measurements and the check; the admin starts, cancels and schedules."""
+"""Training: everybody sees the run, its measurements and the check; the admin starts, resumes, cancels, schedules."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -22,7 +23,7 @@ class TrainingTab:
     """What the page's own events need of this tab."""
 
     views: list[Any]  # components that `views` fills
-    controls: list[Any]  # retrain, cancel
+    controls: list[Any]  # retrain, resume, cancel: what `switches` is about
     open: Callable[..., Any]
     inputs: list[Any]
     outputs: list[Any]
@@ -65,6 +66,15 @@ def retrain(services: Services, token: str | None) -> str:
     return f"Run {services.supervisor.retrain()} is queued."
 
 
+def resume(services: Services, token: str | None) -> str:
+    """Queue the latest run again, if it failed or was cancelled, and return what to say."""
+    services.admin.require(token)
+    if (run := runs.latest_run(services.db)) is None:
+        raise TrainingError("there is no run yet, so there is nothing to resume")
+    services.supervisor.resume(run.id)
+    return f"Run {run.id} is queued again; it goes on from its last checkpoint."
+
+
 def cancel(services: Services, token: str | None) -> str:
     """Cancel the open run and return what to say."""
     services.admin.require(token)
@@ -103,6 +113,13 @@ def is_open(services: Services) -> bool:
     return runs.open_run(services.db) is not None
 
 
+def switches(services: Services) -> list[bool]:
+    """Return whether a run can be started now, the latest one resumed, the open one cancelled."""
+    run, busy = runs.latest_run(services.db), is_open(services)
+    unfinished = run is not None and run.status in runs.RESUMABLE and run.policy_version is None
+    return [not busy, unfinished and not busy, busy]
+
+
 def build(services: Services, token: Any) -> TrainingTab:
     """Build the tab and return what the page's load event and timer need; `token` is kept in the browser."""
     with gr.Row(elem_id="training"):
@@ -110,13 +127,14 @@ def build(services: Services, token: Any) -> TrainingTab:
             progress = gr.HTML(apply_default_css=False)
         with gr.Column(scale=1, min_width=260, elem_id="admin"):
             with gr.Column(elem_id="login") as outside:
-                gr.HTML('<h2>Admin</h2><p class="say quiet">Log in to start, cancel and schedule training.</p>')
+                gr.HTML('<h2>Admin</h2><p class="say quiet">Log in to start, resume, cancel and schedule training.</p>')
                 password = gr.Textbox(label="Password", type="password", max_lines=1, elem_id="password")
                 enter = gr.Button("Log in", elem_id="log-in")
             with gr.Column(elem_id="tools", visible=False) as inside:
                 gr.HTML("<h2>Admin</h2>")
                 with gr.Row():
                     start = gr.Button("Retrain now", variant="primary", elem_id="retrain", min_width=0)
+                    again = gr.Button("Resume", elem_id="resume", min_width=0)
                     end = gr.Button("Cancel", elem_id="cancel", min_width=0)
                 with gr.Row(elem_id="schedule"):
                     every = gr.Number(
@@ -144,21 +162,17 @@ def build(services: Services, token: Any) -> TrainingTab:
         services.admin.logout(held or "")
         return [None, notice("Logged out."), *doors(services, None)]
 
-    def switches() -> list[Any]:
-        return [gr.update(interactive=not is_open(services)), gr.update(interactive=is_open(services))]
-
-    def started(held: str | None) -> list[Any]:
-        return [said(retrain, services, held), *views(services), *switches()]
-
-    def ended(held: str | None) -> list[Any]:
-        return [said(cancel, services, held), *views(services), *switches()]
+    def done(action: Callable[..., str], held: str | None) -> list[Any]:
+        words = said(action, services, held)
+        return [words, *views(services), *(gr.update(interactive=on) for on in switches(services))]
 
     def saved(held: str | None, number: float | None) -> list[Any]:
         return [said(schedule, services, held, number), *views(services)]
 
     gr.on([enter.click, password.submit], logged_in, password, [token, spoken, password, *rooms], **quiet)
     leave.click(logged_out, token, [token, spoken, *rooms], **quiet)
-    start.click(started, token, [spoken, *shown, start, end], **quiet)
-    end.click(ended, token, [spoken, *shown, start, end], **quiet)
+    buttons = [start, again, end]
+    for button, action in zip(buttons, (retrain, resume, cancel), strict=True):
+        button.click(partial(done, action), token, [spoken, *shown, *buttons], **quiet)
     gr.on([save.click, every.submit], saved, [token, every], [spoken, *shown], **quiet)
-    return TrainingTab(shown, [start, end], lambda held: doors(services, held), [token], rooms)
+    return TrainingTab(shown, buttons, lambda held: doors(services, held), [token], rooms)

@@ -254,6 +254,12 @@ def test_retrain_cancel_and_schedule(page: Page, site: Site) -> None:
     expect(page.locator("#admin-notice")).to_contain_text("Run 1 is cancelled")
     expect(page.locator(".run h2")).to_have_text("Run 1 · cancelled")
     assert runs.get_run(site.behind.db, 1).status == "cancelled"
+    page.click("#resume")
+    expect(page.locator("#admin-notice")).to_contain_text("Run 1 is queued again")
+    expect(page.locator(".run h2")).to_have_text("Run 1 · waiting to start")
+    expect(page.locator("#resume")).to_be_disabled()
+    page.click("#cancel")
+    expect(page.locator(".run h2")).to_have_text("Run 1 · cancelled")
     expect(page.locator("#every input")).to_have_value("32")
     page.fill("#every input", "5")
     page.click("#save")
