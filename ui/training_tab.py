@@ -132,8 +132,8 @@ def build(services: Services, token: Any) -> TrainingTab:
                 enter = gr.Button("Log in", elem_id="log-in")
             with gr.Column(elem_id="tools", visible=False) as inside:
                 gr.HTML("<h2>Admin</h2>")
+                start = gr.Button("Retrain now", variant="primary", elem_id="retrain", min_width=0)
                 with gr.Row():
-                    start = gr.Button("Retrain now", variant="primary", elem_id="retrain", min_width=0)
                     again = gr.Button("Resume", elem_id="resume", min_width=0)
                     end = gr.Button("Cancel", elem_id="cancel", min_width=0)
                 with gr.Row(elem_id="schedule"):
