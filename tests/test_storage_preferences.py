@@ -259,7 +259,7 @@ def write(thread):
     for number in range(votes):
         preferences.save_preference(path, comparison_id=f"c{number}", annotator_id=f"{process}-{thread}",
                                     tiers=[["A"], ["B", "C"]], kind="choice")
-        print(f"c{number} {process}-{thread}", flush=True)
+        print(f"c{number} {process}-{thread}\\n", end="", flush=True)  # one write: the threads share the pipe
 
 workers = [threading.Thread(target=write, args=[number]) for number in range(threads)]
 sys.stdin.readline()  # both processes begin together
