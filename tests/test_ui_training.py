@@ -93,6 +93,15 @@ def test_views_say_what_a_rejected_run_failed_at(behind: Backstage) -> None:
     assert "v2: KL 30 is above &lt;25&gt;" in history
 
 
+def test_the_stage_that_trains_the_policy_bears_the_name_of_the_runs_method(behind: Backstage) -> None:
+    run_id = runs.queue_run(behind.db, "raft", {})
+    runs.start_run(behind.db, run_id)
+    runs.report(behind.db, run_id, "ppo", 0.5, [])
+    progress = training_tab.views(behind.services)[0]
+    assert "RAFT, 50%" in progress
+    assert "PPO" not in progress
+
+
 def test_a_succeeded_run_shows_all_stages_done(behind: Backstage) -> None:
     run_id = runs.queue_run(behind.db, "ppo", {})
     runs.start_run(behind.db, run_id)
