@@ -103,7 +103,10 @@ def train(data_dir: Path, run_id: int, model_config: ModelConfig) -> None:
     run_folder.forget_outdated(data_dir, parent.version)
     began = {
         "parent": parent.version,
-        **{"created": run.created, "method": run.method, "settings": run.settings, "quantize": model_config.quantize},
+        "created": run.created,
+        "method": run.method,
+        "settings": run.settings,
+        "quantize": model_config.quantize,
         "votes": hashlib.sha256(repr(voted).encode()).hexdigest(),  # one may have been withdrawn since
     }
     kept = _kept_reward(model, folder, began)

@@ -190,7 +190,7 @@ class Supervisor:
                 self._swap = run_id, candidate.version, self._server.swap(policy)
         else:
             cause = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
-            log_file = Path("runs") / f"run-{run_id:06d}" / "log.txt"
+            log_file = run_folder.folder_of(Path(), run_id) / "log.txt"
             runs.end_run(
                 self._db,
                 run_id,

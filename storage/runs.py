@@ -49,7 +49,7 @@ def queue_run(path: Path, method: str, settings: dict[str, Any]) -> int:
 
 
 def requeue_run(path: Path, run_id: int) -> bool:
-    """Queue a failed or cancelled run again, over the same votes; return False if it is neither.
+    """Queue a failed or cancelled run again, over the votes that it claimed; return False if it is neither.
 
     Raises RunOpenError while another one is open.
     """
