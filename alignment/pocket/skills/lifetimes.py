@@ -95,10 +95,10 @@ def ask_talk(rng: Random, split: Split) -> Asked:
     )
     wrong_year = (earlier.died or THIS_YEAR) + rng.choice((-100, -40, 40, 100))
     mistaken = replace(earlier, died=wrong_year)
-    lives = tuple(mistaken if person is earlier else person for person in (a, b))
+    told_a, told_b = (mistaken if person is earlier else person for person in (a, b))
     bad = {
         "wrong answer": rng.choice(list(_rationales(rng, a, b, not overlapping).values())),
-        "wrong year": rng.choice(list(_rationales(rng, *lives, wrong_year > later.born).values())),
+        "wrong year": rng.choice(list(_rationales(rng, told_a, told_b, wrong_year > later.born).values())),
     }
     return Asked(prompt, _rationales(rng, a, b, overlapping), check, template, (pair_key(a, b),), bad)
 
