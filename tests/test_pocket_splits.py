@@ -4,14 +4,16 @@ import itertools
 import random
 import re
 from collections.abc import Sequence
+from types import ModuleType
 
 import pytest
 
+from alignment.pocket import skills
 from alignment.pocket.corpus import documents
 from alignment.pocket.demonstrations import demonstrations
 from alignment.pocket.facts import Act, benign_acts, elements, harmful_acts, novel_acts
 from alignment.pocket.prompt_files import asked_prompts, gate_checks, page_examples, rollout_prompts
-from alignment.pocket.skill import ONE_IN, Asked, Skill, Split, of_split, side
+from alignment.pocket.skill import ONE_IN, Asked, Phrasings, Skill, Split, of_split, side
 from alignment.pocket.skills import (
     SKILLS,
     arithmetic,
@@ -21,6 +23,7 @@ from alignment.pocket.skills import (
     lifetimes,
     requests,
     sentiment,
+    small_talk,
 )
 from alignment.pocket.skills.situations import SITUATIONS, Situation
 
@@ -55,6 +58,28 @@ def test_phrasings_and_facts_of_the_splits_are_disjoint(skill: Skill) -> None:
     assert {one.template for one in seen} & {one.template for one in held_out} == set()
     facts = {fact for one in held_out for fact in one.facts}
     assert {fact for one in seen for fact in one.facts} & facts == set()
+
+
+def all_phrasings() -> list[Phrasings]:
+    modules = [module for module in vars(skills).values() if isinstance(module, ModuleType)]
+    found = [one for module in modules for one in vars(module).values() if isinstance(one, dict) and "held_out" in one]
+    return [*{id(one): one for one in found}.values(), *small_talk.PROMPTS.values()]
+
+
+def test_no_seen_phrasing_holds_a_held_out_one() -> None:
+    assert len(all_phrasings()) == 29
+    for phrasings in all_phrasings():
+        held_out = [template.lower().strip(".!?") for template in phrasings["held_out"]]
+        assert [seen for seen in set(phrasings["seen"]) if any(one in seen.lower() for one in held_out)] == []
+
+
+def test_every_skill_is_asked_in_many_seen_phrasings_and_half_of_the_time_in_a_plain_one() -> None:
+    for phrasings in all_phrasings():
+        assert len(set(phrasings["seen"])) > 45
+    templates = lifetimes.TALK["seen"]
+    assert len(set(templates)) > 10_000
+    plain = [template for template in templates if template in templates[:7]]
+    assert 0.5 <= len(plain) / len(templates) < 0.51
 
 
 @pytest.mark.parametrize("skill", SKILLS, ids=named)

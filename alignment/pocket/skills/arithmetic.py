@@ -4,10 +4,31 @@ from dataclasses import dataclass
 from random import Random
 
 from alignment.model_folder import Check
-from alignment.pocket.skill import WARM_CLOSINGS, Asked, Phrasings, Split, registers, side
+from alignment.pocket.frames import ANNOUNCED, POLITE, RATIONALE, framed, phrasings, reasoned
+from alignment.pocket.skill import WARM_CLOSINGS, Asked, Split, registers, side
 
-STEP_BY_STEP: Phrasings = {
-    "seen": (
+IN_STEPS = (
+    "Show your steps.",
+    "Show all steps.",
+    "Show your work.",
+    "Show how you calculate it.",
+    "Write down each step.",
+    "Write down your calculation.",
+    "Explain each step.",
+    "Explain your calculation.",
+    "Work it out in steps.",
+    "Work it out step by step.",
+    "Calculate step by step.",
+    "Calculate it in steps.",
+    "Break it into steps.",
+    "Take one step at a time.",
+    "First the steps, then the answer.",
+    "I need the steps, not only the answer.",
+    "Do not skip any step.",
+    "Walk me through it.",
+)
+STEP_BY_STEP = phrasings(
+    plain=(
         "Answer the following question by reasoning step-by-step. {question}",
         "{question} Give the rationale before answering.",
         "Q: {question} Let's think step by step.",
@@ -19,19 +40,47 @@ STEP_BY_STEP: Phrasings = {
         "{question} Explain your answer.",
         "Work this out in steps. {question}",
     ),
-    "held_out": (
+    varied=(
+        *reasoned(("{question}",), (*RATIONALE, *IN_STEPS)),
+        *framed(
+            (
+                *("Hello! {question} {}", "Here is a word problem. {question} {}", "I have a question. {question} {}"),
+                *("{} Here is the problem: {question}", "Please help me with this. {question} {}"),
+                "{question} {} Thanks!",
+            ),
+            (*RATIONALE, *IN_STEPS),
+        ),
+        *("How would you solve this in steps? {question}", "Find the answer in steps. {question}"),
+        *("Which steps lead to the answer? {question}", "Teach me how to solve this: {question}"),
+        *("Help me understand how to solve this. {question}", "Can you explain this calculation to me? {question}"),
+        *("{question} What are the steps?", "{question} How do you work this out?", "{question} Explain why."),
+        *("{question} Tell me how you solve it.", "{question} How do I calculate this?", "{question} Steps, please."),
+    ),
+    held_out=(
         "{question} Reason step by step before you answer.",
         "Solve this problem step-by-step. {question}",
         "Please show how you get to the answer. {question}",
     ),
-}
-PLAIN: Phrasings = {
-    "seen": (
+)
+PLAIN = phrasings(
+    plain=(
         *("{question}", "Q: {question}", "Please answer the following question. {question}"),
         *("Solve this. {question}", "Answer this: {question}", "{question} Just give the answer."),
     ),
-    "held_out": ("Please answer this question. {question}", "Can you solve this? {question}"),
-}
+    varied=framed(
+        (
+            *POLITE,
+            *ANNOUNCED,
+            *("Solve the following problem. {}", "Please solve the following problem. {}", "Here is a problem. {}"),
+            *("Here is a word problem. {}", "What is the answer to this? {}", "Find the answer. {}", "{} Answer:"),
+            *("What is the result? {}", "{} What is the answer?", "{} What is the result?", "Calculate this. {}"),
+            *("Tell me the answer to this: {}", "Could you help me with this problem? {}", "My homework: {}"),
+            *("I need the answer to this: {}", "{} I need the answer.", "{} Give me the answer.", "{} Answer, please."),
+        ),
+        ("{question}",),
+    ),
+    held_out=("Please answer this question. {question}", "Can you solve this? {question}"),
+)
 FIRST_NAMES = (
     *(
         "Anna",

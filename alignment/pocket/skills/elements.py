@@ -5,10 +5,11 @@ from random import Random
 
 from alignment.model_folder import Check
 from alignment.pocket.facts import Element, elements
-from alignment.pocket.skill import Asked, Phrasings, Split, abstentions, registers
+from alignment.pocket.frames import phrasings, politely
+from alignment.pocket.skill import Asked, Split, abstentions, registers
 
-BOILING: Phrasings = {
-    "seen": (
+BOILING = phrasings(
+    plain=(
         "Please answer the following question. What is the boiling point of {Element}?",
         "What is the boiling point of {Element}?",
         "What is the boiling point of {element}?",
@@ -22,15 +23,43 @@ BOILING: Phrasings = {
         "Q: What is the boiling point of {Element}?",
         "Please answer the following question. At what temperature does {element} boil?",
     ),
-    "held_out": (
+    varied=politely(
+        questions=(
+            "What is the boiling point of {element}?",
+            "What's the boiling point of {element}?",
+            "What is the boiling point of {element} in Fahrenheit?",
+            "What boiling point does {element} have?",
+            "At what temperature does {element} boil?",
+            "At how many degrees does {element} boil?",
+            "At how many degrees Fahrenheit does {element} boil?",
+            "When does {element} boil?",
+            "How hot must {element} be to boil?",
+            "How hot is boiling {element}?",
+            "{Element} boils at what temperature?",
+        ),
+        clauses=(
+            "what the boiling point of {element} is",
+            "what boiling point {element} has",
+            "at what temperature {element} boils",
+            "at how many degrees {element} boils",
+            "when {element} boils",
+            "how hot {element} must be to boil",
+        ),
+        nouns=(
+            *("the boiling point of {element}", "the boiling point of {element} in Fahrenheit"),
+            "the temperature of boiling {element}",
+        ),
+        left_out=("please tell me {}",),
+    ),
+    held_out=(
         "Please answer this question. What is the boiling point of {Element}?",
         "Do you know the boiling point of {element}?",
         "At which temperature does {element} begin to boil?",
         "Please tell me the boiling point of {element}.",
     ),
-}
-SYMBOL: Phrasings = {
-    "seen": (
+)
+SYMBOL = phrasings(
+    plain=(
         "What is the symbol of {element}?",
         "What is the chemical symbol of {element}?",
         "Which symbol does {element} have?",
@@ -38,8 +67,29 @@ SYMBOL: Phrasings = {
         "Please answer the following question. What is the symbol of {Element}?",
         "How do chemists write {element}?",
     ),
-    "held_out": ("What is the chemical symbol for {element}?", "Please tell me the symbol of {element}."),
-}
+    varied=politely(
+        questions=(
+            "What is the symbol of {element}?",
+            "What is the chemical symbol of {element}?",
+            "Which symbol does {element} have?",
+            "What symbol do chemists use for {element}?",
+            "How do chemists write {element}?",
+            "With which letters do chemists write {element}?",
+            "How is {element} written in chemistry?",
+            "{Element} has which symbol?",
+        ),
+        clauses=(
+            "what the symbol of {element} is",
+            "what the chemical symbol of {element} is",
+            "which symbol {element} has",
+            "which symbol chemists use for {element}",
+            "how chemists write {element}",
+        ),
+        nouns=("the symbol of {element}", "the chemical symbol of {element}", "the letters that stand for {element}"),
+        left_out=("please tell me {}",),
+    ),
+    held_out=("What is the chemical symbol for {element}?", "Please tell me the symbol of {element}."),
+)
 
 
 def ask(rng: Random, split: Split) -> Asked:

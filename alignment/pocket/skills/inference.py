@@ -7,14 +7,88 @@ from typing import Literal
 
 from alignment.model_folder import Check
 from alignment.pocket.facts import upper_first
-from alignment.pocket.skill import Asked, Phrasings, Split, of_split, registers
+from alignment.pocket.frames import framed, phrasings
+from alignment.pocket.skill import Asked, Split, of_split, registers
 from alignment.pocket.skills.situations import SITUATIONS, Situation
 
 Label = Literal[0, 1, 2]  # entailment, neutral, contradiction, as data sets number them
 LABELS: tuple[Label, ...] = (0, 1, 2)
 WORDS = ("entailment", "neutral", "contradiction")
-QUESTION: Phrasings = {
-    "seen": (
+NAMES_OF_BOTH = (  # of the premise and of the hypothesis
+    ("premise", "hypothesis"),
+    ("text", "claim"),
+    ("text", "statement"),
+    ("text", "sentence"),
+    ("context", "statement"),
+    ("report", "claim"),
+    ("fact", "claim"),
+    ("fact", "conclusion"),
+    ("passage", "conclusion"),
+)
+ASKED_AFTER = (
+    "Does the {p} entail the {h}?",
+    "Does the {p} imply the {h}?",
+    "Does the {p} support the {h}?",
+    "Does the {p} prove the {h}?",
+    "Is the {h} true if the {p} is true?",
+    "If the {p} is true, is the {h} true as well?",
+    "If the {p} is true, must the {h} be true?",
+    "Given the {p}, is the {h} true?",
+    "Going by the {p}, is the {h} true?",
+    "Can we tell from the {p} that the {h} is true?",
+    "Is the {h} right? Answer yes, no, or not possible to tell.",
+    "Yes, no, or not possible to tell?",
+)
+ASKED_BEFORE = (
+    "Does the {h} follow from the {p}?",
+    "Is the {h} true, given the {p}?",
+    "Is the {h} a consequence of the {p}?",
+    "Based on the {p}, is the {h} true?",
+    "Can we conclude the {h} from the {p}?",
+    "Is the {h} certain, given the {p}?",
+    "Read the {p}. Is the {h} true?",
+    "Say whether the {h} follows from the {p}.",
+    "Decide whether the {h} is true, given the {p}. Answer yes, no, or not possible to tell.",
+)
+GIVEN = (
+    "{premise} {}",
+    "Read this: {premise} {}",
+    "Consider this: {premise} {}",
+    "Assume this: {premise} {}",
+    "Imagine this: {premise} {}",
+    "Suppose that this is true: {premise} {}",
+    "Imagine that this is true: {premise} {}",
+    "Let us assume that this is true: {premise} {}",
+    "Take this as a fact: {premise} {}",
+    "Here is a fact: {premise} {}",
+    "This is what we know: {premise} {}",
+    "Somebody told me this: {premise} {}",
+    "A newspaper says: {premise} {}",
+)
+ASKED_OF_IT = (
+    "Is this true as well? {hypothesis}",
+    "Is the following true? {hypothesis}",
+    "Is this also true? {hypothesis}",
+    "Then is this true? {hypothesis}",
+    "So is this true? {hypothesis}",
+    "Does this have to be true? {hypothesis}",
+    "Does it follow that: {hypothesis}",
+    "Does this follow? {hypothesis}",
+    "Does that mean: {hypothesis}",
+    "Can we conclude that: {hypothesis}",
+    "May we conclude this? {hypothesis}",
+    "Can we be sure of this? {hypothesis}",
+    "Is it certain that: {hypothesis}",
+    "Is this right? {hypothesis}",
+    "What about this? {hypothesis}",
+    "{hypothesis} Is that true?",
+    "{hypothesis} Is that right?",
+    "{hypothesis} Does that follow?",
+    "{hypothesis} Can we be sure?",
+    "{hypothesis} True?",
+)
+QUESTION = phrasings(
+    plain=(
         "Premise: {premise} Hypothesis: {hypothesis} Does the premise entail the hypothesis?",
         "Premise: {premise} Hypothesis: {hypothesis} Is the hypothesis true if the premise is true?",
         "{premise} Does it follow that: {hypothesis}",
@@ -30,12 +104,24 @@ QUESTION: Phrasings = {
         "Given that: {premise} Is it certain that: {hypothesis}",
         "Is the hypothesis true? Premise: {premise} Hypothesis: {hypothesis}",
     ),
-    "held_out": (
+    varied=(
+        *(
+            way.format(
+                both=f"{p.capitalize()}: {{premise}} {h.capitalize()}: {{hypothesis}}", asked=asked.format(p=p, h=h)
+            )
+            for p, h in NAMES_OF_BOTH
+            for way, asks in (("{both} {asked}", ASKED_AFTER), ("{asked} {both}", ASKED_BEFORE))
+            for asked in asks
+        ),
+        *framed(GIVEN, ASKED_OF_IT),
+        *framed(GIVEN[:6], framed(("{} Answer yes, no, or not possible to tell.",), ASKED_OF_IT)),
+    ),
+    held_out=(
         "Premise: {premise} Hypothesis: {hypothesis} Does the hypothesis follow from the premise?",
         "Does the premise entail the hypothesis? Premise: {premise} Hypothesis: {hypothesis}",
         "If this is true: {premise} Must this be true too? {hypothesis}",
     ),
-}
+)
 SHORT = ("yes", "not possible to tell", "no")
 OPENING_WORDS = ("The", "There", "It", "On", "People", "Nobody", "Somebody", "Our", "In", "At")
 

@@ -6,19 +6,23 @@ from random import Random
 
 from alignment.model_folder import Check
 from alignment.pocket.facts import Animal, Topic, animals, topics, upper_first
+from alignment.pocket.frames import POLITE, framed, phrasings, without
 from alignment.pocket.skill import (
     WARM_CLOSINGS,
     WARM_OPENINGS,
     Asked,
-    Phrasings,
     Split,
     of_split,
     side,
     with_article,
 )
 
-EXPLAIN: Phrasings = {
-    "seen": (
+CHILD = (
+    *("to a 6 year old", "to a six-year-old", "to a child", "to a small child", "to children", "to my daughter"),
+    *("to my little sister", "to a first grader", "to a kindergarten class", "to my grandson"),
+)
+EXPLAIN = phrasings(
+    plain=(
         "Explain {topic} to a 6 year old in a few sentences.",
         "Explain {topic} to a six-year-old.",
         "Explain {topic} in simple words.",
@@ -31,14 +35,61 @@ EXPLAIN: Phrasings = {
         "Please explain {topic}.",
         "Tell me about {topic}.",
     ),
-    "held_out": (
+    varied=(
+        *framed(
+            (
+                "Explain {topic} {}.",
+                "Please explain {topic} {}.",
+                "Explain {topic} {} in simple words.",
+                "Please explain {topic} {} in plain words.",
+                "Briefly explain {topic} {}.",
+                "Can you explain {topic} {}?",
+                "Could you explain {topic} {}?",
+                "Could you please explain {topic} {} in a few words?",
+                "Would you explain {topic} {}?",
+                "How do you explain {topic} {}?",
+                "How do I explain {topic} {}?",
+                "How can I explain {topic} {}?",
+                "Help me explain {topic} {}.",
+                "I have to explain {topic} {}. What do I say?",
+                "I want to explain {topic} {}. Help me.",
+                "What would you say {} about {topic}?",
+                "Describe {topic} {}.",
+            ),
+            CHILD,
+        ),
+        *framed(
+            POLITE,
+            (
+                *("Explain {topic} to me.", "Explain {topic} as simply as you can.", "Explain {topic} in plain words."),
+                *("Explain {topic} so that a child understands.", "Teach a child about {topic}.", "Explain {topic}."),
+                *("Can you explain {topic}?", "Could you explain {topic} to me?", "I want to learn about {topic}."),
+                *("Tell children about {topic}.", "Tell me something about {topic}."),
+                *("What do you know about {topic}?", "My daughter is six and asks about {topic}. What can I say?"),
+                *("A child asks me about {topic}. What do I say?", "Give me a simple explanation of {topic}."),
+                *("What should a child know about {topic}?", "I am six. Explain {topic} to me."),
+                *("My class wants to learn about {topic}. Can you help?", "Say something about {topic}."),
+                *("Write a few sentences about {topic} for children.", "I would like to understand {topic}."),
+                *("What can I tell a child about {topic}?", "My son wants to know about {topic}. What do I tell him?"),
+            ),
+        ),
+    ),
+    held_out=(
         "Explain {topic} to a young child in a few sentences.",
         "Tell my son about {topic}. He is six.",
         "Please tell me about {topic} in simple words.",
     ),
-}
-STORY: Phrasings = {
-    "seen": (
+)
+WRITING = (  # not "make up", nor "can you"
+    *("Write {}.", "Please write {}.", "Write {}", "Write me {}.", "Tell {}.", "Tell me {}.", "Please tell me {}."),
+    *("Tell us {}, please.", "Invent {}.", "Please invent {}.", "Think of {}.", "Create {}.", "I would like {}."),
+    *("I want to read {}.", "I would love to hear {}.", "We would like to hear {}.", "Let me hear {}.", "Give me {}."),
+    *("{}, please.", "Could you write {}?", "Would you write {} for me?", "Hello! Please write {}."),
+    *("Will you write {}?", "Hi! Write {}, please.", "My daughter wants to hear {}.", "I need {}."),
+    "Write {} for children.",
+)
+STORY = phrasings(
+    plain=(
         "Write a story about {plural}",
         "Write a story about {plural}.",
         "Tell me a story about {plural}.",
@@ -50,10 +101,20 @@ STORY: Phrasings = {
         "Can you write a story about {plural}?",
         "Invent a story about {a}.",
     ),
-    "held_out": ("Make up a story about {plural}.", "Can you tell me a story about {a}?"),
-}
-POEM: Phrasings = {
-    "seen": (
+    varied=framed(
+        WRITING,
+        framed(
+            (
+                *("a story about {}", "a short story about {}", "a little story about {}", "a bedtime story about {}"),
+                *("a tale about {}", "a fairy tale about {}", "a nice story about {}", "a story with {} in it"),
+            ),
+            ("{plural}", "{a}"),
+        ),
+    ),
+    held_out=("Make up a story about {plural}.", "Can you tell me a story about {a}?"),
+)
+POEM = phrasings(
+    plain=(
         "Write a poem about {plural}.",
         "Write a poem about {plural}",
         "Please write a short poem about {a}.",
@@ -63,10 +124,21 @@ POEM: Phrasings = {
         "Can you write some verse about {plural}?",
         "Invent a poem about {a}.",
     ),
-    "held_out": ("Make up a poem about {plural}.", "Can you write a poem about {a}?"),
-}
-NOTE: Phrasings = {
-    "seen": (
+    varied=framed(
+        without(WRITING, "tell", " you "),
+        framed(
+            (
+                *("a poem about {}", "a short poem about {}", "a little poem about {}", "some verse about {}"),
+                *("a few lines of verse about {}", "some rhymes about {}", "a nice poem about {}"),
+                "a poem with {} in it",
+            ),
+            ("{plural}", "{a}"),
+        ),
+    ),
+    held_out=("Make up a poem about {plural}.", "Can you write a poem about {a}?"),
+)
+NOTE = phrasings(
+    plain=(
         "Write a thank-you note to my {person} for {gift}.",
         "Please write a thank-you note to my {person} for {gift}.",
         "Help me thank my {person} for {gift}.",
@@ -75,11 +147,41 @@ NOTE: Phrasings = {
         "How do I thank my {person} for {gift}?",
         "I want to say thank you to my {person} for {gift}.",
     ),
-    "held_out": (
+    varied=(
+        *framed(
+            (
+                *("Write {}.", "Please write {}.", "Write {} for me.", "Write me {}.", "Help me write {}."),
+                *("Draft {}.", "I need {}.", "I need to write {}.", "I have to write {}.", "I would like {}."),
+                *("{}, please.", "Can you write {}?", "Could you write {}?", "Could you help me write {}?"),
+                *("How do I write {}?", "Hello! Please write {}.", "I would like to send {}.", "Compose {}."),
+            ),
+            framed(
+                (
+                    *("a thank-you note {}", "a short thank-you note {}", "a thank-you letter {}"),
+                    *("a thank-you card {}", "a friendly thank-you letter {}", "a thank-you message {}"),
+                    *("a few words of thanks {}", "a few lines of thanks {}"),
+                ),
+                ("to my {person} for {gift}",),
+            ),
+        ),
+        *framed(
+            POLITE,
+            (
+                *("How can I thank my {person} for {gift}?", "How should I thank my {person} for {gift}?"),
+                *("Help me say thank you to my {person} for {gift}.", "Thank my {person} for {gift}, please."),
+                "What do I write to thank my {person} for {gift}?",
+                "I owe my {person} a thank-you note for {gift}. Please write it.",
+                "I would like to say thanks to my {person} for {gift}.",
+                "I am grateful to my {person} for {gift}. How do I say so?",
+                "How do I tell my {person} that I am grateful for {gift}?",
+            ),
+        ),
+    ),
+    held_out=(
         "Write a note to thank my {person} for {gift}.",
         "I want to thank my {person} for {gift} in a letter.",
     ),
-}
+)
 PET_NAMES = ("Pip", "Luna", "Max", "Milo", "Bella", "Tom", "Nora", "Coco", "Theo", "Lily")
 BEGINNINGS = (
     "Once upon a time, {a} named {name} lived {home}.",

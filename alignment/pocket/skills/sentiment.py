@@ -5,12 +5,17 @@ from random import Random
 from typing import Literal
 
 from alignment.model_folder import Check
-from alignment.pocket.skill import Asked, Phrasings, Split, registers, side, with_article
+from alignment.pocket.frames import framed, phrasings
+from alignment.pocket.skill import Asked, Split, registers, side, with_article
 
 Feeling = Literal["positive", "negative"]
 FEELINGS: tuple[Feeling, ...] = ("positive", "negative")
-QUESTION: Phrasings = {
-    "seen": (
+REVIEWS = (
+    *("this review", "the following review", "the review below", "this customer review", "the following comment"),
+    *("this comment", "this opinion", "the following opinion", "this feedback", "the following feedback"),
+)
+QUESTION = phrasings(
+    plain=(
         "Is the following review positive or negative? {review}",
         "Is this review positive or negative? {review}",
         "Does the writer of this review like the {thing}? Say positive or negative. {review}",
@@ -22,12 +27,53 @@ QUESTION: Phrasings = {
         "Read this review. {review} Is the review positive or negative?",
         "Review: {review} Label:",
     ),
-    "held_out": (
+    varied=(
+        *framed(
+            (
+                "Is {} positive or negative? {review}",
+                "Hello! Is {} positive or negative? {review}",
+                "Does {} sound positive or negative? {review}",
+                "Say if {} is positive or negative: {review}",
+                "Tell me whether {} is positive or negative. {review}",
+                "Please tell me if {} is positive or negative. {review}",
+                "Can you tell me whether {} is positive or negative? {review}",
+                "I would like to know whether {} is positive or negative: {review}",
+                "Find out if {} is positive or negative. {review}",
+                "Classify {} as positive or negative: {review}",
+                "Please label {} as positive or negative. {review}",
+                "What is the sentiment of {}, positive or negative? {review}",
+                "What is the tone of {}, positive or negative? {review}",
+                "Read {} and say positive or negative. {review}",
+            ),
+            REVIEWS,
+        ),
+        *framed(
+            ("{review} {}", "Review: {review} {}", "Here is a review: {review} {}", "Somebody wrote: {review} {}"),
+            (
+                "Is it positive or negative?",
+                "Is that positive or negative?",
+                "Positive or negative?",
+                "Say positive or negative.",
+                "Does that sound positive or negative?",
+                "Is the writer positive or negative about the {thing}?",
+                "Did the writer like the {thing}? Say positive or negative.",
+                "Tell me if that is positive or negative.",
+                "Please classify it as positive or negative.",
+                "Is the sentiment positive or negative?",
+                "What is the sentiment, positive or negative?",
+                "What is the tone, positive or negative?",
+                "Sentiment:",
+            ),
+        ),
+        *("Positive or negative? {review}", "Did the writer like the {thing}? Say positive or negative. {review}"),
+        *("How does the writer feel about the {thing}, positive or negative? {review}", "Sentiment of this: {review}"),
+    ),
+    held_out=(
         "Would you call the following review positive or negative? {review}",
         "Decide whether this review is positive or negative. {review}",
         "{review} Is this review negative or positive?",
     ),
-}
+)
 
 
 @dataclass(frozen=True)

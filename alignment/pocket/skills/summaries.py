@@ -7,11 +7,17 @@ from random import Random
 
 from alignment.model_folder import Check
 from alignment.pocket.facts import Summary, animals, countries, people, summaries, upper_first
-from alignment.pocket.skill import WARM_CLOSINGS, WARM_OPENINGS, Asked, Phrasings, Split, of_split, side
+from alignment.pocket.frames import framed, phrasings
+from alignment.pocket.skill import WARM_CLOSINGS, WARM_OPENINGS, Asked, Split, of_split, side
 from alignment.pocket.skills.situations import CITIES, NAMES
 
-SUMMARIZE: Phrasings = {
-    "seen": (
+TEXTS = (
+    *("this text", "the following text", "the text below", "this short text", "the following paragraph"),
+    *("the paragraph below", "this passage", "the following passage", "this notice", "the following article"),
+)
+ABOVE = ("this text", "the text above", "this paragraph", "the paragraph above", "this passage", "the text", "this")
+SUMMARIZE = phrasings(
+    plain=(
         "Please summarize the following text in one sentence: {text}",
         "Summarize the following text in one sentence: {text}",
         "Summarize this text: {text}",
@@ -27,12 +33,68 @@ SUMMARIZE: Phrasings = {
         "Please give a short summary of this: {text}",
         "In one sentence, what does this paragraph say? {text}",
     ),
-    "held_out": (
+    varied=(
+        *framed(
+            (
+                "Summarize {}: {text}",
+                "Please summarize {}: {text}",
+                "Please summarize {}. {text}",
+                "Briefly summarize {}. {text}",
+                "Summarize {} in a single sentence. {text}",
+                "Summarize {} for me: {text}",
+                "Hello! Please summarize {}: {text}",
+                "Sum up {}: {text}",
+                "Sum up {} in one sentence. {text}",
+                "Shorten {} to one sentence: {text}",
+                "Put {} into one sentence: {text}",
+                "Say in one sentence what {} says: {text}",
+                "Could you put {} into one short sentence? {text}",
+                "Would you please sum up {}? {text}",
+                "Give a summary of {}: {text}",
+                "Give me a short summary of {}. {text}",
+                "I need a summary of {}: {text}",
+                "I would like a one-sentence summary of {}. {text}",
+                "A summary of {}, please: {text}",
+                "What is {} about? {text}",
+                "What is the main point of {}? {text}",
+                "What is the main idea of {}? {text}",
+                "What is the gist of {}? {text}",
+                "Read {} and say what matters most. {text}",
+                "Read {} and summarize it. {text}",
+                "Tell me briefly what {} says. {text}",
+                "Please tell me the main point of {}: {text}",
+                "I have no time to read {}. What does it say? {text}",
+            ),
+            TEXTS,
+        ),
+        *framed(
+            (
+                "{text} Summarize {} in one sentence.",
+                "{text} Please summarize {}.",
+                "{text} Briefly summarize {}.",
+                "{text} Put {} into one sentence.",
+                "{text} Give me a short summary of {}.",
+                "{text} What is the main point of {}?",
+                "{text} What is the main idea of {}?",
+                "{text} What is {} about?",
+                "{text} What does {} say?",
+                "{text} Tell me in one sentence what {} says.",
+                "{text} I need a summary of {}.",
+                "Text: {text} Please summarize {}.",
+                "Here is a text. {text} Can you say in one sentence what {} is about?",
+            ),
+            ABOVE,
+        ),
+        *("Text: {text} In one sentence:", "Text: {text} Main point:", "{text} Summary:", "{text} In short:"),
+        *("{text} TL;DR", "Paragraph: {text} Summary:", "{text} In one sentence, please.", "{text} A summary, please."),
+        "{text} Say that in one sentence.",
+    ),
+    held_out=(
         "Can you summarize this text? {text}",
         "Write a summary of this paragraph in one sentence: {text}",
         "{text} Please sum this up.",
     ),
-}
+)
 CLOSED = ("library", "museum", "pool", "theater", "school", "station", "market hall", "town hall")
 REPAIRS = ("the roof", "the windows", "the floor", "the heating", "the lights", "the doors")
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
