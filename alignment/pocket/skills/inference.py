@@ -122,6 +122,9 @@ QUESTION = phrasings(
         "If this is true: {premise} Must this be true too? {hypothesis}",
     ),
 )
+# Share of the seen premises that affirm. Were it a half, neither premise nor hypothesis alone would say anything about
+# the label, and a small model never begins to learn that it takes both; measured is a half.
+MOSTLY_TRUE = 0.75
 SHORT = ("yes", "not possible to tell", "no")
 OPENING_WORDS = ("The", "There", "It", "On", "People", "Nobody", "Somebody", "Our", "In", "At")
 
@@ -148,7 +151,7 @@ def pairs(rng: Random, split: Split, labels: Sequence[Label]) -> list[Pair]:
     who, stranger = rng.sample(situation.who, 2)
     number = rng.randint(6, 40)
     values = {"item": item, "n": str(number), "less": str(number - rng.randint(2, 5))}
-    true = rng.random() < 0.5
+    true = rng.random() < (MOSTLY_TRUE if split == "seen" else 0.5)
     premise = _filled(rng.choice(situation.true if true else situation.false), who, values)
 
     def hypothesis(label: Label) -> str:
