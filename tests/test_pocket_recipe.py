@@ -3,7 +3,6 @@
 import itertools
 import random
 import re
-import shutil
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -371,7 +370,7 @@ def test_digits_are_read_one_by_one_and_text_survives_the_tokenizer(
 
 def test_every_source_of_the_text_counts_for_the_stages() -> None:
     stages = fingerprints(PocketConfig())
-    assert list(stages) == ["base", "sft", "prompts", "comparisons", "reward", "policy"]
+    assert list(stages) == ["base", "sft", "prompts", "comparisons", "reward", "policy", "examples"]
     assert len(set(stages.values())) == len(stages)
     other = fingerprints(PocketConfig(demonstrations=7))
     assert other["base"] == stages["base"]
@@ -404,7 +403,6 @@ def test_a_stage_is_skipped_only_while_its_inputs_and_its_files_are_as_they_were
     assert ran == ["half done"]
     (target / "checks.jsonl").write_text("changed by hand")
     build(PocketConfig(), target, work, [good])
-    shutil.rmtree(work / "prompts")
     with pytest.raises(KeyboardInterrupt):
         build(PocketConfig(seed=1), target, work, [interrupted])
     build(PocketConfig(seed=2), target, work, [good])

@@ -6,7 +6,8 @@ import json
 import logging
 import random
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from alignment import backbone, model_folder, ppo, reward_model, sft
+from alignment import backbone, model_folder, ppo, raft, reward_model, sft
 from alignment.bradley_terry import agreement
 from alignment.evaluation import evaluate
 from alignment.generation import Sampling
@@ -24,8 +25,8 @@ from alignment.pocket.corpus import documents
 from alignment.pocket.demonstrations import demonstrations
 from alignment.pocket.pretrain import PretrainConfig, pretrain
 from alignment.pocket.prompt_files import asked_prompts, gate_checks, page_examples, rollout_prompts
-from alignment.rollout import reward_scorer
-from alignment.settings import POCKET, PPOConfig, RewardConfig
+from alignment.rollout import OnUpdate, reward_scorer
+from alignment.settings import POCKET, PPOConfig, RaftConfig, RewardConfig
 from alignment.sft import InstructionTuningConfig
 from storage import database
 
@@ -42,21 +43,33 @@ class PocketConfig:
     sft: InstructionTuningConfig = field(default_factory=InstructionTuningConfig)
     demonstrations: int = 72_000
     rollout_prompts: int = 1500
-    comparison_prompts: int = 7000
+    comparison_prompts: int = 14_000
     sampled_prompts: int = 1000  # of them, to which the SFT adapter writes completions of its own
     completions_per_prompt: int = 2
-    labeler_noise: float = 0.05  # share of simulated rankings that are upside down
+    labeler_noise: float = 0.03  # share of simulated rankings that are upside down
     reward_folds: int = 20  # one of so many parts of the comparisons is held out to measure the reward model
     reward: RewardConfig = field(
         default_factory=lambda: RewardConfig(
             steps=1000, batch_size=14, voted_share=0.0, learning_rate=1e-3, head_learning_rate=5e-3
         )
     )
+    raft: RaftConfig = field(
+        default_factory=lambda: RaftConfig(
+            rounds=8,
+            prompts=96,
+            samples=6,
+            minibatches=3,
+            learning_rate=7e-4,
+            kl_coefficient=0.2,
+            max_kl=9.0,
+            max_new_tokens=MAX_NEW_TOKENS,
+        )
+    )
     ppo: PPOConfig = field(
         default_factory=lambda: PPOConfig(
-            updates=32,
-            rollouts=192,
-            minibatches=6,
+            updates=12,
+            rollouts=96,
+            minibatches=3,
             value_epochs=2,
             learning_rate=2.5e-4,
             kl_coefficient=0.35,
@@ -126,7 +139,10 @@ def build_reward(config: PocketConfig, target: Path, work: Path) -> None:
 
 
 def build_policy(config: PocketConfig, target: Path, work: Path) -> None:
-    """Train the first policy by PPO into `policy/` and record how it does on the gate's checks."""
+    """Train the first policy by RAFT, then PPO, into `policy/` and record how it does on the gate's checks.
+
+    What SFT does rarely, to say that a name is unknown, PPO alone finds too slowly: it samples it too seldom.
+    """
     model, tokenizer = backbone.load_base(target)
     model = backbone.attach(model, target / "sft", "sft")
     backbone.attach(model, target / "reward", "reward")
@@ -134,24 +150,35 @@ def build_policy(config: PocketConfig, target: Path, work: Path) -> None:
     backbone.copy_adapter(model, "reward", "value")
     reward_head = backbone.load_head(model, target / "reward")
     value_head = backbone.mean_head(reward_head)
-    score, checkpoint = reward_scorer(model, reward_head, tokenizer.pad_token_id), work / "policy" / "checkpoint.pt"
-    with tqdm(total=config.ppo.updates + 1, desc="PPO", mininterval=10) as bar:
-
-        def on_update(update: int, metrics: dict[str, float]) -> None:
-            bar.update(update - bar.n)
-            bar.set_postfix(score=f"{metrics['objective/score']:.2f}", kl=f"{metrics['objective/kl']:.2f}")
-
-        prompts = model_folder.prompts(target)
+    score, prompts = reward_scorer(model, reward_head, tokenizer.pad_token_id), model_folder.prompts(target)
+    ranked, checkpoint = work / "policy" / "raft.pt", work / "policy" / "checkpoint.pt"
+    with _shown("RAFT", config.raft.rounds) as on_update:
+        raft.train_raft(*(model, tokenizer, score, prompts, config.raft, config.seed, on_update), checkpoint=ranked)
+    with _shown("PPO", config.ppo.updates) as on_update:
         outcome = ppo.train_ppo(
-            *(model, tokenizer, score, value_head, prompts, config.ppo, config.seed, on_update), checkpoint=checkpoint
+            *(model, tokenizer, score, value_head, prompts, config.ppo, config.seed + 1, on_update),
+            checkpoint=checkpoint,
         )
     _save(model, "policy", target / "policy")
     result = evaluate(model, tokenizer, "policy", model_folder.checks(target), Sampling(0.0, MAX_NEW_TOKENS))
     evaluation = {"accuracy": result.accuracy, "refusals": result.refusals, "helped": result.helped}
     evaluation |= {"abstained": result.abstained, "ended": result.ended, "kl": outcome.measured["objective/kl"]}
     (target / "policy-evaluation.json").write_text(json.dumps(evaluation, indent=2) + "\n")
+    ranked.unlink(missing_ok=True)
     checkpoint.unlink(missing_ok=True)
     log.info("policy: %s", evaluation)
+
+
+@contextmanager
+def _shown(name: str, updates: int) -> Iterator[OnUpdate]:
+    """Show how training goes on; the last of the rollouts that are told of comes after all updates."""
+    with tqdm(total=updates + 1, desc=name, mininterval=10) as bar:
+
+        def on_update(update: int, metrics: dict[str, float]) -> None:
+            bar.update(update - bar.n)
+            bar.set_postfix(score=f"{metrics['objective/score']:.2f}", kl=f"{metrics['objective/kl']:.2f}")
+
+        yield on_update
 
 
 def build_examples(config: PocketConfig, target: Path, work: Path) -> None:
@@ -216,8 +243,8 @@ STAGES = (
     Stage(
         "policy",
         build_policy,
-        lambda c: (c.ppo,),
-        ("ppo.py", "ppo_math.py", "rollout.py"),
+        lambda c: (c.raft, c.ppo),
+        ("raft.py", "ppo.py", "ppo_math.py", "rollout.py"),
         (*_adapter("policy"), "policy-evaluation.json"),
     ),
     Stage("examples", build_examples, lambda c: page_examples(), (), ("examples.jsonl",)),
