@@ -110,6 +110,15 @@ def test_how_far_the_reward_model_can_be_trusted_is_said_before_ppo_starts(behin
     assert "That may be chance; more votes would tell." in training_tab.views(behind.services)[1]
 
 
+def test_the_stage_that_trains_the_policy_bears_the_name_of_the_runs_method(behind: Backstage) -> None:
+    run_id = runs.queue_run(behind.db, "raft", {})
+    runs.start_run(behind.db, run_id)
+    runs.report(behind.db, run_id, "ppo", 0.5, [])
+    progress = training_tab.views(behind.services)[0]
+    assert "RAFT, 50%" in progress
+    assert "PPO" not in progress
+
+
 def test_a_succeeded_run_shows_all_stages_done(behind: Backstage) -> None:
     run_id = runs.queue_run(behind.db, "ppo", {})
     runs.start_run(behind.db, run_id)

@@ -52,9 +52,10 @@ def progress(run: Run | None, produced: Policy | None, live: int, waiting: str) 
 def stages(run: Run | None) -> str:
     """Return the line of stages, each done, under way, stopped at or to come."""
     names = list(STAGES)
+    method = run.method if run else "ppo"
     at = names.index(run.stage) if run and run.stage in names else -1
     items = []
-    for i, (name, words) in enumerate(STAGES.items()):
+    for i, name in enumerate(STAGES):
         if run is None:
             state = "todo"
         elif run.status == "succeeded" or i < at:
@@ -64,8 +65,14 @@ def stages(run: Run | None) -> str:
         else:
             state = "todo"
         current = ' aria-current="step"' if state == "now" else ""
-        items.append(f'<li data-stage="{name}" data-state="{state}"{current}><i>{MARKS[state]}</i> {words}</li>')
+        shown = _stage_words(name, method)
+        items.append(f'<li data-stage="{name}" data-state="{state}"{current}><i>{MARKS[state]}</i> {shown}</li>')
     return f'<ol class="stages" aria-label="Stages of training">{"".join(items)}</ol>'
+
+
+def _stage_words(name: str, method: str) -> str:
+    """Return what a stage is called; the one that trains the policy bears the name of its method."""
+    return method.upper() if name == "ppo" else STAGES.get(name, name)
 
 
 def _sentence(run: Run, produced: Policy | None, live: int) -> str:
@@ -76,7 +83,7 @@ def _sentence(run: Run, produced: Policy | None, live: int) -> str:
         took = _seconds(run.started, None)
         left = took * (1 - run.progress) / run.progress if run.progress >= 0.05 else 0.0
         left = round(left / 60) * 60 if left > 90 else left
-        stage = STAGES.get(run.stage, run.stage) or "starting"
+        stage = _stage_words(run.stage, run.method) or "starting"
         return f"{stage}, {run.progress:.0%}, {span(took)} so far" + (f", about {span(left)} left." if left else ".")
     ended = f"{ago(run.finished)}, after {span(_seconds(run.started or run.created, run.finished))}"
     words = {
