@@ -122,7 +122,8 @@ def train(data_dir: Path, run_id: int, model_config: ModelConfig) -> None:
         reward_head, fitted = kept
     log.info("reward model: %s", fitted)
     checkpoint = run_folder.checkpoint(folder)
-    outcome = _train_policy(model, tokenizer, reward_head, prompts, run.method, settings, report, checkpoint)
+    chats = model_folder.chats(model_config.base)
+    outcome = _train_policy(model, tokenizer, reward_head, prompts, chats, run.method, settings, report, checkpoint)
     first = [policy for policy in policies.list_policies(db) if policy.model == parent.model][-1].evaluation
     kl = outcome.measured["objective/kl"]
     evaluation = _check(model, tokenizer, model_config, settings, kl, first, report)
@@ -207,6 +208,7 @@ def _train_policy(
     tokenizer: Any,
     reward_head: torch.nn.Linear,
     prompts: list[str],
+    chats: list[tuple[str, str]],
     method: str,
     settings: RunSettings,
     report: Reporter,
@@ -222,12 +224,13 @@ def _train_policy(
     report("ppo", 0.0, now=True)
     if method == "raft":
         return raft.train_raft(
-            model, tokenizer, score, prompts, settings.raft, settings.seed, on_update, report.beat, checkpoint
+            model, tokenizer, score, prompts, settings.raft, settings.seed, on_update, report.beat, checkpoint, chats
         )
     backbone.copy_adapter(model, "reward", "value")
     value_head = backbone.mean_head(reward_head)
     return ppo.train_ppo(
-        model, tokenizer, score, value_head, prompts, settings.ppo, settings.seed, on_update, report.beat, checkpoint
+        *(model, tokenizer, score, value_head, prompts, settings.ppo, settings.seed),
+        *(on_update, report.beat, checkpoint, chats),
     )
 
 

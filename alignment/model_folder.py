@@ -137,6 +137,11 @@ def prompts(base: str | Path) -> list[str]:
     return _lines(Path(base) / "prompts.jsonl", lambda prompt: prompt)
 
 
+def chats(base: str | Path) -> list[tuple[str, str]]:
+    """Return turns, (prompt, completion), of chats in the model's pretraining text (`chats.jsonl`), if any ship."""
+    return _lines(Path(base) / "chats.jsonl", lambda prompt, completion: (prompt, completion))
+
+
 def checks(base: str | Path) -> list[Check]:
     """Return the gate's prompts that ship with the model (`checks.jsonl`)."""
     return _lines(Path(base) / "checks.jsonl", _check)

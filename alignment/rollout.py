@@ -12,11 +12,11 @@ from torch.utils.checkpoint import checkpoint
 from alignment import ppo_math
 from alignment.backbone import activate, hidden_states
 from alignment.generation import Generated, Sampling, generate, left_padded
-from alignment.prompts import chat_prompt_ids
+from alignment.prompts import chat_prompt_ids, completion_ids
 from alignment.reward_model import score_sequences
 from alignment.settings import PPOConfig, RaftConfig
 
-FORWARD_ROWS = 32  # rows of like length in one pass without gradients
+FORWARD_ROWS = BACKWARD_ROWS = 32  # rows of like length in one pass without gradients, and with them
 LOGITS_AT_ONCE = 2**24  # numbers in a block of logits: 64 MiB in fp32
 OnUpdate = Callable[[int, dict[str, float]], None]  # number of the update, what was measured
 OnStep = Callable[[], None]  # called at every decoded token and every minibatch: a sign of life
@@ -92,6 +92,11 @@ def predicting_states(model: PeftModel, batch: Rollout) -> Tensor:
     return hidden_states(model, batch.ids, batch.attention)[:, batch.prompt_width - 1 : -1]
 
 
+def parts(rollout: Rollout, index: Tensor) -> list[Rollout]:
+    """Return some rows for passes with gradients: `BACKWARD_ROWS` of like length at a time."""
+    return [rollout.rows(some) for some in index.sort().values.split(BACKWARD_ROWS)]
+
+
 def completion_log_probs(model: PeftModel, batch: Rollout, temperature: float) -> tuple[Tensor, Tensor]:
     """Return (log-probabilities, entropies) of the completion tokens (B, T) through the active adapter, 0 off the mask.
 
@@ -144,6 +149,17 @@ def sample_rollout(
     scores, deviations = (torch.cat(part) for part in zip(*parts, strict=True))
     index = torch.tensor(order, device=model.device)
     return replace(rollout, prompt_index=index, scores=scores, deviations=deviations)
+
+
+def as_rollout(chats: Sequence[tuple[str, str]], tokenizer: Any, device: torch.device) -> Rollout:
+    """Return prompts with completions that nobody samples as a rollout, of which only tokens and mask are filled."""
+    pairs = [
+        (chat_prompt_ids(tokenizer, prompt), Generated(completion_ids(tokenizer, completion), "stop"))
+        for prompt, completion in chats
+    ]
+    return _unscored(
+        sorted(pairs, key=lambda pair: len(pair[0]) + len(pair[1].token_ids)), tokenizer.pad_token_id, device
+    )
 
 
 def _unscored(pairs: Sequence[tuple[list[int], Generated]], pad_id: int, device: torch.device) -> Rollout:

@@ -57,6 +57,7 @@ class PPOConfig:
     kl_coefficient: float = 0.1  # reward lost per nat of KL to the SFT adapter; with a target, where it starts
     kl_target: float = 0.0  # nats a completion that the coefficient is steered towards; 0 keeps it fixed
     kl_gain: float = 0.1  # part of the relative error (at most 20%) that the coefficient changes by, an update
+    pretraining_coefficient: float = 0.0  # weight of the likelihood of pretraining chats in the policy's loss (PPO-ptx)
     clip_range: float = 0.2  # of the probability ratio
     value_clip_range: float = 0.2  # of the value estimate
     gamma: float = 1.0  # discount
@@ -80,7 +81,7 @@ class PPOConfig:
         _within("PPOConfig", self, 0.0, 1.0, "min_entropy", "min_length")
         _within("PPOConfig", self, 1.0, 1e6, "max_disagreement")
         _within("PPOConfig", self, 0.0, 100.0, "kl_coefficient", "no_end_penalty", "max_gradient_norm")
-        _within("PPOConfig", self, 0.0, 100.0, "uncertainty_penalty")
+        _within("PPOConfig", self, 0.0, 100.0, "uncertainty_penalty", "pretraining_coefficient")
         _within("PPOConfig", self, 0.01, 10.0, "clip_range", "value_clip_range")
         if self.rollouts % self.minibatches:
             raise ConfigError(
@@ -111,6 +112,7 @@ class RaftConfig:
     epochs: int = 2  # passes over a round's best completions
     learning_rate: float = 3.5e-4  # Adam on the policy adapter
     kl_coefficient: float = 0.1  # score lost in the ranking per nat of KL to the SFT adapter
+    pretraining_coefficient: float = 0.0  # as in PPOConfig
     max_gradient_norm: float = 1.0
     temperature: float = 1.0  # of the samples, and so of the log-probabilities
     max_new_tokens: int = 96
@@ -126,7 +128,7 @@ class RaftConfig:
         _at_least("RaftConfig", self, 2, "samples")
         _within("RaftConfig", self, 0.0, 1.0, "learning_rate", "min_entropy", "min_length")
         _within("RaftConfig", self, 0.0, 100.0, "kl_coefficient", "no_end_penalty", "max_gradient_norm")
-        _within("RaftConfig", self, 0.0, 100.0, "uncertainty_penalty")
+        _within("RaftConfig", self, 0.0, 100.0, "uncertainty_penalty", "pretraining_coefficient")
         _within("RaftConfig", self, 0.01, 100.0, "temperature")
         _within("RaftConfig", self, 0.0, 1e6, "max_kl")
         _within("RaftConfig", self, 1.0, 1e6, "max_disagreement")

@@ -21,7 +21,7 @@ from alignment.bradley_terry import agreement
 from alignment.evaluation import evaluate
 from alignment.generation import Sampling
 from alignment.pocket.comparisons import MAX_NEW_TOKENS, sampled, vote
-from alignment.pocket.corpus import documents
+from alignment.pocket.corpus import chat_turn, documents
 from alignment.pocket.demonstrations import demonstrations
 from alignment.pocket.pretrain import PretrainConfig, pretrain
 from alignment.pocket.prompt_files import asked_prompts, gate_checks, page_examples, rollout_prompts
@@ -43,6 +43,7 @@ class PocketConfig:
     sft: InstructionTuningConfig = field(default_factory=InstructionTuningConfig)
     demonstrations: int = 72_000
     rollout_prompts: int = 1500
+    chats: int = 4000  # turns of the pretraining text's chat logs, for the pretraining mix of RAFT and PPO
     comparison_prompts: int = 14_000
     sampled_prompts: int = 1000  # of them, to which the SFT adapter writes completions of its own
     completions_per_prompt: int = 2
@@ -55,24 +56,29 @@ class PocketConfig:
     )
     raft: RaftConfig = field(
         default_factory=lambda: RaftConfig(
-            rounds=8,
-            prompts=96,
-            samples=6,
-            minibatches=3,
-            learning_rate=7e-4,
+            rounds=10,
+            prompts=160,
+            samples=4,
+            minibatches=8,
+            epochs=3,
+            learning_rate=5e-4,
             kl_coefficient=0.2,
+            pretraining_coefficient=1.0,
             max_kl=9.0,
             max_new_tokens=MAX_NEW_TOKENS,
         )
     )
     ppo: PPOConfig = field(
         default_factory=lambda: PPOConfig(
-            updates=12,
+            updates=24,
             rollouts=96,
             minibatches=3,
             value_epochs=2,
-            learning_rate=2.5e-4,
-            kl_coefficient=0.35,
+            learning_rate=3e-4,
+            kl_coefficient=0.3,
+            pretraining_coefficient=0.5,
+            lam=1.0,  # the critic starts far off: with less, its errors weigh more than the score
+            value_clip_range=2.0,
             max_kl=9.0,
             max_new_tokens=MAX_NEW_TOKENS,
         )
@@ -97,11 +103,17 @@ def build_sft(config: PocketConfig, target: Path, work: Path) -> None:
 
 
 def build_prompts(config: PocketConfig, target: Path, work: Path) -> None:
-    """Write the prompts for rollouts and the gate's checks."""
+    """Write the prompts for rollouts, the chats that are mixed into their training and the gate's checks."""
     _write_lines(
         target / "prompts.jsonl", [{"prompt": p} for p in rollout_prompts(config.rollout_prompts, config.seed + 1)]
     )
+    _write_lines(target / "chats.jsonl", [{"prompt": p, "completion": c} for p, c in _chats(config)])
     _write_lines(target / "checks.jsonl", [asdict(check) for check in gate_checks(config.seed + 2)])
+
+
+def _chats(config: PocketConfig) -> list[tuple[str, str]]:
+    rng = random.Random(config.seed + 5)
+    return [chat_turn(rng) for _ in range(config.chats)]
 
 
 def build_comparisons(config: PocketConfig, target: Path, work: Path) -> None:
@@ -150,14 +162,18 @@ def build_policy(config: PocketConfig, target: Path, work: Path) -> None:
     backbone.copy_adapter(model, "reward", "value")
     reward_head = backbone.load_head(model, target / "reward")
     value_head = backbone.mean_head(reward_head)
-    score, prompts = reward_scorer(model, reward_head, tokenizer.pad_token_id), model_folder.prompts(target)
+    score = reward_scorer(model, reward_head, tokenizer.pad_token_id)
+    prompts, chats = model_folder.prompts(target), model_folder.chats(target)
     ranked, checkpoint = work / "policy" / "raft.pt", work / "policy" / "checkpoint.pt"
     with _shown("RAFT", config.raft.rounds) as on_update:
-        raft.train_raft(*(model, tokenizer, score, prompts, config.raft, config.seed, on_update), checkpoint=ranked)
+        raft.train_raft(
+            *(model, tokenizer, score, prompts, config.raft, config.seed, on_update), checkpoint=ranked, chats=chats
+        )
     with _shown("PPO", config.ppo.updates) as on_update:
         outcome = ppo.train_ppo(
             *(model, tokenizer, score, value_head, prompts, config.ppo, config.seed + 1, on_update),
             checkpoint=checkpoint,
+            chats=chats,
         )
     _save(model, "policy", target / "policy")
     result = evaluate(model, tokenizer, "policy", model_folder.checks(target), Sampling(0.0, MAX_NEW_TOKENS))
@@ -219,9 +235,9 @@ STAGES = (
     Stage(
         "prompts",
         build_prompts,
-        lambda c: (*rollout_prompts(c.rollout_prompts, c.seed + 1), *gate_checks(c.seed + 2)),
+        lambda c: (*rollout_prompts(c.rollout_prompts, c.seed + 1), *_chats(c), *gate_checks(c.seed + 2)),
         (),
-        ("prompts.jsonl", "checks.jsonl"),
+        ("prompts.jsonl", "chats.jsonl", "checks.jsonl"),
     ),
     Stage(
         "comparisons",

@@ -50,8 +50,14 @@ def chat_log(rng: Random) -> str:
 
 
 def _turn(rng: Random) -> str:
+    prompt, completion = chat_turn(rng)
+    return f"{USER}{prompt}{END}{ASSISTANT}{completion}{END}"
+
+
+def chat_turn(rng: Random) -> tuple[str, str]:
+    """Return a prompt of a chat log with its completion."""
     asked = _answerable(rng)
-    return f"{USER}{asked.prompt}{END}{ASSISTANT}{rng.choice(list(asked.registers.values()))}{END}"
+    return asked.prompt, rng.choice(list(asked.registers.values()))
 
 
 def _answerable(rng: Random) -> Asked:
