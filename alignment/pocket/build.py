@@ -45,7 +45,7 @@ class PocketConfig:
     rollout_prompts: int = 1500
     chats: int = 4000  # turns of the pretraining text's chat logs, for the pretraining mix of RAFT and PPO
     comparison_prompts: int = 14_000
-    sampled_prompts: int = 1000  # of them, to which the SFT adapter writes completions of its own
+    sampled_prompts: int = 2500  # of them, to which the SFT adapter writes completions of its own
     completions_per_prompt: int = 2
     labeler_noise: float = 0.03  # share of simulated rankings that are upside down
     reward_folds: int = 20  # one of so many parts of the comparisons is held out to measure the reward model
@@ -56,7 +56,7 @@ class PocketConfig:
     )
     raft: RaftConfig = field(
         default_factory=lambda: RaftConfig(
-            rounds=10,
+            rounds=5,
             prompts=160,
             samples=4,
             minibatches=8,
@@ -70,7 +70,7 @@ class PocketConfig:
     )
     ppo: PPOConfig = field(
         default_factory=lambda: PPOConfig(
-            updates=24,
+            updates=48,
             rollouts=96,
             minibatches=3,
             value_epochs=2,
