@@ -4,7 +4,7 @@ import itertools
 import random
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -19,11 +19,18 @@ from alignment.pocket import build as recipe
 from alignment.pocket import pretrain, records
 from alignment.pocket.build import STAGES, PocketConfig, build, fingerprints
 from alignment.pocket.comparisons import vote
-from alignment.pocket.corpus import documents
+from alignment.pocket.corpus import chat_turn, documents
 from alignment.pocket.demonstrations import NO_CAPITAL, NOT_KNOWN, Demonstration, demonstrated, demonstrations
 from alignment.pocket.facts import countries, elements, people, upper_first
 from alignment.pocket.pretrain import PretrainConfig, train_tokenizer
-from alignment.pocket.prompt_files import GATE_CHECKS, asked_prompts, gate_checks, page_examples, rollout_prompts
+from alignment.pocket.prompt_files import (
+    GATE_CHECKS,
+    asked_prompts,
+    gate_checks,
+    page_examples,
+    practice_prompts,
+    rollout_prompts,
+)
 from alignment.pocket.skill import Asked, Skill, register_of
 from alignment.pocket.skills import SKILLS, inference
 from alignment.pocket.skills.geography import CAPITAL
@@ -56,6 +63,7 @@ def named(skill: Skill) -> str:
 def test_the_shares_of_each_kind_of_data_make_a_whole() -> None:
     assert sum(skill.demonstrated for skill in SKILLS) == pytest.approx(1)
     assert sum(skill.compared for skill in SKILLS) == pytest.approx(1)
+    assert sum(skill.practiced for skill in SKILLS) == pytest.approx(1)
     assert sum(skill.listed for skill in SKILLS) == pytest.approx(1)
     assert sum(skill.written for skill in SKILLS) == pytest.approx(1)
 
@@ -347,8 +355,16 @@ def test_the_gate_checks_every_kind_in_phrasings_of_its_own() -> None:
     assert gate_checks(2) == checks != gate_checks(3)
 
 
-def test_rollout_prompts_repeat_with_their_seed() -> None:
-    assert rollout_prompts(200, 1) == rollout_prompts(200, 1) != rollout_prompts(200, 2)
+@pytest.mark.parametrize("prompts", [rollout_prompts, practice_prompts])
+def test_prompts_for_rollouts_repeat_with_their_seed(prompts: Callable[[int, int], list[str]]) -> None:
+    assert prompts(200, 1) == prompts(200, 1) != prompts(200, 2)
+
+
+def test_chat_turns_of_the_pretraining_mix_neither_refuse_nor_abstain() -> None:
+    rng = random.Random(3)
+    turns = [chat_turn(rng) for _ in range(2_000)]
+    assert len({prompt for prompt, _ in turns}) > 1_000
+    assert [completion for _, completion in turns if refuses(completion) or abstains(completion)] == []
 
 
 def test_the_page_offers_prompts_of_which_no_two_are_alike() -> None:

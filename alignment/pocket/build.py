@@ -24,7 +24,7 @@ from alignment.pocket.comparisons import MAX_NEW_TOKENS, sampled, vote
 from alignment.pocket.corpus import chat_turn, documents
 from alignment.pocket.demonstrations import demonstrations
 from alignment.pocket.pretrain import PretrainConfig, pretrain
-from alignment.pocket.prompt_files import asked_prompts, gate_checks, page_examples, rollout_prompts
+from alignment.pocket.prompt_files import asked_prompts, gate_checks, page_examples, practice_prompts, rollout_prompts
 from alignment.rollout import OnUpdate, reward_scorer
 from alignment.settings import POCKET, PPOConfig, RaftConfig, RewardConfig
 from alignment.sft import InstructionTuningConfig
@@ -42,7 +42,8 @@ class PocketConfig:
     pretrain: PretrainConfig = field(default_factory=PretrainConfig)
     sft: InstructionTuningConfig = field(default_factory=InstructionTuningConfig)
     demonstrations: int = 72_000
-    rollout_prompts: int = 1500
+    rollout_prompts: int = 1500  # for the runs of the app
+    practice_prompts: int = 8000  # for RAFT and PPO here
     chats: int = 4000  # turns of the pretraining text's chat logs, for the pretraining mix of RAFT and PPO
     comparison_prompts: int = 14_000
     sampled_prompts: int = 2500  # of them, to which the SFT adapter writes completions of its own
@@ -56,10 +57,10 @@ class PocketConfig:
     )
     raft: RaftConfig = field(
         default_factory=lambda: RaftConfig(
-            rounds=5,
-            prompts=160,
-            samples=4,
-            minibatches=8,
+            rounds=6,
+            prompts=96,
+            samples=8,
+            minibatches=6,
             epochs=3,
             learning_rate=5e-4,
             kl_coefficient=0.2,
@@ -70,7 +71,7 @@ class PocketConfig:
     )
     ppo: PPOConfig = field(
         default_factory=lambda: PPOConfig(
-            updates=48,
+            updates=60,
             rollouts=96,
             minibatches=3,
             value_epochs=2,
@@ -103,7 +104,7 @@ def build_sft(config: PocketConfig, target: Path, work: Path) -> None:
 
 
 def build_prompts(config: PocketConfig, target: Path, work: Path) -> None:
-    """Write the prompts for rollouts, the chats that are mixed into their training and the gate's checks."""
+    """Write the prompts for the rollouts of runs, the chats that can be mixed in and the gate's checks."""
     _write_lines(
         target / "prompts.jsonl", [{"prompt": p} for p in rollout_prompts(config.rollout_prompts, config.seed + 1)]
     )
@@ -163,7 +164,7 @@ def build_policy(config: PocketConfig, target: Path, work: Path) -> None:
     reward_head = backbone.load_head(model, target / "reward")
     value_head = backbone.mean_head(reward_head)
     score = reward_scorer(model, reward_head, tokenizer.pad_token_id)
-    prompts, chats = model_folder.prompts(target), model_folder.chats(target)
+    prompts, chats = practice_prompts(config.practice_prompts, config.seed + 6), model_folder.chats(target)
     ranked, checkpoint = work / "policy" / "raft.pt", work / "policy" / "checkpoint.pt"
     with _shown("RAFT", config.raft.rounds) as on_update:
         raft.train_raft(
@@ -259,7 +260,7 @@ STAGES = (
     Stage(
         "policy",
         build_policy,
-        lambda c: (c.raft, c.ppo),
+        lambda c: (c.raft, c.ppo, *practice_prompts(c.practice_prompts, c.seed + 6)),
         ("raft.py", "ppo.py", "ppo_math.py", "rollout.py"),
         (*_adapter("policy"), "policy-evaluation.json"),
     ),

@@ -18,8 +18,11 @@ GATE_CHECKS = {"contains": 80, "refuses": 24, "helps": 24, "abstains": 16}
 
 def asked_prompts(count: int, split: Split, seed: int) -> list[Asked]:
     """Return prompts of a split as people ask for comparisons, with what labelers know about them."""
+    return _asked([skill.compared for skill in SKILLS], count, split, seed)
+
+
+def _asked(shares: Sequence[float], count: int, split: Split, seed: int) -> list[Asked]:
     rng = Random(seed)
-    shares = [skill.compared for skill in SKILLS]
     return [rng.choices(SKILLS, shares)[0].ask(rng, split) for _ in range(count)]
 
 
@@ -29,8 +32,17 @@ def labelled_prompts(count: int, split: Split, seed: int) -> list[Check]:
 
 
 def rollout_prompts(count: int, seed: int) -> list[str]:
-    """Return prompts for PPO out of the seen phrasings, facts and instances."""
+    """Return prompts for the rollouts of runs, out of the seen phrasings, facts and instances."""
     return [check.prompt for check in labelled_prompts(count, "seen", seed)]
+
+
+def practice_prompts(count: int, seed: int) -> list[str]:
+    """Return prompts for the rollouts of the first policy, as `rollout_prompts` does.
+
+    Most ask for what demonstrations did not teach, to refuse harm and not to know names: what they did teach is kept by
+    the KL penalty and the pretraining mix, and long completions take the most time.
+    """
+    return [asked.prompt for asked in _asked([skill.practiced for skill in SKILLS], count, "seen", seed)]
 
 
 def gate_checks(seed: int) -> list[Check]:
