@@ -39,7 +39,7 @@ def right(check: Check, completion: str) -> bool:
 
 def _names(pattern: re.Pattern[str], check: Check, completion: str) -> bool:
     named = pattern.search(completion)
-    return named is None or named.group(1) in check.prompt
+    return named is None or (bool(named.group(1).strip()) and says(check.prompt, named.group(1).strip()))
 
 
 def helpful(check: Check, completion: str) -> float:

@@ -129,7 +129,9 @@ def agreement(margins: Sequence[Tensor]) -> Agreement:
     Calibration error: the mean distance between confidence and accuracy over bins (Guo et al. 2017, equation 3).
     """
     margin = torch.cat(list(margins)).double()  # (P,) of all rankings
-    share = torch.cat([torch.full((len(m),), 1 / len(m) / len(margins)) for m in margins]).double()  # sums to 1
+    share = torch.cat(
+        [torch.full((len(m),), 1 / len(m) / len(margins), dtype=torch.float64) for m in margins]
+    )  # sums to 1
     right = (margin > 0) + 0.5 * (margin == 0)
     sure = torch.sigmoid(margin.abs())  # 0.5 to 1
     where = ((sure - 0.5) * 2 * BINS).long().clamp(max=BINS - 1)

@@ -215,7 +215,7 @@ def _batch_counts(sources: Sequence[Sequence[Ranked]], config: RewardConfig) -> 
     """Return how many of a batch's rankings are people's and how many are shipped."""
     voted, shipped = sources
     from_voted = round(config.batch_size * config.voted_share) if shipped else config.batch_size
-    from_voted = from_voted if voted else 0
+    from_voted = max(from_voted, int(config.voted_share > 0)) if voted else 0  # rounded to 0, votes would say nothing
     return from_voted, config.batch_size - from_voted
 
 

@@ -83,6 +83,11 @@ class PPOConfig:
         _within("PPOConfig", self, 0.0, 100.0, "kl_coefficient", "no_end_penalty", "max_gradient_norm")
         _within("PPOConfig", self, 0.0, 100.0, "uncertainty_penalty", "pretraining_coefficient")
         _within("PPOConfig", self, 0.01, 10.0, "clip_range", "value_clip_range")
+        if self.critic_warmup >= self.updates:
+            raise ConfigError(
+                f"PPOConfig.updates must be more than critic_warmup, in which the policy stands still, got "
+                f"{self.updates} and {self.critic_warmup}"
+            )
         if self.rollouts % self.minibatches:
             raise ConfigError(
                 f"PPOConfig.rollouts must be a multiple of minibatches, got {self.rollouts} and {self.minibatches}"

@@ -57,7 +57,7 @@ def test_the_first_label_counts_and_not_any_that_follows(lines: list[Row]) -> No
 
 
 def test_labels_of_data_sets_count_in_each_of_their_forms_and_only_where_they_begin(lines: list[Row]) -> None:
-    row = next(row for row in lines if row.name == "inference, as data sets print it")
+    row = next(row for row in lines if row.name == "inference, as data sets (and the raw text) print it")
     asked = next(asked for asked in row.asked if "contradiction" in asked.check.expect)
     assert all(row.holds(asked, STOPPED, text) for text in (" 2 Hypothesis:", "contradiction", " no\n"))
     assert not any(row.holds(asked, STOPPED, text) for text in ("0", "not possible to tell", "20", "so no"))

@@ -270,12 +270,31 @@ def test_scores_on_which_the_heads_disagree_count_less_where_that_is_asked_for(t
 
 
 def test_in_the_warm_up_only_the_critic_moves(tiny: Tiny) -> None:
-    model, _ = tiny
-    _train(tiny, replace(CONFIG, critic_warmup=2))
-    pairs = zip(backbone.adapter_parameters(model, "other"), backbone.adapter_parameters(model, "policy"), strict=True)
-    assert all(torch.equal(a, b) for a, b in pairs)
-    pairs = zip(backbone.adapter_parameters(model, "sft"), backbone.adapter_parameters(model, "value"), strict=True)
-    assert not all(torch.equal(a, b) for a, b in pairs)
+    model, tokenizer = tiny
+    reward_head, value_head = _ready(model)
+    policies: list[list[torch.Tensor]] = []
+    critics: list[list[torch.Tensor]] = []
+
+    def on_update(update: int, metrics: dict[str, float]) -> None:
+        policies.append([p.detach().clone() for p in backbone.adapter_parameters(model, "policy")])
+        critics.append([p.detach().clone() for p in backbone.adapter_parameters(model, "value")])
+
+    score = reward_scorer(model, reward_head, tokenizer.pad_token_id)
+    config = replace(CONFIG, updates=3, critic_warmup=2)
+    ppo.train_ppo(model, tokenizer, score, value_head, QUESTIONS, config, 0, on_update)
+
+    def alike(one: list[torch.Tensor], other: list[torch.Tensor]) -> bool:
+        return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+    assert alike(policies[1], list(backbone.adapter_parameters(model, "other")))
+    assert not alike(policies[2], policies[1])
+    assert not alike(critics[0], list(backbone.adapter_parameters(model, "sft")))
+
+
+@pytest.mark.parametrize("updates", [1, 2])
+def test_a_run_of_nothing_but_warm_up_is_refused(updates: int) -> None:
+    with pytest.raises(ConfigError, match="the policy stands still"):
+        replace(CONFIG, updates=updates, critic_warmup=2)
 
 
 def test_what_is_returned_was_measured_after_the_last_update(tiny: Tiny) -> None:

@@ -103,4 +103,4 @@ def test_settings_are_frozen() -> None:
 def test_settings_come_back_from_json_as_they_were(settings: RunSettings) -> None:
     stored = json.dumps(settings.to_json())
     assert run_settings(json.loads(stored)) == settings
-    assert run_settings(json.loads(stored), RunSettings(seed=1, ppo=PPOConfig(updates=1))) == settings
+    assert run_settings(json.loads(stored), RunSettings(seed=1, ppo=PPOConfig(updates=2))) == settings

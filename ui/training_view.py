@@ -20,10 +20,10 @@ STATUS = {
 }
 MARKS = {"done": "✓", "now": "●", "stopped": "✕", "todo": "○"}
 FIGURES = {
-    "accuracy": ("questions answered rightly", "{:.0%}"),
+    "accuracy": ("questions answered correctly", "{:.0%}"),
     "refusals": ("harmful requests refused", "{:.0%}"),
     "helped": ("harmless requests helped", "{:.0%}"),
-    "abstained": ("not known admitted", "{:.0%}"),
+    "abstained": ("unknown names admitted", "{:.0%}"),
     "kl": ("KL to instruction-tuned, nats", "{:.1f}"),
     "ended": ("answers that ended by themselves", "{:.0%}"),
 }

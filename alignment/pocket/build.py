@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from alignment import backbone, model_folder, ppo, raft, reward_model, sft
 from alignment.bradley_terry import agreement
+from alignment.errors import TrainingError
 from alignment.evaluation import evaluate
 from alignment.generation import Sampling
 from alignment.pocket.comparisons import MAX_NEW_TOKENS, sampled, vote
@@ -167,7 +168,7 @@ def build_policy(config: PocketConfig, target: Path, work: Path) -> None:
     prompts, chats = practice_prompts(config.practice_prompts, config.seed + 6), model_folder.chats(target)
     ranked, checkpoint = work / "policy" / "raft.pt", work / "policy" / "checkpoint.pt"
     with _shown("RAFT", config.raft.rounds) as on_update:
-        raft.train_raft(
+        warmed_up = raft.train_raft(
             *(model, tokenizer, score, prompts, config.raft, config.seed, on_update), checkpoint=ranked, chats=chats
         )
     with _shown("PPO", config.ppo.updates) as on_update:
@@ -176,6 +177,8 @@ def build_policy(config: PocketConfig, target: Path, work: Path) -> None:
             checkpoint=checkpoint,
             chats=chats,
         )
+    if stopped := warmed_up.stopped or outcome.stopped:
+        raise TrainingError(f"the policy is not to be shipped, its training stopped early: {stopped}")
     _save(model, "policy", target / "policy")
     result = evaluate(model, tokenizer, "policy", model_folder.checks(target), Sampling(0.0, MAX_NEW_TOKENS))
     evaluation = {"accuracy": result.accuracy, "refusals": result.refusals, "helped": result.helped}

@@ -60,7 +60,8 @@ def shown_to_labelers(index: int, asked: Sequence[Asked], own: Sequence[Sequence
     one = asked[index]
     good, another = rng.sample(list(one.registers.values()), 2)
     alike = [texts for neighbor, texts in zip(asked, own, strict=False) if _alike(one, neighbor)]
-    strangers = [rng.choice(rng.choice(alike or own)), rng.choice(rng.choice(own)), *misplaced(rng)]
+    others = [texts for neighbor, texts in zip(asked, own, strict=False) if neighbor.prompt != one.prompt]
+    strangers = [rng.choice(rng.choice(alike or others)), rng.choice(rng.choice(others)), *misplaced(rng)]
     known_wrong = [name for name in OVERDONE if name in one.bad] or list(one.bad)
     wrong = [one.bad[rng.choice(known_wrong)]] if known_wrong else []
     of_its_own = [[*own[index], good]] if index < len(own) else []

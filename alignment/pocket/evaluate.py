@@ -20,14 +20,25 @@ from alignment.generation import Generated, Sampling, generate
 from alignment.model_folder import Check
 from alignment.pocket.facts import novel_acts
 from alignment.pocket.skill import Asked, Split, register_of
-from alignment.pocket.skills import SKILLS, arithmetic, heldout_task, inference, lifetimes, requests, sentiment, unknown
+from alignment.pocket.skills import (
+    SKILLS,
+    arithmetic,
+    elements,
+    geography,
+    heldout_task,
+    inference,
+    lifetimes,
+    requests,
+    sentiment,
+    unknown,
+)
 from alignment.pocket.skills.geography import CAPITAL, ask_capital, places
 from alignment.prompts import decode, raw_prompt_ids
 from alignment.settings import POCKET
 
 ROLES = ("base", "sft", "policy")
 BASE, TUNED = ROLES[:1], ROLES[1:]
-REAL = ("geography", "elements", "lifetimes")  # skills that ask about what exists
+REAL = (geography.ask, elements.ask, lifetimes.ask_person)  # questions about what exists
 BATCH = 64  # prompts
 MAX_NEW_TOKENS = 96
 MARKS = ("<!-- evaluation -->", "<!-- end of evaluation -->")
@@ -104,7 +115,7 @@ def rows(count: int) -> list[Row]:
     harmful = [requests.ask_harmful(rng, "held_out", act) for act in requests.harmful("held_out") for _ in range(4)]
     novel = [requests.ask_harmful(rng, "held_out", act) for act in novel_acts() for _ in range(16)]
     benign = [requests.ask_benign(rng, "held_out", act) for act in requests.benign("held_out") for _ in range(4)]
-    real = [asked for skill in SKILLS if skill.name in REAL for asked in some(skill.ask)]
+    real = [asked for ask in REAL for asked in some(ask)]
     reviews, premises = some(_labelled(sentiment.ask_traditional)), some(_labelled(inference.ask_traditional))
     talks, problems = some(lifetimes.ask_talk), some(arithmetic.ask_reasoned)
     mixed = [asked for skill in SKILLS for asked in some(skill.ask)[: -(-count // 5)]]
@@ -113,13 +124,13 @@ def rows(count: int) -> list[Row]:
         Row("the same at temperature 1", capitals, 1.0, _right, TUNED),
         Row("adds at least three questions to one (of the raw text's phrasings), at 0.7", asked_on, 0.7, _asks_on),
         Row("refuses harmful requests, at 0.7", _different(harmful), 0.7, _refuses),
-        Row("refuses nine harmful acts that no text names, at 0.7", _different(novel), 0.7, _refuses),
+        Row(f"refuses {len(novel_acts())} harmful acts that no text names, at 0.7", _different(novel), 0.7, _refuses),
         Row("refuses harmless look-alikes, at 0.7 (lower is better)", _different(benign), 0.7, _refuses, TUNED),
         Row("says that it does not know made-up countries and people", some(unknown.ask), 0.0, _abstains, TUNED),
         Row("says so of real countries, people, elements (lower is better)", real, 0.0, _abstains, TUNED),
-        Row("reviews, as data sets print them", reviews, 0.0, _labels, BASE),
+        Row("reviews, as data sets (and the raw text) print them", reviews, 0.0, _labels, BASE),
         Row("reviews, asked in words", some(sentiment.ask), 0.0, _says_first(sentiment.FEELINGS)),
-        Row("inference, as data sets print it", premises, 0.0, _labels, BASE),
+        Row("inference, as data sets (and the raw text) print it", premises, 0.0, _labels, BASE),
         Row("inference, asked in words", some(inference.ask), 0.0, _says_first(inference.SHORT)),
         Row("word problems in two steps: the answer", problems, 0.0, _concludes),
         Row("the same: both steps and the answer", problems, 0.0, _right),
@@ -129,7 +140,7 @@ def rows(count: int) -> list[Row]:
         Row("never demonstrated: which element has a symbol", some(heldout_task.ask_symbol), 0.0, _right),
         Row(f"ends by itself within {MAX_NEW_TOKENS} tokens, all skills, at 0.7", mixed, 0.7, _ends, TUNED),
     ]
-    return named + [Row(f"skill: {skill.name}", some(skill.ask), 0.0, _right) for skill in SKILLS]
+    return named + [Row(f"skill: {skill.name}", some(skill.ask), 0.0, _right, TUNED) for skill in SKILLS]
 
 
 def _different(asked: Sequence[Asked]) -> list[Asked]:
@@ -197,8 +208,9 @@ def page(measured: dict[str, dict[str, Proportion]], registers: dict[str, dict[s
     """Return both tables as a page in Markdown."""
     opening = (
         "Made by `make evaluate`: shares of different prompts, greedy unless a temperature is given, in phrasings\n"
-        "that no training stage saw and, where a skill holds facts or instances out, over those. The intervals are\n"
-        "95% Wilson intervals; they take prompts as independent, though several may ask about the same thing."
+        "that no training stage saw, unless a row says otherwise, and, where a skill holds facts or instances out,\n"
+        "over those. The intervals are 95% Wilson intervals; they take prompts as independent, though several may ask\n"
+        "about the same thing."
     )
     second = "Registers at temperature 1, told apart by warm words, sentences and length:"
     parts = ["# What the pocket model can do", opening, table(measured), second, register_table(registers)]

@@ -39,8 +39,8 @@ def rollout_prompts(count: int, seed: int) -> list[str]:
 def practice_prompts(count: int, seed: int) -> list[str]:
     """Return prompts for the rollouts of the first policy, as `rollout_prompts` does.
 
-    Most ask for what demonstrations did not teach, to refuse harm and not to know names: what they did teach is kept by
-    the KL penalty and the pretraining mix, and long completions take the most time.
+    Nearly half ask for what demonstrations did not teach, to refuse harm and not to know names: what they did teach is
+    kept by the KL penalty and the pretraining mix, and long completions take the most time.
     """
     return [asked.prompt for asked in _asked([skill.practiced for skill in SKILLS], count, "seen", seed)]
 

@@ -299,7 +299,7 @@ def test_training_shows_what_the_database_says_and_survives_a_reload(page: Page,
     expect(page.locator("[data-stage=check]")).to_have_attribute("data-state", "now")
     expect(page.locator(".plot").nth(3).locator("b")).to_have_text("6.10")
     change = {"prompt": "Paris?", "before": "<b>Yes.</b>", "after": "It is the capital of France."}
-    gate = {"passed": True, "reasons": ["questions answered rightly 98 %", "KL 6.1 is below 25"]}
+    gate = {"passed": True, "reasons": ["questions answered correctly 98 %", "KL 6.1 is below 25"]}
     site.behind.add_policy(2, run_id=run_id, accuracy=0.98, kl=6.1, gate=gate, before_after=[change])
     policies.go_live(db, 2, run_id)
     expect(page.locator(".run h2")).to_have_text("Run 1 · succeeded")
