@@ -9,7 +9,7 @@ from storage.runs import OPEN
 from ui.formatting import ago, counted, span, table
 from ui.plots import Plot, Point, draw
 
-STAGES = {"collect": "collect", "reward": "reward model", "ppo": "PPO", "check": "check", "live": "live"}
+STAGES = {"collect": "collect", "reward": "reward model", "ppo": "{method}", "check": "check", "live": "live"}
 STATUS = {
     "queued": "waiting to start",
     "running": "training",
@@ -72,7 +72,7 @@ def stages(run: Run | None) -> str:
 
 def _stage_words(name: str, method: str) -> str:
     """Return what a stage is called; the one that trains the policy bears the name of its method."""
-    return method.upper() if name == "ppo" else STAGES.get(name, name)
+    return STAGES.get(name, name).format(method=method.upper())
 
 
 def _sentence(run: Run, produced: Policy | None, live: int) -> str:
