@@ -32,6 +32,13 @@ def best_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def computes_bf16(device: torch.device) -> bool:
+    """Return whether the device has bf16 instructions; without them, autocast to bf16 is slower than fp32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return bool(torch.cpu.get_capabilities().get("avx512_bf16", False))
+
+
 def load_base(folder: str | Path, quantize: Quantize = "none") -> tuple[Any, Any]:
     """Return (model, tokenizer) of a local checkpoint, frozen and in eval mode, fp32 on CPU and bf16 on CUDA.
 

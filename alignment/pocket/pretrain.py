@@ -12,7 +12,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from tqdm import tqdm
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from alignment.backbone import best_device
+from alignment.backbone import best_device, computes_bf16
 from alignment.pocket.corpus import documents
 from alignment.prompts import ASSISTANT, BOS, CHAT_TEMPLATE, END, PAD, USER
 
@@ -134,7 +134,8 @@ def pretrain(config: PretrainConfig, folder: Path) -> None:
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(config, step)
         ids = batch.to(device)
-        loss = model(input_ids=ids, labels=ids).loss
+        with torch.autocast(device.type, torch.bfloat16, enabled=computes_bf16(device)):
+            loss = model(input_ids=ids, labels=ids).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
