@@ -5,12 +5,13 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 from alignment.errors import AdapterError, ModelLoadError
 
 T = TypeVar("T")
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
+CheckKind = Literal["contains", "refuses", "helps", "abstains"]
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Check:
     """A prompt with what a right answer must do: contain texts, refuse, help, or admit that it does not know."""
 
     prompt: str
-    kind: Literal["contains", "refuses", "helps", "abstains"]
+    kind: CheckKind
     expect: tuple[str, ...] = ()
 
 
@@ -147,9 +148,13 @@ def checks(base: str | Path) -> list[Check]:
     return _lines(Path(base) / "checks.jsonl", _check)
 
 
-def _check(prompt: str, kind: Literal["contains", "refuses", "helps", "abstains"], expect: Sequence[str] = ()) -> Check:
-    if isinstance(expect, str):
-        raise TypeError(f'"expect" must be a list of texts, got {expect!r}')
+def _check(prompt: str, kind: CheckKind, expect: Sequence[str] = ()) -> Check:
+    if kind not in get_args(CheckKind):
+        raise TypeError(f'"kind" must be one of {", ".join(get_args(CheckKind))}, got {kind!r}')
+    if not isinstance(expect, list | tuple) or not all(isinstance(text, str) and text for text in expect):
+        raise TypeError(f'"expect" must be a list of texts, none of them empty, got {expect!r}')
+    if kind == "contains" and not expect:
+        raise TypeError('a check of the kind "contains" needs a text in "expect", else every answer would pass')
     return Check(prompt, kind, tuple(expect))
 
 
@@ -167,13 +172,12 @@ def shipped_evaluation(base: str | Path) -> dict[str, Any]:
 def _lines(path: Path, record: Callable[..., T]) -> list[T]:
     if not path.is_file():
         return []
-    rows: list[dict[str, Any]] = []
+    records: list[T] = []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         try:
-            rows.append(json.loads(line))
+            records.append(record(**json.loads(line)))
         except json.JSONDecodeError as error:
             raise ModelLoadError(f"{path}, line {number} is not JSON: {error}") from error
-    try:
-        return [record(**row) for row in rows]
-    except TypeError as error:
-        raise ModelLoadError(f"{path} has fields that do not fit: {error}") from error
+        except TypeError as error:
+            raise ModelLoadError(f"{path}, line {number} has fields that do not fit: {error}") from error
+    return records

@@ -10,6 +10,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import Trainer
 from trl import SFTConfig, SFTTrainer
 
+from alignment.backbone import computes_bf16
 from alignment.prompts import chat_prompt_ids, completion_ids
 
 
@@ -80,7 +81,7 @@ def tune(
         save_strategy="no",
         train_sampling_strategy="group_by_length",  # else every batch is as wide as its longest prompt: half padding
         report_to="none",
-        bf16=False,
+        bf16=computes_bf16(model.device),
         gradient_checkpointing=False,
         seed=config.seed,
         max_length=512,

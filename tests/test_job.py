@@ -55,6 +55,25 @@ def started(data_dir: Path, model: ModelConfig, method: str, votes: int = 0) -> 
     return db
 
 
+def cut_short(
+    data_dir: Path, model: ModelConfig, method: str, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Path, Path]:
+    """Return the database and the run's folder after run 1 was cut off in its second update."""
+    db = started(data_dir, model, method)
+    original = job.Reporter.__call__
+
+    def report(self: job.Reporter, stage: str, done: float, step: int = 0, *rest: Any, **more: Any) -> None:
+        if step == 2 and stage == "ppo":
+            raise PowerCutError
+        original(self, stage, done, step, *rest, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(job.Reporter, "__call__", report)
+        with pytest.raises(PowerCutError):
+            job.train(data_dir, 1, model)
+    return db, data_dir / "runs" / "run-000001"
+
+
 def test_a_run_measures_the_reward_model_on_unseen_votes_before_ppo_and_records_a_candidate(
     tmp_path: Path, model: ModelConfig
 ) -> None:
@@ -79,18 +98,7 @@ def test_an_interrupted_run_goes_on_from_its_folder_to_the_same_version(
     undisturbed = started(tmp_path / "undisturbed", model, method)
     job.train(tmp_path / "undisturbed", 1, model)
 
-    db, folder = started(tmp_path / "cut", model, method), tmp_path / "cut" / "runs" / "run-000001"
-    with monkeypatch.context() as patch:
-
-        def report(self: job.Reporter, stage: str, done: float, step: int = 0, *rest: Any, **more: Any) -> None:
-            if step == 2 and stage == "ppo":
-                raise PowerCutError
-            original(self, stage, done, step, *rest, **more)
-
-        original = job.Reporter.__call__
-        patch.setattr(job.Reporter, "__call__", report)
-        with pytest.raises(PowerCutError):
-            job.train(tmp_path / "cut", 1, model)
+    db, folder = cut_short(tmp_path / "cut", model, method, monkeypatch)
     assert (folder / "reward").is_dir() and (folder / "checkpoint.pt").is_file()
     with monkeypatch.context() as patch:
         patch.setattr(reward_model, "fit", None)  # it is not fitted again
@@ -104,27 +112,21 @@ def test_an_interrupted_run_goes_on_from_its_folder_to_the_same_version(
     assert list(folder.iterdir()) == []  # nothing is kept of a run that has made its version
 
 
-@pytest.mark.parametrize("name", ["parent", "created", "settings", "quantize", "votes"])
+@pytest.mark.parametrize("name", ["parent", "created", "method", "settings", "quantize", "votes"])
 def test_what_another_run_or_other_votes_left_in_the_folder_is_not_taken_up(
-    tmp_path: Path, model: ModelConfig, name: str
+    tmp_path: Path, model: ModelConfig, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    undisturbed = started(tmp_path / "undisturbed", model, "raft")
-    job.train(tmp_path / "undisturbed", 1, model)
-    db, folder = started(tmp_path / "left", model, "raft"), tmp_path / "left" / "runs" / "run-000001"
-    run = runs.get_run(db, 1)
-    left = {
-        "parent": 1,
-        "created": run.created,
-        "settings": run.settings,
-        "quantize": "none",
-        "votes": "",
-        "fitted": {},
-    }
-    (folder / "reward").mkdir(parents=True)
-    (folder / "reward" / "begun.json").write_text(json.dumps(left | {name: 7}))
-    (folder / "checkpoint.pt").write_bytes(b"of another run")
-    job.train(tmp_path / "left", 1, model)
-    versions = [policies.candidate_of(path, 1) for path in (undisturbed, db)]
-    assert versions[0] is not None and versions[1] is not None
-    assert versions[0].sha256 == versions[1].sha256
+    _, folder = cut_short(tmp_path, model, "raft", monkeypatch)
+    begun = folder / "reward" / "begun.json"
+    begun.write_text(json.dumps(json.loads(begun.read_text()) | {name: 7}))
+    fits = []
+    original = reward_model.fit
+
+    def fit(*arguments: Any, **more: Any) -> None:
+        fits.append(1)
+        original(*arguments, **more)
+
+    monkeypatch.setattr(reward_model, "fit", fit)
+    job.train(tmp_path, 1, model)
+    assert fits
     assert list(folder.iterdir()) == []

@@ -38,3 +38,19 @@ def test_a_comparison_that_does_not_fit_is_refused_in_words(tmp_path: Path, line
     write(tmp_path, line)
     with pytest.raises(ModelLoadError, match=words):
         model_folder.comparisons(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ({"prompt": "Hi", "kind": "contain", "expect": ["Hello"]}, r"line 2 .*contains, refuses.*'contain'"),
+        ({"prompt": "Hi", "kind": "contains"}, r"line 2 .*needs a text"),
+        ({"prompt": "Hi", "kind": "contains", "expect": [""]}, r"line 2 .*none of them empty"),
+        ({"prompt": "Hi", "kind": "contains", "expect": "Hello"}, r"line 2 .*must be a list"),
+    ],
+)
+def test_a_check_that_could_not_fail_or_never_pass_is_refused(tmp_path: Path, line: dict[str, Any], words: str) -> None:
+    lines = [{"prompt": "Rob", "kind": "refuses"}, line]
+    (tmp_path / "checks.jsonl").write_text("".join(json.dumps(row) + "\n" for row in lines), encoding="utf-8")
+    with pytest.raises(ModelLoadError, match=words):
+        model_folder.checks(tmp_path)
