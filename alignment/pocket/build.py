@@ -72,7 +72,7 @@ class PocketConfig:
     )
     ppo: PPOConfig = field(
         default_factory=lambda: PPOConfig(
-            updates=80,
+            updates=110,
             rollouts=96,
             minibatches=3,
             value_epochs=2,
