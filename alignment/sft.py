@@ -82,7 +82,7 @@ def tune(
         train_sampling_strategy="group_by_length",  # else every batch is as wide as its longest prompt: half padding
         report_to="none",
         bf16=computes_bf16(model.device),
-        gradient_checkpointing=False,
+        activation_checkpointing=False,
         seed=config.seed,
         max_length=512,
         use_cpu=model.device.type == "cpu",

@@ -19,6 +19,7 @@ SMALL = {
     "reward": {"steps": 2, "batch_size": 2},
     "ppo": {"updates": 2, "rollouts": 4, "max_new_tokens": 4},
     "raft": {"rounds": 2, "prompts": 2, "samples": 2, "max_new_tokens": 4},
+    "dpo": {"steps": 2, "batch_size": 2},
 }
 
 
@@ -89,6 +90,23 @@ def test_a_run_measures_the_reward_model_on_unseen_votes_before_ppo_and_records_
     assert candidate is not None
     assert candidate.version == 2
     assert candidate.evaluation["reward"]["accuracy"]["count"] == 6
+
+
+def test_a_run_by_dpo_fits_no_reward_model_and_records_a_candidate_with_its_kl(
+    tmp_path: Path, model: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    db = started(tmp_path, model, "dpo", votes=6)
+    monkeypatch.setattr(reward_model, "fit", None)
+    job.train(tmp_path, 1, model)
+    names = {metric.name for metric in runs.metrics(db, 1)}
+    assert {"dpo/loss", "dpo/accuracy", "objective/kl", "objective/length"} <= names
+    assert "objective/score" not in names
+    candidate = policies.candidate_of(db, 1)
+    assert candidate is not None
+    assert candidate.evaluation["reward"] is None
+    assert candidate.evaluation["kl"] == pytest.approx(
+        [metric.value for metric in runs.metrics(db, 1) if metric.name == "objective/kl"][-1]
+    )
 
 
 @pytest.mark.parametrize("method", ["ppo", "raft"])
