@@ -50,7 +50,9 @@ def drawn_pairs(
     share = config.voted_share if all(sources) else float(bool(sources[0]))
     count = config.steps * config.batch_size
     from_voted = round(count * share)
-    drawn = [rng.choice(pairs) for pairs, n in zip(sources, (from_voted, count - from_voted), strict=True) for _ in range(n)]
+    drawn = [
+        rng.choice(pairs) for pairs, n in zip(sources, (from_voted, count - from_voted), strict=True) for _ in range(n)
+    ]
     rng.shuffle(drawn)
     return drawn
 

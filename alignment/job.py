@@ -122,9 +122,7 @@ def train(data_dir: Path, run_id: int, model_config: ModelConfig) -> None:
             model, tokenizer, model_config, voted, shipped, settings, report, folder, began
         )
         checkpoint, chats = run_folder.checkpoint(folder), model_folder.chats(model_config.base)
-        outcome = _train_policy(
-            model, tokenizer, reward_head, prompts, chats, run.method, settings, report, checkpoint
-        )
+        outcome = _train_policy(model, tokenizer, reward_head, prompts, chats, run.method, settings, report, checkpoint)
     first = [policy for policy in policies.list_policies(db) if policy.model == parent.model][-1].evaluation
     kl = outcome.measured["objective/kl"]
     evaluation = _check(model, tokenizer, model_config, settings, kl, first, report)

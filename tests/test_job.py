@@ -56,9 +56,7 @@ def started(data_dir: Path, model: ModelConfig, method: str, votes: int = 0) -> 
     return db
 
 
-def cut_short(
-    data_dir: Path, model: ModelConfig, method: str, monkeypatch: pytest.MonkeyPatch
-) -> tuple[Path, Path]:
+def cut_short(data_dir: Path, model: ModelConfig, method: str, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
     """Return the database and the run's folder after run 1 was cut off in its second update."""
     db = started(data_dir, model, method)
     original = job.Reporter.__call__
