@@ -122,8 +122,9 @@ def train_dpo(
 ) -> None:
     """Train the adapter "policy" in place on people's and shipped rankings, with the adapter "sft" as reference.
 
-    `on_update` is told the number of each step and its loss, the share of its pairs that the policy's implicit reward
-    orders rightly, and by how much (nats times beta). Raises TrainingError without pairs or for a loss that is not finite.
+    `on_update` is told the number of each step, its loss, the share of its pairs that the policy's implicit reward
+    orders rightly, and by how much on average (nats times beta). Raises TrainingError where there are no pairs or the
+    loss is not finite.
     """
     rows = [
         {

@@ -145,7 +145,7 @@ class RaftConfig:
 
 @dataclass(frozen=True)
 class DPOConfig:
-    """Direct preference optimisation: the policy learns from pairs, without a reward model or completions of its own."""
+    """Direct preference optimisation: the policy learns from pairs, with no reward model and no rollouts."""
 
     steps: int = 40  # optimizer steps
     batch_size: int = 16  # pairs a step

@@ -1,4 +1,4 @@
-"""DPO by TRL's trainer: its loss is that of the paper, through every adapter layer, with the SFT adapter as reference."""
+"""DPO by TRL's trainer: the loss of the paper, through every layer's adapter, with the SFT adapter as reference."""
 
 from collections import Counter
 

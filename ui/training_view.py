@@ -129,7 +129,7 @@ def plots(metrics: list[Metric]) -> str:
         kl,
     ]  # fmt: skip
     by_pairs = [
-        Plot("Pairs in order", "how often it moved towards the better of two answers, among those it learns from", "rlhf",
+        Plot("Pairs in order", "how often it moved towards the better of two answers that it learns from", "rlhf",
              points("dpo/accuracy"), "step", limits=(0.0, 1.0), reference=(0.5, "chance")),
         Plot("DPO loss", "falls while it learns which answer people chose", "rlhf",
              points("dpo/loss"), "step", reference=(0.693, "knows nothing")),
