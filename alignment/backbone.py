@@ -35,7 +35,7 @@ def best_device() -> torch.device:
 def computes_bf16(device: torch.device) -> bool:
     """Return whether the device has bf16 instructions; without them, autocast to bf16 is slower than fp32."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return bool(torch.cpu.get_capabilities().get("avx512_bf16", False))
 
 

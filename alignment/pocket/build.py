@@ -46,14 +46,14 @@ class PocketConfig:
     rollout_prompts: int = 1500  # for the runs of the app
     practice_prompts: int = 8000  # for RAFT and PPO here
     chats: int = 4000  # turns of the pretraining text's chat logs, for the pretraining mix of RAFT and PPO
-    comparison_prompts: int = 14_000
+    comparison_prompts: int = 20_000
     sampled_prompts: int = 2500  # of them, to which the SFT adapter writes completions of its own
     completions_per_prompt: int = 2
     labeler_noise: float = 0.03  # share of simulated rankings that are upside down
     reward_folds: int = 20  # one of so many parts of the comparisons is held out to measure the reward model
     reward: RewardConfig = field(
         default_factory=lambda: RewardConfig(
-            steps=1000, batch_size=14, voted_share=0.0, learning_rate=1e-3, head_learning_rate=5e-3
+            steps=1500, batch_size=14, voted_share=0.0, learning_rate=1e-3, head_learning_rate=5e-3
         )
     )
     raft: RaftConfig = field(
@@ -72,7 +72,7 @@ class PocketConfig:
     )
     ppo: PPOConfig = field(
         default_factory=lambda: PPOConfig(
-            updates=60,
+            updates=80,
             rollouts=96,
             minibatches=3,
             value_epochs=2,
