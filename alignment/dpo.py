@@ -87,11 +87,12 @@ class _Report(TrainerCallback):  # type: ignore[misc]
 
 
 @contextmanager
-def _whole_output_layer(causal_lm: Any) -> Iterator[None]:
-    """Let TRL see the output layer's weights with what its adapter adds, until the context is left.
+def _with_adapters(causal_lm: Any) -> Iterator[None]:
+    """Let the trainer see the adapters inside a causal LM until the context is left.
 
     TRL multiplies hidden states by `lm_head.weight`: an adapter on that layer would be left out, silently, of the
-    log-probabilities and of the training.
+    log-probabilities and of the training. So it is given the layer's weights with what the adapter adds. The trainer's
+    check that a quantized base has adapters looks only for those that transformers itself has put in.
     """
     layer, forward = causal_lm.get_output_embeddings(), causal_lm.__dict__.get("forward")
 
@@ -103,10 +104,11 @@ def _whole_output_layer(causal_lm: Any) -> Iterator[None]:
         return SimpleNamespace(weight=sum(added, start=base.weight), bias=base.bias)
 
     causal_lm.get_output_embeddings = whole
+    causal_lm._hf_peft_config_loaded = True
     try:
         yield
     finally:
-        del causal_lm.get_output_embeddings  # the class's own is found again
+        del causal_lm.get_output_embeddings, causal_lm._hf_peft_config_loaded  # the class's own are found again
         if "forward" in causal_lm.__dict__ and forward is None:
             del causal_lm.forward  # TRL's, which stays behind otherwise
 
@@ -135,7 +137,7 @@ def train_dpo(
         for prompt, chosen, rejected in drawn_pairs(voted, shipped, config, seed)
     ]
     activate(model, "policy", train=True)
-    with tempfile.TemporaryDirectory() as scratch, _whole_output_layer(model.get_base_model()):
+    with tempfile.TemporaryDirectory() as scratch, _with_adapters(model.get_base_model()):
         arguments = TrainerConfig(
             output_dir=scratch,
             max_steps=config.steps,
