@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 import venv
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +101,7 @@ def ours() -> dict[str, Any]:
         0,
         lambda update, metrics: times.append(time.monotonic()),
     )
-    seconds = [end - start for start, end in zip(times, times[1:], strict=False)][: SETTINGS["updates"]]
+    seconds = [end - start for start, end in pairwise(times)][: SETTINGS["updates"]]
     return {"seconds": seconds, "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
 
 

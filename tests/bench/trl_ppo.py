@@ -8,6 +8,7 @@ import json
 import resource
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +93,7 @@ def main() -> None:
         ),
     )
     trainer.train()
-    seconds = [end - start for start, end in zip(clock.times, clock.times[1:], strict=False)]
+    seconds = [end - start for start, end in pairwise(clock.times)]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(json.dumps({"seconds": seconds, "peak_mib": peak}))
 
