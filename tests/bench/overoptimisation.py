@@ -1,7 +1,7 @@
 """What too much optimisation does (Gao et al. 2023): the reward model's score and a gold labeler's, along the KL.
 
-`python -m tests.bench.overoptimisation` trains the SFT adapter against the shipped reward model, long and with next to no
-KL penalty. The gold labeler is the recipe's rule for what is right, of which the reward model has only seen examples.
+`python -m tests.bench.overoptimisation` trains the SFT adapter against the shipped reward model, long and with hardly
+any KL penalty. The gold labeler is the recipe's rule for what is right, of which the reward model saw only examples.
 Prints a line of JSON an update, then at which update each of a run's bounds would have stopped it, and gold's peak.
 """
 
