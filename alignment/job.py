@@ -5,6 +5,7 @@ import hashlib
 import json
 import logging
 import os
+import random
 import signal
 import threading
 import time
@@ -17,14 +18,20 @@ from typing import Any
 import torch
 from transformers.utils import logging as transformers_logging
 
-from alignment import backbone, model_folder, ppo, raft, reward_model, run_folder
+from alignment import backbone, dpo, model_folder, ppo, raft, reward_model, run_folder
 from alignment.adapters import next_version, publish, write_folder
 from alignment.bradley_terry import Agreement
 from alignment.errors import AdapterError, AlignmentError, TrainingError
 from alignment.evaluation import evaluate
 from alignment.gate import judge
 from alignment.generation import Sampling
-from alignment.rollout import Outcome, reward_scorer
+from alignment.rollout import (
+    Outcome,
+    against_reference,
+    reward_scorer,
+    rollout_metrics,
+    sample_rollout,
+)
 from alignment.settings import ModelConfig, RunSettings, run_settings
 from storage import policies, preferences, runs
 from storage.records import Metric, Policy, PolicyStatus, Ranking
@@ -99,31 +106,23 @@ def train(data_dir: Path, run_id: int, model_config: ModelConfig) -> None:
     backbone.copy_adapter(model, "parent", "policy")
     log.info("run %s: %s people's rankings, %s shipped, parent v%s", run_id, len(voted), len(shipped), parent.version)
 
-    report("reward", 0.0, now=True)
     run_folder.forget_outdated(data_dir, parent.version)
-    began = {
-        "parent": parent.version,
-        "created": run.created,
-        "method": run.method,
-        "settings": run.settings,
-        "quantize": model_config.quantize,
-        "votes": hashlib.sha256(repr(voted).encode()).hexdigest(),  # one may have been withdrawn since
-    }
-    kept = _kept_reward(model, folder, began)
-    if kept is None:
-        run_folder.forget(folder)
-        reward_head = _attach_reward(model, model_config)
-        agreement = _fit_reward(model, tokenizer, reward_head, voted, shipped, settings, report)
-        fitted = asdict(agreement) if agreement else None
-        report("ppo", 0.0, now=True)  # what is kept is also reported
-        begun = began | {"fitted": fitted}
-        write_folder(run_folder.reward_folder(folder), lambda into: _keep_reward(model, reward_head, begun, into))
+    if run.method == "dpo":
+        outcome, fitted = _train_on_pairs(model, tokenizer, prompts, voted, shipped, settings, report), None
     else:
-        reward_head, fitted = kept
-    log.info("reward model: %s", fitted)
-    checkpoint = run_folder.checkpoint(folder)
-    chats = model_folder.chats(model_config.base)
-    outcome = _train_policy(model, tokenizer, reward_head, prompts, chats, run.method, settings, report, checkpoint)
+        began = {
+            "parent": parent.version,
+            "created": run.created,
+            "method": run.method,
+            "settings": run.settings,
+            "quantize": model_config.quantize,
+            "votes": hashlib.sha256(repr(voted).encode()).hexdigest(),  # one may have been withdrawn since
+        }
+        reward_head, fitted = _reward_model(
+            model, tokenizer, model_config, voted, shipped, settings, report, folder, began
+        )
+        checkpoint, chats = run_folder.checkpoint(folder), model_folder.chats(model_config.base)
+        outcome = _train_policy(model, tokenizer, reward_head, prompts, chats, run.method, settings, report, checkpoint)
     first = [policy for policy in policies.list_policies(db) if policy.model == parent.model][-1].evaluation
     kl = outcome.measured["objective/kl"]
     evaluation = _check(model, tokenizer, model_config, settings, kl, first, report)
@@ -133,6 +132,34 @@ def train(data_dir: Path, run_id: int, model_config: ModelConfig) -> None:
     _record(db, data_dir, run_id, model, parent, evaluation)
     report("check", 1.0, now=True)
     run_folder.forget(folder)
+
+
+def _reward_model(
+    model: Any,
+    tokenizer: Any,
+    config: ModelConfig,
+    voted: Sequence[Ranking],
+    shipped: Sequence[model_folder.ShippedRanking],
+    settings: RunSettings,
+    report: Reporter,
+    folder: Path,
+    began: Mapping[str, Any],
+) -> tuple[torch.nn.Linear, dict[str, Any] | None]:
+    """Return the heads of the reward model, the one that the run has kept or a new fit, and what it measured."""
+    report("reward", 0.0, now=True)
+    kept = _kept_reward(model, folder, began)
+    if kept is None:
+        run_folder.forget(folder)
+        reward_head = _attach_reward(model, config)
+        agreement = _fit_reward(model, tokenizer, reward_head, voted, shipped, settings, report)
+        fitted = asdict(agreement) if agreement else None
+        report("ppo", 0.0, now=True)  # what is kept is also reported
+        begun = {**began, "fitted": fitted}
+        write_folder(run_folder.reward_folder(folder), lambda into: _keep_reward(model, reward_head, begun, into))
+    else:
+        reward_head, fitted = kept
+    log.info("reward model: %s", fitted)
+    return reward_head, fitted
 
 
 def _keep_reward(model: Any, head: torch.nn.Linear, begun: dict[str, Any], folder: Path) -> None:
@@ -232,6 +259,36 @@ def _train_policy(
         *(model, tokenizer, score, value_head, prompts, settings.ppo, settings.seed),
         *(on_update, report.beat, checkpoint, chats),
     )
+
+
+def _train_on_pairs(
+    model: Any,
+    tokenizer: Any,
+    prompts: list[str],
+    voted: Sequence[Ranking],
+    shipped: Sequence[model_folder.ShippedRanking],
+    settings: RunSettings,
+    report: Reporter,
+) -> Outcome:
+    """Train the policy by DPO and return what completions of it say of its KL."""
+    report("ppo", 0.0, now=True)
+    dpo.train_dpo(
+        *(model, tokenizer, voted, shipped, settings.dpo, settings.seed),
+        lambda step, metrics: report("ppo", step / (settings.dpo.steps + 1), step, metrics),
+    )
+    rng = random.Random(settings.seed)
+    asked = rng.choices(prompts, k=settings.ppo.rollouts)
+    seeds = [rng.randrange(2**31) for _ in asked]
+
+    def unscored(sequences: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+        zeros = torch.zeros(len(sequences), device=model.device)
+        return zeros, zeros
+
+    rollout = sample_rollout(model, tokenizer, unscored, asked, settings.ppo, seeds, report.beat)
+    measured = rollout_metrics(against_reference(model, rollout, settings.ppo.temperature))
+    told = {name: measured[f"objective/{name}"] for name in ("kl", "entropy", "length", "ended")}
+    report("ppo", 1.0, settings.dpo.steps, {f"objective/{name}": value for name, value in told.items()}, now=True)
+    return Outcome(measured, None)
 
 
 def _check(

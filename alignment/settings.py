@@ -144,6 +144,22 @@ class RaftConfig:
 
 
 @dataclass(frozen=True)
+class DPOConfig:
+    """Direct preference optimisation: the policy learns from pairs, with no reward model and no rollouts."""
+
+    steps: int = 40  # optimizer steps
+    batch_size: int = 16  # pairs a step
+    voted_share: float = 0.4  # part of the pairs drawn from people's votes, the rest from the shipped comparisons
+    learning_rate: float = 3.5e-4  # AdamW on the policy adapter, linear decay
+    beta: float = 0.1  # how dearly KL to the SFT adapter is paid for: the KL coefficient of the objective it optimises
+
+    def __post_init__(self) -> None:
+        _at_least("DPOConfig", self, 1, "steps", "batch_size")
+        _within("DPOConfig", self, 0.0, 1.0, "voted_share", "learning_rate")
+        _within("DPOConfig", self, 1e-4, 100.0, "beta")
+
+
+@dataclass(frozen=True)
 class GateConfig:
     """What a candidate must hold against its parent before it is served."""
 
@@ -166,6 +182,7 @@ class RunSettings:
     reward: RewardConfig = field(default_factory=RewardConfig)
     ppo: PPOConfig = field(default_factory=PPOConfig)
     raft: RaftConfig = field(default_factory=RaftConfig)  # used instead of `ppo` by a run with the method "raft"
+    dpo: DPOConfig = field(default_factory=DPOConfig)  # used by a run with the method "dpo", which fits no reward model
     gate: GateConfig = field(default_factory=GateConfig)
 
     def __post_init__(self) -> None:

@@ -2,14 +2,17 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from alignment import job, reward_model
 from alignment.adapters import publish
-from alignment.settings import ModelConfig, run_settings
+from alignment.settings import ModelConfig, Quantize, run_settings
 from storage import database, policies, preferences, runs
 from storage.records import Comparison, Completion, Policy
 
@@ -19,6 +22,7 @@ SMALL = {
     "reward": {"steps": 2, "batch_size": 2},
     "ppo": {"updates": 2, "rollouts": 4, "max_new_tokens": 4},
     "raft": {"rounds": 2, "prompts": 2, "samples": 2, "max_new_tokens": 4},
+    "dpo": {"steps": 2, "batch_size": 2},
 }
 
 
@@ -87,6 +91,40 @@ def test_a_run_measures_the_reward_model_on_unseen_votes_before_ppo_and_records_
     assert candidate is not None
     assert candidate.version == 2
     assert candidate.evaluation["reward"]["accuracy"]["count"] == 6
+
+
+def test_a_run_by_dpo_fits_no_reward_model_and_records_a_candidate_with_its_kl(
+    tmp_path: Path, model: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    db = started(tmp_path, model, "dpo", votes=6)
+    monkeypatch.setattr(reward_model, "fit", None)
+    job.train(tmp_path, 1, model)
+    names = {metric.name for metric in runs.metrics(db, 1)}
+    assert {"dpo/loss", "dpo/accuracy", "objective/kl", "objective/length"} <= names
+    assert "objective/score" not in names
+    candidate = policies.candidate_of(db, 1)
+    assert candidate is not None
+    assert candidate.evaluation["reward"] is None
+    assert candidate.evaluation["kl"] == pytest.approx(
+        [metric.value for metric in runs.metrics(db, 1) if metric.name == "objective/kl"][-1]
+    )
+
+
+@pytest.mark.parametrize("quantize", ["nf4", "int8"])
+@pytest.mark.parametrize("method", ["ppo", "dpo"])
+def test_a_run_on_a_quantized_base_trains_the_policy_down_to_its_lowest_layer(
+    tmp_path: Path, model: ModelConfig, quantize: Quantize, method: str
+) -> None:
+    db = started(tmp_path, model, method, votes=6)
+    job.train(tmp_path, 1, replace(model, quantize=quantize))
+    candidate = policies.candidate_of(db, 1)
+    assert candidate is not None
+    before, after = (
+        load_file(folder / "adapter_model.safetensors") for folder in (Path(model.sft), tmp_path / candidate.path)
+    )
+    lowest = [name for name in before if ".layers.0." in name]
+    assert lowest
+    assert not any(torch.equal(before[name], after[name]) for name in lowest)
 
 
 @pytest.mark.parametrize("method", ["ppo", "raft"])

@@ -119,6 +119,17 @@ def test_the_stage_that_trains_the_policy_bears_the_name_of_the_runs_method(behi
     assert "PPO" not in progress
 
 
+def test_a_run_by_dpo_shows_no_reward_model_but_how_the_policy_itself_orders_the_pairs(behind: Backstage) -> None:
+    run_id = runs.queue_run(behind.db, "dpo", {})
+    runs.start_run(behind.db, run_id)
+    measured = [Metric(1, "dpo/loss", 0.69), Metric(1, "dpo/accuracy", 0.5), Metric(1, "dpo/margin", 0.0)]
+    runs.report(behind.db, run_id, "ppo", 0.4, measured)
+    progress, plots = training_tab.views(behind.services)[:2]
+    assert "DPO, " in progress
+    assert "reward model" not in progress
+    assert "Pairs in order" in plots and "Held-out accuracy" not in plots
+
+
 def test_a_succeeded_run_shows_all_stages_done(behind: Backstage) -> None:
     run_id = runs.queue_run(behind.db, "ppo", {})
     runs.start_run(behind.db, run_id)

@@ -51,11 +51,11 @@ def progress(run: Run | None, produced: Policy | None, live: int, waiting: str) 
 
 def stages(run: Run | None) -> str:
     """Return the line of stages, each done, under way, stopped at or to come."""
-    names = list(STAGES)
     method = run.method if run else "ppo"
+    names = [name for name in STAGES if method != "dpo" or name != "reward"]  # DPO learns from the pairs themselves
     at = names.index(run.stage) if run and run.stage in names else -1
     items = []
-    for i, name in enumerate(STAGES):
+    for i, name in enumerate(names):
         if run is None:
             state = "todo"
         elif run.status == "succeeded" or i < at:
@@ -103,7 +103,10 @@ def _seconds(start: str | None, end: str | None) -> float:
 
 
 def plots(metrics: list[Metric]) -> str:
-    """Return four plots in the order of the questions: does it agree with people, does the score rise, at what KL."""
+    """Return four plots in the order of the questions: does it agree with people, does the score rise, at what KL.
+
+    A run by DPO has neither reward model nor score: there it is the policy itself that should agree with the votes.
+    """
     series: dict[str, list[Point]] = {}
     for metric in metrics:
         series.setdefault(metric.name, []).append((metric.step, metric.value))
@@ -114,16 +117,26 @@ def plots(metrics: list[Metric]) -> str:
     low, high, votes = (points(f"reward/heldout_{end}") for end in ("low", "high", "votes"))
     note = f"{low[-1][1]:.0%} to {high[-1][1]:.0%}" if low and high else ""
     note += f", {counted(round(votes[-1][1]), 'vote')}" if votes else ""
-    wanted = [
+    kl = Plot("KL", "how far it has moved from instruction-tuned, in nats an answer", "rlhf",
+              points("objective/kl"), "update")  # fmt: skip
+    by_reward = [
         Plot("Held-out accuracy", "how often the reward model agrees with votes it has not learned from", "reward",
              points("reward/heldout_accuracy"), "step", low, high, (0.0, 1.0), (0.5, "chance"), note),
         Plot("Reward-model loss", "falls while it learns which answer people chose", "reward",
              points("reward/loss"), "step", reference=(0.693, "knows nothing")),
         Plot("Score", "the reward model's mean score of the policy's answers", "rlhf",
              points("objective/score"), "update"),
-        Plot("KL", "how far it has moved from instruction-tuned, in nats an answer", "rlhf",
-             points("objective/kl"), "update"),
+        kl,
     ]  # fmt: skip
+    by_pairs = [
+        Plot("Pairs in order", "how often it moved towards the better of two answers that it learns from", "rlhf",
+             points("dpo/accuracy"), "step", limits=(0.0, 1.0), reference=(0.5, "chance")),
+        Plot("DPO loss", "falls while it learns which answer people chose", "rlhf",
+             points("dpo/loss"), "step", reference=(0.693, "knows nothing")),
+        Plot("Margin", "how much further it moved towards the better answer", "rlhf", points("dpo/margin"), "step"),
+        kl,
+    ]  # fmt: skip
+    wanted = by_pairs if "dpo/loss" in series else by_reward
     last = {name: found[-1][1] for name, found in series.items()}
     return f'{_agreement(last)}<div class="plots">{"".join(map(draw, wanted))}</div>'
 
