@@ -4,11 +4,12 @@ model. The same rankings that a reward model learns from are taken as pairs; the
 
 import random
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
+import torch
 from datasets import Dataset
 from peft import PeftModel
 from peft.tuners.lora import LoraLayer
@@ -21,10 +22,10 @@ from alignment.backbone import activate
 from alignment.bradley_terry import Ranked, judged_pairs
 from alignment.errors import TrainingError, require_finite
 from alignment.prompts import chat_prompt_ids, completion_ids
+from alignment.rollout import OnStep, OnUpdate, Outcome, against_reference, rollout_metrics, sample_rollout
 from alignment.settings import DPOConfig
 
 SHOWN = {"loss": "dpo/loss", "rewards/accuracies": "dpo/accuracy", "rewards/margins": "dpo/margin"}
-OnUpdate = Callable[[int, dict[str, float]], None]
 
 
 def ordered_pairs(rankings: Sequence[Ranked]) -> list[tuple[str, str, str]]:
@@ -55,6 +56,14 @@ def drawn_pairs(
     ]
     rng.shuffle(drawn)
     return drawn
+
+
+def _in_batches(rows: list[dict[str, list[int]]], size: int, seed: int) -> list[dict[str, list[int]]]:
+    """Return the rows in an order in which `size` at a time are of like length: padding costs time."""
+    ordered = sorted(rows, key=lambda row: sum(map(len, row.values())))
+    batches = [ordered[start : start + size] for start in range(0, len(ordered), size)]
+    random.Random(seed).shuffle(batches)
+    return [row for batch in batches for row in batch]
 
 
 class _Trainer(DPOTrainer):  # type: ignore[misc]
@@ -118,11 +127,15 @@ def train_dpo(
     tokenizer: Any,
     voted: Sequence[Ranked],
     shipped: Sequence[Ranked],
+    prompts: Sequence[str],
     config: DPOConfig,
     seed: int,
     on_update: OnUpdate,
-) -> None:
+    on_step: OnStep | None = None,
+) -> Outcome:
     """Train the adapter "policy" in place on people's and shipped rankings, with the adapter "sft" as reference.
+
+    Return what completions of it to some of the prompts, drawn after the last step, say of its KL, entropy and length.
 
     `on_update` is told the number of each step, its loss, the share of its pairs that the policy's implicit reward
     orders rightly, and by how much on average (nats times beta). Raises TrainingError where there are no pairs or the
@@ -136,16 +149,20 @@ def train_dpo(
         }
         for prompt, chosen, rejected in drawn_pairs(voted, shipped, config, seed)
     ]
+    likelihood = config.likelihood_coefficient
     activate(model, "policy", train=True)
     with tempfile.TemporaryDirectory() as scratch, _with_adapters(model.get_base_model()):
         arguments = TrainerConfig(
             output_dir=scratch,
             max_steps=config.steps,
             per_device_train_batch_size=config.batch_size,
+            train_sampling_strategy="sequential",
             learning_rate=config.learning_rate,
             lr_scheduler_type="linear",
             adam_epsilon=1e-5,
             beta=config.beta,
+            loss_type=["sigmoid", "sft"] if likelihood else "sigmoid",
+            loss_weights=[1.0, likelihood] if likelihood else None,
             precompute_ref_log_probs=True,
             logging_steps=1,
             save_strategy="no",
@@ -160,10 +177,29 @@ def train_dpo(
         trainer = _Trainer(
             model,
             args=arguments,
-            train_dataset=Dataset.from_list(rows),
+            train_dataset=Dataset.from_list(_in_batches(rows, config.batch_size, seed)),
             processing_class=tokenizer,
             callbacks=[_Report(on_update)],
         )
         trainer.train()
-    activate(model, "policy")
     model.eval()
+    return Outcome(_sampled(model, tokenizer, prompts, config, seed, on_step), None)
+
+
+def _sampled(
+    model: PeftModel, tokenizer: Any, prompts: Sequence[str], config: DPOConfig, seed: int, on_step: OnStep | None
+) -> dict[str, float]:
+    rng = random.Random(seed)
+    asked = rng.choices(prompts, k=config.rollouts)
+    seeds = [rng.randrange(2**31) for _ in asked]
+
+    def unscored(sequences: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+        zeros = torch.zeros(len(sequences), device=model.device)
+        return zeros, zeros
+
+    rollout = sample_rollout(model, tokenizer, unscored, asked, config, seeds, on_step)
+    measured = rollout_metrics(against_reference(model, rollout, config.temperature))
+    activate(model, "policy")
+    return {
+        name: value for name, value in measured.items() if name not in ("objective/score", "objective/disagreement")
+    }

@@ -5,7 +5,6 @@ import hashlib
 import json
 import logging
 import os
-import random
 import signal
 import threading
 import time
@@ -25,13 +24,7 @@ from alignment.errors import AdapterError, AlignmentError, TrainingError
 from alignment.evaluation import evaluate
 from alignment.gate import judge
 from alignment.generation import Sampling
-from alignment.rollout import (
-    Outcome,
-    against_reference,
-    reward_scorer,
-    rollout_metrics,
-    sample_rollout,
-)
+from alignment.rollout import Outcome, reward_scorer
 from alignment.settings import ModelConfig, RunSettings, run_settings
 from storage import policies, preferences, runs
 from storage.records import Metric, Policy, PolicyStatus, Ranking
@@ -270,25 +263,16 @@ def _train_on_pairs(
     settings: RunSettings,
     report: Reporter,
 ) -> Outcome:
-    """Train the policy by DPO and return what completions of it say of its KL."""
+    """Train the policy by DPO and return how that ended."""
+    steps = settings.dpo.steps
     report("ppo", 0.0, now=True)
-    dpo.train_dpo(
-        *(model, tokenizer, voted, shipped, settings.dpo, settings.seed),
-        lambda step, metrics: report("ppo", step / (settings.dpo.steps + 1), step, metrics),
+    outcome = dpo.train_dpo(
+        *(model, tokenizer, voted, shipped, prompts, settings.dpo, settings.seed),
+        lambda step, metrics: report("ppo", step / (steps + 1), step, metrics),
+        report.beat,
     )
-    rng = random.Random(settings.seed)
-    asked = rng.choices(prompts, k=settings.ppo.rollouts)
-    seeds = [rng.randrange(2**31) for _ in asked]
-
-    def unscored(sequences: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
-        zeros = torch.zeros(len(sequences), device=model.device)
-        return zeros, zeros
-
-    rollout = sample_rollout(model, tokenizer, unscored, asked, settings.ppo, seeds, report.beat)
-    measured = rollout_metrics(against_reference(model, rollout, settings.ppo.temperature))
-    told = {name: measured[f"objective/{name}"] for name in ("kl", "entropy", "length", "ended")}
-    report("ppo", 1.0, settings.dpo.steps, {f"objective/{name}": value for name, value in told.items()}, now=True)
-    return Outcome(measured, None)
+    report("ppo", 1.0, steps, outcome.measured, now=True)
+    return outcome
 
 
 def _check(

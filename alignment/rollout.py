@@ -14,7 +14,7 @@ from alignment.backbone import activate, hidden_states
 from alignment.generation import Generated, Sampling, generate, left_padded
 from alignment.prompts import chat_prompt_ids, completion_ids
 from alignment.reward_model import score_sequences
-from alignment.settings import PPOConfig, RaftConfig
+from alignment.settings import DPOConfig, PPOConfig, RaftConfig
 
 FORWARD_ROWS = BACKWARD_ROWS = 32  # rows of like length in one pass without gradients, and with them
 LOGITS_AT_ONCE = 2**24  # numbers in a block of logits: 64 MiB in fp32
@@ -131,7 +131,7 @@ def sample_rollout(
     tokenizer: Any,
     score: Scorer,
     prompts: Sequence[str],
-    config: PPOConfig | RaftConfig,
+    config: PPOConfig | RaftConfig | DPOConfig,
     seeds: Sequence[int],
     on_step: OnStep | None = None,
     adapter: str = "policy",

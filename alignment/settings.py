@@ -152,11 +152,17 @@ class DPOConfig:
     voted_share: float = 0.4  # part of the pairs drawn from people's votes, the rest from the shipped comparisons
     learning_rate: float = 3.5e-4  # AdamW on the policy adapter, linear decay
     beta: float = 0.1  # how dearly KL to the SFT adapter is paid for: the KL coefficient of the objective it optimises
+    likelihood_coefficient: float = 0.0  # weight of the likelihood of the better text in the loss (Pang et al. 2024)
+    rollouts: int = 64  # completions that measure the KL after the last step
+    temperature: float = 1.0  # of these
+    max_new_tokens: int = 96
 
     def __post_init__(self) -> None:
-        _at_least("DPOConfig", self, 1, "steps", "batch_size")
+        _at_least("DPOConfig", self, 1, "steps", "batch_size", "rollouts", "max_new_tokens")
         _within("DPOConfig", self, 0.0, 1.0, "voted_share", "learning_rate")
         _within("DPOConfig", self, 1e-4, 100.0, "beta")
+        _within("DPOConfig", self, 0.0, 100.0, "likelihood_coefficient")
+        _within("DPOConfig", self, 0.01, 100.0, "temperature")
 
 
 @dataclass(frozen=True)

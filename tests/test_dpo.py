@@ -32,7 +32,7 @@ def log_prob(model: PeftModel, tokenizer: AutoTokenizer, adapter: str, prompt: s
 def trained(tiny: Tiny, config: DPOConfig) -> list[dict[str, float]]:
     model, tokenizer = tiny
     told: list[dict[str, float]] = []
-    train_dpo(model, tokenizer, [], PAIRS, config, 0, lambda step, metrics: told.append(metrics))
+    train_dpo(model, tokenizer, [], PAIRS, ["Hi"], config, 0, lambda step, metrics: told.append(metrics))
     return told
 
 
@@ -63,9 +63,18 @@ def test_the_loss_is_that_of_the_paper_and_knows_the_output_layers_adapter(tiny:
         for sign, text in ((1, chosen), (-1, rejected))
     )
     expected = -torch.nn.functional.logsigmoid(torch.tensor(0.3 * margin)).item()
-    told = trained(tiny, DPOConfig(steps=1, batch_size=2, beta=0.3))
+    told = trained(tiny, DPOConfig(steps=1, batch_size=2, beta=0.3, rollouts=2, max_new_tokens=4))
     assert told[0]["dpo/loss"] == pytest.approx(expected, abs=2e-3)
     assert told[0]["dpo/margin"] == pytest.approx(0.3 * margin, abs=2e-3)
+
+
+def test_the_likelihood_of_the_better_text_is_added_as_weighted(tiny: Tiny) -> None:
+    model, tokenizer = tiny
+    backbone.copy_adapter(model, "sft", "policy")
+    chosen = PAIRS[0].completions[0]
+    nll = -log_prob(model, tokenizer, "policy", "Hi", chosen) / len(completion_ids(tokenizer, chosen))
+    config = DPOConfig(steps=1, batch_size=2, likelihood_coefficient=0.5, rollouts=2, max_new_tokens=4)
+    assert trained(tiny, config)[0]["dpo/loss"] == pytest.approx(0.6931 + 0.5 * nll, abs=2e-3)
 
 
 def test_it_learns_the_pair_in_every_layer_and_leaves_all_else_alone(tiny: Tiny) -> None:
@@ -73,7 +82,7 @@ def test_it_learns_the_pair_in_every_layer_and_leaves_all_else_alone(tiny: Tiny)
     backbone.copy_adapter(model, "sft", "policy")
     names = [name for name, _ in model.named_parameters()]
     before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
-    told = trained(tiny, DPOConfig(steps=20, batch_size=2, learning_rate=5e-3))
+    told = trained(tiny, DPOConfig(steps=20, batch_size=2, learning_rate=5e-3, rollouts=2, max_new_tokens=4))
     assert told[0]["dpo/loss"] == pytest.approx(0.6931, abs=1e-3)  # policy and reference are the same
     assert told[-1]["dpo/loss"] < 0.3
     after = dict(model.named_parameters())

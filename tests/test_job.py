@@ -22,7 +22,7 @@ SMALL = {
     "reward": {"steps": 2, "batch_size": 2},
     "ppo": {"updates": 2, "rollouts": 4, "max_new_tokens": 4},
     "raft": {"rounds": 2, "prompts": 2, "samples": 2, "max_new_tokens": 4},
-    "dpo": {"steps": 2, "batch_size": 2},
+    "dpo": {"steps": 2, "batch_size": 2, "rollouts": 4, "max_new_tokens": 4},
 }
 
 
