@@ -47,7 +47,7 @@ class PocketConfig:
     practice_prompts: int = 8000  # for RAFT and PPO here
     chats: int = 4000  # turns of the pretraining text's chat logs, for the pretraining mix of RAFT and PPO
     comparison_prompts: int = 20_000
-    sampled_prompts: int = 2500  # of them, to which the SFT adapter writes completions of its own
+    sampled_prompts: int = 10_000  # of them, to which the SFT adapter writes completions of its own
     completions_per_prompt: int = 2
     labeler_noise: float = 0.03  # share of simulated rankings that are upside down
     reward_folds: int = 20  # one of so many parts of the comparisons is held out to measure the reward model
