@@ -33,6 +33,7 @@ from storage import database
 
 log = logging.getLogger(__name__)
 HERE = Path(__file__).parent
+STAMPS = "built.json"  # ships with the model, so that a fresh clone need not build what it has
 SAMPLED = 5000  # documents and demonstrations that stand for all of them
 
 
@@ -293,22 +294,28 @@ def build(config: PocketConfig, target: Path, work: Path, stages: Sequence[Stage
     work.mkdir(parents=True, exist_ok=True)
     wanted_stamps = fingerprints(config)
     for stage in stages:
-        stamp, begun, wanted = work / f"{stage.name}.stamp", work / f"{stage.name}.begun", wanted_stamps[stage.name]
-        if stamp.exists() and stamp.read_text() == _stamp(wanted, target, stage):
+        begun, wanted = work / f"{stage.name}.begun", wanted_stamps[stage.name]
+        if stamps(target).get(stage.name) == stamp(wanted, target, stage):
             print(f"{stage.name}: up to date")
             continue
         print(f"{stage.name}: building")
-        stamp.unlink(missing_ok=True)
         if not begun.exists() or begun.read_text() != wanted:
             shutil.rmtree(work / stage.name, ignore_errors=True)
             begun.write_text(wanted)
         torch.manual_seed(config.seed)
         stage.run(config, target, work)
-        stamp.write_text(_stamp(wanted, target, stage))
+        built = stamps(target) | {stage.name: stamp(wanted, target, stage)}
+        (target / STAMPS).write_text(json.dumps(built, indent=2) + "\n")
         begun.unlink()
 
 
-def _stamp(wanted: str, target: Path, stage: Stage) -> str:
+def stamps(target: Path) -> dict[str, str]:
+    """Return what each stage's files in a model's folder were built from and hold; nothing for a folder without any."""
+    path = target / STAMPS
+    return dict(json.loads(path.read_text())) if path.exists() else {}
+
+
+def stamp(wanted: str, target: Path, stage: Stage) -> str:
     """Return a hash over what a stage is built from and the files that it wrote; missing files count as empty."""
     digest = hashlib.sha256(wanted.encode())
     for path in (target / name for name in stage.outputs):
@@ -331,10 +338,10 @@ def _write_lines(path: Path, rows: Sequence[dict[str, Any]]) -> None:
 
 
 def main() -> None:
-    """Build the pocket model into `--target`, with the stamps and checkpoints of its stages in `--work`."""
+    """Build the pocket model into `--target`, with the checkpoints of its stages in `--work`."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--target", type=Path, default=POCKET, help="where the model goes (default: assets/pocket)")
-    parser.add_argument("--work", type=Path, default=Path("build/pocket"), help="stamps and checkpoints")
+    parser.add_argument("--work", type=Path, default=Path("build/pocket"), help="checkpoints")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     build(PocketConfig(), arguments.target, arguments.work)
