@@ -152,9 +152,12 @@ def test_an_interrupted_run_goes_on_from_its_folder_to_the_same_version(
 def test_what_another_run_or_other_votes_left_in_the_folder_is_not_taken_up(
     tmp_path: Path, model: ModelConfig, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    _, folder = cut_short(tmp_path, model, "raft", monkeypatch)
+    undisturbed = started(tmp_path / "undisturbed", model, "raft")
+    job.train(tmp_path / "undisturbed", 1, model)
+    db, folder = cut_short(tmp_path / "left", model, "raft", monkeypatch)
     begun = folder / "reward" / "begun.json"
     begun.write_text(json.dumps(json.loads(begun.read_text()) | {name: 7}))
+    (folder / "checkpoint.pt").write_bytes(b"of another run")
     fits = []
     original = reward_model.fit
 
@@ -163,6 +166,9 @@ def test_what_another_run_or_other_votes_left_in_the_folder_is_not_taken_up(
         original(*arguments, **more)
 
     monkeypatch.setattr(reward_model, "fit", fit)
-    job.train(tmp_path, 1, model)
+    job.train(tmp_path / "left", 1, model)
     assert fits
+    versions = [policies.candidate_of(path, 1) for path in (undisturbed, db)]
+    assert versions[0] is not None and versions[1] is not None
+    assert versions[0].sha256 == versions[1].sha256
     assert list(folder.iterdir()) == []
