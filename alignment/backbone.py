@@ -39,15 +39,18 @@ def computes_bf16(device: torch.device) -> bool:
     return bool(torch.cpu.get_capabilities().get("avx512_bf16", False))
 
 
-def load_base(folder: str | Path, quantize: Quantize = "none") -> tuple[Any, Any]:
-    """Return (model, tokenizer) of a local checkpoint, frozen and in eval mode, fp32 on CPU and bf16 on CUDA.
+def load_base(
+    folder: str | Path, quantize: Quantize = "none", dtype: torch.dtype | None = None
+) -> tuple[Any, Any]:
+    """Return (model, tokenizer) of a local checkpoint, frozen and in eval mode; unless a dtype is given, fp32 on CPU
+    and bf16 on CUDA.
 
     Raises ModelLoadError at once for a folder that is missing or holds no checkpoint; nothing is looked up elsewhere.
     """
     folder = check_base(folder)
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     device = best_device()
-    dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+    dtype = dtype or (torch.bfloat16 if device.type == "cuda" else torch.float32)
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, padding_side="left")
         model = AutoModelForCausalLM.from_pretrained(
@@ -80,6 +83,16 @@ def _keep_nf4_trainable(model: nn.Module) -> None:
     for module in model.modules():
         if hasattr(module, "support_avx512bf16_for_cpu"):
             setattr(module, "support_avx512bf16_for_cpu", False)  # noqa: B010
+
+
+def rows_at_once(model: Any, rows: int) -> int:
+    """Return how many sequences go through a model in one pass: `rows` on a CPU, more on CUDA if the model is small.
+
+    There a pass of few rows takes as long as one of many, until about as much is computed as in one row of an 8B.
+    """
+    if model.device.type != "cuda":
+        return rows
+    return max(rows, min(1024, 2**21 // (model.config.hidden_size * model.config.num_hidden_layers)))
 
 
 def attach(model: Any, folder: str | Path, name: str) -> PeftModel:

@@ -71,7 +71,7 @@ def collect_rollout(
     rollout = sample_rollout(model, tokenizer, score, prompts, config, seeds, on_step)
     rollout = against_reference(model, rollout, config.temperature)
     activate(model, "value")
-    (values,) = in_chunks(rollout, lambda chunk: [completion_values(model, value_head, chunk)])
+    (values,) = in_chunks(model, rollout, lambda chunk: [completion_values(model, value_head, chunk)])
     return replace(rollout, values=values)
 
 
@@ -111,7 +111,7 @@ def update_policy(
     for epoch in range(max(policy_epochs, config.value_epochs)):
         order = torch.randperm(len(rollout.ids), generator=rng)
         for minibatch in order.split(config.minibatch_size):
-            rows = parts(rollout, minibatch)
+            rows = parts(model, rollout, minibatch)
             metrics: dict[str, float] = {}
             if epoch < policy_epochs:
                 activate(model, "policy", train=True)
@@ -153,7 +153,7 @@ def pretraining_term(model: PeftModel, chats: Rollout, index: Tensor, coefficien
         loss = likelihood_loss(model, part, 1.0)
         return loss, {"policy/pretraining_loss": loss.item()}
 
-    return Term(parts(chats, index), loss_of, coefficient)
+    return Term(parts(model, chats, index), loss_of, coefficient)
 
 
 def likelihood_loss(model: PeftModel, part: Rollout, temperature: float) -> Tensor:

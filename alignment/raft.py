@@ -66,7 +66,7 @@ def imitate(
     activate(model, "policy", train=True)
     for _ in range(config.epochs):
         for minibatch in torch.randperm(len(best.ids), generator=rng).split(config.prompts // config.minibatches):
-            terms = [Term(parts(best, minibatch), loss_of)]
+            terms = [Term(parts(model, best, minibatch), loss_of)]
             if mixed_in is not None:
                 terms.append(pretraining_term(model, mixed_in, minibatch, config.pretraining_coefficient))
             for name, value in step(terms, optimizer, config.max_gradient_norm).items():

@@ -10,14 +10,14 @@ import torch
 from peft import PeftModel
 from torch import Tensor, nn
 
-from alignment.backbone import activate, adapter_parameters, hidden_states
+from alignment.backbone import activate, adapter_parameters, hidden_states, rows_at_once
 from alignment.bradley_terry import Agreement, Ranked, agreement, judged_pairs, ranking_loss
 from alignment.errors import TrainingError, require_finite
 from alignment.generation import left_padded
 from alignment.prompts import chat_prompt_ids, completion_ids
 from alignment.settings import RewardConfig
 
-CHUNK_ROWS = 16  # sequences in one pass
+CHUNK_ROWS = 16  # sequences in one pass on a CPU
 HEADS = 8  # of a new reward model; they cost next to nothing beside the adapter
 R = TypeVar("R", bound=Ranked)
 
@@ -49,7 +49,8 @@ def head_scores(model: PeftModel, heads: nn.Linear, sequences: Sequence[Sequence
     Sequences are passed in chunks of like length, so that one long one does not pad all the others.
     """
     order = sorted(range(len(sequences)), key=lambda i: len(sequences[i]))
-    chunks = [order[start : start + CHUNK_ROWS] for start in range(0, len(order), CHUNK_ROWS)]
+    size = rows_at_once(model, CHUNK_ROWS)
+    chunks = [order[start : start + size] for start in range(0, len(order), size)]
     scores = torch.cat([_score_chunk(model, heads, [sequences[i] for i in chunk], pad_id) for chunk in chunks])
     return scores[torch.tensor(order, device=scores.device).argsort()]
 

@@ -91,7 +91,8 @@ def test_loss_and_gradient_on_plain_pairs_agree_with_trl(tiny_folder: Path, tiny
     torch.testing.assert_close(head.weight.grad, peer.get_base_model().score.weight.grad, atol=1e-5, rtol=1e-4)
     assert len(adapted) == 28
     for name, weight in adapted.items():
-        torch.testing.assert_close(ours[name].grad, weight.grad, atol=1e-5, rtol=1e-4, msg=name)
+        largest = weight.grad.abs().max().item()  # entries that cancel to near 0 are rounded as coarsely as those
+        torch.testing.assert_close(ours[name].grad, weight.grad, atol=1e-5 * max(1.0, largest), rtol=1e-4, msg=name)
 
 
 def test_a_ranking_is_encoded_once_a_completion(tiny: Tiny) -> None:

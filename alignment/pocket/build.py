@@ -43,7 +43,7 @@ class PocketConfig:
 
     pretrain: PretrainConfig = field(default_factory=PretrainConfig)
     sft: InstructionTuningConfig = field(default_factory=InstructionTuningConfig)
-    demonstrations: int = 72_000
+    demonstrations: int = 96_000  # as many as instruction tuning reads
     rollout_prompts: int = 1500  # for the runs of the app
     practice_prompts: int = 8000  # for RAFT and PPO here
     chats: int = 4000  # turns of the pretraining text's chat logs, for the pretraining mix of RAFT and PPO
@@ -99,7 +99,7 @@ def build_base(config: PocketConfig, target: Path, work: Path) -> None:
 
 def build_sft(config: PocketConfig, target: Path, work: Path) -> None:
     """Instruction-tune the base on demonstrations into `sft/`."""
-    model, tokenizer = backbone.load_base(target)
+    model, tokenizer = backbone.load_base(target, dtype=torch.float32)
     rows = list(islice(demonstrations(config.seed), config.demonstrations))
     tuned = sft.tune(model, tokenizer, rows, config.sft, work / "sft")
     _save(tuned, "default", target / "sft")
@@ -121,7 +121,7 @@ def _chats(config: PocketConfig) -> list[tuple[str, str]]:
 
 def build_comparisons(config: PocketConfig, target: Path, work: Path) -> None:
     """Sample completions from the SFT adapter and have simulated labelers rank them into `comparisons.jsonl`."""
-    model, tokenizer = backbone.load_base(target)
+    model, tokenizer = backbone.load_base(target, dtype=torch.float32)
     model = backbone.attach(model, target / "sft", "sft")
     asked = asked_prompts(config.comparison_prompts, "seen", config.seed + 3)
     rng = random.Random(config.seed + 4)
@@ -136,7 +136,7 @@ def build_comparisons(config: PocketConfig, target: Path, work: Path) -> None:
 
 def build_reward(config: PocketConfig, target: Path, work: Path) -> None:
     """Fit the reward adapter to the shipped comparisons into `reward/`."""
-    model, tokenizer = backbone.load_base(target)
+    model, tokenizer = backbone.load_base(target, dtype=torch.float32)
     model = backbone.attach(model, target / "sft", "sft")
     backbone.copy_adapter(model, "sft", "reward")
     head = backbone.new_head(model, reward_model.HEADS)
@@ -158,7 +158,7 @@ def build_policy(config: PocketConfig, target: Path, work: Path) -> None:
 
     What SFT does rarely, to say that a name is unknown, PPO alone finds too slowly: it samples it too seldom.
     """
-    model, tokenizer = backbone.load_base(target)
+    model, tokenizer = backbone.load_base(target, dtype=torch.float32)
     model = backbone.attach(model, target / "sft", "sft")
     backbone.attach(model, target / "reward", "reward")
     backbone.copy_adapter(model, "sft", "policy")

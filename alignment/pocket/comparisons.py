@@ -1,6 +1,7 @@
 """What simulated labelers are shown, and the votes that they cast as people do: through the database."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -9,6 +10,7 @@ from peft import PeftModel
 from tqdm import tqdm
 
 from alignment.annotators import GUIDELINES, rank
+from alignment.backbone import rows_at_once
 from alignment.evaluation import answers
 from alignment.generation import Sampling
 from alignment.model_folder import ShippedRanking
@@ -20,17 +22,19 @@ from alignment.prompts import decode
 from storage import preferences
 from storage.records import Comparison, Completion
 
-PROMPTS_A_BATCH = 32
+ROWS = 64  # completions in one pass on a CPU
 MAX_NEW_TOKENS = 96
 SLOTS = "ABCDEF"
+LOOKED_AT = 24  # completions of other prompts, for one of the same kind
 OVERDONE = ("abstains", "refuses")  # where neither is right: what a policy that is rewarded for both comes to overdo
 
 
 def sampled(model: PeftModel, tokenizer: Any, asked: Sequence[Asked], count: int, rng: Random) -> list[list[str]]:
     """Return `count` completions of the SFT adapter a prompt, drawn at temperature 1."""
     own: list[list[str]] = []
-    for start in tqdm(range(0, len(asked), PROMPTS_A_BATCH), desc="comparisons", mininterval=10):
-        prompts = [one.prompt for one in asked[start : start + PROMPTS_A_BATCH] for _ in range(count)]
+    size = rows_at_once(model, ROWS) // count  # prompts
+    for start in tqdm(range(0, len(asked), size), desc="comparisons", mininterval=10):
+        prompts = [one.prompt for one in asked[start : start + size] for _ in range(count)]
         written = answers(model, tokenizer, "sft", prompts, Sampling(1.0, MAX_NEW_TOKENS), rng.randrange(2**31))
         texts = [decode(tokenizer, w.token_ids) for w in written]
         own += [texts[i : i + count] for i in range(0, len(texts), count)]
@@ -59,17 +63,23 @@ def shown_to_labelers(index: int, asked: Sequence[Asked], own: Sequence[Sequence
     """
     one = asked[index]
     good, another = rng.sample(list(one.registers.values()), 2)
-    alike = [texts for neighbor, texts in zip(asked, own, strict=False) if _alike(one, neighbor)]
-    others = [texts for neighbor, texts in zip(asked, own, strict=False) if neighbor.prompt != one.prompt]
-    strangers = [rng.choice(rng.choice(alike or others)), rng.choice(rng.choice(others)), *misplaced(rng)]
+    others = list(islice(_strangers(one, asked, own, rng), LOOKED_AT))
+    alike = [texts for kind, texts in others if kind == one.check.kind]
+    strangers = [rng.choice(alike or [others[0][1]]), others[-1][1], *misplaced(rng)]
     known_wrong = [name for name in OVERDONE if name in one.bad] or list(one.bad)
     wrong = [one.bad[rng.choice(known_wrong)]] if known_wrong else []
     of_its_own = [[*own[index], good]] if index < len(own) else []
     return [*of_its_own, [another, *wrong, *rng.sample(strangers, 2)]]
 
 
-def _alike(one: Asked, neighbor: Asked) -> bool:
-    return neighbor.check.kind == one.check.kind and neighbor.prompt != one.prompt
+def _strangers(
+    one: Asked, asked: Sequence[Asked], own: Sequence[Sequence[str]], rng: Random
+) -> Iterator[tuple[str, str]]:
+    """Yield completions of other prompts, drawn by lot, with the kind of their prompt."""
+    while True:
+        drawn = rng.randrange(len(own))
+        if asked[drawn].prompt != one.prompt:
+            yield asked[drawn].check.kind, rng.choice(own[drawn])
 
 
 def vote(

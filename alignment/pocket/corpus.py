@@ -8,7 +8,7 @@ from alignment.pocket.skill import Asked
 from alignment.pocket.skills import SKILLS
 from alignment.prompts import ASSISTANT, END, USER
 
-QUESTION_LISTS, CHAT_LOGS, RECORDS = 0.12, 0.40, 0.14  # shares of the documents; the skills write the rest
+QUESTION_LISTS, CHAT_LOGS, RECORDS = 0.12, 0.40, 0.20  # shares of the documents; the skills write the rest
 WRITTEN = tuple((skill.document, skill.written) for skill in SKILLS if skill.document)
 CHATTED = tuple(skill for skill in SKILLS if skill.document)
 

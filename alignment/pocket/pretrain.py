@@ -2,6 +2,7 @@
 
 import logging
 import math
+import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from tqdm import tqdm
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
@@ -17,6 +19,7 @@ from alignment.pocket.corpus import documents
 from alignment.prompts import ASSISTANT, BOS, CHAT_TEMPLATE, END, PAD, USER
 
 log = logging.getLogger(__name__)
+WRITERS = 2  # processes that write the text: one alone is slower than a GPU reads
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class PretrainConfig:
     heads: int = 4
     intermediate_size: int = 512
     steps: int = 9000  # optimizer steps
-    batch_size: int = 8  # rows
+    batch_size: int = 32  # rows
     length: int = 256  # tokens a row: more than the longest prompt with its completion
     learning_rate: float = 2.5e-3  # peak, AdamW
     warmup_steps: int = 100
@@ -68,18 +71,29 @@ def train_tokenizer(config: PretrainConfig, folder: Path) -> PreTrainedTokenizer
     return tokenizer
 
 
-def packed_rows(tokenizer: PreTrainedTokenizerFast, config: PretrainConfig) -> Iterator[torch.Tensor]:
-    """Yield endless batches of packed documents, each opened by the begin token, (batch_size, length)."""
-    stream = documents(config.seed + 1)
-    need = config.batch_size * config.length
-    ids: list[int] = []
-    while True:
-        while len(ids) < need:
-            texts = [f"{BOS}{text}{END}" for text in islice(stream, 256)]
-            for row in tokenizer(texts, add_special_tokens=False)["input_ids"]:
-                ids.extend(row)
-        yield torch.tensor(ids[:need]).view(config.batch_size, config.length)
-        ids = ids[need:]
+class PackedRows(IterableDataset[torch.Tensor]):
+    """Endless batches of packed documents, each opened by the begin token, (batch_size, length).
+
+    Every worker of a DataLoader writes documents of its own, and their batches alternate.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerFast, config: PretrainConfig) -> None:
+        self.tokenizer, self.config = tokenizer, config
+
+    def __iter__(self) -> Iterator[torch.Tensor]:
+        """Yield the batches of this worker."""
+        os.environ["TOKENIZERS_PARALLELISM"] = "false"  # threads do not survive the fork
+        worker = get_worker_info()
+        stream = documents(self.config.seed + 1 + (worker.id if worker else 0))
+        rows, length = self.config.batch_size, self.config.length
+        ids: list[int] = []
+        while True:
+            while len(ids) < rows * length:
+                texts = [f"{BOS}{text}{END}" for text in islice(stream, 256)]
+                for row in self.tokenizer(texts, add_special_tokens=False)["input_ids"]:
+                    ids.extend(row)
+            yield torch.tensor(ids[: rows * length]).view(rows, length)
+            ids = ids[rows * length :]
 
 
 def new_model(config: PretrainConfig, tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
@@ -128,7 +142,8 @@ def pretrain(config: PretrainConfig, folder: Path) -> None:
             optimizer.load_state_dict(saved["optimizer"])
             start = saved["step"]
     bar = tqdm(range(config.steps), desc="pretraining", mininterval=10)
-    for step, batch in zip(bar, packed_rows(tokenizer, config), strict=False):
+    batches = DataLoader(PackedRows(tokenizer, config), batch_size=None, num_workers=WRITERS)
+    for step, batch in zip(bar, batches, strict=False):
         if step < start:
             continue
         for group in optimizer.param_groups:

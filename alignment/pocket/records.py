@@ -2,24 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import product
 from random import Random
 
 from alignment.pocket.facts import upper_first
 from alignment.pocket.skills.situations import CITIES, DAYS, NAMES, PLACES
+from alignment.pocket.words import WORDS
 
 THINGS = (
     *("apples", "books", "chairs", "coins", "cups", "eggs", "lamps", "letters", "maps", "nails", "pencils", "plates"),
     *("roses", "shells", "spoons", "stamps", "tickets", "towels"),
 )
-SYLLABLES = (
-    ("b", "ch", "d", "f", "g", "h", "k", "l", "m", "n", "p", "r", "s", "t", "v", "w", "z", "sh", "pr", "tr"),
-    ("a", "e", "i", "o", "u", "ee", "oo"),
-    ("b", "d", "ff", "g", "k", "ll", "m", "nn", "p", "rt", "ss", "nt", "mp", "sk"),
-    ("le", "er", "o", "y", "in", "et", "um", "ow"),
-)
-# Words that nobody knows, so many that they can only be copied letter by letter.
-WORDS = tuple("".join(parts) for parts in product(*SYLLABLES))
 LETTERS = "ABCDEFGHJKLMNPRSTUVWXYZ"
 SAME_ORDER = 0.4  # share of the documents whose second list keeps the order of the first
 

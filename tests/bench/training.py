@@ -22,7 +22,7 @@ from transformers import AutoModelForSequenceClassification
 
 from alignment import backbone, model_folder, ppo
 from alignment.prompts import chat_prompt_ids
-from alignment.rollout import FORWARD_ROWS, reward_scorer
+from alignment.rollout import ROWS, reward_scorer
 from alignment.settings import POCKET, PPOConfig
 
 TRL = "1.12.0"
@@ -34,7 +34,7 @@ SETTINGS: dict[str, Any] = {
     "minibatches": 2,
     "epochs": 2,
     "max_new_tokens": 96,
-    "forward_rows": FORWARD_ROWS,
+    "forward_rows": ROWS,
     "threads": 2,
     "prompts": 512,
 }

@@ -10,6 +10,7 @@ from alignment.pocket.facts import upper_first
 from alignment.pocket.frames import framed, phrasings
 from alignment.pocket.skill import Asked, Split, of_split, registers
 from alignment.pocket.skills.situations import SITUATIONS, Situation
+from alignment.pocket.words import made_up
 
 Label = Literal[0, 1, 2]  # entailment, neutral, contradiction, as data sets number them
 LABELS: tuple[Label, ...] = (0, 1, 2)
@@ -148,6 +149,8 @@ def pairs(rng: Random, split: Split, labels: Sequence[Label]) -> list[Pair]:
     """Return one premise about a thing of the split with a hypothesis for each label."""
     situation = rng.choice(SITUATIONS)
     item = rng.choice(of_split(situation.items, split))
+    if split == "seen" and situation.made_up and (word := made_up(rng)):
+        item = situation.made_up.format(word, Name=word.capitalize())
     who, stranger = rng.sample(situation.who, 2)
     number = rng.randint(6, 40)
     values = {"item": item, "n": str(number), "less": str(number - rng.randint(2, 5))}

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from random import Random
 
 from alignment.model_folder import Check
@@ -16,6 +17,7 @@ from alignment.pocket.skill import (
     side,
     with_article,
 )
+from alignment.pocket.words import made_up
 
 CHILD = (
     *("to a 6 year old", "to a six-year-old", "to a child", "to a small child", "to children", "to my daughter"),
@@ -277,7 +279,7 @@ def _key_word(topic: Topic) -> str:
 
 
 def _story(rng: Random, split: Split) -> Asked:
-    animal = rng.choice(of_split(animals(), split))
+    animal = _animal(rng, split)
     template = rng.choice(STORY[split])
     return _asked(
         rng, _of_animal(template, animal), template, story(rng, animal), animal.name, (f"story:{animal.name}",)
@@ -285,11 +287,18 @@ def _story(rng: Random, split: Split) -> Asked:
 
 
 def _poem(rng: Random, split: Split) -> Asked:
-    animal = rng.choice(of_split(animals(), split))
+    animal = _animal(rng, split)
     template = rng.choice(POEM[split])
     return _asked(
         rng, _of_animal(template, animal), template, poem(rng, animal), animal.name, (f"story:{animal.name}",)
     )
+
+
+def _animal(rng: Random, split: Split) -> Animal:
+    """Return an animal of the split; a seen one may be made up."""
+    animal = rng.choice(of_split(animals(), split))
+    word = made_up(rng) if split == "seen" else None
+    return replace(animal, name=word, plural=f"{word}s") if word else animal
 
 
 def _of_animal(template: str, animal: Animal) -> str:
@@ -338,7 +347,7 @@ def note(rng: Random, person: str, gift: str) -> tuple[str, str, str]:
 def document(rng: Random) -> str:
     """Return a story, a poem, an explanation, a letter, or facts about animals; none that is held out."""
     kind = rng.random()
-    seen = rng.choice(of_split(animals(), "seen"))
+    seen = _animal(rng, "seen")
     if kind < 0.35:
         return story(rng, seen)[2]
     if kind < 0.5:

@@ -49,6 +49,8 @@ class Situation:
     deny: tuple[str, ...]
     open: tuple[str, ...]
     strangers: bool = True
+    made_up: str | None = None  # how a made-up word, or a made-up {Name}, stands for an item
+    made_up: str | None = "{}s"  # how a made-up word stands for an item; None: it can't
 
 
 SITUATIONS = (
@@ -69,6 +71,7 @@ SITUATIONS = (
         ("{who} has openings for {item}.", "{who} would like to hire {item}."),
         ("{who} has no openings for {item}.", "{who} has no plans to hire {item}."),
         ("{who} has many windows.", "{who} pays its people well.", "{who} was founded long ago."),
+        made_up="{}s",
     ),
     Situation(
         "moving",
@@ -79,6 +82,7 @@ SITUATIONS = (
         ("{who} moved to {item}.", "{who} went to live in {item}."),
         ("{who} never moved to {item}.", "{who} did not go to live in {item}."),
         ("{who} likes {item}.", "{who} has a friend in {item}.", "{who} is a student."),
+        made_up="{Name}",
     ),
     Situation(
         "eating",
@@ -95,6 +99,7 @@ SITUATIONS = (
         ("{who} had something to eat.", "{who} has eaten {item}."),
         ("{who} had nothing to eat.", "{who} has not eaten {item}."),
         ("{who} went to work by bus.", "{who} paid for the breakfast.", "{who} got up at seven."),
+        made_up="a {}",
     ),
     Situation(
         "weather",
@@ -121,6 +126,7 @@ SITUATIONS = (
         ("There are more than {less} {item} in {who}.", "There are some {item} in {who}."),
         ("There are fewer than {less} {item} in {who}.", "There are no {item} in {who}."),
         ("There are three people in {who}.", "{who} was painted last year.", "It is warm in {who}."),
+        made_up="{}s",
     ),
     Situation(
         "ownership",
@@ -137,6 +143,7 @@ SITUATIONS = (
         ("{who} owns {item}.", "{who} has {item}."),
         ("{who} does not own {item}.", "{who} does not have {item}."),
         ("{who} lives with a brother.", "{who} is taller than most people.", "{who} often gets up early."),
+        made_up="a {}",
     ),
     Situation(
         "opening hours",
@@ -174,6 +181,7 @@ SITUATIONS = (
         ("{who} can speak {item}.", "{who} knows some {item}."),
         ("{who} cannot speak {item}.", "{who} does not know any {item}."),
         ("{who} likes to sing.", "{who} has two sisters.", "{who} works in an office."),
+        made_up="{Name}",
     ),
     Situation(
         "travel",
@@ -184,6 +192,7 @@ SITUATIONS = (
         ("{who} goes to {item}.", "{who} takes people to {item}."),
         ("{who} does not go to {item}.", "{who} takes nobody to {item}."),
         ("{who} is often late.", "{who} is painted blue.", "{item} is a quiet town in winter."),
+        made_up="{Name}",
     ),
     Situation(
         "teaching",
@@ -210,6 +219,7 @@ SITUATIONS = (
         ("{who} can play the {item}.", "{who} knows how to play the {item}."),
         ("{who} cannot play the {item}.", "{who} does not know how to play the {item}."),
         ("{who} likes old films.", "{who} lives near a park.", "{who} has a twin sister."),
+        made_up="{}",
     ),
     Situation(
         "reading",
@@ -223,6 +233,7 @@ SITUATIONS = (
         ("{who} has read {item}.", "{who} read at least a part of {item}."),
         ("{who} has not read {item}.", "{who} did not read any of {item}."),
         ("{who} wears glasses.", "Somebody else wants {item}.", "{item} is very old."),
+        made_up="the {}",
     ),
     Situation(
         "colors",
