@@ -39,9 +39,7 @@ def computes_bf16(device: torch.device) -> bool:
     return bool(torch.cpu.get_capabilities().get("avx512_bf16", False))
 
 
-def load_base(
-    folder: str | Path, quantize: Quantize = "none", dtype: torch.dtype | None = None
-) -> tuple[Any, Any]:
+def load_base(folder: str | Path, quantize: Quantize = "none", dtype: torch.dtype | None = None) -> tuple[Any, Any]:
     """Return (model, tokenizer) of a local checkpoint, frozen and in eval mode; unless a dtype is given, fp32 on CPU
     and bf16 on CUDA.
 

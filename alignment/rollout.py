@@ -190,9 +190,7 @@ def _unscored(pairs: Sequence[tuple[list[int], Generated]], pad_id: int, device:
 
 
 @torch.no_grad()
-def in_chunks(
-    model: PeftModel, rollout: Rollout, measure: Callable[[Rollout], Sequence[Tensor]]
-) -> list[Tensor]:
+def in_chunks(model: PeftModel, rollout: Rollout, measure: Callable[[Rollout], Sequence[Tensor]]) -> list[Tensor]:
     """Return what `measure` says of the tokens of every row, each (B, T), from passes of a few rows."""
     parts = []
     for index in torch.arange(len(rollout.ids), device=rollout.ids.device).split(rows_at_once(model, ROWS)):

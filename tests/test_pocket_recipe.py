@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -16,7 +17,7 @@ from alignment.bradley_terry import judged_pairs
 from alignment.evaluation import abstains, passes, refuses
 from alignment.model_folder import Check, ShippedRanking
 from alignment.pocket import build as recipe
-from alignment.pocket import pretrain, records
+from alignment.pocket import pretrain, records, words
 from alignment.pocket.build import STAGES, PocketConfig, build, fingerprints
 from alignment.pocket.comparisons import vote
 from alignment.pocket.corpus import chat_turn, documents
@@ -32,10 +33,9 @@ from alignment.pocket.prompt_files import (
     rollout_prompts,
 )
 from alignment.pocket.skill import Asked, Skill, register_of
-from alignment.pocket.skills import SKILLS, inference
+from alignment.pocket.skills import SKILLS, inference, open_prompts
 from alignment.pocket.skills.geography import CAPITAL
 from alignment.pocket.skills.situations import CITIES, DAYS, NAMES, SITUATIONS, Situation
-from alignment.pocket.words import SYLLABLES
 from alignment.prompts import ASSISTANT, END, USER
 from storage import database, preferences
 
@@ -170,7 +170,8 @@ def test_pretraining_text_asks_in_lists_tells_facts_and_chats(corpus: list[str])
     assert [e.name for e in elements() if f"{e.boiling_f}F" not in told] == []
 
 
-WORD = "".join(f"(?:{'|'.join(parts)})" for parts in SYLLABLES)
+WORD = "".join(f"(?:{'|'.join(parts)})" for parts in words.SYLLABLES)
+WORDS = {form for word in words.WORDS for form in (word, f"{word}s")}
 VALUES = "|".join((rf"\d+ (?:{'|'.join(records.THINGS)})", r"[A-Z0-9]{2,4}", r"\d+", *NAMES, *CITIES, *DAYS, WORD))
 
 
@@ -256,6 +257,17 @@ def test_a_premise_with_several_hypotheses_has_the_label_of_each() -> None:
             assert [pair.label for pair in pairs] == wanted
             assert len({(pair.premise, pair.key) for pair in pairs}) == 1
             assert [labels_of(pair.premise, pair.hypothesis) for pair in pairs] == [{label} for label in wanted]
+
+
+@pytest.mark.parametrize("skill", [inference, open_prompts])
+def test_some_seen_prompts_are_about_words_that_nobody_knows_and_no_held_out_one_is(skill: ModuleType) -> None:
+    rng = random.Random(4)  # of the few real words among the made-up ones, notes thank for a dinner
+    shares = {}
+    for split in ("seen", "held_out"):
+        facts = [str(skill.ask(rng, split).facts).replace("the dinner", "") for _ in range(300)]
+        shares[split] = sum(bool(WORDS.intersection(re.findall(r"[a-z]+", fact.lower()))) for fact in facts) / 300
+    assert shares["held_out"] == 0
+    assert 0.1 < shares["seen"] < 0.3
 
 
 def test_documents_about_inference_label_as_answers_do() -> None:

@@ -1,4 +1,4 @@
-"""Words that nobody knows, so many that they can only be copied letter by letter: they teach to read what is asked."""
+"""Words that (but for a few) nobody knows, so many that they can only be copied: they teach to read what is asked."""
 
 from itertools import product
 from random import Random
