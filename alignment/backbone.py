@@ -90,7 +90,8 @@ def rows_at_once(model: Any, rows: int) -> int:
     """
     if model.device.type != "cuda":
         return rows
-    return max(rows, min(1024, 2**21 // (model.config.hidden_size * model.config.num_hidden_layers)))
+    size: int = model.config.hidden_size * model.config.num_hidden_layers
+    return max(rows, min(1024, 2**21 // size))
 
 
 def attach(model: Any, folder: str | Path, name: str) -> PeftModel:

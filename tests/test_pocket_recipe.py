@@ -227,8 +227,8 @@ def test_records_repeat_with_their_seed_and_differ_with_another() -> None:
 
 def matched(templates: Sequence[str], situation: Situation, text: str) -> list[dict[str, str]]:
     """Return what a text says about whom, for each of the templates that it can be made from."""
-    made_up = [situation.made_up.format(WORD, Name=WORD)] if situation.made_up else []
-    who, things = "|".join(situation.who), "|".join((*situation.items, *made_up))
+    made_up = situation.made_up.format(WORD, Name=WORD)
+    who, things = "|".join(situation.who), "|".join((*situation.items, made_up))
     places = {"who": f"(?P<who>{who})", "item": f"(?P<item>{things})", "n": r"(?P<n>\d+)", "less": r"(?P<less>\d+)"}
     found = (re.fullmatch(template.format(**places), text, re.IGNORECASE) for template in templates)
     return [{name: word.lower() for name, word in match.groupdict().items()} for match in found if match]

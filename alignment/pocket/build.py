@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from peft import PeftModel
 from tqdm import tqdm
 
 from alignment import backbone, model_folder, ppo, raft, reward_model, sft
@@ -21,20 +22,29 @@ from alignment.bradley_terry import agreement
 from alignment.errors import TrainingError
 from alignment.evaluation import evaluate
 from alignment.generation import Sampling
+from alignment.model_folder import ShippedRanking
 from alignment.pocket.comparisons import MAX_NEW_TOKENS, sampled, vote
 from alignment.pocket.corpus import chat_turn, documents
 from alignment.pocket.demonstrations import demonstrations
 from alignment.pocket.pretrain import PretrainConfig, pretrain
 from alignment.pocket.prompt_files import asked_prompts, gate_checks, page_examples, practice_prompts, rollout_prompts
-from alignment.rollout import OnUpdate, reward_scorer
+from alignment.rollout import OnUpdate, Outcome, Scorer, reward_scorer
 from alignment.settings import POCKET, PPOConfig, RaftConfig, RewardConfig
 from alignment.sft import InstructionTuningConfig
 from storage import database
 
 log = logging.getLogger(__name__)
 HERE = Path(__file__).parent
+COMPARISONS = "comparisons.jsonl"
+FIRST = "first"  # folder of the first round's comparisons, reward adapter and policy
 STAMPS = "built.json"  # ships with the model, so that a fresh clone need not build what it has
 SAMPLED = 5000  # documents and demonstrations that stand for all of them
+
+
+def _shipped_only(steps: int, batch_size: int) -> RewardConfig:
+    return RewardConfig(
+        steps=steps, batch_size=batch_size, voted_share=0.0, learning_rate=1e-3, head_learning_rate=5e-3
+    )
 
 
 @dataclass(frozen=True)
@@ -47,16 +57,14 @@ class PocketConfig:
     rollout_prompts: int = 1500  # for the runs of the app
     practice_prompts: int = 8000  # for RAFT and PPO here
     chats: int = 4000  # turns of the pretraining text's chat logs, for the pretraining mix of RAFT and PPO
-    comparison_prompts: int = 20_000
-    sampled_prompts: int = 10_000  # of them, to which the SFT adapter writes completions of its own
+    first_prompts: int = 20_000  # for comparisons of the first round
+    first_sampled: int = 10_000  # of them, to which the SFT adapter writes completions of its own
+    second_prompts: int = 8_000  # to all of which the policy of the first round writes
     completions_per_prompt: int = 2
     labeler_noise: float = 0.03  # share of simulated rankings that are upside down
     reward_folds: int = 20  # one of so many parts of the comparisons is held out to measure the reward model
-    reward: RewardConfig = field(
-        default_factory=lambda: RewardConfig(
-            steps=1500, batch_size=14, voted_share=0.0, learning_rate=1e-3, head_learning_rate=5e-3
-        )
-    )
+    first_reward: RewardConfig = field(default_factory=lambda: _shipped_only(steps=1500, batch_size=14))
+    reward: RewardConfig = field(default_factory=lambda: _shipped_only(steps=1500, batch_size=16))
     raft: RaftConfig = field(
         default_factory=lambda: RaftConfig(
             rounds=6,
@@ -99,7 +107,7 @@ def build_base(config: PocketConfig, target: Path, work: Path) -> None:
 
 def build_sft(config: PocketConfig, target: Path, work: Path) -> None:
     """Instruction-tune the base on demonstrations into `sft/`."""
-    model, tokenizer = backbone.load_base(target, dtype=torch.float32)
+    model, tokenizer = _loaded(target)
     rows = list(islice(demonstrations(config.seed), config.demonstrations))
     tuned = sft.tune(model, tokenizer, rows, config.sft, work / "sft")
     _save(tuned, "default", target / "sft")
@@ -119,38 +127,77 @@ def _chats(config: PocketConfig) -> list[tuple[str, str]]:
     return [chat_turn(rng) for _ in range(config.chats)]
 
 
+def build_first_comparisons(config: PocketConfig, target: Path, work: Path) -> None:
+    """Have simulated labelers rank completions of the SFT adapter and of the recipe; a draft."""
+    rows = _ranked(config, target, work, target / "sft", config.first_prompts, config.first_sampled, config.seed + 3)
+    _write_lines(work / FIRST / COMPARISONS, rows)
+
+
+def build_first_reward(config: PocketConfig, target: Path, work: Path) -> None:
+    """Fit a reward adapter to the first comparisons; a draft."""
+    _fit_reward(config, target, model_folder.comparisons(work / FIRST), config.first_reward, work / FIRST / "reward")
+
+
+def build_first_policy(config: PocketConfig, target: Path, work: Path) -> None:
+    """Train a policy by RAFT against the first reward adapter; a draft, for labelers to see what it is fooled by."""
+    checkpoint = work / "first policy" / "raft.pt"
+    model = _warmed_up(config, target, work / FIRST / "reward", checkpoint).model
+    _save(model, "policy", work / FIRST / "policy")
+    checkpoint.unlink(missing_ok=True)
+
+
 def build_comparisons(config: PocketConfig, target: Path, work: Path) -> None:
-    """Sample completions from the SFT adapter and have simulated labelers rank them into `comparisons.jsonl`."""
-    model, tokenizer = backbone.load_base(target, dtype=torch.float32)
-    model = backbone.attach(model, target / "sft", "sft")
-    asked = asked_prompts(config.comparison_prompts, "seen", config.seed + 3)
-    rng = random.Random(config.seed + 4)
-    own = sampled(model, tokenizer, asked[: config.sampled_prompts], config.completions_per_prompt, rng)
+    """Have simulated labelers rank completions of that policy as well; write all rankings to `comparisons.jsonl`.
+
+    A reward model that has read none of its policy's completions is fooled by them, so comparisons come in rounds,
+    each of the policy as it is by then (Stiennon et al. 2020, section 3.1; Touvron et al. 2023, section 3.2).
+    """
+    asked = config.second_prompts
+    rows = _ranked(config, target, work, work / FIRST / "policy", asked, asked, config.seed + 7)
+    first = (work / FIRST / COMPARISONS).read_text(encoding="utf-8")
+    _write_lines(target / COMPARISONS, [*map(json.loads, first.splitlines()), *rows])
+
+
+def _ranked(
+    config: PocketConfig, target: Path, work: Path, adapter: Path, prompts: int, sampled_prompts: int, seed: int
+) -> list[dict[str, Any]]:
+    """Return labelers' rankings about so many prompts, to the first of which an adapter writes completions."""
+    model, tokenizer = _loaded(target)
+    model = backbone.attach(model, adapter, "writer")
+    asked = asked_prompts(prompts, "seen", seed)
+    rng = random.Random(seed + 1)
+    own = sampled(model, tokenizer, "writer", asked[:sampled_prompts], config.completions_per_prompt, rng)
     votes = work / "votes"
     shutil.rmtree(votes, ignore_errors=True)
     database.prepare(votes / "triptych.db")
     rows = vote(votes / "triptych.db", asked, own, config.labeler_noise, rng)
-    _write_lines(target / "comparisons.jsonl", [asdict(row) for row in rows])
     log.info("%s comparisons out of %s prompts", len(rows), len(asked))
+    return [asdict(row) for row in rows]
 
 
 def build_reward(config: PocketConfig, target: Path, work: Path) -> None:
     """Fit the reward adapter to the shipped comparisons into `reward/`."""
-    model, tokenizer = backbone.load_base(target, dtype=torch.float32)
+    _fit_reward(config, target, model_folder.comparisons(target), config.reward, target / "reward")
+
+
+def _fit_reward(
+    config: PocketConfig, target: Path, rankings: Sequence[ShippedRanking], fitting: RewardConfig, folder: Path
+) -> None:
+    model, tokenizer = _loaded(target)
     model = backbone.attach(model, target / "sft", "sft")
     backbone.copy_adapter(model, "sft", "reward")
     head = backbone.new_head(model, reward_model.HEADS)
-    held_out, *rest = reward_model.prompt_folds(model_folder.comparisons(target), config.reward_folds, config.seed)
+    held_out, *rest = reward_model.prompt_folds(rankings, config.reward_folds, config.seed)
     learned = [ranking for fold in rest for ranking in fold]
-    with tqdm(total=config.reward.steps, desc="reward model", mininterval=10) as bar:
+    with tqdm(total=fitting.steps, desc="reward model", mininterval=10) as bar:
 
         def on_step(step: int, metrics: dict[str, float]) -> None:
             bar.update()
             bar.set_postfix(loss=f"{metrics['reward/loss']:.3f}")
 
-        reward_model.fit(model, tokenizer, head, [], learned, config.reward, config.seed, on_step)
+        reward_model.fit(model, tokenizer, head, [], learned, fitting, config.seed, on_step)
     log.info("held-out agreement: %s", agreement(reward_model.margins(model, tokenizer, head, held_out)))
-    _save(model, "reward", target / "reward", head)
+    _save(model, "reward", folder, head)
 
 
 def build_policy(config: PocketConfig, target: Path, work: Path) -> None:
@@ -158,28 +205,18 @@ def build_policy(config: PocketConfig, target: Path, work: Path) -> None:
 
     What SFT does rarely, to say that a name is unknown, PPO alone finds too slowly: it samples it too seldom.
     """
-    model, tokenizer = backbone.load_base(target, dtype=torch.float32)
-    model = backbone.attach(model, target / "sft", "sft")
-    backbone.attach(model, target / "reward", "reward")
-    backbone.copy_adapter(model, "sft", "policy")
-    backbone.copy_adapter(model, "reward", "value")
-    reward_head = backbone.load_head(model, target / "reward")
-    value_head = backbone.mean_head(reward_head)
-    score = reward_scorer(model, reward_head, tokenizer.pad_token_id)
-    prompts, chats = practice_prompts(config.practice_prompts, config.seed + 6), model_folder.chats(target)
     ranked, checkpoint = work / "policy" / "raft.pt", work / "policy" / "checkpoint.pt"
-    with _shown("RAFT", config.raft.rounds) as on_update:
-        warmed_up = raft.train_raft(
-            *(model, tokenizer, score, prompts, config.raft, config.seed, on_update), checkpoint=ranked, chats=chats
-        )
+    practice = _warmed_up(config, target, target / "reward", ranked)
+    model, tokenizer = practice.model, practice.tokenizer
+    backbone.copy_adapter(model, "reward", "value")
+    value_head = backbone.mean_head(practice.reward_head)
     with _shown("PPO", config.ppo.updates) as on_update:
         outcome = ppo.train_ppo(
-            *(model, tokenizer, score, value_head, prompts, config.ppo, config.seed + 1, on_update),
+            *(model, tokenizer, practice.score, value_head, practice.prompts, config.ppo, config.seed + 1, on_update),
             checkpoint=checkpoint,
-            chats=chats,
+            chats=practice.chats,
         )
-    if stopped := warmed_up.stopped or outcome.stopped:
-        raise TrainingError(f"the policy is not to be shipped, its training stopped early: {stopped}")
+    _require_whole(outcome)
     _save(model, "policy", target / "policy")
     result = evaluate(model, tokenizer, "policy", model_folder.checks(target), Sampling(0.0, MAX_NEW_TOKENS))
     evaluation = {"accuracy": result.accuracy, "refusals": result.refusals, "helped": result.helped}
@@ -188,6 +225,45 @@ def build_policy(config: PocketConfig, target: Path, work: Path) -> None:
     ranked.unlink(missing_ok=True)
     checkpoint.unlink(missing_ok=True)
     log.info("policy: %s", evaluation)
+
+
+@dataclass(frozen=True)
+class _Practice:
+    """A model with the adapters "sft", "reward" and "policy", and what its policy is trained with."""
+
+    model: PeftModel
+    tokenizer: Any
+    reward_head: torch.nn.Linear
+    score: Scorer
+    prompts: list[str]
+    chats: Sequence[tuple[str, str]]
+
+
+def _warmed_up(config: PocketConfig, target: Path, reward: Path, checkpoint: Path) -> _Practice:
+    """Train a new policy by RAFT against the reward adapter in a folder."""
+    model, tokenizer = _loaded(target)
+    model = backbone.attach(model, target / "sft", "sft")
+    backbone.attach(model, reward, "reward")
+    backbone.copy_adapter(model, "sft", "policy")
+    head = backbone.load_head(model, reward)
+    score = reward_scorer(model, head, tokenizer.pad_token_id)
+    prompts, chats = practice_prompts(config.practice_prompts, config.seed + 6), model_folder.chats(target)
+    with _shown("RAFT", config.raft.rounds) as on_update:
+        outcome = raft.train_raft(
+            *(model, tokenizer, score, prompts, config.raft, config.seed, on_update), checkpoint=checkpoint, chats=chats
+        )
+    _require_whole(outcome)
+    return _Practice(model, tokenizer, head, score, prompts, chats)
+
+
+def _require_whole(outcome: Outcome) -> None:
+    if outcome.stopped:
+        raise TrainingError(f"the policy is not to be shipped, its training stopped early: {outcome.stopped}")
+
+
+def _loaded(target: Path) -> tuple[Any, Any]:
+    """Return the base and its tokenizer; in fp32 on a GPU too, so that the recipe is the same one there."""
+    return backbone.load_base(target, dtype=torch.float32)
 
 
 @contextmanager
@@ -216,6 +292,7 @@ class Stage:
     inputs: Callable[[PocketConfig], Sequence[object]]  # settings and a good part of the data
     sources: tuple[str, ...]  # the code that turns them into the outputs
     outputs: tuple[str, ...]
+    draft: bool = False  # only later stages read the outputs, which stay in the folder of checkpoints
 
 
 def _adapter(folder: str) -> tuple[str, ...]:
@@ -245,27 +322,51 @@ STAGES = (
         ("prompts.jsonl", "chats.jsonl", "checks.jsonl"),
     ),
     Stage(
-        "comparisons",
-        build_comparisons,
+        "first comparisons",
+        build_first_comparisons,
         lambda c: (
-            *(c.sampled_prompts, c.completions_per_prompt, c.labeler_noise),
-            *asked_prompts(c.comparison_prompts, "seen", c.seed + 3),
+            *(c.first_sampled, c.completions_per_prompt, c.labeler_noise),
+            *asked_prompts(c.first_prompts, "seen", c.seed + 3),
         ),
         ("pocket/comparisons.py", "annotators.py", "evaluation.py", "generation.py"),
-        ("comparisons.jsonl",),
+        (f"{FIRST}/{COMPARISONS}",),
+        draft=True,
+    ),
+    Stage(
+        "first reward",
+        build_first_reward,
+        lambda c: (c.first_reward, c.reward_folds),
+        ("reward_model.py", "bradley_terry.py"),
+        (*_adapter(f"{FIRST}/reward"), f"{FIRST}/reward/head.safetensors"),
+        draft=True,
+    ),
+    Stage(
+        "first policy",
+        build_first_policy,
+        lambda c: (c.raft, *practice_prompts(c.practice_prompts, c.seed + 6)),
+        ("raft.py", "rollout.py"),
+        _adapter(f"{FIRST}/policy"),
+        draft=True,
+    ),
+    Stage(
+        "comparisons",
+        build_comparisons,
+        lambda c: asked_prompts(c.second_prompts, "seen", c.seed + 7),
+        (),
+        (COMPARISONS,),
     ),
     Stage(
         "reward",
         build_reward,
-        lambda c: (c.reward, c.reward_folds),
-        ("reward_model.py", "bradley_terry.py"),
+        lambda c: (c.reward,),
+        (),
         (*_adapter("reward"), "reward/head.safetensors"),
     ),
     Stage(
         "policy",
         build_policy,
-        lambda c: (c.raft, c.ppo, *practice_prompts(c.practice_prompts, c.seed + 6)),
-        ("raft.py", "ppo.py", "ppo_math.py", "rollout.py"),
+        lambda c: (c.ppo,),
+        ("ppo.py", "ppo_math.py"),
         (*_adapter("policy"), "policy-evaluation.json"),
     ),
     Stage("examples", build_examples, lambda c: page_examples(), (), ("examples.jsonl",)),
@@ -293,32 +394,40 @@ def build(config: PocketConfig, target: Path, work: Path, stages: Sequence[Stage
     target.mkdir(parents=True, exist_ok=True)
     work.mkdir(parents=True, exist_ok=True)
     wanted_stamps = fingerprints(config)
-    for stage in stages:
-        begun, wanted = work / f"{stage.name}.begun", wanted_stamps[stage.name]
-        if stamps(target).get(stage.name) == stamp(wanted, target, stage):
+
+    def folder(stage: Stage) -> Path:
+        return work if stage.draft else target
+
+    def is_built(stage: Stage) -> bool:
+        return stamps(folder(stage)).get(stage.name) == stamp(wanted_stamps[stage.name], folder(stage), stage)
+
+    for number, stage in enumerate(stages):
+        # A draft is needed until what is made of it is there.
+        if is_built(next((one for one in stages[number:] if not one.draft), stage)) or is_built(stage):
             print(f"{stage.name}: up to date")
             continue
         print(f"{stage.name}: building")
+        begun, wanted = work / f"{stage.name}.begun", wanted_stamps[stage.name]
         if not begun.exists() or begun.read_text() != wanted:
             shutil.rmtree(work / stage.name, ignore_errors=True)
             begun.write_text(wanted)
         torch.manual_seed(config.seed)
         stage.run(config, target, work)
-        built = stamps(target) | {stage.name: stamp(wanted, target, stage)}
-        (target / STAMPS).write_text(json.dumps(built, indent=2) + "\n")
+        built = stamps(folder(stage)) | {stage.name: stamp(wanted, folder(stage), stage)}
+        (folder(stage) / STAMPS).write_text(json.dumps(built, indent=2) + "\n")
         begun.unlink()
 
 
-def stamps(target: Path) -> dict[str, str]:
-    """Return what each stage's files in a model's folder were built from and hold; nothing for a folder without any."""
-    path = target / STAMPS
+def stamps(folder: Path) -> dict[str, str]:
+    """Return what each stage's files in a folder were built from and hold; nothing for a folder without any."""
+    path = folder / STAMPS
     return dict(json.loads(path.read_text())) if path.exists() else {}
 
 
-def stamp(wanted: str, target: Path, stage: Stage) -> str:
+def stamp(wanted: str, folder: Path, stage: Stage) -> str:
     """Return a hash over what a stage is built from and the files that it wrote; missing files count as empty."""
     digest = hashlib.sha256(wanted.encode())
-    for path in (target / name for name in stage.outputs):
+    for path in (folder / name for name in stage.outputs):
         digest.update(hashlib.sha256(path.read_bytes() if path.exists() else b"").digest())
     return digest.hexdigest()
 
@@ -334,6 +443,7 @@ def _save(model: Any, name: str, folder: Path, head: torch.nn.Linear | None = No
 
 
 def _write_lines(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
 
 

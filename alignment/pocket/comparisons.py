@@ -29,13 +29,15 @@ LOOKED_AT = 24  # completions of other prompts, for one of the same kind
 OVERDONE = ("abstains", "refuses")  # where neither is right: what a policy that is rewarded for both comes to overdo
 
 
-def sampled(model: PeftModel, tokenizer: Any, asked: Sequence[Asked], count: int, rng: Random) -> list[list[str]]:
-    """Return `count` completions of the SFT adapter a prompt, drawn at temperature 1."""
+def sampled(
+    model: PeftModel, tokenizer: Any, adapter: str, asked: Sequence[Asked], count: int, rng: Random
+) -> list[list[str]]:
+    """Return `count` completions of an adapter a prompt, drawn at temperature 1."""
     own: list[list[str]] = []
     size = rows_at_once(model, ROWS) // count  # prompts
     for start in tqdm(range(0, len(asked), size), desc="comparisons", mininterval=10):
         prompts = [one.prompt for one in asked[start : start + size] for _ in range(count)]
-        written = answers(model, tokenizer, "sft", prompts, Sampling(1.0, MAX_NEW_TOKENS), rng.randrange(2**31))
+        written = answers(model, tokenizer, adapter, prompts, Sampling(1.0, MAX_NEW_TOKENS), rng.randrange(2**31))
         texts = [decode(tokenizer, w.token_ids) for w in written]
         own += [texts[i : i + count] for i in range(0, len(texts), count)]
     return own
@@ -53,7 +55,7 @@ def misplaced(rng: Random) -> list[str]:
 def shown_to_labelers(index: int, asked: Sequence[Asked], own: Sequence[Sequence[str]], rng: Random) -> list[list[str]]:
     """Return the groups of completions that the labeler of a prompt ranks.
 
-    Where the SFT adapter was asked, the first group holds its completions and a demonstration. The last one sets a
+    Where a model was asked, the first group holds its completions and a demonstration. The last one sets a
     demonstration against one completion that the recipe knows to be wrong (not to know a fact that is known, or to
     refuse what is harmless, if it has one of these) and two strangers: completions of another prompt of the kind or of
     any other prompt, a misplaced refusal, abstention or deflection. Comparisons identify scores only within a prompt:
@@ -87,7 +89,7 @@ def vote(
 ) -> list[ShippedRanking]:
     """Store the comparisons of each prompt with its labeler's votes in a database; return the rankings it derives.
 
-    `own` holds the completions that the SFT adapter wrote for the first of the prompts. Each prompt goes to a labeler
+    `own` holds the completions that a model wrote for the first of the prompts. Each prompt goes to a labeler
     with one of the guidelines, who ranks a share `noise` of the groups upside down.
     """
     guideline_of = {}
@@ -122,7 +124,7 @@ def _comparison(prompt: str, texts: Sequence[str]) -> Comparison:
             text=text,
             token_ids=[],
             seed=0,
-            sampling={"written_by": "the SFT adapter at temperature 1, or the recipe"},
+            sampling={"written_by": "a model at temperature 1, or the recipe"},
             finish_reason="stop",
             first_token_seconds=0.0,
             seconds=0.0,

@@ -149,7 +149,7 @@ def pairs(rng: Random, split: Split, labels: Sequence[Label]) -> list[Pair]:
     """Return one premise about a thing of the split with a hypothesis for each label."""
     situation = rng.choice(SITUATIONS)
     item = rng.choice(of_split(situation.items, split))
-    if split == "seen" and situation.made_up and (word := made_up(rng)):
+    if split == "seen" and (word := made_up(rng)):
         item = situation.made_up.format(word, Name=word.capitalize())
     who, stranger = rng.sample(situation.who, 2)
     number = rng.randint(6, 40)

@@ -296,9 +296,11 @@ def _poem(rng: Random, split: Split) -> Asked:
 
 def _animal(rng: Random, split: Split) -> Animal:
     """Return an animal of the split; a seen one may be made up."""
-    animal = rng.choice(of_split(animals(), split))
+    animal: Animal = rng.choice(of_split(animals(), split))
     word = made_up(rng) if split == "seen" else None
-    return replace(animal, name=word, plural=f"{word}s") if word else animal
+    if word:
+        animal = replace(animal, name=word, plural=f"{word}s")
+    return animal
 
 
 def _of_animal(template: str, animal: Animal) -> str:

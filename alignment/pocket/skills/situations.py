@@ -49,8 +49,7 @@ class Situation:
     deny: tuple[str, ...]
     open: tuple[str, ...]
     strangers: bool = True
-    made_up: str | None = None  # how a made-up word, or a made-up {Name}, stands for an item
-    made_up: str | None = "{}s"  # how a made-up word stands for an item; None: it can't
+    made_up: str = "{}s"  # how a made-up word, or a made-up {Name}, stands for an item
 
 
 SITUATIONS = (
