@@ -28,7 +28,7 @@ from alignment.pocket.corpus import chat_turn, documents
 from alignment.pocket.demonstrations import demonstrations
 from alignment.pocket.pretrain import PretrainConfig, pretrain
 from alignment.pocket.prompt_files import asked_prompts, gate_checks, page_examples, practice_prompts, rollout_prompts
-from alignment.rollout import OnUpdate, Outcome, Scorer, reward_scorer
+from alignment.rollout import OnUpdate, Outcome, reward_scorer
 from alignment.settings import POCKET, PPOConfig, RaftConfig, RewardConfig
 from alignment.sft import InstructionTuningConfig
 from storage import database
@@ -37,6 +37,7 @@ log = logging.getLogger(__name__)
 HERE = Path(__file__).parent
 COMPARISONS = "comparisons.jsonl"
 FIRST = "first"  # folder of the first round's comparisons, reward adapter and policy
+WARMED_UP = "warm-up policy"  # folder of the policy that PPO begins with
 STAMPS = "built.json"  # ships with the model, so that a fresh clone need not build what it has
 SAMPLED = 5000  # documents and demonstrations that stand for all of them
 
@@ -81,11 +82,11 @@ class PocketConfig:
     )
     ppo: PPOConfig = field(
         default_factory=lambda: PPOConfig(
-            updates=110,
-            rollouts=96,
-            minibatches=3,
-            value_epochs=2,
-            learning_rate=3e-4,
+            updates=80,
+            rollouts=256,
+            minibatches=4,
+            epochs=1,
+            learning_rate=4e-4,
             kl_coefficient=0.3,
             pretraining_coefficient=0.5,
             lam=1.0,  # the critic starts far off: with less, its errors weigh more than the score
@@ -140,10 +141,7 @@ def build_first_reward(config: PocketConfig, target: Path, work: Path) -> None:
 
 def build_first_policy(config: PocketConfig, target: Path, work: Path) -> None:
     """Train a policy by RAFT against the first reward adapter; a draft, for labelers to see what it is fooled by."""
-    checkpoint = work / "first policy" / "raft.pt"
-    model = _warmed_up(config, target, work / FIRST / "reward", checkpoint).model
-    _save(model, "policy", work / FIRST / "policy")
-    checkpoint.unlink(missing_ok=True)
+    _imitate_best(config, target, work / FIRST / "reward", work / "first policy" / "raft.pt", work / FIRST / "policy")
 
 
 def build_comparisons(config: PocketConfig, target: Path, work: Path) -> None:
@@ -200,52 +198,18 @@ def _fit_reward(
     _save(model, "reward", folder, head)
 
 
-def build_policy(config: PocketConfig, target: Path, work: Path) -> None:
-    """Train the first policy by RAFT, then PPO, into `policy/` and record how it does on the gate's checks.
+def build_warm_up(config: PocketConfig, target: Path, work: Path) -> None:
+    """Train the policy that PPO begins with, by RAFT; a draft.
 
     What SFT does rarely, to say that a name is unknown, PPO alone finds too slowly: it samples it too seldom.
     """
-    ranked, checkpoint = work / "policy" / "raft.pt", work / "policy" / "checkpoint.pt"
-    practice = _warmed_up(config, target, target / "reward", ranked)
-    model, tokenizer = practice.model, practice.tokenizer
-    backbone.copy_adapter(model, "reward", "value")
-    value_head = backbone.mean_head(practice.reward_head)
-    with _shown("PPO", config.ppo.updates) as on_update:
-        outcome = ppo.train_ppo(
-            *(model, tokenizer, practice.score, value_head, practice.prompts, config.ppo, config.seed + 1, on_update),
-            checkpoint=checkpoint,
-            chats=practice.chats,
-        )
-    _require_whole(outcome)
-    _save(model, "policy", target / "policy")
-    result = evaluate(model, tokenizer, "policy", model_folder.checks(target), Sampling(0.0, MAX_NEW_TOKENS))
-    evaluation = {"accuracy": result.accuracy, "refusals": result.refusals, "helped": result.helped}
-    evaluation |= {"abstained": result.abstained, "ended": result.ended, "kl": outcome.measured["objective/kl"]}
-    (target / "policy-evaluation.json").write_text(json.dumps(evaluation, indent=2) + "\n")
-    ranked.unlink(missing_ok=True)
-    checkpoint.unlink(missing_ok=True)
-    log.info("policy: %s", evaluation)
+    _imitate_best(config, target, target / "reward", work / "warm-up" / "raft.pt", work / WARMED_UP)
 
 
-@dataclass(frozen=True)
-class _Practice:
-    """A model with the adapters "sft", "reward" and "policy", and what its policy is trained with."""
-
-    model: PeftModel
-    tokenizer: Any
-    reward_head: torch.nn.Linear
-    score: Scorer
-    prompts: list[str]
-    chats: Sequence[tuple[str, str]]
-
-
-def _warmed_up(config: PocketConfig, target: Path, reward: Path, checkpoint: Path) -> _Practice:
-    """Train a new policy by RAFT against the reward adapter in a folder."""
-    model, tokenizer = _loaded(target)
-    model = backbone.attach(model, target / "sft", "sft")
-    backbone.attach(model, reward, "reward")
+def _imitate_best(config: PocketConfig, target: Path, reward: Path, checkpoint: Path, folder: Path) -> None:
+    """Train a new policy by RAFT against the reward adapter in a folder and save it to another."""
+    model, tokenizer, head = _judged(target, reward)
     backbone.copy_adapter(model, "sft", "policy")
-    head = backbone.load_head(model, reward)
     score = reward_scorer(model, head, tokenizer.pad_token_id)
     prompts, chats = practice_prompts(config.practice_prompts, config.seed + 6), model_folder.chats(target)
     with _shown("RAFT", config.raft.rounds) as on_update:
@@ -253,7 +217,40 @@ def _warmed_up(config: PocketConfig, target: Path, reward: Path, checkpoint: Pat
             *(model, tokenizer, score, prompts, config.raft, config.seed, on_update), checkpoint=checkpoint, chats=chats
         )
     _require_whole(outcome)
-    return _Practice(model, tokenizer, head, score, prompts, chats)
+    _save(model, "policy", folder)
+    checkpoint.unlink(missing_ok=True)
+
+
+def build_policy(config: PocketConfig, target: Path, work: Path) -> None:
+    """Train the policy on by PPO, into `policy/`, and record how it does on the gate's checks."""
+    model, tokenizer, reward_head = _judged(target, target / "reward")
+    backbone.attach(model, work / WARMED_UP, "policy")
+    backbone.copy_adapter(model, "reward", "value")
+    score, value_head = reward_scorer(model, reward_head, tokenizer.pad_token_id), backbone.mean_head(reward_head)
+    prompts, chats = practice_prompts(config.practice_prompts, config.seed + 6), model_folder.chats(target)
+    checkpoint = work / "policy" / "checkpoint.pt"
+    with _shown("PPO", config.ppo.updates) as on_update:
+        outcome = ppo.train_ppo(
+            *(model, tokenizer, score, value_head, prompts, config.ppo, config.seed + 1, on_update),
+            checkpoint=checkpoint,
+            chats=chats,
+        )
+    _require_whole(outcome)
+    _save(model, "policy", target / "policy")
+    result = evaluate(model, tokenizer, "policy", model_folder.checks(target), Sampling(0.0, MAX_NEW_TOKENS))
+    evaluation = {"accuracy": result.accuracy, "refusals": result.refusals, "helped": result.helped}
+    evaluation |= {"abstained": result.abstained, "ended": result.ended, "kl": outcome.measured["objective/kl"]}
+    (target / "policy-evaluation.json").write_text(json.dumps(evaluation, indent=2) + "\n")
+    checkpoint.unlink(missing_ok=True)
+    log.info("policy: %s", evaluation)
+
+
+def _judged(target: Path, reward: Path) -> tuple[PeftModel, Any, torch.nn.Linear]:
+    """Return a model with the adapters "sft" and "reward", its tokenizer, and the heads of the latter."""
+    model, tokenizer = _loaded(target)
+    model = backbone.attach(model, target / "sft", "sft")
+    backbone.attach(model, reward, "reward")
+    return model, tokenizer, backbone.load_head(model, reward)
 
 
 def _require_whole(outcome: Outcome) -> None:
@@ -362,6 +359,7 @@ STAGES = (
         (),
         (*_adapter("reward"), "reward/head.safetensors"),
     ),
+    Stage("warm-up", build_warm_up, lambda c: (), (), _adapter(WARMED_UP), draft=True),
     Stage(
         "policy",
         build_policy,
