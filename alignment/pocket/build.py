@@ -65,7 +65,7 @@ class PocketConfig:
     labeler_noise: float = 0.03  # share of simulated rankings that are upside down
     reward_folds: int = 20  # one of so many parts of the comparisons is held out to measure the reward model
     first_reward: RewardConfig = field(default_factory=lambda: _shipped_only(steps=1500, batch_size=14))
-    reward: RewardConfig = field(default_factory=lambda: _shipped_only(steps=1200, batch_size=16))
+    reward: RewardConfig = field(default_factory=lambda: _shipped_only(steps=1500, batch_size=16))
     raft: RaftConfig = field(
         default_factory=lambda: RaftConfig(
             rounds=6,
@@ -82,12 +82,12 @@ class PocketConfig:
     )
     ppo: PPOConfig = field(
         default_factory=lambda: PPOConfig(
-            updates=64,
-            rollouts=256,
-            minibatches=8,
-            epochs=1,
+            updates=15,
+            rollouts=384,
+            minibatches=6,
+            value_epochs=2,
             learning_rate=3e-4,
-            kl_coefficient=0.2,
+            kl_coefficient=0.3,
             pretraining_coefficient=0.5,
             lam=1.0,  # the critic starts far off: with less, its errors weigh more than the score
             value_clip_range=2.0,
