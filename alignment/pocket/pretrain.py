@@ -2,7 +2,6 @@
 
 import logging
 import math
-import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -82,7 +81,6 @@ class PackedRows(IterableDataset[torch.Tensor]):
 
     def __iter__(self) -> Iterator[torch.Tensor]:
         """Yield the batches of this worker."""
-        os.environ["TOKENIZERS_PARALLELISM"] = "false"  # threads do not survive the fork
         worker = get_worker_info()
         stream = documents(self.config.seed + 1 + (worker.id if worker else 0))
         rows, length = self.config.batch_size, self.config.length
