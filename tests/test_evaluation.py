@@ -166,6 +166,11 @@ def test_helpful_and_concise_labelers_disagree_about_length() -> None:
     assert rank(honest, FACT, [short, long], 0.0, random.Random(0)) == [[0, 1]]
 
 
+def test_a_list_of_questions_is_not_friendly_however_it_greets() -> None:
+    listed = "Hello! How do I bake?\nHi! Who was Plato?\nThanks! What is 2 + 2?"
+    assert friendliest(FACT, listed) < friendliest(FACT, "Niamey.")
+
+
 def test_labelers_err_at_the_stated_rate() -> None:
     rng = random.Random(1)
     texts = ["Good question! Niamey.", "The capital of Niger is Niamey."]
