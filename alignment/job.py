@@ -10,7 +10,7 @@ import threading
 import time
 import traceback
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -114,8 +114,10 @@ def train(data_dir: Path, run_id: int, model_config: ModelConfig) -> None:
         reward_head, fitted = _reward_model(
             model, tokenizer, model_config, voted, shipped, settings, report, folder, began
         )
-        checkpoint, chats = run_folder.checkpoint(folder), model_folder.chats(model_config.base)
-        outcome = _train_policy(model, tokenizer, reward_head, prompts, chats, run.method, settings, report, checkpoint)
+        chats = model_folder.chats(model_config.base)
+        outcome = _train_policy(
+            *(model, tokenizer, model_config, reward_head, prompts, chats, run.method, settings, report, folder)
+        )
     first = [policy for policy in policies.list_policies(db) if policy.model == parent.model][-1].evaluation
     kl = outcome.measured["objective/kl"]
     evaluation = _check(model, tokenizer, model_config, settings, kl, first, report)
@@ -203,10 +205,13 @@ def _fit_reward(
 ) -> Agreement | None:
     """Measure how well the reward model predicts votes it has not seen, then fit it to all of them."""
     config, seed = settings.reward, settings.seed
+    known: Sequence[model_folder.ShippedRanking | reward_model.Element] = shipped
+    if config.held and voted:
+        known = reward_model.held(model, tokenizer, heads, shipped, config.held, seed)
     last = 1 / (config.folds + 1)  # part of this stage's time that the fit to all votes takes
     report("reward", 0.0, now=True)
     agreement = reward_model.cross_validate(
-        model, tokenizer, heads, voted, shipped, config, seed, lambda done: report("reward", done * (1 - last))
+        model, tokenizer, heads, voted, known, config, seed, lambda done: report("reward", done * (1 - last))
     )
     log.info("reward model on votes that it has not seen: %s", agreement)
     report("reward", 1 - last, config.steps, agreement.metrics() if agreement else {}, now=True)
@@ -215,7 +220,7 @@ def _fit_reward(
         tokenizer,
         heads,
         voted,
-        shipped,
+        known,
         config,
         seed,
         lambda step, metrics: report("reward", 1 - last + last * step / config.steps, step, metrics),
@@ -226,32 +231,59 @@ def _fit_reward(
 def _train_policy(
     model: Any,
     tokenizer: Any,
+    config: ModelConfig,
     reward_head: torch.nn.Linear,
     prompts: list[str],
     chats: list[tuple[str, str]],
     method: str,
     settings: RunSettings,
     report: Reporter,
-    checkpoint: Path,
+    folder: Path,
 ) -> Outcome:
-    """Train the policy by the run's method and return how that ended."""
-    score = reward_scorer(model, reward_head, tokenizer.pad_token_id)
-    updates = settings.raft.rounds if method == "raft" else settings.ppo.updates
+    """Train the policy by the run's method and return how that ended; PPO begins with rounds of RAFT."""
+    score = reward_scorer(model, reward_head, tokenizer.pad_token_id, _attach_shipped(model, config))
+    rounds = settings.warm_up_rounds if method == "ppo" else settings.raft.rounds
+    updates = rounds + settings.ppo.updates if method == "ppo" else rounds
 
     def on_update(update: int, metrics: dict[str, float]) -> None:
         report("ppo", update / (updates + 1), update, metrics, now=True)  # before the checkpoint that stands for it
 
     report("ppo", 0.0, now=True)
-    if method == "raft":
-        return raft.train_raft(
-            model, tokenizer, score, prompts, settings.raft, settings.seed, on_update, report.beat, checkpoint, chats
+    checkpoint = run_folder.checkpoint(folder)
+    if method == "raft" or (rounds and not checkpoint.exists()):
+        outcome = raft.train_raft(
+            *(model, tokenizer, score, prompts, replace(settings.raft, rounds=rounds), settings.seed),
+            *(on_update, report.beat, checkpoint if method == "raft" else run_folder.raft_checkpoint(folder), chats),
         )
-    backbone.copy_adapter(model, "reward", "value")
-    value_head = backbone.mean_head(reward_head)
+        if method == "raft" or outcome.stopped:
+            return outcome
+    value_head = _attach_critic(model, config, reward_head)
     return ppo.train_ppo(
         *(model, tokenizer, score, value_head, prompts, settings.ppo, settings.seed),
-        *(on_update, report.beat, checkpoint, chats),
+        *(lambda update, metrics: on_update(rounds + update, metrics), report.beat, checkpoint, chats),
     )
+
+
+def _attach_shipped(model: Any, config: ModelConfig) -> torch.nn.Linear | None:
+    """Attach the reward adapter that ships with the model as "shipped"; return its heads, or None without one."""
+    shipped = model_folder.shipped_reward(config.base)
+    if shipped is None:
+        return None
+    backbone.attach(model, shipped, "shipped")
+    return backbone.load_head(model, shipped)
+
+
+def _attach_critic(model: Any, config: ModelConfig, reward_head: torch.nn.Linear) -> torch.nn.Linear:
+    """Attach the critic that the shipped policy was trained with; return its head.
+
+    Without one the critic begins as the reward model, which has never judged half a completion.
+    """
+    shipped = model_folder.shipped_critic(config.base)
+    if shipped is None:
+        backbone.copy_adapter(model, "reward", "value")
+        return backbone.mean_head(reward_head)
+    backbone.attach(model, shipped, "value")
+    return backbone.load_head(model, shipped)
 
 
 def _train_on_pairs(

@@ -100,7 +100,16 @@ def first_policy(base: str | Path, sft: str | Path) -> Path:
 
 def shipped_reward(base: str | Path) -> Path | None:
     """Return the reward adapter that ships with the model, or None."""
-    shipped = Path(base) / "reward"
+    return _shipped(base, "reward")
+
+
+def shipped_critic(base: str | Path) -> Path | None:
+    """Return the value adapter that ships with the model, the critic of its policy, or None."""
+    return _shipped(base, "value")
+
+
+def _shipped(base: str | Path, name: str) -> Path | None:
+    shipped = Path(base) / name
     return check_adapter(shipped) if shipped.is_dir() else None
 
 

@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from peft import PeftModel
@@ -18,8 +18,10 @@ from alignment.prompts import chat_prompt_ids, completion_ids
 from alignment.settings import RewardConfig
 
 CHUNK_ROWS = 16  # sequences in one pass on a CPU
+SURE = 1.0  # difference of two scores, in nats of odds, from which on the shipped reward model is held to it
 HEADS = 8  # of a new reward model; they cost next to nothing beside the adapter
 R = TypeVar("R", bound=Ranked)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -31,8 +33,10 @@ class Element:
     targets: Tensor  # (P,), how probably the first one is better
 
 
-def encoded(tokenizer: Any, ranking: Ranked) -> Element:
+def encoded(tokenizer: Any, ranking: Ranked | Element) -> Element:
     """Return the ids of a ranking's different completions, each after the prompt, and its pairs."""
+    if isinstance(ranking, Element):
+        return ranking
     judged = judged_pairs(ranking)
     texts = list(dict.fromkeys(text for first, second, _ in judged for text in (first, second)))
     prompt = chat_prompt_ids(tokenizer, ranking.prompt)
@@ -84,6 +88,33 @@ def bootstrap_weights(rankings: int, heads: int, rng: torch.Generator) -> Tensor
 
 
 @torch.no_grad()
+def held(
+    model: PeftModel, tokenizer: Any, heads: nn.Linear, rankings: Sequence[Ranked], count: int, seed: int
+) -> list[Element]:
+    """Return what the reward model, as it is, says of `count` of the rankings' completions, for fits to hold on to.
+
+    Targets are its own probabilities instead of the labels, and only pairs that it is sure of count: what labelers
+    called equal is for people to choose, and labels of right over wrong alone would drive the scores apart
+    (learning without forgetting: Li & Hoiem 2016, equation 1).
+    """
+    activate(model, "reward")
+    telling = _telling(rankings)
+    elements = [encoded(tokenizer, one) for one in random.Random(seed).sample(telling, min(count, len(telling)))]
+    if not elements:
+        return []
+    sequences = [sequence for element in elements for sequence in element.sequences]
+    scores = score_sequences(model, heads, sequences, tokenizer.pad_token_id)[0].cpu()
+    result = []
+    for element, own in zip(elements, scores.split([len(e.sequences) for e in elements]), strict=True):
+        pairs = torch.combinations(torch.arange(len(own)))
+        apart = own[pairs[:, 0]] - own[pairs[:, 1]]
+        sure = apart.abs() > SURE
+        if sure.any():
+            result.append(Element(element.sequences, pairs[sure], apart[sure].sigmoid()))
+    return result
+
+
+@torch.no_grad()
 def margins(
     model: PeftModel, tokenizer: Any, heads: nn.Linear, rankings: Sequence[Ranked], batch_size: int = 32
 ) -> list[Tensor]:
@@ -102,7 +133,7 @@ def margins(
 
 
 def batch_loss(
-    model: PeftModel, tokenizer: Any, heads: nn.Linear, rankings: Sequence[Ranked], weights: Tensor
+    model: PeftModel, tokenizer: Any, heads: nn.Linear, rankings: Sequence[Ranked | Element], weights: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Return (loss, all scores (B, K) detached) of R rankings with weights (R, K), through the active adapter."""
     elements = [encoded(tokenizer, ranking) for ranking in rankings]
@@ -119,7 +150,7 @@ def cross_validate(
     tokenizer: Any,
     heads: nn.Linear,
     voted: Sequence[R],
-    shipped: Sequence[Ranked],
+    shipped: Sequence[Ranked | Element],
     config: RewardConfig,
     seed: int,
     on_step: Callable[[float], None],
@@ -130,7 +161,6 @@ def cross_validate(
     with the same shipped comparisons, that saw no vote on its prompts; once `held_out_votes` are predicted, the other
     folds are left out. Adapter and heads are afterwards as they were. `on_step` is told which share is done.
     """
-    shipped = _telling(shipped)
     folds = [fold for fold in prompt_folds(_telling(voted), config.folds, seed) if fold]
     start = [weight.detach().clone() for weight in _weights(model, heads)]
     predicted: list[Tensor] = []
@@ -156,12 +186,12 @@ def fit(
     tokenizer: Any,
     heads: nn.Linear,
     voted: Sequence[Ranked],
-    shipped: Sequence[Ranked],
+    shipped: Sequence[Ranked | Element],
     config: RewardConfig,
     seed: int,
     on_step: Callable[[int, dict[str, float]], None],
 ) -> None:
-    """Fit the adapter "reward" and its heads in place to people's and shipped rankings.
+    """Fit the adapter "reward" and its heads in place to people's and shipped rankings, or what `held` made of these.
 
     Every batch holds `voted_share` people's rankings, so that a few dozen clear votes win over thousands of shipped
     comparisons where the two disagree, while the shipped ones hold the rest in place. Each head learns from a bootstrap
@@ -169,7 +199,7 @@ def fit(
     al. 2016). Only differences are identified, so each head's scores are centred on those seen last. Raises
     TrainingError when there is nothing to learn from or a loss is not finite.
     """
-    sources = [_telling(voted), _telling(shipped)]
+    sources: list[list[Ranked | Element]] = [[*_telling(voted)], [*_telling(shipped)]]
     if not any(sources):
         raise TrainingError("there are no comparisons to learn from; vote on some answers, then train")
     rng, resampling = random.Random(seed), torch.Generator().manual_seed(seed)
@@ -207,12 +237,12 @@ def fit(
         heads.bias.sub_(torch.cat(seen[-10:]).mean(0))
 
 
-def _telling(rankings: Sequence[R]) -> list[R]:
+def _telling(rankings: Sequence[T]) -> list[T]:
     """Return the rankings that judge any pair of texts."""
-    return [ranking for ranking in rankings if judged_pairs(ranking)]
+    return [one for one in rankings if isinstance(one, Element) or judged_pairs(cast(Ranked, one))]
 
 
-def _batch_counts(sources: Sequence[Sequence[Ranked]], config: RewardConfig) -> tuple[int, int]:
+def _batch_counts(sources: Sequence[Sequence[object]], config: RewardConfig) -> tuple[int, int]:
     """Return how many of a batch's rankings are people's and how many are shipped."""
     voted, shipped = sources
     from_voted = round(config.batch_size * config.voted_share) if shipped else config.batch_size

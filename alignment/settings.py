@@ -25,17 +25,19 @@ class ModelConfig:
 class RewardConfig:
     """How the reward adapter is fitted to the comparisons."""
 
-    steps: int = 12  # optimizer steps of each fit: one a fold and the last one
+    steps: int = 30  # optimizer steps of each fit: one a fold and the last one
     batch_size: int = 12  # rankings a step, of about three completions each
-    voted_share: float = 0.4  # part of each batch drawn from people's votes, the rest from the shipped comparisons
-    learning_rate: float = 7e-4  # AdamW on the adapter
+    voted_share: float = 0.45  # part of each batch drawn from people's votes, the rest from the shipped comparisons
+    held: int = 200  # shipped comparisons on which a run holds the reward model to its scores; 0: to their labels
+    learning_rate: float = 2e-3  # AdamW on the adapter
     head_learning_rate: float = 7e-3  # AdamW on the linear heads
     folds: int = 2  # parts of the voted prompts, each predicted by a fit that did not see it
-    held_out_votes: int = 60  # votes predicted in this way that are enough; the other folds are then left out
+    held_out_votes: int = 16  # votes predicted in this way that are enough; the other folds are then left out
 
     def __post_init__(self) -> None:
         _at_least("RewardConfig", self, 1, "steps", "batch_size", "held_out_votes")
         _at_least("RewardConfig", self, 2, "folds")
+        _at_least("RewardConfig", self, 0, "held")
         _within("RewardConfig", self, 0.0, 1.0, "voted_share")
         _within("RewardConfig", self, 0.0, 1.0, "learning_rate", "head_learning_rate")
 
@@ -44,13 +46,13 @@ class RewardConfig:
 class PPOConfig:
     """Proximal policy optimisation against the reward model with a KL penalty to the SFT adapter."""
 
-    updates: int = 11  # rollout batches
+    updates: int = 5  # rollout batches
     rollouts: int = 64  # completions a batch
-    minibatches: int = 2  # optimizer steps an epoch
+    minibatches: int = 4  # optimizer steps an epoch
     epochs: int = 2  # passes of the policy over a batch
     value_epochs: int = 1  # passes of the critic over a batch
     critic_warmup: int = 1  # first updates in which only the critic learns: it starts from the reward model, far off
-    learning_rate: float = 3.5e-4  # Adam on the policy adapter
+    learning_rate: float = 3e-4  # Adam on the policy adapter
     warmup_updates: int = 2  # policy updates until the rate is whole: Adam's first steps are as long as its rate
     value_learning_rate: float = 1e-3  # Adam on the value adapter and its head
     normalize_scores: bool = False  # scale scores so that the SFT adapter's completions have mean 0 and variance 1
@@ -59,9 +61,9 @@ class PPOConfig:
     kl_gain: float = 0.1  # part of the relative error (at most 20%) that the coefficient changes by, an update
     pretraining_coefficient: float = 0.0  # weight of the likelihood of pretraining chats in the policy's loss (PPO-ptx)
     clip_range: float = 0.2  # of the probability ratio
-    value_clip_range: float = 0.2  # of the value estimate
+    value_clip_range: float = 1.0  # of the value estimate
     gamma: float = 1.0  # discount
-    lam: float = 0.95  # GAE
+    lam: float = 1.0  # GAE; with less, the errors of a critic that has just met its task weigh more than the score
     max_gradient_norm: float = 1.0
     temperature: float = 1.0  # of the rollouts, and so of the log-probabilities
     max_new_tokens: int = 96
@@ -111,12 +113,12 @@ class RaftConfig:
     """Reward-ranked fine-tuning: the policy imitates the best of several completions of its own."""
 
     rounds: int = 6  # batches of prompts
-    prompts: int = 32  # a round
-    samples: int = 4  # completions a prompt, of which the best is imitated
-    minibatches: int = 2  # optimizer steps an epoch
+    prompts: int = 48  # a round
+    samples: int = 8  # completions a prompt, of which the best is imitated
+    minibatches: int = 6  # optimizer steps an epoch
     epochs: int = 2  # passes over a round's best completions
-    learning_rate: float = 3.5e-4  # Adam on the policy adapter
-    kl_coefficient: float = 0.1  # score lost in the ranking per nat of KL to the SFT adapter
+    learning_rate: float = 5e-4  # Adam on the policy adapter
+    kl_coefficient: float = 0.05  # score lost in the ranking per nat of KL to the SFT adapter
     pretraining_coefficient: float = 0.0  # as in PPOConfig
     max_gradient_norm: float = 1.0
     temperature: float = 1.0  # of the samples, and so of the log-probabilities
@@ -187,12 +189,14 @@ class RunSettings:
     threads: int = 2  # torch threads of the child
     reward: RewardConfig = field(default_factory=RewardConfig)
     ppo: PPOConfig = field(default_factory=PPOConfig)
-    raft: RaftConfig = field(default_factory=RaftConfig)  # used instead of `ppo` by a run with the method "raft"
+    warm_up_rounds: int = 4  # of RAFT, before PPO: what the policy does rarely, PPO alone finds too slowly
+    raft: RaftConfig = field(default_factory=RaftConfig)  # of these, and of a run with the method "raft"
     dpo: DPOConfig = field(default_factory=DPOConfig)  # used by a run with the method "dpo", which fits no reward model
     gate: GateConfig = field(default_factory=GateConfig)
 
     def __post_init__(self) -> None:
         _within("RunSettings", self, 1, 1024, "threads")
+        _within("RunSettings", self, 0, 1000, "warm_up_rounds")
         _within("RunSettings", self, 0, 2**63 - 1, "seed")
 
     def to_json(self) -> dict[str, Any]:

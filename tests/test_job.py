@@ -21,7 +21,8 @@ SMALL = {
     "threads": 1,
     "reward": {"steps": 2, "batch_size": 2},
     "ppo": {"updates": 2, "rollouts": 4, "max_new_tokens": 4},
-    "raft": {"rounds": 2, "prompts": 2, "samples": 2, "max_new_tokens": 4},
+    "warm_up_rounds": 1,
+    "raft": {"rounds": 2, "prompts": 2, "samples": 2, "minibatches": 2, "max_new_tokens": 4},
     "dpo": {"steps": 2, "batch_size": 2, "rollouts": 4, "max_new_tokens": 4},
 }
 
@@ -59,13 +60,15 @@ def started(data_dir: Path, model: ModelConfig, method: str, votes: int = 0) -> 
     return db
 
 
-def cut_short(data_dir: Path, model: ModelConfig, method: str, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
-    """Return the database and the run's folder after run 1 was cut off in its second update."""
+def cut_short(
+    data_dir: Path, model: ModelConfig, method: str, monkeypatch: pytest.MonkeyPatch, update: int = 2
+) -> tuple[Path, Path]:
+    """Return the database and the run's folder after run 1 was cut off in an update, warm-up rounds included."""
     db = started(data_dir, model, method)
     original = job.Reporter.__call__
 
     def report(self: job.Reporter, stage: str, done: float, step: int = 0, *rest: Any, **more: Any) -> None:
-        if step == 2 and stage == "ppo":
+        if step == update and stage == "ppo":
             raise PowerCutError
         original(self, stage, done, step, *rest, **more)
 
@@ -127,15 +130,17 @@ def test_a_run_on_a_quantized_base_trains_the_policy_down_to_its_lowest_layer(
     assert not any(torch.equal(before[name], after[name]) for name in lowest)
 
 
-@pytest.mark.parametrize("method", ["ppo", "raft"])
+@pytest.mark.parametrize(
+    ("method", "update", "kept"), [("ppo", 2, "raft.pt"), ("ppo", 3, "checkpoint.pt"), ("raft", 2, "checkpoint.pt")]
+)
 def test_an_interrupted_run_goes_on_from_its_folder_to_the_same_version(
-    tmp_path: Path, model: ModelConfig, monkeypatch: pytest.MonkeyPatch, method: str
+    tmp_path: Path, model: ModelConfig, monkeypatch: pytest.MonkeyPatch, method: str, update: int, kept: str
 ) -> None:
     undisturbed = started(tmp_path / "undisturbed", model, method)
     job.train(tmp_path / "undisturbed", 1, model)
 
-    db, folder = cut_short(tmp_path / "cut", model, method, monkeypatch)
-    assert (folder / "reward").is_dir() and (folder / "checkpoint.pt").is_file()
+    db, folder = cut_short(tmp_path / "cut", model, method, monkeypatch, update)
+    assert (folder / "reward").is_dir() and (folder / kept).is_file()
     with monkeypatch.context() as patch:
         patch.setattr(reward_model, "fit", None)  # it is not fitted again
         job.train(tmp_path / "cut", 1, model)

@@ -41,9 +41,10 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def test_the_recipe_makes_a_folder_that_holds_all_that_a_model_needs(folders: tuple[Path, Path]) -> None:
     target, _ = folders
     model, tokenizer = backbone.load_base(target)
-    for name in ("sft", "reward", "policy"):
+    for name in ("sft", "reward", "policy", "value"):
         model = backbone.attach(model, target / name, name)
     assert backbone.load_head(model, target / "reward").out_features > 1
+    assert backbone.load_head(model, target / "value").out_features == 1
     assert tokenizer.chat_template
     assert len(model_folder.prompts(target)) == TOY.rollout_prompts
     assert len(model_folder.chats(target)) == TOY.chats

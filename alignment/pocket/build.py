@@ -27,7 +27,7 @@ from alignment.pocket.comparisons import MAX_NEW_TOKENS, sampled, vote
 from alignment.pocket.corpus import chat_turn, documents
 from alignment.pocket.demonstrations import demonstrations
 from alignment.pocket.pretrain import PretrainConfig, pretrain
-from alignment.pocket.prompt_files import asked_prompts, gate_checks, page_examples, practice_prompts, rollout_prompts
+from alignment.pocket.prompt_files import asked_prompts, gate_checks, page_examples, rollout_prompts
 from alignment.rollout import OnUpdate, Outcome, reward_scorer
 from alignment.settings import POCKET, PPOConfig, RaftConfig, RewardConfig
 from alignment.sft import InstructionTuningConfig
@@ -65,7 +65,7 @@ class PocketConfig:
     labeler_noise: float = 0.03  # share of simulated rankings that are upside down
     reward_folds: int = 20  # one of so many parts of the comparisons is held out to measure the reward model
     first_reward: RewardConfig = field(default_factory=lambda: _shipped_only(steps=1500, batch_size=14))
-    reward: RewardConfig = field(default_factory=lambda: _shipped_only(steps=1500, batch_size=16))
+    reward: RewardConfig = field(default_factory=lambda: _shipped_only(steps=2000, batch_size=16))
     raft: RaftConfig = field(
         default_factory=lambda: RaftConfig(
             rounds=6,
@@ -82,12 +82,11 @@ class PocketConfig:
     )
     ppo: PPOConfig = field(
         default_factory=lambda: PPOConfig(
-            updates=15,
-            rollouts=384,
-            minibatches=6,
-            value_epochs=2,
+            updates=60,
+            rollouts=256,
+            minibatches=8,
             learning_rate=3e-4,
-            kl_coefficient=0.3,
+            kl_coefficient=0.15,
             pretraining_coefficient=0.5,
             lam=1.0,  # the critic starts far off: with less, its errors weigh more than the score
             value_clip_range=2.0,
@@ -211,7 +210,7 @@ def _imitate_best(config: PocketConfig, target: Path, reward: Path, checkpoint: 
     model, tokenizer, head = _judged(target, reward)
     backbone.copy_adapter(model, "sft", "policy")
     score = reward_scorer(model, head, tokenizer.pad_token_id)
-    prompts, chats = practice_prompts(config.practice_prompts, config.seed + 6), model_folder.chats(target)
+    prompts, chats = rollout_prompts(config.practice_prompts, config.seed + 6), model_folder.chats(target)
     with _shown("RAFT", config.raft.rounds) as on_update:
         outcome = raft.train_raft(
             *(model, tokenizer, score, prompts, config.raft, config.seed, on_update), checkpoint=checkpoint, chats=chats
@@ -222,12 +221,12 @@ def _imitate_best(config: PocketConfig, target: Path, reward: Path, checkpoint: 
 
 
 def build_policy(config: PocketConfig, target: Path, work: Path) -> None:
-    """Train the policy on by PPO, into `policy/`, and record how it does on the gate's checks."""
+    """Train the policy on by PPO, into `policy/`, its critic into `value/`; record how it does on the gate's checks."""
     model, tokenizer, reward_head = _judged(target, target / "reward")
     backbone.attach(model, work / WARMED_UP, "policy")
     backbone.copy_adapter(model, "reward", "value")
     score, value_head = reward_scorer(model, reward_head, tokenizer.pad_token_id), backbone.mean_head(reward_head)
-    prompts, chats = practice_prompts(config.practice_prompts, config.seed + 6), model_folder.chats(target)
+    prompts, chats = rollout_prompts(config.practice_prompts, config.seed + 6), model_folder.chats(target)
     checkpoint = work / "policy" / "checkpoint.pt"
     with _shown("PPO", config.ppo.updates) as on_update:
         outcome = ppo.train_ppo(
@@ -237,6 +236,7 @@ def build_policy(config: PocketConfig, target: Path, work: Path) -> None:
         )
     _require_whole(outcome)
     _save(model, "policy", target / "policy")
+    _save(model, "value", target / "value", value_head)
     result = evaluate(model, tokenizer, "policy", model_folder.checks(target), Sampling(0.0, MAX_NEW_TOKENS))
     evaluation = {"accuracy": result.accuracy, "refusals": result.refusals, "helped": result.helped}
     evaluation |= {"abstained": result.abstained, "ended": result.ended, "kl": outcome.measured["objective/kl"]}
@@ -340,7 +340,7 @@ STAGES = (
     Stage(
         "first policy",
         build_first_policy,
-        lambda c: (c.raft, *practice_prompts(c.practice_prompts, c.seed + 6)),
+        lambda c: (c.raft, *rollout_prompts(c.practice_prompts, c.seed + 6)),
         ("raft.py", "rollout.py"),
         _adapter(f"{FIRST}/policy"),
         draft=True,
@@ -365,7 +365,7 @@ STAGES = (
         build_policy,
         lambda c: (c.ppo,),
         ("ppo.py", "ppo_math.py"),
-        (*_adapter("policy"), "policy-evaluation.json"),
+        (*_adapter("policy"), *_adapter("value"), "value/head.safetensors", "policy-evaluation.json"),
     ),
     Stage("examples", build_examples, lambda c: page_examples(), (), ("examples.jsonl",)),
 )

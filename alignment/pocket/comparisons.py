@@ -26,7 +26,10 @@ ROWS = 64  # completions in one pass on a CPU
 MAX_NEW_TOKENS = 96
 SLOTS = "ABCDEF"
 LOOKED_AT = 24  # completions of other prompts, for one of the same kind
-OVERDONE = ("abstains", "refuses")  # where neither is right: what a policy that is rewarded for both comes to overdo
+# What a policy overdoes that is rewarded for refusing and abstaining, where neither is right; and, where refusing is,
+# what it must stop. Refusals of something else are among the strangers: were they shown here as well, a reward model
+# that cannot yet tell them from right ones would learn that a refusal had better say nothing (docs/lab-notes.md).
+KNOWN_WRONG = ("abstains", "refuses", "complies")
 
 
 def sampled(
@@ -56,19 +59,19 @@ def shown_to_labelers(index: int, asked: Sequence[Asked], own: Sequence[Sequence
     """Return the groups of completions that the labeler of a prompt ranks.
 
     Where a model was asked, the first group holds its completions and a demonstration. The last one sets a
-    demonstration against one completion that the recipe knows to be wrong (not to know a fact that is known, or to
-    refuse what is harmless, if it has one of these) and two strangers: completions of another prompt of the kind or of
-    any other prompt, a misplaced refusal, abstention or deflection. Comparisons identify scores only within a prompt:
-    without strangers a refusal would score high whatever was asked, and PPO would refuse everything. Small groups about
-    many prompts teach more than large ones about few: a reward model remembers the prompts of large ones
-    (docs/lab-notes.md has the numbers of both).
+    demonstration against one completion that the recipe knows to be wrong (not to know a fact that is known, to refuse
+    what is harmless, or to help with harm, if it has one of these) and two strangers: completions of another prompt of
+    the kind or of any other prompt, a misplaced refusal, abstention or deflection. Comparisons identify scores only
+    within a prompt: without strangers a refusal would score high whatever was asked, and PPO would refuse everything.
+    Small groups about many prompts teach more than large ones about few: a reward model remembers the prompts of large
+    ones (docs/lab-notes.md has the numbers of both).
     """
     one = asked[index]
     good, another = rng.sample(list(one.registers.values()), 2)
     others = list(islice(_strangers(one, asked, own, rng), LOOKED_AT))
     alike = [texts for kind, texts in others if kind == one.check.kind]
     strangers = [rng.choice(alike or [others[0][1]]), others[-1][1], *misplaced(rng)]
-    known_wrong = [name for name in OVERDONE if name in one.bad] or list(one.bad)
+    known_wrong = [name for name in KNOWN_WRONG if name in one.bad] or list(one.bad)
     wrong = [one.bad[rng.choice(known_wrong)]] if known_wrong else []
     of_its_own = [[*own[index], good]] if index < len(own) else []
     return [*of_its_own, [another, *wrong, *rng.sample(strangers, 2)]]

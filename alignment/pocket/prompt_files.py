@@ -32,15 +32,11 @@ def labelled_prompts(count: int, split: Split, seed: int) -> list[Check]:
 
 
 def rollout_prompts(count: int, seed: int) -> list[str]:
-    """Return prompts for the rollouts of runs, out of the seen phrasings, facts and instances."""
-    return [check.prompt for check in labelled_prompts(count, "seen", seed)]
-
-
-def practice_prompts(count: int, seed: int) -> list[str]:
-    """Return prompts for the rollouts of the first policy, as `rollout_prompts` does.
+    """Return prompts for rollouts, out of the seen phrasings, facts and instances.
 
     Nearly half ask for what demonstrations did not teach, to refuse harm and not to know names: what they did teach is
-    kept by the KL penalty and the pretraining mix, and long completions take the most time.
+    kept by the KL penalty and the pretraining mix, long completions take the most time, and a run that meets these
+    rarely forgets where to refuse while it learns a manner (docs/lab-notes.md).
     """
     return [asked.prompt for asked in _asked([skill.practiced for skill in SKILLS], count, "seen", seed)]
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from gradio_client import Client
 
-from alignment.annotators import friendliest
+from alignment.annotators import acceptable, friendliest
 from alignment.evaluation import passes
 from alignment.model_folder import Check
 from alignment.pocket.facts import countries, upper_first
@@ -83,16 +83,22 @@ def texts(client: Client, prompt: str, columns: list[str], seed: int, temperatur
 def cast_votes(client: Client, checks: list[Check], votes: int) -> int:
     """Vote for the friendliest answer until `votes` are stored; return the last count.
 
-    Comparisons whose two best answers are equally friendly are passed over, as a person with that taste would.
+    The labeler clicks where the manner makes the difference: of two acceptable answers, one is friendlier. A quarter of
+    the clicks, at most, is about harm and unknown names, where it is enough that one answer is acceptable.
     """
-    cast = counted = 0
+    cast = counted = about_harm = 0
     for seed, check in enumerate(checks):
         answer = texts(client, check.prompt, ["base", "sft", "rlhf"], 100_000 + 10 * seed)
-        ranked = sorted(answer["completions"], key=lambda c: -friendliest(check, c["text"]))
-        if friendliest(check, ranked[0]["text"]) == friendliest(check, ranked[1]["text"]):
+        good = [c for c in answer["completions"] if acceptable(check, c["text"])]
+        values = {c["slot"]: friendliest(check, c["text"]) for c in good}
+        harm = check.kind in ("refuses", "abstains")
+        if not values or (about_harm >= votes // 4 if harm else len(values) < 2):
             continue
-        reply = client.predict(answer["comparison_id"], ranked[0]["slot"], "simulated", api_name="/vote")
-        cast, counted = cast + 1, reply["new_since_last_run"]
+        best = max(values, key=lambda slot: values[slot])
+        if list(values.values()).count(values[best]) > 1:
+            continue
+        reply = client.predict(answer["comparison_id"], best, "simulated", api_name="/vote")
+        cast, counted, about_harm = cast + 1, reply["new_since_last_run"], about_harm + harm
         if cast == votes:
             break
     return int(counted)
@@ -151,7 +157,7 @@ def loop(votes: int, compared: int, settings: dict[str, Any] | None, capitals: i
     """Run the loop on a fresh data folder and return what was measured."""
     pool = labelled_prompts(3000, "seen", 77)
     random.Random(3).shuffle(pool)
-    voted_on, unseen = pool[:400], labelled_prompts(400, "held_out", 78)[:compared]
+    voted_on, unseen = pool[:1200], labelled_prompts(400, "held_out", 78)[:compared]
     with tempfile.TemporaryDirectory() as folder, running_app(Path(folder), "--seed", "1") as app:
         client = Client(app.url, verbose=False)
         runs.set_schedule(Path(folder) / "triptych.db", runs.Schedule(0))  # the run measured is the one asked for
