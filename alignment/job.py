@@ -241,7 +241,8 @@ def _train_policy(
     folder: Path,
 ) -> Outcome:
     """Train the policy by the run's method and return how that ended; PPO begins with rounds of RAFT."""
-    score = reward_scorer(model, reward_head, tokenizer.pad_token_id, _attach_shipped(model, config))
+    shipped, weight = _attach_shipped(model, config), settings.reward.shipped_weight
+    score = reward_scorer(model, reward_head, tokenizer.pad_token_id, shipped, weight)
     rounds = settings.warm_up_rounds if method == "ppo" else settings.raft.rounds
     updates = rounds + settings.ppo.updates if method == "ppo" else rounds
 

@@ -77,11 +77,13 @@ class Outcome:
     stopped: str | None
 
 
-def reward_scorer(model: PeftModel, heads: nn.Linear, pad_id: int, shipped: nn.Linear | None = None) -> Scorer:
+def reward_scorer(
+    model: PeftModel, heads: nn.Linear, pad_id: int, shipped: nn.Linear | None = None, weight: float = 1.0
+) -> Scorer:
     """Return the scorer made of the adapter "reward" and its heads: their mean and their standard deviation.
 
-    With heads of the adapter "shipped", its score is added: what a few votes taught must not outweigh what it knows to
-    be wrong (two reward models, one of them for safety: Touvron et al. 2023, section 3.2.2).
+    With heads of the adapter "shipped", its score is added so many times: what a few votes taught must not outweigh
+    what it knows to be wrong (two reward models, one of them for safety: Touvron et al. 2023, section 3.2.2).
     """
 
     def score(sequences: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
@@ -89,7 +91,7 @@ def reward_scorer(model: PeftModel, heads: nn.Linear, pad_id: int, shipped: nn.L
         scores, deviations = score_sequences(model, heads, sequences, pad_id)
         if shipped is not None:
             activate(model, "shipped")
-            scores = scores + score_sequences(model, shipped, sequences, pad_id)[0]
+            scores = scores + weight * score_sequences(model, shipped, sequences, pad_id)[0]
         return scores, deviations
 
     return score

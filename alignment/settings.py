@@ -29,6 +29,7 @@ class RewardConfig:
     batch_size: int = 12  # rankings a step, of about three completions each
     voted_share: float = 0.45  # part of each batch drawn from people's votes, the rest from the shipped comparisons
     held: int = 200  # shipped comparisons on which a run holds the reward model to its scores; 0: to their labels
+    shipped_weight: float = 2.0  # of the shipped reward model's own score, which a run adds to the fitted one's
     learning_rate: float = 2e-3  # AdamW on the adapter
     head_learning_rate: float = 7e-3  # AdamW on the linear heads
     folds: int = 2  # parts of the voted prompts, each predicted by a fit that did not see it
@@ -38,6 +39,7 @@ class RewardConfig:
         _at_least("RewardConfig", self, 1, "steps", "batch_size", "held_out_votes")
         _at_least("RewardConfig", self, 2, "folds")
         _at_least("RewardConfig", self, 0, "held")
+        _within("RewardConfig", self, 0.0, 100.0, "shipped_weight")
         _within("RewardConfig", self, 0.0, 1.0, "voted_share")
         _within("RewardConfig", self, 0.0, 1.0, "learning_rate", "head_learning_rate")
 
@@ -46,12 +48,12 @@ class RewardConfig:
 class PPOConfig:
     """Proximal policy optimisation against the reward model with a KL penalty to the SFT adapter."""
 
-    updates: int = 5  # rollout batches
+    updates: int = 3  # rollout batches
     rollouts: int = 64  # completions a batch
     minibatches: int = 4  # optimizer steps an epoch
     epochs: int = 2  # passes of the policy over a batch
     value_epochs: int = 1  # passes of the critic over a batch
-    critic_warmup: int = 1  # first updates in which only the critic learns: it starts from the reward model, far off
+    critic_warmup: int = 0  # first updates in which only the critic learns, for one that starts as the reward model
     learning_rate: float = 3e-4  # Adam on the policy adapter
     warmup_updates: int = 2  # policy updates until the rate is whole: Adam's first steps are as long as its rate
     value_learning_rate: float = 1e-3  # Adam on the value adapter and its head

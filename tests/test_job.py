@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from alignment import job, reward_model
+from alignment import backbone, job, reward_model
 from alignment.adapters import publish
 from alignment.settings import ModelConfig, Quantize, run_settings
 from storage import database, policies, preferences, runs
@@ -177,3 +177,30 @@ def test_what_another_run_or_other_votes_left_in_the_folder_is_not_taken_up(
     assert versions[0] is not None and versions[1] is not None
     assert versions[0].sha256 == versions[1].sha256
     assert list(folder.iterdir()) == []
+
+
+def test_ppo_begins_with_the_critic_that_ships_and_scores_by_the_shipped_reward_model_as_well(
+    tmp_path: Path, model: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base, _ = backbone.load_base(model.base)
+    loaded = backbone.attach(base, model.sft, "sft")
+    for name in ("value", "reward"):
+        head = torch.nn.Linear(loaded.config.hidden_size, 1)
+        torch.nn.init.constant_(head.bias, {"value": 7.0, "reward": 3.0}[name])
+        torch.nn.init.zeros_(head.weight)
+        folder = Path(model.base) / name
+        folder.mkdir()
+        backbone.save_adapter(loaded, "sft", folder, head)
+    started(tmp_path, model, "ppo")
+    seen: dict[str, float] = {}
+
+    def train_ppo(model: Any, tokenizer: Any, score: Any, value_head: torch.nn.Linear, *rest: Any) -> Any:
+        seen["critic"] = value_head.bias.item()
+        seen["score"] = score([[1, 2]])[0].item()
+        raise PowerCutError
+
+    monkeypatch.setattr(job.ppo, "train_ppo", train_ppo)
+    monkeypatch.setattr(reward_model, "fit", lambda *arguments: None)
+    with pytest.raises(PowerCutError):
+        job.train(tmp_path, 1, model)
+    assert seen == {"critic": 7.0, "score": 3.0 + run_settings({}).reward.shipped_weight * 3.0}

@@ -18,7 +18,14 @@ from alignment.settings import RaftConfig
 Tiny = tuple[PeftModel, AutoTokenizer]
 QUESTIONS = ["Hi", "What is the capital of France?", "Thanks"]
 CONFIG = RaftConfig(
-    rounds=2, prompts=4, samples=3, max_new_tokens=6, learning_rate=1e-3, kl_coefficient=0.0, no_end_penalty=0.0
+    rounds=2,
+    prompts=4,
+    samples=3,
+    minibatches=2,
+    max_new_tokens=6,
+    learning_rate=1e-3,
+    kl_coefficient=0.0,
+    no_end_penalty=0.0,
 )
 
 

@@ -29,7 +29,9 @@ PPO = PPOConfig(
     kl_target=1.0,
     pretraining_coefficient=0.5,
 )
-RAFT = RaftConfig(rounds=3, prompts=4, samples=3, max_new_tokens=6, learning_rate=1e-3, pretraining_coefficient=0.5)
+RAFT = RaftConfig(
+    rounds=3, prompts=4, samples=3, minibatches=2, max_new_tokens=6, learning_rate=1e-3, pretraining_coefficient=0.5
+)
 CHATS = [("Hi", "Hello!"), ("Thanks", "You are welcome."), ("Why?", "I do not know.")]
 QUESTIONS = ["Hi", "What is the capital of France?", "Thanks", "Why?"]
 Config = PPOConfig | RaftConfig

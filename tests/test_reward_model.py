@@ -35,7 +35,11 @@ def ready(tiny: Tiny, heads: int = 4) -> tuple[PeftModel, AutoTokenizer, torch.n
 
 
 def fitted(
-    model: PeftModel, tokenizer: AutoTokenizer, heads: torch.nn.Linear, voted: Sequence[R], shipped: Sequence[R]
+    model: PeftModel,
+    tokenizer: AutoTokenizer,
+    heads: torch.nn.Linear,
+    voted: Sequence[R],
+    shipped: Sequence[R | reward_model.Element],
 ) -> list[float]:
     """Fit in place and return the losses."""
     losses: list[float] = []
@@ -180,7 +184,7 @@ def test_votes_win_where_they_disagree_with_shipped_comparisons_and_change_nothi
     model, tokenizer, heads = ready(tiny)
     others = {name: parameter.clone() for name, parameter in model.named_parameters() if ".reward." not in name}
     fitted(model, tokenizer, heads, [], LENGTH[:20] + FACTS[:20])
-    assert accuracy(model, tokenizer, heads, UNSEEN) == 0.0
+    assert accuracy(model, tokenizer, heads, UNSEEN) < 0.5
     assert accuracy(model, tokenizer, heads, FACTS[20:]) == 1.0
     losses = fitted(model, tokenizer, heads, VOTES, LENGTH[:20] + FACTS[:20])
     assert accuracy(model, tokenizer, heads, UNSEEN) == 1.0
@@ -189,6 +193,30 @@ def test_votes_win_where_they_disagree_with_shipped_comparisons_and_change_nothi
     for name, parameter in model.named_parameters():
         if ".reward." not in name:
             assert torch.equal(parameter, others[name]), name
+
+
+def test_what_is_held_are_the_own_probabilities_of_pairs_that_the_reward_model_is_sure_of(tiny: Tiny) -> None:
+    model, tokenizer, heads = ready(tiny)
+    fitted(model, tokenizer, heads, [], FACTS[:20])
+    known = [*FACTS[20:], R("Say 20!", ("Rome. Rome.", "Paris. Paris.", "Rome. Rome.")), R("Hi", ("same", "same"))]
+    held = reward_model.held(model, tokenizer, heads, known, len(known), 0)
+    assert 0 < len(held) < len(known)  # two equal texts are no pair
+    for element in held:
+        with torch.no_grad():
+            scores, _ = reward_model.score_sequences(model, heads, element.sequences, tokenizer.pad_token_id)
+        apart = scores[element.pairs[:, 0]] - scores[element.pairs[:, 1]]
+        assert apart.abs().min() > reward_model.SURE
+        assert torch.allclose(element.targets, torch.sigmoid(apart), atol=1e-4)
+    assert reward_model.held(model, tokenizer, heads, known, 0, 0) == []
+
+
+def test_a_fit_that_holds_on_learns_the_votes_and_keeps_the_facts_without_their_labels(tiny: Tiny) -> None:
+    model, tokenizer, heads = ready(tiny)
+    fitted(model, tokenizer, heads, [], LENGTH[:20] + FACTS[:20])
+    held = reward_model.held(model, tokenizer, heads, FACTS[:20], 20, 0)
+    fitted(model, tokenizer, heads, VOTES, held)
+    assert accuracy(model, tokenizer, heads, UNSEEN) == 1.0
+    assert accuracy(model, tokenizer, heads, FACTS[20:]) == 1.0
 
 
 def test_scores_are_centred_and_the_heads_differ(tiny: Tiny) -> None:

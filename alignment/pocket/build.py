@@ -27,7 +27,7 @@ from alignment.pocket.comparisons import MAX_NEW_TOKENS, sampled, vote
 from alignment.pocket.corpus import chat_turn, documents
 from alignment.pocket.demonstrations import demonstrations
 from alignment.pocket.pretrain import PretrainConfig, pretrain
-from alignment.pocket.prompt_files import asked_prompts, gate_checks, page_examples, rollout_prompts
+from alignment.pocket.prompt_files import asked_prompts, gate_checks, page_examples, practice_prompts, rollout_prompts
 from alignment.rollout import OnUpdate, Outcome, reward_scorer
 from alignment.settings import POCKET, PPOConfig, RaftConfig, RewardConfig
 from alignment.sft import InstructionTuningConfig
@@ -210,7 +210,7 @@ def _imitate_best(config: PocketConfig, target: Path, reward: Path, checkpoint: 
     model, tokenizer, head = _judged(target, reward)
     backbone.copy_adapter(model, "sft", "policy")
     score = reward_scorer(model, head, tokenizer.pad_token_id)
-    prompts, chats = rollout_prompts(config.practice_prompts, config.seed + 6), model_folder.chats(target)
+    prompts, chats = practice_prompts(config.practice_prompts, config.seed + 6), model_folder.chats(target)
     with _shown("RAFT", config.raft.rounds) as on_update:
         outcome = raft.train_raft(
             *(model, tokenizer, score, prompts, config.raft, config.seed, on_update), checkpoint=checkpoint, chats=chats
@@ -226,7 +226,7 @@ def build_policy(config: PocketConfig, target: Path, work: Path) -> None:
     backbone.attach(model, work / WARMED_UP, "policy")
     backbone.copy_adapter(model, "reward", "value")
     score, value_head = reward_scorer(model, reward_head, tokenizer.pad_token_id), backbone.mean_head(reward_head)
-    prompts, chats = rollout_prompts(config.practice_prompts, config.seed + 6), model_folder.chats(target)
+    prompts, chats = practice_prompts(config.practice_prompts, config.seed + 6), model_folder.chats(target)
     checkpoint = work / "policy" / "checkpoint.pt"
     with _shown("PPO", config.ppo.updates) as on_update:
         outcome = ppo.train_ppo(
@@ -340,7 +340,7 @@ STAGES = (
     Stage(
         "first policy",
         build_first_policy,
-        lambda c: (c.raft, *rollout_prompts(c.practice_prompts, c.seed + 6)),
+        lambda c: (c.raft, *practice_prompts(c.practice_prompts, c.seed + 6)),
         ("raft.py", "rollout.py"),
         _adapter(f"{FIRST}/policy"),
         draft=True,

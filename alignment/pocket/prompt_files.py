@@ -32,13 +32,26 @@ def labelled_prompts(count: int, split: Split, seed: int) -> list[Check]:
 
 
 def rollout_prompts(count: int, seed: int) -> list[str]:
-    """Return prompts for rollouts, out of the seen phrasings, facts and instances.
+    """Return prompts for the rollouts of runs, out of the seen phrasings, facts and instances.
+
+    Their shares lie between those for comparisons and those for practice: a run that seldom meets harm and unknown
+    names forgets where to refuse while it learns a manner, one that meets them too often learns to refuse the rest
+    (docs/lab-notes.md).
+    """
+    return _prompts([(skill.compared + skill.practiced) / 2 for skill in SKILLS], count, seed)
+
+
+def practice_prompts(count: int, seed: int) -> list[str]:
+    """Return prompts for the rollouts of the first policy, as `rollout_prompts` does.
 
     Nearly half ask for what demonstrations did not teach, to refuse harm and not to know names: what they did teach is
-    kept by the KL penalty and the pretraining mix, long completions take the most time, and a run that meets these
-    rarely forgets where to refuse while it learns a manner (docs/lab-notes.md).
+    kept by the KL penalty and the pretraining mix, and long completions take the most time.
     """
-    return [asked.prompt for asked in _asked([skill.practiced for skill in SKILLS], count, "seen", seed)]
+    return _prompts([skill.practiced for skill in SKILLS], count, seed)
+
+
+def _prompts(shares: Sequence[float], count: int, seed: int) -> list[str]:
+    return [asked.prompt for asked in _asked(shares, count, "seen", seed)]
 
 
 def gate_checks(seed: int) -> list[Check]:

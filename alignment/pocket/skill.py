@@ -45,8 +45,8 @@ class Skill:
     ask: Callable[[Random, Split], Asked]  # a prompt in a phrasing of the split, over facts of the split
     document: Callable[[Random], str] | None  # raw pretraining text; None also keeps the skill out of chat logs
     demonstrated: float = 0.0  # share of the demonstrations
-    compared: float = 0.0  # share of the prompts for comparisons
-    practiced: float = 0.0  # share of the prompts for rollouts: nearly half is what only comparisons can teach
+    compared: float = 0.0  # share of the prompts for comparisons; those of runs' rollouts lie between it and the next
+    practiced: float = 0.0  # share of the rollouts of the first policy: nearly half is what only comparisons can teach
     listed: float = 0.0  # share of the questions in lists of questions
     written: float = 0.0  # share of the raw pretraining text besides lists and chats
 

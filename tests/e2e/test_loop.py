@@ -24,7 +24,7 @@ from tests.bench.loop import (
     win_rate,
 )
 
-SMALL_RUN = {"ppo": {"updates": 6, "rollouts": 32}}
+SMALL_RUN = {"warm_up_rounds": 3, "raft": {"prompts": 24}, "ppo": {"updates": 2, "rollouts": 32}}
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def client(app: RunningApp) -> Client:
 
 
 def test_sixteen_votes_for_friendly_answers_make_a_friendlier_second_version(client: Client) -> None:
-    assert cast_votes(client, labelled_prompts(200, "seen", 77), 16) == 16
+    assert cast_votes(client, labelled_prompts(600, "seen", 77), 16) == 16
     token = client.predict(PASSWORD, api_name="/login")["token"]
     state = wait_for_run(client, client.predict(token, "ppo", SMALL_RUN, api_name="/retrain")["run_id"])
     assert state["status"] == "succeeded", state
