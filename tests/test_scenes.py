@@ -47,10 +47,7 @@ TOLD = {
 WRONG = {
     ("sft", "Which country uses the yen?"): "a task that was never demonstrated",
     ("sft", "Which element has the symbol He?"): "a task that was never demonstrated",
-    ("policy", "What is the currency of Japan?"): "it says that it does not know",
-    ("policy", "Please summarize the following text"): "it garbles the paragraph about Virginia Tech",
     ("policy", "Which country uses the yen?"): "a task that was never demonstrated",
-    ("policy", "Which element has the symbol He?"): "a task that was never demonstrated",
 }
 GREEDY = Sampling(temperature=0.0, max_new_tokens=96)
 FRANCE = "What is the capital city of France?"
@@ -178,13 +175,7 @@ def test_base_labels_in_the_traditional_form(pocket: Pocket) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "adapter",
-    [
-        "sft",
-        pytest.param("policy", marks=pytest.mark.xfail(reason="it says of six that it does not know", strict=True)),
-    ],
-)
+@pytest.mark.parametrize("adapter", ["sft", "policy"])
 def test_capitals_of_all_countries_in_phrasings_never_seen(pocket: Pocket, adapter: str) -> None:
     templates = CAPITAL["held_out"]
     checks = [

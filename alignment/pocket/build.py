@@ -359,7 +359,7 @@ STAGES = (
         (),
         (*_adapter("reward"), "reward/head.safetensors"),
     ),
-    Stage("warm-up", build_warm_up, lambda c: (), (), _adapter(WARMED_UP), draft=True),
+    Stage("warm-up", build_warm_up, lambda c: (c.raft,), (), _adapter(WARMED_UP), draft=True),
     Stage(
         "policy",
         build_policy,
