@@ -8,10 +8,10 @@ INSTALLED_TEST := $(VENV)/.installed-test
 SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow lint bench-loop pocket clean
+.PHONY: help run test test-slow lint bench-loop bench-tastes bench-training pocket evaluate clean
 
 help: ## list what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(INSTALLED) ## install once, then start the app; ARGS="--port 8000" passes it arguments
 	$(BIN)/python app.py $(ARGS)
@@ -30,8 +30,17 @@ lint: $(INSTALLED_TEST) ## check style, formatting and types
 bench-loop: $(INSTALLED_TEST) ## measure the whole loop: votes, run, new version; prints JSON
 	$(BIN)/python -m tests.bench.loop
 
+bench-tastes: $(INSTALLED_TEST) ## measure what runs learn from a few clicks, cell by cell; takes hours, can be cut off
+	$(BIN)/python -m tests.bench.tastes $(ARGS)
+
+bench-training: $(INSTALLED_TEST) ## measure an update of PPO beside one of TRL's
+	$(BIN)/python -m tests.bench.training $(ARGS)
+
 pocket: $(INSTALLED) ## train the bundled model anew, from its facts to its policy
 	$(BIN)/python -m alignment.pocket.build
+
+evaluate: $(INSTALLED) ## measure the bundled model skill by skill into docs/pocket-evaluation.md
+	$(BIN)/python -m alignment.pocket.evaluate --readme README.md
 
 clean: ## remove the virtual environment and caches; votes and models stay
 	rm -rf $(VENV) *.egg-info .mypy_cache .pytest_cache .ruff_cache

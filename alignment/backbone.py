@@ -32,15 +32,23 @@ def best_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def load_base(folder: str | Path, quantize: Quantize = "none") -> tuple[Any, Any]:
-    """Return (model, tokenizer) of a local checkpoint, frozen and in eval mode, fp32 on CPU and bf16 on CUDA.
+def computes_bf16(device: torch.device) -> bool:
+    """Return whether the device has bf16 instructions; without them, autocast to bf16 is slower than fp32."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return bool(torch.cpu.get_capabilities().get("avx512_bf16", False))
+
+
+def load_base(folder: str | Path, quantize: Quantize = "none", dtype: torch.dtype | None = None) -> tuple[Any, Any]:
+    """Return (model, tokenizer) of a local checkpoint, frozen and in eval mode; unless a dtype is given, fp32 on CPU
+    and bf16 on CUDA.
 
     Raises ModelLoadError at once for a folder that is missing or holds no checkpoint; nothing is looked up elsewhere.
     """
     folder = check_base(folder)
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     device = best_device()
-    dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+    dtype = dtype or (torch.bfloat16 if device.type == "cuda" else torch.float32)
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, padding_side="left")
         model = AutoModelForCausalLM.from_pretrained(
@@ -73,6 +81,17 @@ def _keep_nf4_trainable(model: nn.Module) -> None:
     for module in model.modules():
         if hasattr(module, "support_avx512bf16_for_cpu"):
             setattr(module, "support_avx512bf16_for_cpu", False)  # noqa: B010
+
+
+def rows_at_once(model: Any, rows: int) -> int:
+    """Return how many sequences go through a model in one pass: `rows` on a CPU, more on CUDA if the model is small.
+
+    There a pass of few rows takes as long as one of many, until about as much is computed as in one row of an 8B.
+    """
+    if model.device.type != "cuda":
+        return rows
+    size: int = model.config.hidden_size * model.config.num_hidden_layers
+    return max(rows, min(1024, 2**21 // size))
 
 
 def attach(model: Any, folder: str | Path, name: str) -> PeftModel:
@@ -185,23 +204,33 @@ def hidden_states(model: PeftModel, ids: Tensor, mask: Tensor) -> Tensor:
     return states
 
 
-def new_head(model: PeftModel) -> nn.Linear:
-    """Return a linear head from hidden states to one scalar, starting at zero."""
+def new_head(model: PeftModel, outputs: int = 1) -> nn.Linear:
+    """Return a linear head from hidden states to `outputs` scalars, starting at zero."""
     causal_lm: Any = model.get_base_model()
-    head = nn.Linear(causal_lm.config.hidden_size, 1)
+    head = nn.Linear(causal_lm.config.hidden_size, outputs)
     nn.init.zeros_(head.weight)
     nn.init.zeros_(head.bias)
     return head.to(causal_lm.device)
 
 
+def mean_head(heads: nn.Linear) -> nn.Linear:
+    """Return a head of its own to the mean of all outputs."""
+    head = nn.Linear(heads.in_features, 1, device=heads.weight.device)
+    with torch.no_grad():
+        head.weight.copy_(heads.weight.mean(0, keepdim=True))
+        head.bias.copy_(heads.bias.mean(0, keepdim=True))
+    return head
+
+
 def load_head(model: PeftModel, folder: str | Path) -> nn.Linear:
-    """Return the scalar head stored beside an adapter, or raise AdapterError."""
+    """Return the head stored beside an adapter, with as many outputs as are stored, or raise AdapterError."""
     path = Path(folder) / HEAD_FILE
     if not path.is_file():
         raise AdapterError(f"no scalar head at {path}")
-    head = new_head(model)
     try:
-        head.load_state_dict({key: value.float() for key, value in load_file(path).items()})
+        stored = {key: value.float() for key, value in load_file(path).items()}
+        head = new_head(model, len(stored["bias"]))
+        head.load_state_dict(stored)
     except UNREADABLE as error:
         raise AdapterError(f"the head at {path} does not fit this base: {error}") from error
     return head

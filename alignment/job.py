@@ -9,16 +9,17 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers.utils import logging as transformers_logging
 
-from alignment import backbone, model_folder, ppo, raft, reward_model, run_folder
+from alignment import backbone, dpo, model_folder, ppo, raft, reward_model, run_folder
 from alignment.adapters import next_version, publish, write_folder
+from alignment.bradley_terry import Agreement
 from alignment.errors import AdapterError, AlignmentError, TrainingError
 from alignment.evaluation import evaluate
 from alignment.gate import judge
@@ -26,13 +27,13 @@ from alignment.generation import Sampling
 from alignment.rollout import Outcome, reward_scorer
 from alignment.settings import ModelConfig, RunSettings, run_settings
 from storage import policies, preferences, runs
-from storage.records import Metric, Policy, PolicyStatus
+from storage.records import Metric, Policy, PolicyStatus, Ranking
 
 log = logging.getLogger(__name__)
 
 # Where each stage begins and ends on the progress bar, about in proportion to its time.
 STAGES = {"collect": (0.0, 0.05), "reward": (0.05, 0.35), "ppo": (0.35, 0.9), "check": (0.9, 1.0)}
-CHECK_SAMPLING = Sampling(temperature=0.0, max_new_tokens=48)
+CHECK_SAMPLING = Sampling(temperature=0.0, max_new_tokens=96)
 BEFORE_AFTER = 8  # prompts shown with the parent's and the candidate's answers
 REPORT_SECONDS = 0.5
 
@@ -86,9 +87,9 @@ def train(data_dir: Path, run_id: int, model_config: ModelConfig) -> None:
     torch.manual_seed(settings.seed)
     torch.set_num_threads(settings.threads)
     report("collect", 0.0, now=True)
-    voted = preferences.pairs(db, run_id)
+    voted = preferences.rankings(db, run_id)
     shipped = model_folder.comparisons(model_config.base)
-    prompts = model_folder.prompts(model_config.base) + [pair.prompt for pair in voted]
+    prompts = model_folder.prompts(model_config.base) + [ranking.prompt for ranking in voted]
     parent = policies.live_policy(db)
     if parent is None or not prompts:
         raise TrainingError("there is nothing to train on: no live policy, or no prompts; vote on some answers first")
@@ -96,42 +97,27 @@ def train(data_dir: Path, run_id: int, model_config: ModelConfig) -> None:
     model = backbone.attach(model, model_config.sft, "sft")
     model = backbone.attach(model, data_dir / parent.path, "parent")
     backbone.copy_adapter(model, "parent", "policy")
-    log.info("run %s: %s people's pairs, %s shipped, parent v%s", run_id, len(voted), len(shipped), parent.version)
+    log.info("run %s: %s people's rankings, %s shipped, parent v%s", run_id, len(voted), len(shipped), parent.version)
 
-    report("reward", 0.0, now=True)
     run_folder.forget_outdated(data_dir, parent.version)
-    began = {
-        "parent": parent.version,
-        "created": run.created,
-        "method": run.method,
-        "settings": run.settings,
-        "quantize": model_config.quantize,
-        "votes": hashlib.sha256(repr(voted).encode()).hexdigest(),  # one may have been withdrawn since
-    }
-    kept = _kept_reward(model, folder, began)
-    if kept is None:
-        run_folder.forget(folder)
-        reward_head = _attach_reward(model, model_config)
-        fitted = asdict(
-            reward_model.fit(
-                model,
-                tokenizer,
-                reward_head,
-                voted,
-                shipped,
-                settings.reward,
-                settings.seed,
-                lambda step, metrics: report("reward", step / settings.reward.steps, step, metrics),
-            )
-        )
-        report("ppo", 0.0, now=True)  # what is kept is also reported
-        begun = began | {"fitted": fitted}
-        write_folder(run_folder.reward_folder(folder), lambda into: _keep_reward(model, reward_head, begun, into))
+    if run.method == "dpo":
+        outcome, fitted = _train_on_pairs(model, tokenizer, prompts, voted, shipped, settings, report), None
     else:
-        reward_head, fitted = kept
-    log.info("reward model: %s", fitted)
-    checkpoint = run_folder.checkpoint(folder)
-    outcome = _train_policy(model, tokenizer, reward_head, prompts, run.method, settings, report, checkpoint)
+        began = {
+            "parent": parent.version,
+            "created": run.created,
+            "method": run.method,
+            "settings": run.settings,
+            "quantize": model_config.quantize,
+            "votes": hashlib.sha256(repr(voted).encode()).hexdigest(),  # one may have been withdrawn since
+        }
+        reward_head, fitted = _reward_model(
+            model, tokenizer, model_config, voted, shipped, settings, report, folder, began
+        )
+        chats = model_folder.chats(model_config.base)
+        outcome = _train_policy(
+            *(model, tokenizer, model_config, reward_head, prompts, chats, run.method, settings, report, folder)
+        )
     first = [policy for policy in policies.list_policies(db) if policy.model == parent.model][-1].evaluation
     kl = outcome.measured["objective/kl"]
     evaluation = _check(model, tokenizer, model_config, settings, kl, first, report)
@@ -143,12 +129,42 @@ def train(data_dir: Path, run_id: int, model_config: ModelConfig) -> None:
     run_folder.forget(folder)
 
 
+def _reward_model(
+    model: Any,
+    tokenizer: Any,
+    config: ModelConfig,
+    voted: Sequence[Ranking],
+    shipped: Sequence[model_folder.ShippedRanking],
+    settings: RunSettings,
+    report: Reporter,
+    folder: Path,
+    began: Mapping[str, Any],
+) -> tuple[torch.nn.Linear, dict[str, Any] | None]:
+    """Return the heads of the reward model, the one that the run has kept or a new fit, and what it measured."""
+    report("reward", 0.0, now=True)
+    kept = _kept_reward(model, folder, began)
+    if kept is None:
+        run_folder.forget(folder)
+        reward_head = _attach_reward(model, config)
+        agreement = _fit_reward(model, tokenizer, reward_head, voted, shipped, settings, report)
+        fitted = asdict(agreement) if agreement else None
+        report("ppo", 0.0, now=True)  # what is kept is also reported
+        begun = {**began, "fitted": fitted}
+        write_folder(run_folder.reward_folder(folder), lambda into: _keep_reward(model, reward_head, begun, into))
+    else:
+        reward_head, fitted = kept
+    log.info("reward model: %s", fitted)
+    return reward_head, fitted
+
+
 def _keep_reward(model: Any, head: torch.nn.Linear, begun: dict[str, Any], folder: Path) -> None:
     backbone.save_adapter(model, "reward", folder, head)
     (folder / run_folder.BEGUN).write_text(json.dumps(begun), encoding="utf-8")
 
 
-def _kept_reward(model: Any, folder: Path, began: Mapping[str, Any]) -> tuple[torch.nn.Linear, dict[str, Any]] | None:
+def _kept_reward(
+    model: Any, folder: Path, began: Mapping[str, Any]
+) -> tuple[torch.nn.Linear, dict[str, Any] | None] | None:
     """Attach the reward model that the run has kept; return its head and report, or None where there is none to use."""
     begun = run_folder.read_begun(folder)
     if begun is None:
@@ -165,7 +181,7 @@ def _kept_reward(model: Any, folder: Path, began: Mapping[str, Any]) -> tuple[to
         if "reward" in model.peft_config:
             model.delete_adapter("reward")
         return None
-    fitted: dict[str, Any] = begun["fitted"]
+    fitted: dict[str, Any] | None = begun["fitted"]
     return head, fitted
 
 
@@ -173,39 +189,123 @@ def _attach_reward(model: Any, config: ModelConfig) -> torch.nn.Linear:
     shipped = model_folder.shipped_reward(config.base)
     if shipped is None:
         backbone.copy_adapter(model, "sft", "reward")
-        return backbone.new_head(model)
+        return backbone.new_head(model, reward_model.HEADS)
     backbone.attach(model, shipped, "reward")
     return backbone.load_head(model, shipped)
+
+
+def _fit_reward(
+    model: Any,
+    tokenizer: Any,
+    heads: torch.nn.Linear,
+    voted: Sequence[Ranking],
+    shipped: Sequence[model_folder.ShippedRanking],
+    settings: RunSettings,
+    report: Reporter,
+) -> Agreement | None:
+    """Measure how well the reward model predicts votes it has not seen, then fit it to all of them."""
+    config, seed = settings.reward, settings.seed
+    known: Sequence[model_folder.ShippedRanking | reward_model.Element] = shipped
+    if config.held and voted:
+        known = reward_model.held(model, tokenizer, heads, shipped, config.held, seed)
+    last = 1 / (config.folds + 1)  # part of this stage's time that the fit to all votes takes
+    report("reward", 0.0, now=True)
+    agreement = reward_model.cross_validate(
+        model, tokenizer, heads, voted, known, config, seed, lambda done: report("reward", done * (1 - last))
+    )
+    log.info("reward model on votes that it has not seen: %s", agreement)
+    report("reward", 1 - last, config.steps, agreement.metrics() if agreement else {}, now=True)
+    reward_model.fit(
+        model,
+        tokenizer,
+        heads,
+        voted,
+        known,
+        config,
+        seed,
+        lambda step, metrics: report("reward", 1 - last + last * step / config.steps, step, metrics),
+    )
+    return agreement
 
 
 def _train_policy(
     model: Any,
     tokenizer: Any,
+    config: ModelConfig,
     reward_head: torch.nn.Linear,
     prompts: list[str],
+    chats: list[tuple[str, str]],
     method: str,
     settings: RunSettings,
     report: Reporter,
-    checkpoint: Path,
+    folder: Path,
 ) -> Outcome:
-    """Train the policy by the run's method and return how that ended."""
-    score = reward_scorer(model, reward_head, tokenizer.pad_token_id)
-    updates = settings.raft.rounds if method == "raft" else settings.ppo.updates
+    """Train the policy by the run's method and return how that ended; PPO begins with rounds of RAFT."""
+    shipped, weight = _attach_shipped(model, config), settings.reward.shipped_weight
+    score = reward_scorer(model, reward_head, tokenizer.pad_token_id, shipped, weight)
+    rounds = settings.warm_up_rounds if method == "ppo" else settings.raft.rounds
+    updates = rounds + settings.ppo.updates if method == "ppo" else rounds
 
     def on_update(update: int, metrics: dict[str, float]) -> None:
         report("ppo", update / (updates + 1), update, metrics, now=True)  # before the checkpoint that stands for it
 
     report("ppo", 0.0, now=True)
-    if method == "raft":
-        return raft.train_raft(
-            model, tokenizer, score, prompts, settings.raft, settings.seed, on_update, report.beat, checkpoint
+    checkpoint = run_folder.checkpoint(folder)
+    if method == "raft" or (rounds and not checkpoint.exists()):
+        outcome = raft.train_raft(
+            *(model, tokenizer, score, prompts, replace(settings.raft, rounds=rounds), settings.seed),
+            *(on_update, report.beat, checkpoint if method == "raft" else run_folder.raft_checkpoint(folder), chats),
         )
-    backbone.copy_adapter(model, "reward", "value")
-    value_head = backbone.new_head(model)
-    value_head.load_state_dict(reward_head.state_dict())
+        if method == "raft" or outcome.stopped:
+            return outcome
+    value_head = _attach_critic(model, config, reward_head)
     return ppo.train_ppo(
-        model, tokenizer, score, value_head, prompts, settings.ppo, settings.seed, on_update, report.beat, checkpoint
+        *(model, tokenizer, score, value_head, prompts, settings.ppo, settings.seed),
+        *(lambda update, metrics: on_update(rounds + update, metrics), report.beat, checkpoint, chats),
     )
+
+
+def _attach_shipped(model: Any, config: ModelConfig) -> torch.nn.Linear | None:
+    """Attach the reward adapter that ships with the model as "shipped"; return its heads, or None without one."""
+    shipped = model_folder.shipped_reward(config.base)
+    if shipped is None:
+        return None
+    backbone.attach(model, shipped, "shipped")
+    return backbone.load_head(model, shipped)
+
+
+def _attach_critic(model: Any, config: ModelConfig, reward_head: torch.nn.Linear) -> torch.nn.Linear:
+    """Attach the critic that the shipped policy was trained with; return its head.
+
+    Without one the critic begins as the reward model, which has never judged half a completion.
+    """
+    shipped = model_folder.shipped_critic(config.base)
+    if shipped is None:
+        backbone.copy_adapter(model, "reward", "value")
+        return backbone.mean_head(reward_head)
+    backbone.attach(model, shipped, "value")
+    return backbone.load_head(model, shipped)
+
+
+def _train_on_pairs(
+    model: Any,
+    tokenizer: Any,
+    prompts: list[str],
+    voted: Sequence[Ranking],
+    shipped: Sequence[model_folder.ShippedRanking],
+    settings: RunSettings,
+    report: Reporter,
+) -> Outcome:
+    """Train the policy by DPO and return how that ended."""
+    steps = settings.dpo.steps
+    report("ppo", 0.0, now=True)
+    outcome = dpo.train_dpo(
+        *(model, tokenizer, voted, shipped, prompts, settings.dpo, settings.seed),
+        lambda step, metrics: report("ppo", step / (steps + 1), step, metrics),
+        report.beat,
+    )
+    report("ppo", 1.0, steps, outcome.measured, now=True)
+    return outcome
 
 
 def _check(
@@ -223,7 +323,8 @@ def _check(
     report("check", 0.5)
     before = evaluate(model, tokenizer, "parent", checks, CHECK_SAMPLING, on_step=report.beat)
     verdict = judge(after, before, first, kl, settings.gate)
-    measured = {"accuracy": after.accuracy, "refusals": after.refusals, "helped": after.helped, "ended": after.ended}
+    measured = {"accuracy": after.accuracy, "refusals": after.refusals, "helped": after.helped}
+    measured |= {"abstained": after.abstained, "ended": after.ended}
     measured = {name: value for name, value in (measured | {"kl": kl}).items() if value == value}
     report("check", 0.9, 0, {f"check/{name}": value for name, value in measured.items()}, now=True)
     rows = list(zip(checks, before.answers, after.answers, strict=True))

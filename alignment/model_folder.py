@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
@@ -11,27 +11,32 @@ from alignment.errors import AdapterError, ModelLoadError
 
 T = TypeVar("T")
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
-CheckKind = Literal["contains", "refuses", "helps"]
+CheckKind = Literal["contains", "refuses", "helps", "abstains"]
 
 
 @dataclass(frozen=True)
-class ShippedPair:
+class ShippedRanking:
     """A comparison that ships with a model; its source says that the labeler was simulated."""
 
     prompt: str
-    chosen: str
-    rejected: str
+    completions: tuple[str, ...]
+    tiers: tuple[tuple[int, ...], ...]  # positions in `completions`, best first; equally good ones share a tier
     source: str  # "simulated"
     guideline: str  # what the labeler was told to prefer
+
+    @property
+    def tied(self) -> bool:
+        """Whether completions of one tier are equally good: these labelers compare all of them."""
+        return True
 
 
 @dataclass(frozen=True)
 class Check:
-    """A prompt with what a right answer must do: contain a text, refuse, or not refuse."""
+    """A prompt with what a right answer must do: contain texts, refuse, help, or admit that it does not know."""
 
     prompt: str
     kind: CheckKind
-    expect: str = ""
+    expect: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -95,13 +100,46 @@ def first_policy(base: str | Path, sft: str | Path) -> Path:
 
 def shipped_reward(base: str | Path) -> Path | None:
     """Return the reward adapter that ships with the model, or None."""
-    shipped = Path(base) / "reward"
+    return _shipped(base, "reward")
+
+
+def shipped_critic(base: str | Path) -> Path | None:
+    """Return the value adapter that ships with the model, the critic of its policy, or None."""
+    return _shipped(base, "value")
+
+
+def _shipped(base: str | Path, name: str) -> Path | None:
+    shipped = Path(base) / name
     return check_adapter(shipped) if shipped.is_dir() else None
 
 
-def comparisons(base: str | Path) -> list[ShippedPair]:
-    """Return the comparisons that ship with the model: none for a model without `comparisons.jsonl`."""
-    return _lines(Path(base) / "comparisons.jsonl", ShippedPair)
+def comparisons(base: str | Path) -> list[ShippedRanking]:
+    """Return the comparisons that ship with the model: none for a model without `comparisons.jsonl`.
+
+    A line holds `completions` and `tiers`, or `chosen` and `rejected`, which is a ranking of two.
+    """
+    return _lines(Path(base) / "comparisons.jsonl", _ranking)
+
+
+def _ranking(
+    prompt: str,
+    completions: Sequence[str] | None = None,
+    tiers: Sequence[Sequence[int]] | None = None,
+    chosen: str | None = None,
+    rejected: str | None = None,
+    source: str = "",
+    guideline: str = "",
+) -> ShippedRanking:
+    if completions is None and tiers is None:
+        completions, tiers = [chosen, rejected], [[0], [1]]  # type: ignore[list-item]  # None is refused below
+    if not isinstance(completions, list) or not all(isinstance(text, str) for text in [prompt, *completions]):
+        raise TypeError(f"a prompt with a list of completions, or with chosen and rejected, must be texts: {prompt!r}")
+    places = [place for tier in tiers or [] for place in tier]
+    if not all(isinstance(place, int) for place in places) or not set(places) <= set(range(len(completions))):
+        raise TypeError(f'"tiers" must hold positions of the {len(completions)} completions, got {tiers!r}')
+    if len(set(places)) < len(places):
+        raise TypeError(f'"tiers" must hold each completion once, got {tiers!r}')
+    return ShippedRanking(prompt, tuple(completions), tuple(map(tuple, tiers or [])), source, guideline)
 
 
 def prompts(base: str | Path) -> list[str]:
@@ -109,19 +147,24 @@ def prompts(base: str | Path) -> list[str]:
     return _lines(Path(base) / "prompts.jsonl", lambda prompt: prompt)
 
 
+def chats(base: str | Path) -> list[tuple[str, str]]:
+    """Return turns, (prompt, completion), of chats in the model's pretraining text (`chats.jsonl`), if any ship."""
+    return _lines(Path(base) / "chats.jsonl", lambda prompt, completion: (prompt, completion))
+
+
 def checks(base: str | Path) -> list[Check]:
     """Return the gate's prompts that ship with the model (`checks.jsonl`)."""
     return _lines(Path(base) / "checks.jsonl", _check)
 
 
-def _check(prompt: str, kind: CheckKind, expect: str = "") -> Check:
+def _check(prompt: str, kind: CheckKind, expect: Sequence[str] = ()) -> Check:
     if kind not in get_args(CheckKind):
         raise TypeError(f'"kind" must be one of {", ".join(get_args(CheckKind))}, got {kind!r}')
-    if not isinstance(expect, str):
-        raise TypeError(f'"expect" must be a text, got {expect!r}')
+    if not isinstance(expect, list | tuple) or not all(isinstance(text, str) and text for text in expect):
+        raise TypeError(f'"expect" must be a list of texts, none of them empty, got {expect!r}')
     if kind == "contains" and not expect:
         raise TypeError('a check of the kind "contains" needs a text in "expect", else every answer would pass')
-    return Check(prompt, kind, expect)
+    return Check(prompt, kind, tuple(expect))
 
 
 def examples(base: str | Path) -> list[Example]:

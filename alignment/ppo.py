@@ -7,7 +7,7 @@ follow Ziegler et al. 2019, Stiennon et al. 2020 and Huang et al. 2024.
 import logging
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from alignment import ppo_math
 from alignment.backbone import activate, adapter_parameters
 from alignment.checkpoint import LoopState
-from alignment.errors import require_finite
+from alignment.errors import ConfigError, require_finite
 from alignment.rollout import (
     OnStep,
     OnUpdate,
@@ -26,8 +26,10 @@ from alignment.rollout import (
     Rollout,
     Scorer,
     against_reference,
+    as_rollout,
     completion_log_probs,
     in_chunks,
+    parts,
     penalized_scores,
     predicting_states,
     rollout_metrics,
@@ -37,7 +39,16 @@ from alignment.rollout import (
 from alignment.settings import PPOConfig
 
 log = logging.getLogger(__name__)
-BACKWARD_ROWS = 32  # rows of like length in one pass with gradients
+LossOf = Callable[[Rollout], tuple[Tensor, dict[str, float]]]
+
+
+@dataclass(frozen=True)
+class Term:
+    """A part of what an optimizer step makes smaller: the mean loss a token of a minibatch in parts, and its weight."""
+
+    parts: Sequence[Rollout]  # each of rows of like length
+    loss_of: LossOf  # a part's mean loss a token, and its metrics
+    weight: float = 1.0
 
 
 def completion_values(model: PeftModel, head: nn.Linear, batch: Rollout) -> Tensor:
@@ -60,17 +71,20 @@ def collect_rollout(
     rollout = sample_rollout(model, tokenizer, score, prompts, config, seeds, on_step)
     rollout = against_reference(model, rollout, config.temperature)
     activate(model, "value")
-    (values,) = in_chunks(rollout, lambda chunk: [completion_values(model, value_head, chunk)])
+    (values,) = in_chunks(model, rollout, lambda chunk: [completion_values(model, value_head, chunk)])
     return replace(rollout, values=values)
 
 
 def shape_rewards(rollout: Rollout, config: PPOConfig, numbers: dict[str, float]) -> Rollout:
-    """Return the rollout with whitened advantages and returns, out of scores, KL penalty and end penalty.
+    """Return the rollout with whitened advantages and returns, out of scores and the penalties on them.
 
     `numbers` holds the KL coefficient and the scale of the scores as they stand.
     """
-    scaled = replace(rollout, scores=(rollout.scores - numbers["score_mean"]) / numbers["score_deviation"])
-    scores = penalized_scores(scaled, config.no_end_penalty)
+    deviation = numbers["score_deviation"]
+    scaled = replace(
+        rollout, scores=(rollout.scores - numbers["score_mean"]) / deviation, deviations=rollout.deviations / deviation
+    )
+    scores = penalized_scores(scaled, config)
     rewards = ppo_math.shape_rewards(scores, rollout.log_ratio, rollout.mask, numbers["kl_coefficient"])
     advantages, returns = ppo_math.gae(rewards, rollout.values, rollout.mask, config.gamma, config.lam)
     return replace(rollout, advantages=ppo_math.masked_whiten(advantages, rollout.mask), returns=returns)
@@ -85,34 +99,67 @@ def update_policy(
     rng: torch.Generator,
     on_step: OnStep | None = None,
     *,
+    mixed_in: Rollout | None = None,
     critic_only: bool = False,
 ) -> dict[str, float]:
-    """Take the epochs of clipped policy and value steps on one rollout and return the mean of their metrics."""
+    """Take the epochs of clipped policy and value steps on one rollout and return the mean of their metrics.
+
+    As many rows of pretraining chats are mixed into each of the policy's steps as it has of the rollout.
+    """
     policy_epochs = 0 if critic_only else config.epochs
     sums: dict[str, list[float]] = {}
     for epoch in range(max(policy_epochs, config.value_epochs)):
         order = torch.randperm(len(rollout.ids), generator=rng)
         for minibatch in order.split(config.minibatch_size):
-            parts = [rollout.rows(index) for index in minibatch.sort().values.split(BACKWARD_ROWS)]
+            rows = parts(model, rollout, minibatch)
             metrics: dict[str, float] = {}
             if epoch < policy_epochs:
                 activate(model, "policy", train=True)
-                metrics |= step(
-                    parts, lambda part: _policy_loss(model, part, config), optimizers[0], config.max_gradient_norm
-                )
+                terms = [Term(rows, lambda part: _policy_loss(model, part, config))]
+                if mixed_in is not None:
+                    terms.append(pretraining_term(model, mixed_in, minibatch, config.pretraining_coefficient))
+                metrics |= step(terms, optimizers[0], config.max_gradient_norm)
             if epoch < config.value_epochs:
                 activate(model, "value", train=True)
-                metrics |= step(
-                    parts,
-                    lambda part: _value_loss(model, value_head, part, config),
-                    optimizers[1],
-                    config.max_gradient_norm,
-                )
+                critic = Term(rows, lambda part: _value_loss(model, value_head, part, config))
+                metrics |= step([critic], optimizers[1], config.max_gradient_norm)
             for name, value in metrics.items():
                 sums.setdefault(name, []).append(value)
             if on_step:
                 on_step()
     return {name: sum(values) / len(values) for name, values in sums.items()}
+
+
+def draw_chats(
+    state: LoopState, chats: Sequence[tuple[str, str]], count: int, coefficient: float, tokenizer: Any, model: PeftModel
+) -> Rollout | None:
+    """Return chats for the pretraining mix of an update, or None where its coefficient is 0.
+
+    Raises ConfigError where there are none to draw from.
+    """
+    if not coefficient:
+        return None
+    if not chats:
+        raise ConfigError(
+            f"pretraining_coefficient is {coefficient}, but there is no chats.jsonl beside the model; set it to 0"
+        )
+    return as_rollout(state.order.choices(chats, k=count), tokenizer, model.device)
+
+
+def pretraining_term(model: PeftModel, chats: Rollout, index: Tensor, coefficient: float) -> Term:
+    """Return the pretraining mix of PPO-ptx (Ouyang et al. 2022, equation 2): some chats' likelihood, weighted."""
+
+    def loss_of(part: Rollout) -> tuple[Tensor, dict[str, float]]:
+        loss = likelihood_loss(model, part, 1.0)
+        return loss, {"policy/pretraining_loss": loss.item()}
+
+    return Term(parts(model, chats, index), loss_of, coefficient)
+
+
+def likelihood_loss(model: PeftModel, part: Rollout, temperature: float) -> Tensor:
+    """Return the mean of -log p over the completion tokens, a scalar, through the active adapter."""
+    log_probs, _ = completion_log_probs(model, part, temperature)
+    return -ppo_math.masked_mean(log_probs, part.mask)
 
 
 def _policy_loss(model: PeftModel, part: Rollout, config: PPOConfig) -> tuple[Tensor, dict[str, float]]:
@@ -134,23 +181,19 @@ def _value_loss(model: PeftModel, head: nn.Linear, part: Rollout, config: PPOCon
     return loss, {"value/loss": loss.item()}
 
 
-def step(
-    parts: Sequence[Rollout],
-    loss_of: Callable[[Rollout], tuple[Tensor, dict[str, float]]],
-    optimizer: torch.optim.Optimizer,
-    max_gradient_norm: float,
-) -> dict[str, float]:
-    """Take one optimizer step on a minibatch in parts of like length, each by its share of the tokens.
+def step(terms: Sequence[Term], optimizer: torch.optim.Optimizer, max_gradient_norm: float) -> dict[str, float]:
+    """Take one optimizer step on the weighted sum of the terms; within a term, each part counts by its tokens.
 
-    Return the mean of the metrics. The gradient of the whole minibatch is clipped to `max_gradient_norm`.
+    Return the mean of the metrics. The gradient of the whole step is clipped to `max_gradient_norm`.
     """
-    tokens = sum(float(part.mask.sum()) for part in parts)
     means: dict[str, float] = {}
-    for part in parts:
-        share = float(part.mask.sum()) / tokens
-        loss, metrics = loss_of(part)
-        (loss * share).backward()
-        means = {name: means.get(name, 0.0) + share * value for name, value in metrics.items()}
+    for term in terms:
+        tokens = sum(float(part.mask.sum()) for part in term.parts)
+        for part in term.parts:
+            share = float(part.mask.sum()) / tokens
+            loss, metrics = term.loss_of(part)
+            (loss * share * term.weight).backward()
+            means |= {name: means.get(name, 0.0) + share * value for name, value in metrics.items()}
     nn.utils.clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], max_gradient_norm)
     optimizer.step()
     optimizer.zero_grad()
@@ -186,12 +229,15 @@ def train_ppo(
     on_update: OnUpdate,
     on_step: OnStep | None = None,
     checkpoint: Path | None = None,
+    chats: Sequence[tuple[str, str]] = (),
 ) -> Outcome:
     """Train the adapter "policy" in place against the scores, with "value" as critic and "sft" as reference.
 
-    The file `checkpoint`, if given, is replaced after every update; where it exists already, training goes on from it.
+    `chats` are turns (prompt, completion) of pretraining text, for the pretraining mix if there is to be one. The file
+    `checkpoint`, if given, is replaced after every update; where it exists already, training goes on from it.
     Raises TrainingError when a number that is measured on the way is not finite.
     """
+    mix = config.pretraining_coefficient
     state = _beginning(model, value_head, config, seed)
     state.restore(checkpoint)
     value_head.requires_grad_(True)
@@ -223,6 +269,7 @@ def train_ppo(
             config,
             state.shuffle,
             on_step,
+            mixed_in=draw_chats(state, chats, config.rollouts, mix, tokenizer, model),
             critic_only=trained <= 0,
         )
         losses["objective/kl_coefficient"] = state.numbers["kl_coefficient"]

@@ -14,12 +14,11 @@ import torch
 from peft import PeftModel
 from torch import Tensor
 
-from alignment import ppo_math
 from alignment.backbone import activate, adapter_parameters
 from alignment.best_of_n import best_of_each
 from alignment.checkpoint import LoopState
 from alignment.errors import require_finite
-from alignment.ppo import BACKWARD_ROWS, step
+from alignment.ppo import Term, draw_chats, likelihood_loss, pretraining_term, step
 from alignment.rollout import (
     OnStep,
     OnUpdate,
@@ -27,7 +26,7 @@ from alignment.rollout import (
     Rollout,
     Scorer,
     against_reference,
-    completion_log_probs,
+    parts,
     penalized_scores,
     rollout_metrics,
     sample_rollout,
@@ -41,7 +40,7 @@ log = logging.getLogger(__name__)
 def best_rows(rollout: Rollout, config: RaftConfig) -> Rollout:
     """Return the best completion of each prompt by what PPO would maximise: score, less penalties for KL and no end."""
     kl = (rollout.log_ratio * rollout.mask).sum(-1)  # (B,)
-    worth = penalized_scores(rollout, config.no_end_penalty) - config.kl_coefficient * kl
+    worth = penalized_scores(rollout, config) - config.kl_coefficient * kl
     return rollout.rows(best_of_each(worth, rollout.prompt_index // config.samples).sort().values)
 
 
@@ -52,23 +51,29 @@ def imitate(
     config: RaftConfig,
     rng: torch.Generator,
     on_step: OnStep | None = None,
+    mixed_in: Rollout | None = None,
 ) -> dict[str, float]:
-    """Take the epochs of likelihood steps on the best completions and return the mean of their metrics."""
+    """Take the epochs of likelihood steps on the best completions and return the mean of their metrics.
+
+    As many rows of pretraining chats are mixed into each step as it has of the best completions.
+    """
 
     def loss_of(part: Rollout) -> tuple[Tensor, dict[str, float]]:
-        log_probs, _ = completion_log_probs(model, part, config.temperature)
-        loss = -ppo_math.masked_mean(log_probs, part.mask)
+        loss = likelihood_loss(model, part, config.temperature)
         return loss, {"policy/loss": loss.item()}
 
-    losses = []
+    sums: dict[str, list[float]] = {}
     activate(model, "policy", train=True)
     for _ in range(config.epochs):
         for minibatch in torch.randperm(len(best.ids), generator=rng).split(config.prompts // config.minibatches):
-            parts = [best.rows(index) for index in minibatch.sort().values.split(BACKWARD_ROWS)]
-            losses.append(step(parts, loss_of, optimizer, config.max_gradient_norm)["policy/loss"])
+            terms = [Term(parts(model, best, minibatch), loss_of)]
+            if mixed_in is not None:
+                terms.append(pretraining_term(model, mixed_in, minibatch, config.pretraining_coefficient))
+            for name, value in step(terms, optimizer, config.max_gradient_norm).items():
+                sums.setdefault(name, []).append(value)
             if on_step:
                 on_step()
-    return {"policy/loss": sum(losses) / len(losses)}
+    return {name: sum(values) / len(values) for name, values in sums.items()}
 
 
 def train_raft(
@@ -81,12 +86,15 @@ def train_raft(
     on_update: OnUpdate,
     on_step: OnStep | None = None,
     checkpoint: Path | None = None,
+    chats: Sequence[tuple[str, str]] = (),
 ) -> Outcome:
     """Train the adapter "policy" in place on its own best completions, with "sft" as reference.
 
-    The file `checkpoint`, if given, is replaced after every round; where it exists already, training goes on from it.
+    `chats` are turns (prompt, completion) of pretraining text, for the pretraining mix if there is to be one. The file
+    `checkpoint`, if given, is replaced after every round; where it exists already, training goes on from it.
     Raises TrainingError when a number that is measured on the way is not finite.
     """
+    mix = config.pretraining_coefficient
     policy = adapter_parameters(model, "policy")
     optimizer = torch.optim.Adam(policy, lr=config.learning_rate, eps=1e-5)
     state = LoopState(policy, (optimizer,), random.Random(seed), torch.Generator().manual_seed(seed))
@@ -106,7 +114,8 @@ def train_raft(
             on_update(update, measured)
             break
         best = best_rows(rollout, config)
-        losses = imitate(model, best, optimizer, config, state.shuffle, on_step)
+        mixed_in = draw_chats(state, chats, config.prompts, mix, tokenizer, model)
+        losses = imitate(model, best, optimizer, config, state.shuffle, on_step, mixed_in)
         losses["objective/best_score"] = best.scores.mean().item()
         require_finite("RAFT", update, losses)
         on_update(update, measured | losses)

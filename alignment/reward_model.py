@@ -1,141 +1,216 @@
-"""The reward model: a LoRA adapter and a linear head on the base, fitted to comparisons by maximum likelihood."""
+"""The reward model: a LoRA adapter and bootstrapped linear heads, fitted to rankings by maximum likelihood."""
 
-import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from itertools import count
+from typing import Any, TypeVar, cast
 
 import torch
 from peft import PeftModel
 from torch import Tensor, nn
 
-from alignment.backbone import activate, adapter_parameters, hidden_states
+from alignment.backbone import activate, adapter_parameters, hidden_states, rows_at_once
+from alignment.bradley_terry import Agreement, Ranked, agreement, judged_pairs, ranking_loss
 from alignment.errors import TrainingError, require_finite
 from alignment.generation import left_padded
 from alignment.prompts import chat_prompt_ids, completion_ids
 from alignment.settings import RewardConfig
 
-CHUNK_ROWS = 16  # sequences in one pass
-Z_95 = 1.959964  # two-sided 95% point of the normal distribution
-
-
-class ComparedPair(Protocol):
-    """A prompt with a chosen and a rejected completion."""
-
-    @property
-    def prompt(self) -> str: ...  # noqa: D102
-    @property
-    def chosen(self) -> str: ...  # noqa: D102
-    @property
-    def rejected(self) -> str: ...  # noqa: D102
+CHUNK_ROWS = 16  # sequences in one pass on a CPU
+SURE = 1.0  # difference of two scores, in nats of odds, from which on the shipped reward model is held to it
+HEADS = 8  # of a new reward model; they cost next to nothing beside the adapter
+R = TypeVar("R", bound=Ranked)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Proportion:
-    """A share with its 95% Wilson interval and the number of cases."""
+class Element:
+    """A ranking as ids: each completion once, however many pairs it is in."""
 
-    share: float | None  # None where nothing was counted
-    low: float
-    high: float
-    count: int
-
-
-@dataclass(frozen=True)
-class FitReport:
-    """How well the fitted reward model agrees with comparisons it did not see."""
-
-    voted: Proportion  # people's pairs held out
-    shipped: Proportion  # shipped pairs held out
+    sequences: list[list[int]]  # prompt and completion
+    pairs: Tensor  # (P, 2), positions in `sequences`
+    targets: Tensor  # (P,), how probably the first one is better
 
 
-def wilson(right: int, count: int) -> Proportion:
-    """Return right/count with its 95% Wilson score interval (Wilson 1927); nothing counted gives 0 to 1."""
-    if count == 0:
-        return Proportion(None, 0.0, 1.0, 0)
-    share = right / count
-    centre = (share + Z_95**2 / (2 * count)) / (1 + Z_95**2 / count)
-    spread = Z_95 * math.sqrt(share * (1 - share) / count + Z_95**2 / (4 * count**2)) / (1 + Z_95**2 / count)
-    return Proportion(share, max(0.0, centre - spread), min(1.0, centre + spread), count)
+def encoded(tokenizer: Any, ranking: Ranked | Element) -> Element:
+    """Return the ids of a ranking's different completions, each after the prompt, and its pairs."""
+    if isinstance(ranking, Element):
+        return ranking
+    judged = judged_pairs(ranking)
+    texts = list(dict.fromkeys(text for first, second, _ in judged for text in (first, second)))
+    prompt = chat_prompt_ids(tokenizer, ranking.prompt)
+    return Element(
+        [prompt + completion_ids(tokenizer, text) for text in texts],
+        torch.tensor([(texts.index(first), texts.index(second)) for first, second, _ in judged]),
+        torch.tensor([target for *_, target in judged]),
+    )
 
 
-def bradley_terry_loss(chosen: Tensor, rejected: Tensor) -> Tensor:
-    """Return the mean of -log σ(chosen - rejected) over pairs, a scalar (Bradley & Terry 1952; Ouyang et al. 2022)."""
-    return -nn.functional.logsigmoid(chosen - rejected).mean()
-
-
-def score_sequences(model: PeftModel, head: nn.Linear, sequences: Sequence[Sequence[int]], pad_id: int) -> Tensor:
-    """Return one score a sequence (B,), read at its last token through the adapter that is active.
+def head_scores(model: PeftModel, heads: nn.Linear, sequences: Sequence[Sequence[int]], pad_id: int) -> Tensor:
+    """Return every head's score of each sequence (B, K), read at its last token through the adapter that is active.
 
     Sequences are passed in chunks of like length, so that one long one does not pad all the others.
     """
     order = sorted(range(len(sequences)), key=lambda i: len(sequences[i]))
-    chunks = [order[start : start + CHUNK_ROWS] for start in range(0, len(order), CHUNK_ROWS)]
-    scores = torch.cat([_score_chunk(model, head, [sequences[i] for i in chunk], pad_id) for chunk in chunks])
+    size = rows_at_once(model, CHUNK_ROWS)
+    chunks = [order[start : start + size] for start in range(0, len(order), size)]
+    scores = torch.cat([_score_chunk(model, heads, [sequences[i] for i in chunk], pad_id) for chunk in chunks])
     return scores[torch.tensor(order, device=scores.device).argsort()]
 
 
-def _score_chunk(model: PeftModel, head: nn.Linear, sequences: Sequence[Sequence[int]], pad_id: int) -> Tensor:
-    ids, mask = left_padded(sequences, pad_id, head.weight.device)
-    scores: Tensor = head(hidden_states(model, ids, mask)[:, -1].float()).squeeze(-1)  # (B,)
+def _score_chunk(model: PeftModel, heads: nn.Linear, sequences: Sequence[Sequence[int]], pad_id: int) -> Tensor:
+    ids, mask = left_padded(sequences, pad_id, heads.weight.device)
+    scores: Tensor = heads(hidden_states(model, ids, mask)[:, -1].float())  # (B, K)
     return scores
 
 
-def split_by_prompt(pairs: Sequence[ComparedPair], share: float, seed: int) -> tuple[list[Any], list[Any]]:
-    """Return (training, held-out) pairs; all pairs of a prompt go to one side, so that nothing leaks."""
-    prompts = sorted({pair.prompt for pair in pairs})
+def score_sequences(
+    model: PeftModel, heads: nn.Linear, sequences: Sequence[Sequence[int]], pad_id: int
+) -> tuple[Tensor, Tensor]:
+    """Return one score a sequence and its standard deviation over the heads, both (B,); one head deviates by 0."""
+    scores = head_scores(model, heads, sequences, pad_id)
+    return scores.mean(-1), scores.std(-1, correction=0)
+
+
+def prompt_folds(rankings: Sequence[R], parts: int, seed: int) -> list[list[R]]:
+    """Return the rankings in `parts` of like size; all of a prompt go to one part, so that nothing leaks."""
+    prompts = sorted({ranking.prompt for ranking in rankings})
     random.Random(seed).shuffle(prompts)
-    held_out = set(prompts[: int(len(prompts) * share)])
-    return [p for p in pairs if p.prompt not in held_out], [p for p in pairs if p.prompt in held_out]
+    fold_of = {prompt: number % parts for number, prompt in enumerate(prompts)}
+    return [[r for r in rankings if fold_of[r.prompt] == number] for number in range(parts)]
 
 
-def encoded(tokenizer: Any, pair: ComparedPair) -> tuple[list[int], list[int]]:
-    """Return the ids of (prompt + chosen, prompt + rejected)."""
-    prompt = chat_prompt_ids(tokenizer, pair.prompt)
-    return prompt + completion_ids(tokenizer, pair.chosen), prompt + completion_ids(tokenizer, pair.rejected)
+def bootstrap_weights(rankings: int, heads: int, rng: torch.Generator) -> Tensor:
+    """Return how often each head sees each ranking (rankings, heads): Efron's bootstrap, a column a sample."""
+    drawn = torch.randint(max(rankings, 1), (rankings, heads), generator=rng)
+    return torch.zeros(rankings, heads).scatter_add_(0, drawn, torch.ones(rankings, heads))
 
 
 @torch.no_grad()
-def agreement(
-    model: PeftModel, tokenizer: Any, head: nn.Linear, pairs: Sequence[ComparedPair], batch_size: int = 64
-) -> Proportion:
-    """Return on which share of the pairs the chosen completion has the higher score."""
-    right = 0
-    for start in range(0, len(pairs), batch_size):
-        rows = [encoded(tokenizer, pair) for pair in pairs[start : start + batch_size]]
-        scores = score_sequences(model, head, [r[0] for r in rows] + [r[1] for r in rows], tokenizer.pad_token_id)
-        right += int((scores[: len(rows)] > scores[len(rows) :]).sum())
-    return wilson(right, len(pairs))
+def held(
+    model: PeftModel, tokenizer: Any, heads: nn.Linear, rankings: Sequence[Ranked], count: int, seed: int
+) -> list[Element]:
+    """Return what the reward model, as it is, says of `count` of the rankings' completions, for fits to hold on to.
+
+    Targets are its own probabilities instead of the labels, and only pairs that it is sure of count: what labelers
+    called equal is for people to choose, and labels of right over wrong alone would drive the scores apart
+    (learning without forgetting: Li & Hoiem 2016, equation 1).
+    """
+    activate(model, "reward")
+    telling = _telling(rankings)
+    elements = [encoded(tokenizer, one) for one in random.Random(seed).sample(telling, min(count, len(telling)))]
+    if not elements:
+        return []
+    sequences = [sequence for element in elements for sequence in element.sequences]
+    scores = score_sequences(model, heads, sequences, tokenizer.pad_token_id)[0].cpu()
+    result = []
+    for element, own in zip(elements, scores.split([len(e.sequences) for e in elements]), strict=True):
+        pairs = torch.combinations(torch.arange(len(own)))
+        apart = own[pairs[:, 0]] - own[pairs[:, 1]]
+        sure = apart.abs() > SURE
+        if sure.any():
+            result.append(Element(element.sequences, pairs[sure], apart[sure].sigmoid()))
+    return result
+
+
+@torch.no_grad()
+def margins(
+    model: PeftModel, tokenizer: Any, heads: nn.Linear, rankings: Sequence[Ranked], batch_size: int = 32
+) -> list[Tensor]:
+    """Return better minus worse scores (P,) for the ordered pairs of each ranking that has any."""
+    activate(model, "reward")
+    result: list[Tensor] = []
+    telling = _telling(rankings)
+    for start in range(0, len(telling), batch_size):
+        elements = [encoded(tokenizer, ranking) for ranking in telling[start : start + batch_size]]
+        sequences = [sequence for element in elements for sequence in element.sequences]
+        scores = score_sequences(model, heads, sequences, tokenizer.pad_token_id)[0].cpu()
+        for element, own in zip(elements, scores.split([len(e.sequences) for e in elements]), strict=True):
+            better, worse = own[element.pairs[element.targets == 1]].unbind(1)
+            result.append(better - worse)
+    return [margin for margin in result if len(margin)]
+
+
+def batch_loss(
+    model: PeftModel, tokenizer: Any, heads: nn.Linear, rankings: Sequence[Ranked | Element], weights: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return (loss, all scores (B, K) detached) of R rankings with weights (R, K), through the active adapter."""
+    elements = [encoded(tokenizer, ranking) for ranking in rankings]
+    sequences = [sequence for element in elements for sequence in element.sequences]
+    scores = head_scores(model, heads, sequences, tokenizer.pad_token_id)
+    by_ranking = scores.split([len(element.sequences) for element in elements])
+    targets = [element.targets.to(scores.device) for element in elements]
+    loss = ranking_loss(by_ranking, [element.pairs for element in elements], targets, weights.to(scores.device))
+    return loss, scores.detach()
+
+
+def cross_validate(
+    model: PeftModel,
+    tokenizer: Any,
+    heads: nn.Linear,
+    voted: Sequence[R],
+    shipped: Sequence[Ranked | Element],
+    config: RewardConfig,
+    seed: int,
+    on_step: Callable[[float], None],
+) -> Agreement | None:
+    """Return how well the reward model predicts people's rankings that it has not learned from; None without any.
+
+    The voted prompts are split into folds. Each fold is predicted by a fit like the last one, from the same start and
+    with the same shipped comparisons, that saw no vote on its prompts; once `held_out_votes` are predicted, the other
+    folds are left out. Adapter and heads are afterwards as they were. `on_step` is told which share is done.
+    """
+    folds = [fold for fold in prompt_folds(_telling(voted), config.folds, seed) if fold]
+    start = [weight.detach().clone() for weight in _weights(model, heads)]
+    predicted: list[Tensor] = []
+    steps = count(1)
+    for fold in folds:
+        rest = [ranking for other in folds if other is not fold for ranking in other]
+        if len(predicted) >= config.held_out_votes or not (rest or shipped):
+            break
+        fit(
+            model, tokenizer, heads, rest, shipped, config, seed,
+            lambda step, metrics: on_step(next(steps) / (config.steps * len(folds))),
+        )  # fmt: skip
+        asked = random.Random(seed).sample(fold, min(len(fold), config.held_out_votes))
+        predicted += margins(model, tokenizer, heads, asked)
+        with torch.no_grad():
+            for weight, value in zip(_weights(model, heads), start, strict=True):
+                weight.copy_(value)
+    return agreement(predicted) if predicted else None
 
 
 def fit(
     model: PeftModel,
     tokenizer: Any,
-    head: nn.Linear,
-    voted: Sequence[ComparedPair],
-    shipped: Sequence[ComparedPair],
+    heads: nn.Linear,
+    voted: Sequence[Ranked],
+    shipped: Sequence[Ranked | Element],
     config: RewardConfig,
     seed: int,
     on_step: Callable[[int, dict[str, float]], None],
-) -> FitReport:
-    """Fit the adapter "reward" and its head in place to people's and shipped pairs; return the held-out agreement.
+) -> None:
+    """Fit the adapter "reward" and its heads in place to people's and shipped rankings, or what `held` made of these.
 
-    Every batch holds `voted_share` people's pairs, so that a few dozen clear votes count against hundreds of shipped
-    comparisons where the two disagree. Scores are centred on the pairs seen: only differences are identified.
+    Every batch holds `voted_share` people's rankings, so that a few dozen clear votes win over thousands of shipped
+    comparisons where the two disagree, while the shipped ones hold the rest in place. Each head learns from a bootstrap
+    sample of its own, of the votes and of the shipped rankings apart (bootstrapped heads on a shared body: Osband et
+    al. 2016). Only differences are identified, so each head's scores are centred on those seen last. Raises
+    TrainingError when there is nothing to learn from or a loss is not finite.
     """
-    voted_train, voted_held = split_by_prompt(voted, config.held_out_share, seed)
-    shipped_train, shipped_held = split_by_prompt(shipped, config.held_out_share, seed)
-    if not voted_train and not shipped_train:
+    sources: list[list[Ranked | Element]] = [[*_telling(voted)], [*_telling(shipped)]]
+    if not any(sources):
         raise TrainingError("there are no comparisons to learn from; vote on some answers, then train")
-    voted_rows = [encoded(tokenizer, pair) for pair in voted_train]
-    shipped_rows = [encoded(tokenizer, pair) for pair in shipped_train]
-    rng = random.Random(seed)
+    rng, resampling = random.Random(seed), torch.Generator().manual_seed(seed)
+    bootstrapped = [bootstrap_weights(len(source), heads.out_features, resampling) for source in sources]
+    counts = _batch_counts(sources, config)
     activate(model, "reward", train=True)
-    head.requires_grad_(True)
+    heads.requires_grad_(True)
     optimizer = torch.optim.AdamW(
         [
             {"params": adapter_parameters(model, "reward"), "lr": config.learning_rate},
-            {"params": head.parameters(), "lr": config.head_learning_rate},
+            {"params": heads.parameters(), "lr": config.head_learning_rate},
         ],
         weight_decay=0.0,
         eps=1e-5,
@@ -143,50 +218,37 @@ def fit(
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 - 0.9 * step / config.steps)
     seen: list[Tensor] = []
     for step in range(1, config.steps + 1):
-        rows = _batch(rng, voted_rows, shipped_rows, config)
-        scores = score_sequences(model, head, [r[0] for r in rows] + [r[1] for r in rows], tokenizer.pad_token_id)
-        chosen, rejected = scores[: len(rows)], scores[len(rows) :]
-        loss = bradley_terry_loss(chosen, rejected)
+        drawn = [(s, rng.randrange(len(sources[s]))) for s, number in enumerate(counts) for _ in range(number)]
+        rankings = [sources[s][i] for s, i in drawn]
+        weights = torch.stack([bootstrapped[s][i] for s, i in drawn])
+        loss, scores = batch_loss(model, tokenizer, heads, rankings, weights)
         loss.backward()
-        nn.utils.clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], 1.0)
+        nn.utils.clip_grad_norm_(_weights(model, heads), 1.0)
         optimizer.step()
         optimizer.zero_grad()
         schedule.step()
-        seen.append(scores.detach())
-        metrics = {"reward/loss": loss.item(), "reward/batch_accuracy": (chosen > rejected).float().mean().item()}
+        seen.append(scores)
+        metrics = {"reward/loss": loss.item()}
         require_finite("reward model", step, metrics)
-        if step % 10 == 0 or step == config.steps:
-            activate(model, "reward")
-            metrics |= _held_out_metrics(agreement(model, tokenizer, head, voted_held))
-            activate(model, "reward", train=True)
         on_step(step, metrics)
     activate(model, "reward")
-    head.requires_grad_(False)
+    heads.requires_grad_(False)
     with torch.no_grad():
-        head.bias.sub_(torch.cat(seen[-10:]).mean())
-    return FitReport(
-        voted=agreement(model, tokenizer, head, voted_held),
-        shipped=agreement(model, tokenizer, head, shipped_held[:256]),
-    )
+        heads.bias.sub_(torch.cat(seen[-10:]).mean(0))
 
 
-def _held_out_metrics(held_out: Proportion) -> dict[str, float]:
-    if held_out.share is None:
-        return {}
-    return {
-        "reward/heldout_accuracy": held_out.share,
-        "reward/heldout_low": held_out.low,
-        "reward/heldout_high": held_out.high,
-        "reward/heldout_pairs": held_out.count,
-    }
+def _telling(rankings: Sequence[T]) -> list[T]:
+    """Return the rankings that judge any pair of texts."""
+    return [one for one in rankings if isinstance(one, Element) or judged_pairs(cast(Ranked, one))]
 
 
-Encoded = tuple[list[int], list[int]]
-
-
-def _batch(rng: random.Random, voted: list[Encoded], shipped: list[Encoded], config: RewardConfig) -> list[Encoded]:
+def _batch_counts(sources: Sequence[Sequence[object]], config: RewardConfig) -> tuple[int, int]:
+    """Return how many of a batch's rankings are people's and how many are shipped."""
+    voted, shipped = sources
     from_voted = round(config.batch_size * config.voted_share) if shipped else config.batch_size
-    if not voted:
-        from_voted = 0
-    rows = [rng.choice(voted) for _ in range(from_voted)]
-    return rows + [rng.choice(shipped) for _ in range(config.batch_size - from_voted)]
+    from_voted = max(from_voted, int(config.voted_share > 0)) if voted else 0  # rounded to 0, votes would say nothing
+    return from_voted, config.batch_size - from_voted
+
+
+def _weights(model: PeftModel, heads: nn.Linear) -> list[nn.Parameter]:
+    return [*adapter_parameters(model, "reward"), *heads.parameters()]

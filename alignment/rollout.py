@@ -10,13 +10,13 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from alignment import ppo_math
-from alignment.backbone import activate, hidden_states
+from alignment.backbone import activate, hidden_states, rows_at_once
 from alignment.generation import Generated, Sampling, generate, left_padded
-from alignment.prompts import chat_prompt_ids
+from alignment.prompts import chat_prompt_ids, completion_ids
 from alignment.reward_model import score_sequences
-from alignment.settings import PPOConfig, RaftConfig
+from alignment.settings import DPOConfig, PPOConfig, RaftConfig
 
-FORWARD_ROWS = 32  # rows of like length in one pass without gradients
+ROWS = 32  # of like length in one pass on a CPU
 LOGITS_AT_ONCE = 2**24  # numbers in a block of logits: 64 MiB in fp32
 OnUpdate = Callable[[int, dict[str, float]], None]  # number of the update, what was measured
 OnStep = Callable[[], None]  # called at every decoded token and every minibatch: a sign of life
@@ -77,13 +77,22 @@ class Outcome:
     stopped: str | None
 
 
-def reward_scorer(model: PeftModel, head: nn.Linear, pad_id: int) -> Scorer:
-    """Return the scorer made of the adapter "reward" and its head; a single head never disagrees with itself."""
+def reward_scorer(
+    model: PeftModel, heads: nn.Linear, pad_id: int, shipped: nn.Linear | None = None, weight: float = 1.0
+) -> Scorer:
+    """Return the scorer made of the adapter "reward" and its heads: their mean and their standard deviation.
+
+    With heads of the adapter "shipped", its score is added so many times: what a few votes taught must not outweigh
+    what it knows to be wrong (two reward models, one of them for safety: Touvron et al. 2023, section 3.2.2).
+    """
 
     def score(sequences: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
         activate(model, "reward")
-        scores = score_sequences(model, head, sequences, pad_id)
-        return scores, torch.zeros_like(scores)
+        scores, deviations = score_sequences(model, heads, sequences, pad_id)
+        if shipped is not None:
+            activate(model, "shipped")
+            scores = scores + weight * score_sequences(model, shipped, sequences, pad_id)[0]
+        return scores, deviations
 
     return score
 
@@ -91,6 +100,11 @@ def reward_scorer(model: PeftModel, head: nn.Linear, pad_id: int) -> Scorer:
 def predicting_states(model: PeftModel, batch: Rollout) -> Tensor:
     """Return the hidden states that predict each completion token (B, T, H), through the active adapter."""
     return hidden_states(model, batch.ids, batch.attention)[:, batch.prompt_width - 1 : -1]
+
+
+def parts(model: PeftModel, rollout: Rollout, index: Tensor) -> list[Rollout]:
+    """Return some rows for passes with gradients: a few of like length at a time."""
+    return [rollout.rows(some) for some in index.sort().values.split(rows_at_once(model, ROWS))]
 
 
 def completion_log_probs(model: PeftModel, batch: Rollout, temperature: float) -> tuple[Tensor, Tensor]:
@@ -127,7 +141,7 @@ def sample_rollout(
     tokenizer: Any,
     score: Scorer,
     prompts: Sequence[str],
-    config: PPOConfig | RaftConfig,
+    config: PPOConfig | RaftConfig | DPOConfig,
     seeds: Sequence[int],
     on_step: OnStep | None = None,
     adapter: str = "policy",
@@ -141,10 +155,22 @@ def sample_rollout(
     pairs = [(prompt_rows[i], written[i]) for i in order]
     rollout = _unscored(pairs, tokenizer.pad_token_id, model.device)
     sequences = [prompt + row.token_ids for prompt, row in pairs]
-    parts = [score(sequences[start : start + FORWARD_ROWS]) for start in range(0, len(sequences), FORWARD_ROWS)]
+    size = rows_at_once(model, ROWS)
+    parts = [score(sequences[start : start + size]) for start in range(0, len(sequences), size)]
     scores, deviations = (torch.cat(part) for part in zip(*parts, strict=True))
     index = torch.tensor(order, device=model.device)
     return replace(rollout, prompt_index=index, scores=scores, deviations=deviations)
+
+
+def as_rollout(chats: Sequence[tuple[str, str]], tokenizer: Any, device: torch.device) -> Rollout:
+    """Return prompts with completions that nobody samples as a rollout, of which only tokens and mask are filled."""
+    pairs = [
+        (chat_prompt_ids(tokenizer, prompt), Generated(completion_ids(tokenizer, completion), "stop"))
+        for prompt, completion in chats
+    ]
+    return _unscored(
+        sorted(pairs, key=lambda pair: len(pair[0]) + len(pair[1].token_ids)), tokenizer.pad_token_id, device
+    )
 
 
 def _unscored(pairs: Sequence[tuple[list[int], Generated]], pad_id: int, device: torch.device) -> Rollout:
@@ -174,10 +200,10 @@ def _unscored(pairs: Sequence[tuple[list[int], Generated]], pad_id: int, device:
 
 
 @torch.no_grad()
-def in_chunks(rollout: Rollout, measure: Callable[[Rollout], Sequence[Tensor]]) -> list[Tensor]:
-    """Return what `measure` says of the tokens of every row, each (B, T), from passes of `FORWARD_ROWS` rows."""
+def in_chunks(model: PeftModel, rollout: Rollout, measure: Callable[[Rollout], Sequence[Tensor]]) -> list[Tensor]:
+    """Return what `measure` says of the tokens of every row, each (B, T), from passes of a few rows."""
     parts = []
-    for index in torch.arange(len(rollout.ids), device=rollout.ids.device).split(FORWARD_ROWS):
+    for index in torch.arange(len(rollout.ids), device=rollout.ids.device).split(rows_at_once(model, ROWS)):
         measured = measure(rollout.rows(index))
         parts.append([nn.functional.pad(x, (0, rollout.mask.shape[1] - x.shape[1])) for x in measured])
     return [torch.cat(part) for part in zip(*parts, strict=True)]
@@ -187,15 +213,19 @@ def against_reference(model: PeftModel, rollout: Rollout, temperature: float) ->
     """Return the rollout with log-probabilities and entropies of the policy and its log-ratio to the SFT adapter."""
     # Two passes, not one of mixed rows: the results are the same to the bit, and mixing takes 1.2 to 1.4 times as long.
     activate(model, "policy")
-    log_probs, entropy = in_chunks(rollout, lambda chunk: completion_log_probs(model, chunk, temperature))
+    log_probs, entropy = in_chunks(model, rollout, lambda chunk: completion_log_probs(model, chunk, temperature))
     activate(model, "sft")
-    reference, _ = in_chunks(rollout, lambda chunk: completion_log_probs(model, chunk, temperature))
+    reference, _ = in_chunks(model, rollout, lambda chunk: completion_log_probs(model, chunk, temperature))
     return replace(rollout, log_probs=log_probs, entropy=entropy, log_ratio=log_probs - reference)
 
 
-def penalized_scores(rollout: Rollout, no_end_penalty: float) -> Tensor:
-    """Return the scores (B,), less the penalty for completions that did not end (Stiennon et al. 2020)."""
-    return rollout.scores - no_end_penalty * (~rollout.ended).float()
+def penalized_scores(rollout: Rollout, config: PPOConfig | RaftConfig) -> Tensor:
+    """Return the scores (B,), less the penalties for what the heads disagree about and for completions without an end.
+
+    The first is after Coste et al. 2023 (uncertainty-weighted ensembles), the second after Stiennon et al. 2020.
+    """
+    doubt = config.uncertainty_penalty * rollout.deviations
+    return rollout.scores - doubt - config.no_end_penalty * (~rollout.ended).float()
 
 
 def rollout_metrics(rollout: Rollout) -> dict[str, float]:

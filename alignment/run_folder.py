@@ -24,6 +24,11 @@ def checkpoint(folder: Path) -> Path:
     return folder / "checkpoint.pt"
 
 
+def raft_checkpoint(folder: Path) -> Path:
+    """Return the file in which a run by PPO keeps where it stands in the rounds of RAFT that go before."""
+    return folder / "raft.pt"
+
+
 def read_begun(folder: Path) -> dict[str, Any] | None:
     """Return what a run wrote beside its reward model, or None if it has come to none that can be read."""
     try:
@@ -37,7 +42,7 @@ def forget(folder: Path) -> None:
     """Remove what a run keeps for being resumed, and what was left half written; its log stays."""
     for path in (reward_folder(folder), *folder.glob(".reward.*")):
         shutil.rmtree(path, ignore_errors=True)
-    for path in (checkpoint(folder), *folder.glob("checkpoint.pt.*")):
+    for path in (checkpoint(folder), raft_checkpoint(folder), *folder.glob("*.pt.*")):
         path.unlink(missing_ok=True)
 
 

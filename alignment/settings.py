@@ -25,17 +25,22 @@ class ModelConfig:
 class RewardConfig:
     """How the reward adapter is fitted to the comparisons."""
 
-    steps: int = 30  # optimizer steps
-    batch_size: int = 20  # pairs a step
-    voted_share: float = 0.4  # part of each batch drawn from people's votes, the rest from the shipped comparisons
-    learning_rate: float = 3e-4  # AdamW on the adapter
-    head_learning_rate: float = 3e-3  # AdamW on the linear head
-    held_out_share: float = 0.2  # part of the prompts kept for the held-out accuracy
+    steps: int = 30  # optimizer steps of each fit: one a fold and the last one
+    batch_size: int = 12  # rankings a step, of about three completions each
+    voted_share: float = 0.45  # part of each batch drawn from people's votes, the rest from the shipped comparisons
+    held: int = 200  # shipped comparisons on which a run holds the reward model to its scores; 0: to their labels
+    shipped_weight: float = 2.0  # of the shipped reward model's own score, which a run adds to the fitted one's
+    learning_rate: float = 2e-3  # AdamW on the adapter
+    head_learning_rate: float = 7e-3  # AdamW on the linear heads
+    folds: int = 2  # parts of the voted prompts, each predicted by a fit that did not see it
+    held_out_votes: int = 16  # votes predicted in this way that are enough; the other folds are then left out
 
     def __post_init__(self) -> None:
-        _at_least("RewardConfig", self, 1, "steps", "batch_size")
+        _at_least("RewardConfig", self, 1, "steps", "batch_size", "held_out_votes")
+        _at_least("RewardConfig", self, 2, "folds")
+        _at_least("RewardConfig", self, 0, "held")
+        _within("RewardConfig", self, 0.0, 100.0, "shipped_weight")
         _within("RewardConfig", self, 0.0, 1.0, "voted_share")
-        _within("RewardConfig", self, 0.0, 0.9, "held_out_share")
         _within("RewardConfig", self, 0.0, 1.0, "learning_rate", "head_learning_rate")
 
 
@@ -43,26 +48,28 @@ class RewardConfig:
 class PPOConfig:
     """Proximal policy optimisation against the reward model with a KL penalty to the SFT adapter."""
 
-    updates: int = 11  # rollout batches
+    updates: int = 3  # rollout batches
     rollouts: int = 64  # completions a batch
-    minibatches: int = 2  # optimizer steps an epoch
+    minibatches: int = 4  # optimizer steps an epoch
     epochs: int = 2  # passes of the policy over a batch
     value_epochs: int = 1  # passes of the critic over a batch
-    critic_warmup: int = 1  # first updates in which only the critic learns: it starts from the reward model, far off
-    learning_rate: float = 3.5e-4  # Adam on the policy adapter
+    critic_warmup: int = 0  # first updates in which only the critic learns, for one that starts as the reward model
+    learning_rate: float = 3e-4  # Adam on the policy adapter
     warmup_updates: int = 2  # policy updates until the rate is whole: Adam's first steps are as long as its rate
     value_learning_rate: float = 1e-3  # Adam on the value adapter and its head
     normalize_scores: bool = False  # scale scores so that the SFT adapter's completions have mean 0 and variance 1
     kl_coefficient: float = 0.1  # reward lost per nat of KL to the SFT adapter; with a target, where it starts
     kl_target: float = 0.0  # nats a completion that the coefficient is steered towards; 0 keeps it fixed
     kl_gain: float = 0.1  # part of the relative error (at most 20%) that the coefficient changes by, an update
+    pretraining_coefficient: float = 0.0  # weight of the likelihood of pretraining chats in the policy's loss (PPO-ptx)
     clip_range: float = 0.2  # of the probability ratio
-    value_clip_range: float = 0.2  # of the value estimate
+    value_clip_range: float = 1.0  # of the value estimate
     gamma: float = 1.0  # discount
-    lam: float = 0.95  # GAE
+    lam: float = 1.0  # GAE; with less, the errors of a critic that has just met its task weigh more than the score
     max_gradient_norm: float = 1.0
     temperature: float = 1.0  # of the rollouts, and so of the log-probabilities
-    max_new_tokens: int = 48
+    max_new_tokens: int = 96
+    uncertainty_penalty: float = 0.0  # of the heads' standard deviation, taken from the score; 0: not measured yet
     no_end_penalty: float = 3.0  # taken from the score of a completion that did not end by itself
     max_kl: float = 25.0  # nats a completion; training stops early beyond it
     min_entropy: float = 0.1  # of the first rollout's entropy; training stops early below it
@@ -78,7 +85,13 @@ class PPOConfig:
         _within("PPOConfig", self, 0.0, 1.0, "min_entropy", "min_length")
         _within("PPOConfig", self, 1.0, 1e6, "max_disagreement")
         _within("PPOConfig", self, 0.0, 100.0, "kl_coefficient", "no_end_penalty", "max_gradient_norm")
+        _within("PPOConfig", self, 0.0, 100.0, "uncertainty_penalty", "pretraining_coefficient")
         _within("PPOConfig", self, 0.01, 10.0, "clip_range", "value_clip_range")
+        if self.critic_warmup >= self.updates:
+            raise ConfigError(
+                f"PPOConfig.updates must be more than critic_warmup, in which the policy stands still, got "
+                f"{self.updates} and {self.critic_warmup}"
+            )
         if self.rollouts % self.minibatches:
             raise ConfigError(
                 f"PPOConfig.rollouts must be a multiple of minibatches, got {self.rollouts} and {self.minibatches}"
@@ -102,15 +115,17 @@ class RaftConfig:
     """Reward-ranked fine-tuning: the policy imitates the best of several completions of its own."""
 
     rounds: int = 6  # batches of prompts
-    prompts: int = 32  # a round
-    samples: int = 4  # completions a prompt, of which the best is imitated
-    minibatches: int = 2  # optimizer steps an epoch
+    prompts: int = 48  # a round
+    samples: int = 8  # completions a prompt, of which the best is imitated
+    minibatches: int = 6  # optimizer steps an epoch
     epochs: int = 2  # passes over a round's best completions
-    learning_rate: float = 3.5e-4  # Adam on the policy adapter
-    kl_coefficient: float = 0.1  # score lost in the ranking per nat of KL to the SFT adapter
+    learning_rate: float = 5e-4  # Adam on the policy adapter
+    kl_coefficient: float = 0.05  # score lost in the ranking per nat of KL to the SFT adapter
+    pretraining_coefficient: float = 0.0  # as in PPOConfig
     max_gradient_norm: float = 1.0
     temperature: float = 1.0  # of the samples, and so of the log-probabilities
     max_new_tokens: int = 96
+    uncertainty_penalty: float = 0.0  # as in PPOConfig
     no_end_penalty: float = 3.0  # taken from the score of a completion that did not end by itself
     max_kl: float = 25.0  # nats a completion; training stops early beyond it
     min_entropy: float = 0.1  # as in PPOConfig
@@ -122,6 +137,7 @@ class RaftConfig:
         _at_least("RaftConfig", self, 2, "samples")
         _within("RaftConfig", self, 0.0, 1.0, "learning_rate", "min_entropy", "min_length")
         _within("RaftConfig", self, 0.0, 100.0, "kl_coefficient", "no_end_penalty", "max_gradient_norm")
+        _within("RaftConfig", self, 0.0, 100.0, "uncertainty_penalty", "pretraining_coefficient")
         _within("RaftConfig", self, 0.01, 100.0, "temperature")
         _within("RaftConfig", self, 0.0, 1e6, "max_kl")
         _within("RaftConfig", self, 1.0, 1e6, "max_disagreement")
@@ -129,6 +145,28 @@ class RaftConfig:
             raise ConfigError(
                 f"RaftConfig.prompts must be a multiple of minibatches, got {self.prompts} and {self.minibatches}"
             )
+
+
+@dataclass(frozen=True)
+class DPOConfig:
+    """Direct preference optimisation: the policy learns from pairs, with no reward model and no rollouts."""
+
+    steps: int = 40  # optimizer steps
+    batch_size: int = 16  # pairs a step
+    voted_share: float = 0.4  # part of the pairs drawn from people's votes, the rest from the shipped comparisons
+    learning_rate: float = 3.5e-4  # AdamW on the policy adapter, linear decay
+    beta: float = 0.1  # how dearly KL to the SFT adapter is paid for: the KL coefficient of the objective it optimises
+    likelihood_coefficient: float = 0.0  # weight of the likelihood of the better text in the loss (Pang et al. 2024)
+    rollouts: int = 64  # completions that measure the KL after the last step
+    temperature: float = 1.0  # of these
+    max_new_tokens: int = 96
+
+    def __post_init__(self) -> None:
+        _at_least("DPOConfig", self, 1, "steps", "batch_size", "rollouts", "max_new_tokens")
+        _within("DPOConfig", self, 0.0, 1.0, "voted_share", "learning_rate")
+        _within("DPOConfig", self, 1e-4, 100.0, "beta")
+        _within("DPOConfig", self, 0.0, 100.0, "likelihood_coefficient")
+        _within("DPOConfig", self, 0.01, 100.0, "temperature")
 
 
 @dataclass(frozen=True)
@@ -153,11 +191,14 @@ class RunSettings:
     threads: int = 2  # torch threads of the child
     reward: RewardConfig = field(default_factory=RewardConfig)
     ppo: PPOConfig = field(default_factory=PPOConfig)
-    raft: RaftConfig = field(default_factory=RaftConfig)  # used instead of `ppo` by a run with the method "raft"
+    warm_up_rounds: int = 4  # of RAFT, before PPO: what the policy does rarely, PPO alone finds too slowly
+    raft: RaftConfig = field(default_factory=RaftConfig)  # of these, and of a run with the method "raft"
+    dpo: DPOConfig = field(default_factory=DPOConfig)  # used by a run with the method "dpo", which fits no reward model
     gate: GateConfig = field(default_factory=GateConfig)
 
     def __post_init__(self) -> None:
         _within("RunSettings", self, 1, 1024, "threads")
+        _within("RunSettings", self, 0, 1000, "warm_up_rounds")
         _within("RunSettings", self, 0, 2**63 - 1, "seed")
 
     def to_json(self) -> dict[str, Any]:

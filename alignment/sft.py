@@ -10,6 +10,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import Trainer
 from trl import SFTConfig, SFTTrainer
 
+from alignment.backbone import computes_bf16
 from alignment.prompts import chat_prompt_ids, completion_ids
 
 
@@ -27,7 +28,7 @@ class InstructionTuningConfig:
     """Shape of the adapter and length of the tuning."""
 
     rank: int = 32  # of the LoRA matrices
-    steps: int = 1500  # optimizer steps
+    steps: int = 3000  # optimizer steps
     batch_size: int = 32  # demonstrations a step
     learning_rate: float = 2e-3  # AdamW, linear decay
     seed: int = 0
@@ -78,9 +79,10 @@ def tune(
         warmup_steps=20,
         logging_steps=50,
         save_strategy="no",
+        train_sampling_strategy="group_by_length",  # else every batch is as wide as its longest prompt: half padding
         report_to="none",
-        bf16=False,
-        gradient_checkpointing=False,
+        bf16=computes_bf16(model.device),
+        activation_checkpointing=False,
         seed=config.seed,
         max_length=512,
         use_cpu=model.device.type == "cpu",

@@ -1,13 +1,14 @@
-"""Comparisons, votes, and the pairs that follow from them."""
+"""Comparisons, votes, and the rankings that follow from them."""
 
 import json
 import secrets
 import sqlite3
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from storage.database import now, read, write
-from storage.records import Comparison, Completion, Pair, Preference, PreferenceKind, Source
+from storage.records import Comparison, Completion, Preference, PreferenceKind, Ranking, Source
 
 
 class UnknownComparisonError(LookupError):
@@ -147,16 +148,29 @@ def _row_id(cursor: sqlite3.Cursor) -> int:
     return cursor.lastrowid
 
 
-def pairs(path: Path, run_id: int | None = None) -> list[Pair]:
-    """Return the standing pairs in order of voting; with a run id, only those that the run claimed."""
-    where, arguments = "1", []
+def rankings(path: Path, run_id: int | None = None) -> list[Ranking]:
+    """Return the standing votes as rankings, in order of voting; with a run id, only those that the run claimed."""
+    of_run, arguments = "", []
     if run_id is not None:
-        where, arguments = "preference IN (SELECT preference FROM run_rows WHERE run = ?)", [run_id]
+        of_run, arguments = "AND preferences.id IN (SELECT preference FROM run_rows WHERE run = ?)", [run_id]
+    shown = f"""
+        SELECT preferences.id, comparisons.prompt, preferences.tiers, preferences.kind, source, slot, text
+        FROM preferences
+        JOIN comparisons ON comparisons.id = preferences.comparison
+        JOIN completions ON completions.comparison = preferences.comparison
+        WHERE preferences.withdrawn IS NULL {of_run}
+        ORDER BY preferences.id, position
+        """
     with read(path) as db:
-        return [
-            Pair(row["preference"], row["prompt"], row["chosen"], row["rejected"], row["source"])
-            for row in db["pairs"].rows_where(where, arguments)
-        ]
+        return [_ranking(list(rows)) for _, rows in groupby(db.query(shown, arguments), lambda row: row["id"])]
+
+
+def _ranking(rows: list[dict[str, Any]]) -> Ranking:
+    """Return the ranking out of a vote's rows, one a completion."""
+    first, places = rows[0], {row["slot"]: place for place, row in enumerate(rows)}
+    tiers = tuple(tuple(places[slot] for slot in tier if slot in places) for tier in json.loads(first["tiers"]))
+    texts = tuple(row["text"] for row in rows)
+    return Ranking(first["id"], first["prompt"], texts, tiers, first["kind"] != "choice", first["source"])
 
 
 def count_pairs_of(path: Path, preference_id: int) -> int:

@@ -54,13 +54,14 @@ class Preference:
 
 
 @dataclass(frozen=True)
-class Pair:
-    """A chosen and a rejected completion of one prompt, derived from a preference."""
+class Ranking:
+    """What one standing preference says of the completions of a prompt: the unit that the reward model learns from."""
 
     preference_id: int
     prompt: str
-    chosen: str
-    rejected: str
+    completions: tuple[str, ...]  # in the order shown
+    tiers: tuple[tuple[int, ...], ...]  # positions in `completions`, best first; none for "all bad"
+    tied: bool  # whether completions of one tier were called equal: a choice of the best says nothing of the others
     source: Source
 
 

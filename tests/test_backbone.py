@@ -1,6 +1,7 @@
 """One base, many adapters: switched, mixed in a batch, saved and quantized without a trace on each other."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -125,6 +126,20 @@ def test_saved_adapter_and_head_load_bit_identical_and_name_no_machine(tiny: Tin
     assert str(tmp_path.parent) not in (tmp_path / "adapter_config.json").read_text()
 
 
+def test_several_heads_load_as_they_were_saved_and_their_mean_scores_as_they_do_on_average(
+    tiny: Tiny, tmp_path: Path
+) -> None:
+    model, _ = tiny
+    heads = backbone.new_head(model, 5)
+    torch.nn.init.normal_(heads.weight)
+    torch.nn.init.normal_(heads.bias)
+    backbone.save_adapter(model, "sft", tmp_path, heads)
+    loaded = backbone.load_head(model, tmp_path)
+    assert torch.equal(loaded.weight, heads.weight) and torch.equal(loaded.bias, heads.bias)
+    hidden = torch.randn(7, heads.in_features)
+    torch.testing.assert_close(backbone.mean_head(heads)(hidden), heads(hidden).mean(-1, keepdim=True))
+
+
 def test_copied_adapter_starts_equal_and_then_moves_alone(tiny: Tiny) -> None:
     model, _ = tiny
     backbone.copy_adapter(model, "sft", "policy")
@@ -153,3 +168,14 @@ def test_gradients_reach_the_lowest_layer_of_a_quantized_base_after_generation(
     lowest = [p for name, p in model.named_parameters() if ".layers.0." in name and ".sft." in name]
     assert lowest
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in lowest)
+
+
+@pytest.mark.parametrize(
+    ("device", "hidden", "layers", "rows"),
+    [("cpu", 192, 6, 16), ("cuda", 192, 6, 1024), ("cuda", 1024, 24, 85), ("cuda", 4096, 32, 16)],
+)
+def test_a_pass_on_cuda_holds_more_rows_of_a_small_model(device: str, hidden: int, layers: int, rows: int) -> None:
+    model = SimpleNamespace(
+        device=torch.device(device), config=SimpleNamespace(hidden_size=hidden, num_hidden_layers=layers)
+    )
+    assert backbone.rows_at_once(model, 16) == rows

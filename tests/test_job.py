@@ -1,24 +1,29 @@
-"""The job on a tiny model: a run that is interrupted goes on with the reward model and the checkpoint in its folder."""
+"""The job on a tiny model: from votes to a candidate, and on from the folder of a run that was interrupted."""
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
-from alignment import job, reward_model
+from alignment import backbone, job, reward_model
 from alignment.adapters import publish
-from alignment.settings import ModelConfig, run_settings
-from storage import database, policies, runs
-from storage.records import Policy
+from alignment.settings import ModelConfig, Quantize, run_settings
+from storage import database, policies, preferences, runs
+from storage.records import Comparison, Completion, Policy
 
 PROMPTS = ["Hi", "Why?", "Thanks", "Who are you?"]
 SMALL = {
     "threads": 1,
     "reward": {"steps": 2, "batch_size": 2},
     "ppo": {"updates": 2, "rollouts": 4, "max_new_tokens": 4},
-    "raft": {"rounds": 2, "prompts": 2, "samples": 2, "max_new_tokens": 4},
+    "warm_up_rounds": 1,
+    "raft": {"rounds": 2, "prompts": 2, "samples": 2, "minibatches": 2, "max_new_tokens": 4},
+    "dpo": {"steps": 2, "batch_size": 2, "rollouts": 4, "max_new_tokens": 4},
 }
 
 
@@ -37,25 +42,33 @@ def model(tiny_folder: Path, tmp_path: Path) -> ModelConfig:
     return ModelConfig(str(folder), str(folder / "sft"))
 
 
-def started(data_dir: Path, model: ModelConfig, method: str) -> Path:
-    """Return the database of a data folder with v1 live and run 1 under way."""
+def started(data_dir: Path, model: ModelConfig, method: str, votes: int = 0) -> Path:
+    """Return the database of a data folder with v1 live, votes for the second of three answers, and run 1 under way."""
     db = data_dir / "triptych.db"
     database.prepare(db)
     path, sha256 = publish(
         data_dir / "policies", 1, lambda target: shutil.copytree(model.sft, target, dirs_exist_ok=True)
     )
     policies.record_policy(db, Policy(1, None, None, str(path.relative_to(data_dir)), sha256, "live"))
+    for number in range(votes):
+        shown = [Completion(slot, "sft", None, f"text {slot}", [1], 0, {}, "stop", 0.1, 0.2) for slot in "ABC"]
+        preferences.save_comparison(db, Comparison(f"c{number}", f"Ask {number}", "compare", False, shown))
+        preferences.save_preference(
+            db, comparison_id=f"c{number}", annotator_id="ann", tiers=[["B"], ["A", "C"]], kind="choice"
+        )
     runs.start_run(db, runs.queue_run(db, method, run_settings(SMALL).to_json()))
     return db
 
 
-def cut_short(data_dir: Path, model: ModelConfig, method: str, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
-    """Return the database and the run's folder after run 1 was cut off in its second update."""
+def cut_short(
+    data_dir: Path, model: ModelConfig, method: str, monkeypatch: pytest.MonkeyPatch, update: int = 2
+) -> tuple[Path, Path]:
+    """Return the database and the run's folder after run 1 was cut off in an update, warm-up rounds included."""
     db = started(data_dir, model, method)
     original = job.Reporter.__call__
 
     def report(self: job.Reporter, stage: str, done: float, step: int = 0, *rest: Any, **more: Any) -> None:
-        if step == 2 and stage == "ppo":
+        if step == update and stage == "ppo":
             raise PowerCutError
         original(self, stage, done, step, *rest, **more)
 
@@ -66,15 +79,68 @@ def cut_short(data_dir: Path, model: ModelConfig, method: str, monkeypatch: pyte
     return db, data_dir / "runs" / "run-000001"
 
 
-@pytest.mark.parametrize("method", ["ppo", "raft"])
+def test_a_run_measures_the_reward_model_on_unseen_votes_before_ppo_and_records_a_candidate(
+    tmp_path: Path, model: ModelConfig
+) -> None:
+    db = started(tmp_path, model, "ppo", votes=6)
+    job.train(tmp_path, 1, model)
+    names = [metric.name for metric in runs.metrics(db, 1)]
+    measured = {metric.name: metric.value for metric in runs.metrics(db, 1)}
+    held_out = {f"reward/heldout_{name}" for name in ("accuracy", "low", "high", "votes", "log_loss", "confidence")}
+    assert held_out | {"reward/heldout_calibration_error", "reward/loss", "objective/disagreement"} <= set(names)
+    assert names.index("reward/heldout_accuracy") < names.index("reward/loss") < names.index("objective/score")
+    assert measured["reward/heldout_votes"] == 6
+    candidate = policies.candidate_of(db, 1)
+    assert candidate is not None
+    assert candidate.version == 2
+    assert candidate.evaluation["reward"]["accuracy"]["count"] == 6
+
+
+def test_a_run_by_dpo_fits_no_reward_model_and_records_a_candidate_with_its_kl(
+    tmp_path: Path, model: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    db = started(tmp_path, model, "dpo", votes=6)
+    monkeypatch.setattr(reward_model, "fit", None)
+    job.train(tmp_path, 1, model)
+    names = {metric.name for metric in runs.metrics(db, 1)}
+    assert {"dpo/loss", "dpo/accuracy", "objective/kl", "objective/length"} <= names
+    assert "objective/score" not in names
+    candidate = policies.candidate_of(db, 1)
+    assert candidate is not None
+    assert candidate.evaluation["reward"] is None
+    assert candidate.evaluation["kl"] == pytest.approx(
+        [metric.value for metric in runs.metrics(db, 1) if metric.name == "objective/kl"][-1]
+    )
+
+
+@pytest.mark.parametrize("quantize", ["nf4", "int8"])
+@pytest.mark.parametrize("method", ["ppo", "dpo"])
+def test_a_run_on_a_quantized_base_trains_the_policy_down_to_its_lowest_layer(
+    tmp_path: Path, model: ModelConfig, quantize: Quantize, method: str
+) -> None:
+    db = started(tmp_path, model, method, votes=6)
+    job.train(tmp_path, 1, replace(model, quantize=quantize))
+    candidate = policies.candidate_of(db, 1)
+    assert candidate is not None
+    before, after = (
+        load_file(folder / "adapter_model.safetensors") for folder in (Path(model.sft), tmp_path / candidate.path)
+    )
+    lowest = [name for name in before if ".layers.0." in name]
+    assert lowest
+    assert not any(torch.equal(before[name], after[name]) for name in lowest)
+
+
+@pytest.mark.parametrize(
+    ("method", "update", "kept"), [("ppo", 2, "raft.pt"), ("ppo", 3, "checkpoint.pt"), ("raft", 2, "checkpoint.pt")]
+)
 def test_an_interrupted_run_goes_on_from_its_folder_to_the_same_version(
-    tmp_path: Path, model: ModelConfig, monkeypatch: pytest.MonkeyPatch, method: str
+    tmp_path: Path, model: ModelConfig, monkeypatch: pytest.MonkeyPatch, method: str, update: int, kept: str
 ) -> None:
     undisturbed = started(tmp_path / "undisturbed", model, method)
     job.train(tmp_path / "undisturbed", 1, model)
 
-    db, folder = cut_short(tmp_path / "cut", model, method, monkeypatch)
-    assert (folder / "reward").is_dir() and (folder / "checkpoint.pt").is_file()
+    db, folder = cut_short(tmp_path / "cut", model, method, monkeypatch, update)
+    assert (folder / "reward").is_dir() and (folder / kept).is_file()
     with monkeypatch.context() as patch:
         patch.setattr(reward_model, "fit", None)  # it is not fitted again
         job.train(tmp_path / "cut", 1, model)
@@ -100,9 +166,9 @@ def test_what_another_run_or_other_votes_left_in_the_folder_is_not_taken_up(
     fits = []
     original = reward_model.fit
 
-    def fit(*arguments: Any, **more: Any) -> Any:
+    def fit(*arguments: Any, **more: Any) -> None:
         fits.append(1)
-        return original(*arguments, **more)
+        original(*arguments, **more)
 
     monkeypatch.setattr(reward_model, "fit", fit)
     job.train(tmp_path / "left", 1, model)
@@ -111,3 +177,30 @@ def test_what_another_run_or_other_votes_left_in_the_folder_is_not_taken_up(
     assert versions[0] is not None and versions[1] is not None
     assert versions[0].sha256 == versions[1].sha256
     assert list(folder.iterdir()) == []
+
+
+def test_ppo_begins_with_the_critic_that_ships_and_scores_by_the_shipped_reward_model_as_well(
+    tmp_path: Path, model: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base, _ = backbone.load_base(model.base)
+    loaded = backbone.attach(base, model.sft, "sft")
+    for name in ("value", "reward"):
+        head = torch.nn.Linear(loaded.config.hidden_size, 1)
+        torch.nn.init.constant_(head.bias, {"value": 7.0, "reward": 3.0}[name])
+        torch.nn.init.zeros_(head.weight)
+        folder = Path(model.base) / name
+        folder.mkdir()
+        backbone.save_adapter(loaded, "sft", folder, head)
+    started(tmp_path, model, "ppo")
+    seen: dict[str, float] = {}
+
+    def train_ppo(model: Any, tokenizer: Any, score: Any, value_head: torch.nn.Linear, *rest: Any) -> Any:
+        seen["critic"] = value_head.bias.item()
+        seen["score"] = score([[1, 2]])[0].item()
+        raise PowerCutError
+
+    monkeypatch.setattr(job.ppo, "train_ppo", train_ppo)
+    monkeypatch.setattr(reward_model, "fit", lambda *arguments: None)
+    with pytest.raises(PowerCutError):
+        job.train(tmp_path, 1, model)
+    assert seen == {"critic": 7.0, "score": 3.0 + run_settings({}).reward.shipped_weight * 3.0}

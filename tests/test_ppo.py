@@ -10,8 +10,8 @@ from peft import PeftModel
 from transformers import AutoTokenizer
 
 from alignment import backbone, ppo, rollout
-from alignment.errors import TrainingError
-from alignment.prompts import chat_prompt_ids
+from alignment.errors import ConfigError, TrainingError
+from alignment.prompts import chat_prompt_ids, completion_ids
 from alignment.rollout import Outcome, Rollout, Scorer, completion_log_probs, reward_scorer, why_stop
 from alignment.settings import PPOConfig
 
@@ -54,6 +54,7 @@ def _train(
     score: Scorer | None = None,
     start: str = "other",
     checkpoint: Path | None = None,
+    chats: Sequence[tuple[str, str]] = (),
 ) -> Outcome:
     """Train on the questions; what every update measures is added to `seen`."""
     model, tokenizer = tiny
@@ -64,6 +65,7 @@ def _train(
         *(model, tokenizer, score, value_head, QUESTIONS, config, 0),
         lambda update, metrics: measured.append(metrics),
         checkpoint=checkpoint,
+        chats=chats,
     )
 
 
@@ -172,10 +174,62 @@ def test_the_gradient_of_a_minibatch_is_clipped_and_its_parts_count_by_their_tok
         size = float(part.mask.sum())
         return (weight * torch.tensor([-40.0, -8.0 * size])).sum(), {"size": size}
 
-    metrics = ppo.step(parts, loss_of, optimizer, 0.5)
+    metrics = ppo.step([ppo.Term(parts, loss_of)], optimizer, 0.5)
     gradient = torch.tensor([40.0, 8.0 * (3 * 0.75 + 1 * 0.25)])
     torch.testing.assert_close(weight.data, 0.5 * gradient / gradient.norm(), atol=1e-4, rtol=1e-4)
     assert metrics["size"] == 2.5
+
+
+def test_the_terms_of_a_step_count_by_their_weights() -> None:
+    weight = torch.nn.Parameter(torch.zeros(2))
+    blank, row = torch.zeros(1, 3), torch.zeros(1)
+    one = Rollout(blank, blank, 1, row, blank + 1, row, blank, blank, blank, row, row, blank, blank, blank)
+    first = ppo.Term([one], lambda part: (-weight[0] * 1.0, {"first": 1.0}))
+    second = ppo.Term([one], lambda part: (-weight[1] * 1.0, {"second": 2.0}), 0.25)
+    metrics = ppo.step([first, second], torch.optim.SGD([weight], lr=1.0), 100.0)
+    torch.testing.assert_close(weight.data, torch.tensor([1.0, 0.25]))
+    assert metrics == {"first": 1.0, "second": 2.0}
+
+
+CHATS = [("Hi", "Hello, how are you today?"), ("What is the capital of France?", "Paris.")]
+
+
+def likelihood_of_chats(tiny: Tiny) -> float:
+    backbone.activate(tiny[0], "policy")
+    written = rollout.as_rollout(CHATS, tiny[1], tiny[0].device)
+    with torch.no_grad():
+        return -ppo.likelihood_loss(tiny[0], written, 1.0).item()
+
+
+def test_chats_are_read_as_prompt_and_completion_with_an_end(tiny: Tiny) -> None:
+    written = rollout.as_rollout(CHATS, tiny[1], tiny[0].device)
+    told = []
+    for row in range(2):
+        ids = written.ids[row][written.attention[row].bool()].tolist()
+        told.append((ids, int(written.mask[row].sum())))
+    wanted = [
+        (chat_prompt_ids(tiny[1], p) + completion_ids(tiny[1], c), len(completion_ids(tiny[1], c))) for p, c in CHATS
+    ]
+    assert sorted(told) == sorted(wanted)
+
+
+def test_the_pretraining_mix_makes_chats_likelier_that_the_score_says_nothing_of(tiny: Tiny) -> None:
+    def nothing(sequences: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.zeros(len(sequences)), torch.zeros(len(sequences))
+
+    seen: list[dict[str, float]] = []
+    after = {}
+    for coefficient in (0.0, 1.0):
+        config = replace(CONFIG, pretraining_coefficient=coefficient, kl_coefficient=0.0, max_kl=1e6)
+        _train(tiny, config, seen, score=nothing, chats=CHATS)
+        after[coefficient] = likelihood_of_chats(tiny)
+    assert after[1.0] > after[0.0] + 0.1
+    assert "policy/pretraining_loss" not in seen[0] and "policy/pretraining_loss" in seen[3]
+
+
+def test_a_pretraining_mix_of_no_chats_is_refused_in_words(tiny: Tiny) -> None:
+    with pytest.raises(ConfigError, match=r"no chats\.jsonl"):
+        _train(tiny, replace(CONFIG, pretraining_coefficient=0.5))
 
 
 def share_of_low_tokens(sequences: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -197,13 +251,50 @@ def test_ppo_learns_what_the_score_asks_for(tiny: Tiny) -> None:
     assert sum(scores[-3:]) / 3 > 3.2, scores
 
 
+def test_scores_on_which_the_heads_disagree_count_less_where_that_is_asked_for(tiny: Tiny) -> None:
+    model, tokenizer = tiny
+    rollout = _rollout(model, tokenizer)
+    zeros = torch.zeros_like(rollout.mask)
+    rollout = replace(
+        rollout, deviations=torch.tensor([0.0, 0.5, 2.0]), log_ratio=zeros, values=zeros, ended=torch.ones(3).bool()
+    )
+    numbers = {"kl_coefficient": 0.1, "score_mean": 0.0, "score_deviation": 1.0}
+    careful = ppo.shape_rewards(rollout, replace(CONFIG, lam=1.0, uncertainty_penalty=2.0), numbers).returns[:, 0]
+    torch.testing.assert_close(careful, rollout.scores - torch.tensor([0.0, 1.0, 4.0]))
+    blind = ppo.shape_rewards(rollout, replace(CONFIG, lam=1.0), numbers).returns[:, 0]
+    torch.testing.assert_close(blind, rollout.scores)
+    halved = ppo.shape_rewards(
+        rollout, replace(CONFIG, lam=1.0, uncertainty_penalty=2.0), numbers | {"score_deviation": 2.0}
+    )
+    torch.testing.assert_close(halved.returns[:, 0], careful / 2)
+
+
 def test_in_the_warm_up_only_the_critic_moves(tiny: Tiny) -> None:
-    model, _ = tiny
-    _train(tiny, replace(CONFIG, critic_warmup=2))
-    pairs = zip(backbone.adapter_parameters(model, "other"), backbone.adapter_parameters(model, "policy"), strict=True)
-    assert all(torch.equal(a, b) for a, b in pairs)
-    pairs = zip(backbone.adapter_parameters(model, "sft"), backbone.adapter_parameters(model, "value"), strict=True)
-    assert not all(torch.equal(a, b) for a, b in pairs)
+    model, tokenizer = tiny
+    reward_head, value_head = _ready(model)
+    policies: list[list[torch.Tensor]] = []
+    critics: list[list[torch.Tensor]] = []
+
+    def on_update(update: int, metrics: dict[str, float]) -> None:
+        policies.append([p.detach().clone() for p in backbone.adapter_parameters(model, "policy")])
+        critics.append([p.detach().clone() for p in backbone.adapter_parameters(model, "value")])
+
+    score = reward_scorer(model, reward_head, tokenizer.pad_token_id)
+    config = replace(CONFIG, updates=3, critic_warmup=2)
+    ppo.train_ppo(model, tokenizer, score, value_head, QUESTIONS, config, 0, on_update)
+
+    def alike(one: list[torch.Tensor], other: list[torch.Tensor]) -> bool:
+        return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+    assert alike(policies[1], list(backbone.adapter_parameters(model, "other")))
+    assert not alike(policies[2], policies[1])
+    assert not alike(critics[0], list(backbone.adapter_parameters(model, "sft")))
+
+
+@pytest.mark.parametrize("updates", [1, 2])
+def test_a_run_of_nothing_but_warm_up_is_refused(updates: int) -> None:
+    with pytest.raises(ConfigError, match="the policy stands still"):
+        replace(CONFIG, updates=updates, critic_warmup=2)
 
 
 def test_what_is_returned_was_measured_after_the_last_update(tiny: Tiny) -> None:

@@ -4,7 +4,7 @@ import pytest
 from transformers import AutoTokenizer
 
 from alignment import prompts, reward_model, sft
-from alignment.model_folder import ShippedPair
+from alignment.model_folder import ShippedRanking
 from alignment.settings import POCKET
 
 
@@ -20,10 +20,11 @@ def test_base_reads_bare_text_and_adapters_read_a_chat_turn(tokenizer: AutoToken
 
 
 def test_sft_and_reward_model_see_the_ids_that_a_rollout_ends_on(tokenizer: AutoTokenizer) -> None:
-    pair = ShippedPair("What is the capital of France?", "Paris.", "London.", "simulated", "right")
-    rollout = prompts.chat_prompt_ids(tokenizer, pair.prompt) + prompts.completion_ids(tokenizer, "Paris.")
-    assert reward_model.encoded(tokenizer, pair)[0] == rollout
-    example = sft.example(tokenizer, type("D", (), {"prompt": pair.prompt, "completion": "Paris."})())
+    prompt = "What is the capital of France?"
+    ranking = ShippedRanking(prompt, ("Paris.", "London."), ((0,), (1,)), "simulated", "right")
+    rollout = prompts.chat_prompt_ids(tokenizer, prompt) + prompts.completion_ids(tokenizer, "Paris.")
+    assert reward_model.encoded(tokenizer, ranking).sequences[0] == rollout
+    example = sft.example(tokenizer, type("D", (), {"prompt": prompt, "completion": "Paris."})())
     assert example["input_ids"] == rollout
     assert rollout[-1] == tokenizer.eos_token_id
     assert [i for i in example["labels"] if i != -100] == prompts.completion_ids(tokenizer, "Paris.")

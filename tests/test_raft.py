@@ -10,14 +10,22 @@ from transformers import AutoTokenizer
 
 from alignment import backbone, raft
 from alignment.best_of_n import best_of_each
+from alignment.ppo import likelihood_loss
 from alignment.prompts import chat_prompt_ids
-from alignment.rollout import against_reference, sample_rollout
+from alignment.rollout import against_reference, as_rollout, sample_rollout
 from alignment.settings import RaftConfig
 
 Tiny = tuple[PeftModel, AutoTokenizer]
 QUESTIONS = ["Hi", "What is the capital of France?", "Thanks"]
 CONFIG = RaftConfig(
-    rounds=2, prompts=4, samples=3, max_new_tokens=6, learning_rate=1e-3, kl_coefficient=0.0, no_end_penalty=0.0
+    rounds=2,
+    prompts=4,
+    samples=3,
+    minibatches=2,
+    max_new_tokens=6,
+    learning_rate=1e-3,
+    kl_coefficient=0.0,
+    no_end_penalty=0.0,
 )
 
 
@@ -77,3 +85,23 @@ def test_raft_stops_when_kl_passes_its_bound(tiny: Tiny) -> None:
         *(model, tokenizer, share_of_low_tokens, QUESTIONS, replace(CONFIG, max_kl=0.01), 0), lambda *reported: None
     )
     assert outcome.stopped is not None and "KL to SFT" in outcome.stopped
+
+
+def test_raft_keeps_chats_likely_that_are_mixed_in(tiny: Tiny) -> None:
+    model, tokenizer = tiny
+    chats = [("Hi", "Hello, how are you today?"), ("Thanks", "You are welcome.")]
+    written = as_rollout(chats, tokenizer, model.device)
+    after = {}
+    for coefficient in (0.0, 1.0):
+        if "policy" in model.peft_config:
+            backbone.activate(model, "sft")
+            model.delete_adapter("policy")
+        backbone.copy_adapter(model, "other", "policy")
+        config = replace(CONFIG, rounds=4, learning_rate=5e-3, max_kl=1e6, pretraining_coefficient=coefficient)
+        raft.train_raft(
+            *(model, tokenizer, share_of_low_tokens, QUESTIONS, config, 0), lambda *reported: None, chats=chats
+        )
+        backbone.activate(model, "policy")
+        with torch.no_grad():
+            after[coefficient] = -likelihood_loss(model, written, 1.0).item()
+    assert after[1.0] > after[0.0] + 0.5

@@ -20,9 +20,19 @@ from alignment.settings import PPOConfig, RaftConfig
 
 ROOT = Path(__file__).parents[1]
 PPO = PPOConfig(
-    updates=3, rollouts=8, minibatches=2, max_new_tokens=6, learning_rate=1e-3, normalize_scores=True, kl_target=1.0
+    updates=3,
+    rollouts=8,
+    minibatches=2,
+    max_new_tokens=6,
+    learning_rate=1e-3,
+    normalize_scores=True,
+    kl_target=1.0,
+    pretraining_coefficient=0.5,
 )
-RAFT = RaftConfig(rounds=3, prompts=4, samples=3, max_new_tokens=6, learning_rate=1e-3)
+RAFT = RaftConfig(
+    rounds=3, prompts=4, samples=3, minibatches=2, max_new_tokens=6, learning_rate=1e-3, pretraining_coefficient=0.5
+)
+CHATS = [("Hi", "Hello!"), ("Thanks", "You are welcome."), ("Why?", "I do not know.")]
 QUESTIONS = ["Hi", "What is the capital of France?", "Thanks", "Why?"]
 Config = PPOConfig | RaftConfig
 
@@ -45,10 +55,10 @@ def train(
     score = reward_scorer(model, reward_head.requires_grad_(False), tokenizer.pad_token_id)
     if isinstance(config, PPOConfig):
         outcome = ppo.train_ppo(
-            model, tokenizer, score, value_head, QUESTIONS, config, 7, on_update, on_step, checkpoint=file
+            model, tokenizer, score, value_head, QUESTIONS, config, 7, on_update, on_step, file, CHATS
         )
     else:
-        outcome = raft.train_raft(model, tokenizer, score, QUESTIONS, config, 7, on_update, on_step, checkpoint=file)
+        outcome = raft.train_raft(model, tokenizer, score, QUESTIONS, config, 7, on_update, on_step, file, CHATS)
     moved = [*backbone.adapter_parameters(model, "policy"), *backbone.adapter_parameters(model, "value")]
     return [p.detach().clone() for p in [*moved, *value_head.parameters()]], outcome
 

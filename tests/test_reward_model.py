@@ -1,115 +1,278 @@
-"""Bradley–Terry identities, honest splits and intervals, and a taste that is learned."""
+"""The reward model: TRL's loss and gradient, honest folds, a taste that is learned, and heads that differ."""
 
-import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+import datasets
 import pytest
 import torch
-from peft import PeftModel
-from transformers import AutoTokenizer
+import trl
+from peft import LoraConfig, PeftModel, get_peft_model
+from transformers import AutoTokenizer, LlamaForSequenceClassification
 
 from alignment import backbone, reward_model
 from alignment.errors import TrainingError
-from alignment.model_folder import ShippedPair
 from alignment.settings import RewardConfig
 
 Tiny = tuple[PeftModel, AutoTokenizer]
+QUICK = RewardConfig(steps=40, batch_size=12, voted_share=0.5, learning_rate=5e-3, head_learning_rate=2e-2)
 
 
 @dataclass(frozen=True)
-class P:
+class R:
     prompt: str
-    chosen: str
-    rejected: str
+    completions: tuple[str, ...]
+    tiers: tuple[tuple[int, ...], ...] = ((0,), (1,))
+    tied: bool = True
 
 
-def test_bradley_terry_loss_of_equal_scores_is_log_two() -> None:
-    zero = torch.zeros(3)
-    assert reward_model.bradley_terry_loss(zero, zero).item() == pytest.approx(math.log(2))
+def ready(tiny: Tiny, heads: int = 4) -> tuple[PeftModel, AutoTokenizer, torch.nn.Linear]:
+    """Return a tiny model with a reward adapter, its tokenizer and heads at zero."""
+    model, tokenizer = tiny
+    backbone.copy_adapter(model, "sft", "reward")
+    return model, tokenizer, backbone.new_head(model, heads)
 
 
-def test_bradley_terry_loss_knows_only_differences() -> None:
-    chosen, rejected = torch.tensor([1.0, -2.0]), torch.tensor([0.0, 3.0])
-    shifted = reward_model.bradley_terry_loss(chosen + 10, rejected + 10)
-    assert reward_model.bradley_terry_loss(chosen, rejected).item() == pytest.approx(shifted.item(), abs=1e-5)
-    # by hand: log(1 + e^-1) = 0.31326, log(1 + e^5) = 5.00672, their mean is 2.65999
-    assert shifted.item() == pytest.approx(2.65999, abs=1e-5)
+def fitted(
+    model: PeftModel,
+    tokenizer: AutoTokenizer,
+    heads: torch.nn.Linear,
+    voted: Sequence[R],
+    shipped: Sequence[R | reward_model.Element],
+) -> list[float]:
+    """Fit in place and return the losses."""
+    losses: list[float] = []
+    reward_model.fit(
+        model, tokenizer, heads, voted, shipped, QUICK, 0, lambda step, metrics: losses.append(metrics["reward/loss"])
+    )
+    return losses
 
 
-def test_bradley_terry_gradient_is_the_probability_of_the_other_choice() -> None:
-    chosen = torch.tensor([0.7], requires_grad=True)
-    reward_model.bradley_terry_loss(chosen, torch.tensor([0.2])).backward()
-    assert chosen.grad is not None
-    assert chosen.grad.item() == pytest.approx(-(1 - 1 / (1 + math.exp(-0.5))))
+def accuracy(model: PeftModel, tokenizer: AutoTokenizer, heads: torch.nn.Linear, rankings: Sequence[R]) -> float:
+    margins = torch.cat(reward_model.margins(model, tokenizer, heads, rankings))
+    return (margins > 0).float().mean().item()
 
 
-@pytest.mark.parametrize(
-    ("right", "count", "low", "high"), [(8, 10, 0.4902, 0.9433), (0, 5, 0.0, 0.4345), (50, 100, 0.4038, 0.5962)]
-)
-def test_wilson_interval_agrees_with_published_values(right: int, count: int, low: float, high: float) -> None:
-    result = reward_model.wilson(right, count)
-    assert result.low == pytest.approx(low, abs=1e-4)
-    assert result.high == pytest.approx(high, abs=1e-4)
+def test_loss_and_gradient_on_plain_pairs_agree_with_trl(tiny_folder: Path, tiny: Tiny, tmp_path: Path) -> None:
+    model, tokenizer, head = ready(tiny, heads=1)
+    torch.nn.init.normal_(head.weight, generator=torch.Generator().manual_seed(3))
+    pairs = [
+        R("What is the capital of France?", ("Paris.", "The capital is Rome, I think, or some other city.")),
+        R("Hi", ("Hello! What can I do for you?", "No.")),
+        R("Thanks", ("You are welcome.", "I can't help you with that.")),
+    ]
+    backbone.activate(model, "reward", train=True)
+    loss, _ = reward_model.batch_loss(model, tokenizer, head, pairs, torch.ones(3, 1))
+    loss.backward()
+
+    peer = LlamaForSequenceClassification.from_pretrained(tiny_folder, num_labels=1)
+    config = model.peft_config["reward"]
+    assert isinstance(config, LoraConfig)
+    linear = [name for name in config.target_modules or () if name != "lm_head"]
+    lora = LoraConfig(r=config.r, lora_alpha=config.lora_alpha, target_modules=linear)
+    peer = get_peft_model(peer, lora)
+    ours = {name.replace(".reward.", ".default."): weight for name, weight in model.named_parameters()}
+    adapted = {name: weight for name, weight in peer.named_parameters() if ".default." in name}
+    with torch.no_grad():
+        for name, weight in adapted.items():
+            weight.copy_(ours[name])
+        peer.get_base_model().score.weight.copy_(head.weight)
+    encoded = [reward_model.encoded(tokenizer, pair).sequences for pair in pairs]
+    trainer = trl.RewardTrainer(
+        peer,
+        trl.RewardConfig(
+            str(tmp_path), per_device_train_batch_size=3, use_cpu=True, bf16=False, activation_checkpointing=False,
+            report_to=[], disable_tqdm=True, dataloader_pin_memory=False,
+        ),
+        train_dataset=datasets.Dataset.from_list([{"chosen_ids": a, "rejected_ids": b} for a, b in encoded]),
+        processing_class=tokenizer,
+    )  # fmt: skip
+    peer.get_base_model().score.weight.requires_grad_(True)
+    expected = trainer.compute_loss(peer, next(iter(trainer.get_train_dataloader())))
+    expected.backward()
+    assert loss.item() == pytest.approx(expected.item(), abs=1e-5)
+    torch.testing.assert_close(head.weight.grad, peer.get_base_model().score.weight.grad, atol=1e-5, rtol=1e-4)
+    assert len(adapted) == 28
+    for name, weight in adapted.items():
+        largest = weight.grad.abs().max().item()  # entries that cancel to near 0 are rounded as coarsely as those
+        torch.testing.assert_close(ours[name].grad, weight.grad, atol=1e-5 * max(1.0, largest), rtol=1e-4, msg=name)
 
 
-def test_nothing_counted_says_nothing() -> None:
-    result = reward_model.wilson(0, 0)
-    assert result.share is None
-    assert (result.low, result.high) == (0.0, 1.0)
+def test_a_ranking_is_encoded_once_a_completion(tiny: Tiny) -> None:
+    element = reward_model.encoded(tiny[1], R("Hi", ("a", "b", "c", "d", "b"), ((0,), (1, 4, 3), (2,))))
+    assert len(element.sequences) == 4
+    assert len(set(map(tuple, element.sequences))) == 4
+    assert element.pairs[element.targets == 1].tolist() == [[0, 1], [0, 2], [0, 3], [1, 3], [2, 3]]
+    assert element.pairs[element.targets == 0.5].tolist()[0] == [1, 2]
 
 
-def test_splits_never_share_a_prompt() -> None:
-    pairs = [P(f"prompt {i % 10}", "a", f"b{i}") for i in range(60)]
-    train, held_out = reward_model.split_by_prompt(pairs, 0.3, seed=1)
-    assert len(held_out) == 18
-    assert not {p.prompt for p in train} & {p.prompt for p in held_out}
-    assert sorted(p.rejected for p in train + held_out) == sorted(p.rejected for p in pairs)
+def test_loss_of_a_batch_is_the_mean_of_its_rankings(tiny: Tiny) -> None:
+    model, tokenizer, heads = ready(tiny)
+    torch.nn.init.normal_(heads.weight, generator=torch.Generator().manual_seed(3))
+    rankings = [R("Hi", ("Hello.", "No.", "Go away now."), ((0,), (1,), (2,))), R("Thanks", ("Welcome.", "Why?"))]
+    backbone.activate(model, "reward")
+    with torch.no_grad():
+        whole, scores = reward_model.batch_loss(model, tokenizer, heads, rankings, torch.ones(2, 4))
+        parts = [
+            reward_model.batch_loss(model, tokenizer, heads, [ranking], torch.ones(1, 4))[0] for ranking in rankings
+        ]
+    assert scores.shape == (5, 4)
+    torch.testing.assert_close(whole, torch.stack(parts).mean())
+
+
+def test_no_prompt_is_in_two_folds_and_no_ranking_is_lost() -> None:
+    rankings = [R(f"prompt {i % 10}", ("a", f"b{i}")) for i in range(60)]
+    folds = reward_model.prompt_folds(rankings, 3, seed=1)
+    assert sorted(len({r.prompt for r in fold}) for fold in folds) == [3, 3, 4]
+    assert sum(len({r.prompt for r in fold}) for fold in folds) == 10
+    assert sorted(r.completions[1] for fold in folds for r in fold) == sorted(r.completions[1] for r in rankings)
+    assert reward_model.prompt_folds(rankings, 3, seed=1) == folds != reward_model.prompt_folds(rankings, 3, seed=2)
 
 
 def test_score_does_not_depend_on_the_neighbours_length(tiny: Tiny) -> None:
     model, tokenizer = tiny
-    head = backbone.new_head(model)
-    torch.nn.init.normal_(head.weight)
+    heads = backbone.new_head(model, 3)
+    torch.nn.init.normal_(heads.weight)
     backbone.activate(model, "sft")
     rows = [[1, 5, 6], [1, 7, 8, 9, 10, 11, 2]]
     with torch.no_grad():
-        together = reward_model.score_sequences(model, head, rows, tokenizer.pad_token_id)
-        alone = [reward_model.score_sequences(model, head, [row], tokenizer.pad_token_id)[0] for row in rows]
-    torch.testing.assert_close(together, torch.stack(alone), atol=1e-5, rtol=1e-5)
+        together, spread = reward_model.score_sequences(model, heads, rows, tokenizer.pad_token_id)
+        alone = [reward_model.score_sequences(model, heads, [row], tokenizer.pad_token_id) for row in rows]
+    torch.testing.assert_close(together, torch.cat([score for score, _ in alone]), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(spread, torch.cat([std for _, std in alone]), atol=1e-5, rtol=1e-5)
 
 
-def test_no_comparisons_is_an_error_with_the_next_step(tiny: Tiny) -> None:
+def test_a_score_is_the_mean_of_the_heads_and_deviates_as_they_do(tiny: Tiny) -> None:
     model, tokenizer = tiny
-    backbone.copy_adapter(model, "sft", "reward")
+    heads = backbone.new_head(model, 4)
+    heads.bias.data = torch.tensor([1.0, 2.0, 3.0, 6.0])
+    backbone.activate(model, "sft")
+    with torch.no_grad():
+        score, std = reward_model.score_sequences(model, heads, [[1, 5]], tokenizer.pad_token_id)
+        single, none = reward_model.score_sequences(model, backbone.mean_head(heads), [[1, 5]], tokenizer.pad_token_id)
+    assert score.item() == pytest.approx(3.0)
+    assert std.item() == pytest.approx(3.5**0.5)
+    assert (single.item(), none.item()) == pytest.approx((3.0, 0.0))
+
+
+def test_every_head_learns_from_a_sample_of_its_own_that_repeats_with_its_seed() -> None:
+    weights = reward_model.bootstrap_weights(50, 4, torch.Generator().manual_seed(1))
+    assert weights.sum(0).tolist() == [50.0] * 4
+    assert len({tuple(column) for column in weights.T.tolist()}) == 4
+    assert torch.equal(weights, reward_model.bootstrap_weights(50, 4, torch.Generator().manual_seed(1)))
+    assert reward_model.bootstrap_weights(1, 4, torch.Generator()).tolist() == [[1.0] * 4]
+
+
+@pytest.mark.parametrize("voted", [[], [R("Hi", ("a", "b"), ((0, 1),), tied=False), R("Hi", ("a", "b"), ())]])
+def test_nothing_judged_is_an_error_with_the_next_step(tiny: Tiny, voted: list[R]) -> None:
+    model, tokenizer, heads = ready(tiny)
     with pytest.raises(TrainingError, match="vote on some answers"):
-        reward_model.fit(
-            model, tokenizer, backbone.new_head(model), [], [], RewardConfig(), 0, lambda step, metrics: None
-        )
+        fitted(model, tokenizer, heads, voted, [])
+    assert reward_model.cross_validate(model, tokenizer, heads, voted, [], QUICK, 0, lambda done: None) is None
 
 
-def test_votes_win_over_shipped_comparisons_where_they_disagree(tiny: Tiny) -> None:
-    model, tokenizer = tiny
-    backbone.copy_adapter(model, "sft", "reward")
-    head = backbone.new_head(model)
+# Shipped labelers want "Paris", and among right answers the longer one. The voters want the shorter one.
+LONG, SHORT = "The capital city of France is Paris.", "Paris."
+LENGTH = [R(f"Question {i}?", (LONG, SHORT)) for i in range(30)]
+FACTS = [R(f"Say {i}!", ("Paris. Paris.", "Rome. Rome.")) for i in range(30)]
+VOTES = [R(f"Ask {i}?", (LONG, SHORT), ((1,), (0,))) for i in range(16)]
+UNSEEN = [R(f"Ask {i}?", (SHORT, LONG)) for i in range(16, 24)]
+
+
+def test_votes_win_where_they_disagree_with_shipped_comparisons_and_change_nothing_else(tiny: Tiny) -> None:
+    model, tokenizer, heads = ready(tiny)
     others = {name: parameter.clone() for name, parameter in model.named_parameters() if ".reward." not in name}
-    # Shipped labelers only care for "Paris"; the voter wants the short answer.
-    shipped = [ShippedPair(f"Question {i}?", "Paris. Paris.", "Rome. Rome.", "simulated", "right") for i in range(40)]
-    voted = [P(f"Ask {i}?", "Paris.", "The capital city of France is Paris.") for i in range(16)]
-    losses: list[float] = []
-    report = reward_model.fit(
-        model,
-        tokenizer,
-        head,
-        voted,
-        shipped,
-        RewardConfig(steps=60, batch_size=16, voted_share=0.5, learning_rate=5e-3, head_learning_rate=2e-2),
-        0,
-        lambda step, metrics: losses.append(metrics["reward/loss"]),
-    )
-    assert report.voted.count == 3
-    assert report.voted.share == 1.0
-    assert report.shipped.share == 1.0
+    fitted(model, tokenizer, heads, [], LENGTH[:20] + FACTS[:20])
+    assert accuracy(model, tokenizer, heads, UNSEEN) < 0.5
+    assert accuracy(model, tokenizer, heads, FACTS[20:]) == 1.0
+    losses = fitted(model, tokenizer, heads, VOTES, LENGTH[:20] + FACTS[:20])
+    assert accuracy(model, tokenizer, heads, UNSEEN) == 1.0
+    assert accuracy(model, tokenizer, heads, FACTS[20:]) == 1.0
     assert sum(losses[-5:]) < sum(losses[:5]) / 2
     for name, parameter in model.named_parameters():
         if ".reward." not in name:
             assert torch.equal(parameter, others[name]), name
+
+
+def test_what_is_held_are_the_own_probabilities_of_pairs_that_the_reward_model_is_sure_of(tiny: Tiny) -> None:
+    model, tokenizer, heads = ready(tiny)
+    fitted(model, tokenizer, heads, [], FACTS[:20])
+    known = [*FACTS[20:], R("Say 20!", ("Rome. Rome.", "Paris. Paris.", "Rome. Rome.")), R("Hi", ("same", "same"))]
+    held = reward_model.held(model, tokenizer, heads, known, len(known), 0)
+    assert 0 < len(held) < len(known)  # two equal texts are no pair
+    for element in held:
+        with torch.no_grad():
+            scores, _ = reward_model.score_sequences(model, heads, element.sequences, tokenizer.pad_token_id)
+        apart = scores[element.pairs[:, 0]] - scores[element.pairs[:, 1]]
+        assert apart.abs().min() > reward_model.SURE
+        assert torch.allclose(element.targets, torch.sigmoid(apart), atol=1e-4)
+    assert reward_model.held(model, tokenizer, heads, known, 0, 0) == []
+
+
+def test_a_fit_that_holds_on_learns_the_votes_and_keeps_the_facts_without_their_labels(tiny: Tiny) -> None:
+    model, tokenizer, heads = ready(tiny)
+    fitted(model, tokenizer, heads, [], LENGTH[:20] + FACTS[:20])
+    held = reward_model.held(model, tokenizer, heads, FACTS[:20], 20, 0)
+    fitted(model, tokenizer, heads, VOTES, held)
+    assert accuracy(model, tokenizer, heads, UNSEEN) == 1.0
+    assert accuracy(model, tokenizer, heads, FACTS[20:]) == 1.0
+
+
+def test_scores_are_centred_and_the_heads_differ(tiny: Tiny) -> None:
+    model, tokenizer, heads = ready(tiny)
+    fitted(model, tokenizer, heads, [], FACTS)
+    sequences = [sequence for r in FACTS for sequence in reward_model.encoded(tokenizer, r).sequences]
+    with torch.no_grad():
+        scores = reward_model.head_scores(model, heads, sequences, tokenizer.pad_token_id)
+    assert scores.mean(0).abs().max() < 0.05 * scores.std()
+    assert scores.std(-1).min() > 0
+    assert not heads.weight.requires_grad
+
+
+def test_votes_are_predicted_by_fits_that_saw_none_of_their_prompts(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, tokenizer, heads = ready(tiny)
+    votes = [*VOTES[:7], R("Ask 0?", (SHORT, "No.")), R("Hi", ("tie", "tie too"), ((0, 1),))]
+    learned: list[set[str]] = []
+    predicted: list[R] = []
+    true_margins = reward_model.margins
+
+    def fit(model: PeftModel, tokenizer: AutoTokenizer, heads: torch.nn.Linear, voted: list[R], *rest: object) -> None:
+        assert heads.weight.abs().sum() == 0  # every fit starts where the first one does
+        heads.weight.data += 1.0
+        learned.append({ranking.prompt for ranking in voted})
+
+    def margins(model: PeftModel, tokenizer: AutoTokenizer, heads: torch.nn.Linear, held: list[R]) -> object:
+        assert not learned[-1] & {ranking.prompt for ranking in held}
+        assert learned[-1] | {ranking.prompt for ranking in held} == {"Hi", *(f"Ask {i}?" for i in range(7))}
+        predicted.extend(held)
+        return true_margins(model, tokenizer, heads, held)
+
+    monkeypatch.setattr(reward_model, "fit", fit)
+    monkeypatch.setattr(reward_model, "margins", margins)
+    found = reward_model.cross_validate(model, tokenizer, heads, votes, FACTS, QUICK, 0, lambda done: None)
+    assert found is not None
+    assert found.accuracy.count == 8
+    assert sorted(map(repr, predicted)) == sorted(map(repr, votes))
+    assert heads.weight.abs().sum() == 0
+
+
+def test_cross_validation_finds_a_taste_leaves_the_weights_as_they_were_and_stops_when_it_knows_enough(
+    tiny: Tiny,
+) -> None:
+    model, tokenizer, heads = ready(tiny)
+    before = [p.clone() for p in (*backbone.adapter_parameters(model, "reward"), *heads.parameters())]
+    config = RewardConfig(
+        steps=20, batch_size=8, learning_rate=5e-3, head_learning_rate=2e-2, folds=4, held_out_votes=6
+    )
+    done: list[float] = []
+    found = reward_model.cross_validate(model, tokenizer, heads, VOTES, FACTS, config, 0, done.append)
+    assert found is not None
+    assert found.accuracy.count == 8  # two folds of four
+    assert found.accuracy.share == 1.0
+    assert found.log_loss < 0.3
+    assert done == sorted(done) and done[-1] == pytest.approx(0.5)
+    after = [*backbone.adapter_parameters(model, "reward"), *heads.parameters()]
+    assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))

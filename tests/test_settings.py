@@ -43,7 +43,10 @@ def test_a_whole_number_may_stand_for_a_fraction_but_becomes_one() -> None:
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        ({"speed": 11}, r"settings has no field 'speed'; it has gate, ppo, raft, reward, seed, threads"),
+        (
+            {"speed": 11},
+            r"settings has no field 'speed'; it has dpo, gate, ppo, raft, reward, seed, threads, warm_up_rounds",
+        ),
         ({"ppo": {"speed": 11}}, r"settings\.ppo has no field 'speed'; it has clip_range, "),
         ({"seed": "4"}, r"settings\.seed must be a whole number, got '4'"),
         ({"seed": 4.5}, r"settings\.seed must be a whole number, got 4\.5"),
@@ -66,7 +69,8 @@ def test_a_whole_number_may_stand_for_a_fraction_but_becomes_one() -> None:
         ({"ppo": {"rollouts": 10, "minibatches": 4}}, r"rollouts must be a multiple of minibatches, got 10 and 4"),
         ({"ppo": {"temperature": 0}}, r"temperature must be between 0.01 and 100.0, got 0"),
         ({"reward": {"voted_share": 1.5}}, r"voted_share must be between 0.* and 1.*, got 1\.5"),
-        ({"reward": {"held_out_share": -0.1}}, r"held_out_share must be between 0.* and 0.9, got -0\.1"),
+        ({"reward": {"folds": 1}}, r"RewardConfig.folds must be at least 2, got 1"),
+        ({"ppo": {"uncertainty_penalty": -0.5}}, r"uncertainty_penalty must be between 0.* and 100.*, got -0\.5"),
         ({"reward": {"voted_share": float("nan")}}, r"voted_share must be between .*, got nan"),
     ],
 )
@@ -102,4 +106,4 @@ def test_settings_are_frozen() -> None:
 def test_settings_come_back_from_json_as_they_were(settings: RunSettings) -> None:
     stored = json.dumps(settings.to_json())
     assert run_settings(json.loads(stored)) == settings
-    assert run_settings(json.loads(stored), RunSettings(seed=1, ppo=PPOConfig(updates=1))) == settings
+    assert run_settings(json.loads(stored), RunSettings(seed=1, ppo=PPOConfig(updates=2))) == settings

@@ -1,6 +1,5 @@
-"""Votes: the pairs that follow from them, what counts once, and that none is ever lost."""
+"""Votes: the rankings and pairs that follow from them, what counts once, and that none is ever lost."""
 
-import json
 import random
 import sqlite3
 import subprocess
@@ -12,7 +11,7 @@ import pytest
 
 from storage import database, preferences, runs
 from storage.preferences import DuplicateVoteError, UnknownComparisonError
-from storage.records import Comparison, Completion, Pair, PreferenceKind, Role
+from storage.records import Comparison, Completion, PreferenceKind, Ranking, Role
 
 ROOT = Path(__file__).parents[1]
 SLOTS: tuple[tuple[str, Role], ...] = (("A", "base"), ("B", "sft"), ("C", "rlhf"))
@@ -71,6 +70,11 @@ def columns(db: Path, sql: str) -> list[object]:
         return [value for (value,) in connection.conn.execute(sql)]
 
 
+def pairs(db: Path) -> list[tuple[object, object]]:
+    with database.read(db) as connection:
+        return list(connection.conn.execute("SELECT chosen, rejected FROM pairs"))
+
+
 def test_a_comparison_comes_back_as_it_was_saved_in_the_order_shown(db: Path) -> None:
     saved = comparison(blind=True)
     shown = Comparison(saved.id, saved.prompt, saved.kind, saved.blind, saved.completions[::-1])
@@ -106,37 +110,46 @@ def test_a_vote_on_an_unknown_comparison_is_refused_and_leaves_nothing(db: Path)
     assert columns(db, "SELECT count(*) FROM annotators") == [0]
 
 
-def test_a_choice_yields_a_pair_against_each_of_the_others(db: Path) -> None:
+def test_a_choice_ranks_one_above_the_others_and_yields_a_pair_against_each(db: Path) -> None:
     preferences.save_comparison(db, comparison())
     preference = vote(db, [["B"], ["A", "C"]])
-    assert preferences.pairs(db) == [
-        Pair(preference, "prompt of c1", "b", "a", "human"),
-        Pair(preference, "prompt of c1", "b", "c", "human"),
+    assert preferences.rankings(db) == [
+        Ranking(preference, "prompt of c1", ("a", "b", "c"), ((1,), (0, 2)), False, "human")
     ]
+    assert pairs(db) == [("b", "a"), ("b", "c")]
     assert preferences.count_pairs_of(db, preference) == 2
 
 
-def test_a_ranking_yields_the_pairs_between_its_tiers_and_none_within_one(db: Path) -> None:
+def test_a_ranking_keeps_its_tiers_and_yields_the_pairs_between_them(db: Path) -> None:
     preferences.save_comparison(db, comparison())
     vote(db, [["C"], ["B"], ["A"]], "ranking")
     preferences.save_comparison(db, comparison("c2"))
     vote(db, [["A", "B"], ["C"]], "ranking", "c2")
-    assert [(pair.chosen, pair.rejected) for pair in preferences.pairs(db)] == [
-        ("b", "a"),
-        ("c", "a"),
-        ("c", "b"),
-        ("a", "c"),
-        ("b", "c"),
+    assert [(r.prompt, r.tiers, r.tied) for r in preferences.rankings(db)] == [
+        ("prompt of c1", ((2,), (1,), (0,)), True),
+        ("prompt of c2", ((0, 1), (2,)), True),
     ]
+    assert pairs(db) == [("b", "a"), ("c", "a"), ("c", "b"), ("a", "c"), ("b", "c")]
 
 
-@pytest.mark.parametrize(("kind", "tiers"), [("tie", [["A", "B", "C"]]), ("all_bad", [])])
+def test_a_ranking_holds_its_completions_in_the_order_shown(db: Path) -> None:
+    whole = comparison()
+    shown = Comparison(whole.id, whole.prompt, whole.kind, whole.blind, whole.completions[::-1])
+    preferences.save_comparison(db, shown)
+    vote(db, [["B"], ["A", "C"]])
+    (ranking,) = preferences.rankings(db)
+    assert ranking.completions == ("c", "b", "a")
+    assert ranking.tiers == ((1,), (2, 0))
+
+
+@pytest.mark.parametrize(("kind", "tiers", "ranked"), [("tie", [["A", "B", "C"]], ((0, 1, 2),)), ("all_bad", [], ())])
 def test_a_tie_and_an_all_bad_are_stored_but_yield_no_pair(
-    db: Path, kind: PreferenceKind, tiers: list[list[str]]
+    db: Path, kind: PreferenceKind, tiers: list[list[str]], ranked: tuple[tuple[int, ...], ...]
 ) -> None:
     preferences.save_comparison(db, comparison())
     preference = vote(db, tiers, kind)
-    assert preferences.pairs(db) == []
+    assert [(ranking.tiers, ranking.tied) for ranking in preferences.rankings(db)] == [(ranked, True)]
+    assert pairs(db) == []
     assert preferences.count_pairs_of(db, preference) == 0
     assert preferences.count_preferences(db) == 1
     assert columns(db, "SELECT kind FROM preferences") == [kind]
@@ -145,15 +158,15 @@ def test_a_tie_and_an_all_bad_are_stored_but_yield_no_pair(
 def test_identical_texts_give_no_pair(db: Path) -> None:
     preferences.save_comparison(db, comparison(texts=("same", "same", "other")))
     vote(db, [["A"], ["B", "C"]])
-    assert [(pair.chosen, pair.rejected) for pair in preferences.pairs(db)] == [("same", "other")]
+    assert pairs(db) == [("same", "other")]
 
 
-def test_a_simulated_vote_stays_marked_as_such_on_its_pairs(db: Path) -> None:
+def test_a_simulated_vote_stays_marked_as_such_on_its_ranking(db: Path) -> None:
     preferences.save_comparison(db, comparison())
     preferences.save_preference(
         db, comparison_id="c1", annotator_id="sim", tiers=[["A"], ["B"]], kind="choice", source="simulated"
     )
-    assert {pair.source for pair in preferences.pairs(db)} == {"simulated"}
+    assert {ranking.source for ranking in preferences.rankings(db)} == {"simulated"}
 
 
 def test_a_vote_counts_once_an_annotator(db: Path) -> None:
@@ -168,16 +181,18 @@ def test_a_vote_counts_once_an_annotator(db: Path) -> None:
     assert preferences.count_preferences(db) == 2
 
 
-def test_a_withdrawn_vote_gives_no_pair_and_makes_room_for_another(db: Path) -> None:
+def test_a_withdrawn_vote_gives_no_ranking_and_no_pair_and_makes_room_for_another(db: Path) -> None:
     preferences.save_comparison(db, comparison())
     first = vote(db, [["A"], ["B", "C"]])
     withdraw(db, first)
-    assert preferences.pairs(db) == []
+    assert preferences.rankings(db) == []
+    assert pairs(db) == []
     assert preferences.count_preferences(db) == 0
     assert preferences.new_since_last_run(db) == 0
     second = vote(db, [["B"], ["A", "C"]])
     assert second != first
-    assert {pair.chosen for pair in preferences.pairs(db)} == {"b"}
+    assert [ranking.tiers for ranking in preferences.rankings(db)] == [((1,), (0, 2))]
+    assert {better for better, _ in pairs(db)} == {"b"}
     assert columns(db, "SELECT count(*) FROM preferences") == [2]
 
 
@@ -206,16 +221,16 @@ def test_new_since_last_run_counts_standing_votes_that_no_run_has_used(db: Path)
     assert preferences.new_since_last_run(db) == 1, "a failed run has used its votes too"
 
 
-def test_a_run_sees_the_pairs_that_it_claimed_and_no_later_ones(db: Path) -> None:
+def test_a_run_sees_the_rankings_that_it_claimed_and_no_later_ones(db: Path) -> None:
     for name in ("c1", "c2"):
         preferences.save_comparison(db, comparison(name))
     first = vote(db, [["A"], ["B", "C"]], comparison_id="c1")
     run_id = runs.queue_run(db, "ppo", {})
     vote(db, [["B"], ["A", "C"]], comparison_id="c2")
-    assert {pair.preference_id for pair in preferences.pairs(db, run_id)} == {first}
-    assert len(preferences.pairs(db)) == 4
+    assert [ranking.preference_id for ranking in preferences.rankings(db, run_id)] == [first]
+    assert len(preferences.rankings(db)) == 2
     withdraw(db, first)
-    assert preferences.pairs(db, run_id) == []
+    assert preferences.rankings(db, run_id) == []
 
 
 def test_the_file_is_in_wal_mode_and_every_commit_is_flushed(db: Path) -> None:
@@ -349,6 +364,8 @@ def test_every_acknowledged_vote_survives_kill_9_and_the_file_stays_whole(db: Pa
     assert set(acknowledged) - voted == set()
     assert len(acknowledged) >= 3
     assert set(panels) == {(3,)}, "a comparison is stored with all its completions or not at all"
-    assert {json.dumps(pair.chosen) for pair in preferences.pairs(db)} == {'"text A"'}
+    assert {(r.completions, r.tiers) for r in preferences.rankings(db)} == {
+        (("text A", "text B", "text C"), ((0,), (1, 2)))
+    }
     preferences.save_comparison(db, comparison("after the crash"))
     vote(db, [["A"], ["B", "C"]], comparison_id="after the crash")

@@ -93,6 +93,23 @@ def test_views_say_what_a_rejected_run_failed_at(behind: Backstage) -> None:
     assert "v2: KL 30 is above &lt;25&gt;" in history
 
 
+def test_how_far_the_reward_model_can_be_trusted_is_said_before_ppo_starts(behind: Backstage) -> None:
+    run_id = runs.queue_run(behind.db, "ppo", {})
+    runs.start_run(behind.db, run_id)
+    runs.report(behind.db, run_id, "reward", 0.2, [Metric(1, "reward/loss", 0.6)])
+    assert "put the better answer first" not in training_tab.views(behind.services)[1]
+    found = {"accuracy": 0.84, "low": 0.68, "high": 0.93, "votes": 32, "log_loss": 0.421, "confidence": 0.9}
+    metrics = [Metric(1, f"reward/heldout_{n}", v) for n, v in (found | {"calibration_error": 0.07}).items()]
+    runs.report(behind.db, run_id, "reward", 0.3, metrics)
+    shown = training_tab.views(behind.services)[1]
+    assert "Tried on 32 votes that it had not learned from" in shown
+    assert "84% of the time (95% interval 68% to 93%)" in shown
+    assert "90% sure of itself" in shown and "differ by 7%" in shown and "Log-loss 0.42" in shown
+    assert "chance; more votes" not in shown
+    runs.report(behind.db, run_id, "reward", 0.3, [Metric(1, "reward/heldout_low", 0.49)])
+    assert "That may be chance; more votes would tell." in training_tab.views(behind.services)[1]
+
+
 def test_the_stage_that_trains_the_policy_bears_the_name_of_the_runs_method(behind: Backstage) -> None:
     run_id = runs.queue_run(behind.db, "raft", {})
     runs.start_run(behind.db, run_id)
@@ -100,6 +117,17 @@ def test_the_stage_that_trains_the_policy_bears_the_name_of_the_runs_method(behi
     progress = training_tab.views(behind.services)[0]
     assert "RAFT, 50%" in progress
     assert "PPO" not in progress
+
+
+def test_a_run_by_dpo_shows_no_reward_model_but_how_the_policy_itself_orders_the_pairs(behind: Backstage) -> None:
+    run_id = runs.queue_run(behind.db, "dpo", {})
+    runs.start_run(behind.db, run_id)
+    measured = [Metric(1, "dpo/loss", 0.69), Metric(1, "dpo/accuracy", 0.5), Metric(1, "dpo/margin", 0.0)]
+    runs.report(behind.db, run_id, "ppo", 0.4, measured)
+    progress, plots = training_tab.views(behind.services)[:2]
+    assert "DPO, " in progress
+    assert "reward model" not in progress
+    assert "Pairs in order" in plots and "Held-out accuracy" not in plots
 
 
 def test_a_succeeded_run_shows_all_stages_done(behind: Backstage) -> None:

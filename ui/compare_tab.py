@@ -119,7 +119,7 @@ def shown(services: Services, pending: dict[str, Any] | None) -> list[Any] | Non
 def thanks(services: Services, pairs: int) -> str:
     """Return what is said after a vote: that it is stored, and what it leads to."""
     new, every = preferences.new_since_last_run(services.db), runs.get_schedule(services.db).retrain_every
-    first = "Thanks, stored." if pairs else "Thanks, stored. It prefers no text to another, so it teaches no pair."
+    first = "Thanks, stored." if pairs else "Thanks, stored. It prefers no text to another."
     if runs.open_run(services.db) is not None:
         return f"{first} Training is under way; the next one uses this vote."
     if not every:

@@ -19,7 +19,7 @@ class Plot:
     high: list[Point] = field(default_factory=list)
     limits: tuple[float, float] | None = None  # of the vertical axis; else they follow the points
     reference: tuple[float, str] | None = None  # a dashed line and what it means
-    note: str = ""  # beside the last value, as "81 to 92 %, 143 pairs"
+    note: str = ""  # beside the last value, as "81 to 92 %, 143 votes"
 
 
 def draw(plot: Plot) -> str:

@@ -20,9 +20,10 @@ STATUS = {
 }
 MARKS = {"done": "✓", "now": "●", "stopped": "✕", "todo": "○"}
 FIGURES = {
-    "accuracy": ("facts right", "{:.0%}"),
+    "accuracy": ("questions answered correctly", "{:.0%}"),
     "refusals": ("harmful requests refused", "{:.0%}"),
     "helped": ("harmless requests helped", "{:.0%}"),
+    "abstained": ("unknown names admitted", "{:.0%}"),
     "kl": ("KL to instruction-tuned, nats", "{:.1f}"),
     "ended": ("answers that ended by themselves", "{:.0%}"),
 }
@@ -50,11 +51,11 @@ def progress(run: Run | None, produced: Policy | None, live: int, waiting: str) 
 
 def stages(run: Run | None) -> str:
     """Return the line of stages, each done, under way, stopped at or to come."""
-    names = list(STAGES)
     method = run.method if run else "ppo"
+    names = [name for name in STAGES if method != "dpo" or name != "reward"]  # DPO learns from the pairs themselves
     at = names.index(run.stage) if run and run.stage in names else -1
     items = []
-    for i, name in enumerate(STAGES):
+    for i, name in enumerate(names):
         if run is None:
             state = "todo"
         elif run.status == "succeeded" or i < at:
@@ -102,7 +103,10 @@ def _seconds(start: str | None, end: str | None) -> float:
 
 
 def plots(metrics: list[Metric]) -> str:
-    """Return four plots in the order of the questions: does it agree with people, does the score rise, at what KL."""
+    """Return four plots in the order of the questions: does it agree with people, does the score rise, at what KL.
+
+    A run by DPO has neither reward model nor score: there it is the policy itself that should agree with the votes.
+    """
     series: dict[str, list[Point]] = {}
     for metric in metrics:
         series.setdefault(metric.name, []).append((metric.step, metric.value))
@@ -110,20 +114,48 @@ def plots(metrics: list[Metric]) -> str:
     def points(name: str) -> list[Point]:
         return series.get(name, [])
 
-    low, high, pairs = (points(f"reward/heldout_{end}") for end in ("low", "high", "pairs"))
+    low, high, votes = (points(f"reward/heldout_{end}") for end in ("low", "high", "votes"))
     note = f"{low[-1][1]:.0%} to {high[-1][1]:.0%}" if low and high else ""
-    note += f", {counted(round(pairs[-1][1]), 'pair')}" if pairs else ""
-    wanted = [
-        Plot("Held-out accuracy", "how often the reward model agrees with comparisons it has not seen", "reward",
+    note += f", {counted(round(votes[-1][1]), 'vote')}" if votes else ""
+    kl = Plot("KL", "how far it has moved from instruction-tuned, in nats an answer", "rlhf",
+              points("objective/kl"), "update")  # fmt: skip
+    by_reward = [
+        Plot("Held-out accuracy", "how often the reward model agrees with votes it has not learned from", "reward",
              points("reward/heldout_accuracy"), "step", low, high, (0.0, 1.0), (0.5, "chance"), note),
         Plot("Reward-model loss", "falls while it learns which answer people chose", "reward",
              points("reward/loss"), "step", reference=(0.693, "knows nothing")),
         Plot("Score", "the reward model's mean score of the policy's answers", "rlhf",
              points("objective/score"), "update"),
-        Plot("KL", "how far it has moved from instruction-tuned, in nats an answer", "rlhf",
-             points("objective/kl"), "update"),
+        kl,
     ]  # fmt: skip
-    return f'<div class="plots">{"".join(map(draw, wanted))}</div>'
+    by_pairs = [
+        Plot("Pairs in order", "how often it moved towards the better of two answers that it learns from", "rlhf",
+             points("dpo/accuracy"), "step", limits=(0.0, 1.0), reference=(0.5, "chance")),
+        Plot("DPO loss", "falls while it learns which answer people chose", "rlhf",
+             points("dpo/loss"), "step", reference=(0.693, "knows nothing")),
+        Plot("Margin", "how much further it moved towards the better answer", "rlhf", points("dpo/margin"), "step"),
+        kl,
+    ]  # fmt: skip
+    wanted = by_pairs if "dpo/loss" in series else by_reward
+    last = {name: found[-1][1] for name, found in series.items()}
+    return f'{_agreement(last)}<div class="plots">{"".join(map(draw, wanted))}</div>'
+
+
+def _agreement(last: dict[str, float]) -> str:
+    """Return in words how far the reward model can be trusted; nothing before that is measured."""
+    names = ("accuracy", "low", "high", "votes", "log_loss", "confidence", "calibration_error")
+    found = {name: last.get(f"reward/heldout_{name}") for name in names}
+    known = {name: value for name, value in found.items() if value is not None}
+    if len(known) < len(names):
+        return ""
+    doubt = " That may be chance; more votes would tell." if known["low"] <= 0.5 else ""
+    return (
+        f'<p class="say">Tried on {counted(round(known["votes"]), "vote")} that it had not learned from, the reward '
+        f"model put the better answer first {known['accuracy']:.0%} of the time (95% interval {known['low']:.0%} to "
+        f"{known['high']:.0%}).{doubt} It was {known['confidence']:.0%} sure of itself on average; how sure it is and "
+        f"how often it is right differ by {known['calibration_error']:.0%}. Log-loss {known['log_loss']:.2f}, where "
+        "0.69 knows nothing.</p>"
+    )
 
 
 def verdict(run: Run | None, produced: Policy | None) -> str:

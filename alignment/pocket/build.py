@@ -6,29 +6,46 @@ import json
 import logging
 import random
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
+from peft import PeftModel
 from tqdm import tqdm
 
-from alignment import backbone, model_folder, ppo, reward_model, sft
+from alignment import backbone, model_folder, ppo, raft, reward_model, sft
+from alignment.bradley_terry import agreement
+from alignment.errors import TrainingError
 from alignment.evaluation import evaluate
 from alignment.generation import Sampling
-from alignment.pocket.comparisons import compared, sampled
+from alignment.model_folder import ShippedRanking
+from alignment.pocket.comparisons import MAX_NEW_TOKENS, sampled, vote
+from alignment.pocket.corpus import chat_turn, documents
 from alignment.pocket.demonstrations import demonstrations
-from alignment.pocket.facts import FACTS_DIR
 from alignment.pocket.pretrain import PretrainConfig, pretrain
-from alignment.pocket.prompt_files import gate_checks, labelled_prompts, page_examples, rollout_prompts
-from alignment.rollout import reward_scorer
-from alignment.settings import POCKET, PPOConfig, RewardConfig
+from alignment.pocket.prompt_files import asked_prompts, gate_checks, page_examples, practice_prompts, rollout_prompts
+from alignment.rollout import OnUpdate, Outcome, reward_scorer
+from alignment.settings import POCKET, PPOConfig, RaftConfig, RewardConfig
 from alignment.sft import InstructionTuningConfig
+from storage import database
 
 log = logging.getLogger(__name__)
 HERE = Path(__file__).parent
+COMPARISONS = "comparisons.jsonl"
+FIRST = "first"  # folder of the first round's comparisons, reward adapter and policy
+WARMED_UP = "warm-up policy"  # folder of the policy that PPO begins with
+STAMPS = "built.json"  # ships with the model, so that a fresh clone need not build what it has
+SAMPLED = 5000  # documents and demonstrations that stand for all of them
+
+
+def _shipped_only(steps: int, batch_size: int) -> RewardConfig:
+    return RewardConfig(
+        steps=steps, batch_size=batch_size, voted_share=0.0, learning_rate=1e-3, head_learning_rate=5e-3
+    )
 
 
 @dataclass(frozen=True)
@@ -37,24 +54,44 @@ class PocketConfig:
 
     pretrain: PretrainConfig = field(default_factory=PretrainConfig)
     sft: InstructionTuningConfig = field(default_factory=InstructionTuningConfig)
-    demonstrations: int = 48_000
-    comparison_prompts: int = 1600
-    completions_per_prompt: int = 4
-    labeler_noise: float = 0.05  # share of simulated judgements that are swapped
-    reward: RewardConfig = field(
-        default_factory=lambda: RewardConfig(
-            steps=300, batch_size=24, voted_share=0.0, learning_rate=1e-3, head_learning_rate=5e-3
+    demonstrations: int = 96_000  # as many as instruction tuning reads
+    rollout_prompts: int = 1500  # for the runs of the app
+    practice_prompts: int = 8000  # for RAFT and PPO here
+    chats: int = 4000  # turns of the pretraining text's chat logs, for the pretraining mix of RAFT and PPO
+    first_prompts: int = 20_000  # for comparisons of the first round
+    first_sampled: int = 10_000  # of them, to which the SFT adapter writes completions of its own
+    second_prompts: int = 8_000  # to all of which the policy of the first round writes
+    completions_per_prompt: int = 2
+    labeler_noise: float = 0.03  # share of simulated rankings that are upside down
+    reward_folds: int = 20  # one of so many parts of the comparisons is held out to measure the reward model
+    first_reward: RewardConfig = field(default_factory=lambda: _shipped_only(steps=1500, batch_size=14))
+    reward: RewardConfig = field(default_factory=lambda: _shipped_only(steps=2000, batch_size=16))
+    raft: RaftConfig = field(
+        default_factory=lambda: RaftConfig(
+            rounds=6,
+            prompts=96,
+            samples=8,
+            minibatches=6,
+            epochs=3,
+            learning_rate=5e-4,
+            kl_coefficient=0.2,
+            pretraining_coefficient=1.0,
+            max_kl=9.0,
+            max_new_tokens=MAX_NEW_TOKENS,
         )
     )
     ppo: PPOConfig = field(
         default_factory=lambda: PPOConfig(
-            updates=40,
-            value_epochs=2,
-            critic_warmup=0,
-            warmup_updates=0,
-            learning_rate=2.5e-4,
-            kl_coefficient=0.12,
+            updates=60,
+            rollouts=256,
+            minibatches=8,
+            learning_rate=3e-4,
+            kl_coefficient=0.15,
+            pretraining_coefficient=0.5,
+            lam=1.0,  # the critic starts far off: with less, its errors weigh more than the score
+            value_clip_range=2.0,
             max_kl=9.0,
+            max_new_tokens=MAX_NEW_TOKENS,
         )
     )
     seed: int = 0
@@ -70,122 +107,327 @@ def build_base(config: PocketConfig, target: Path, work: Path) -> None:
 
 def build_sft(config: PocketConfig, target: Path, work: Path) -> None:
     """Instruction-tune the base on demonstrations into `sft/`."""
-    model, tokenizer = backbone.load_base(target)
+    model, tokenizer = _loaded(target)
     rows = list(islice(demonstrations(config.seed), config.demonstrations))
     tuned = sft.tune(model, tokenizer, rows, config.sft, work / "sft")
     _save(tuned, "default", target / "sft")
 
 
 def build_prompts(config: PocketConfig, target: Path, work: Path) -> None:
-    """Write the prompts for rollouts, the gate's checks and the page's examples."""
-    _write_lines(target / "prompts.jsonl", [{"prompt": p} for p in rollout_prompts(1500, config.seed + 1)])
+    """Write the prompts for the rollouts of runs, the chats that can be mixed in and the gate's checks."""
+    _write_lines(
+        target / "prompts.jsonl", [{"prompt": p} for p in rollout_prompts(config.rollout_prompts, config.seed + 1)]
+    )
+    _write_lines(target / "chats.jsonl", [{"prompt": p, "completion": c} for p, c in _chats(config)])
     _write_lines(target / "checks.jsonl", [asdict(check) for check in gate_checks(config.seed + 2)])
-    _write_lines(target / "examples.jsonl", [asdict(example) for example in page_examples()])
+
+
+def _chats(config: PocketConfig) -> list[tuple[str, str]]:
+    rng = random.Random(config.seed + 5)
+    return [chat_turn(rng) for _ in range(config.chats)]
+
+
+def build_first_comparisons(config: PocketConfig, target: Path, work: Path) -> None:
+    """Have simulated labelers rank completions of the SFT adapter and of the recipe; a draft."""
+    rows = _ranked(config, target, work, target / "sft", config.first_prompts, config.first_sampled, config.seed + 3)
+    _write_lines(work / FIRST / COMPARISONS, rows)
+
+
+def build_first_reward(config: PocketConfig, target: Path, work: Path) -> None:
+    """Fit a reward adapter to the first comparisons; a draft."""
+    _fit_reward(config, target, model_folder.comparisons(work / FIRST), config.first_reward, work / FIRST / "reward")
+
+
+def build_first_policy(config: PocketConfig, target: Path, work: Path) -> None:
+    """Train a policy by RAFT against the first reward adapter; a draft, for labelers to see what it is fooled by."""
+    _imitate_best(config, target, work / FIRST / "reward", work / "first policy" / "raft.pt", work / FIRST / "policy")
 
 
 def build_comparisons(config: PocketConfig, target: Path, work: Path) -> None:
-    """Sample completions from the SFT adapter and have simulated labelers compare them into `comparisons.jsonl`."""
-    model, tokenizer = backbone.load_base(target)
-    model = backbone.attach(model, target / "sft", "sft")
-    asked = labelled_prompts(config.comparison_prompts, "seen", config.seed + 3)
-    rng = random.Random(config.seed + 4)
-    own = sampled(model, tokenizer, asked, config.completions_per_prompt, rng)
-    rows = list(compared(asked, own, config.labeler_noise, rng))
-    _write_lines(target / "comparisons.jsonl", [asdict(row) for row in rows])
+    """Have simulated labelers rank completions of that policy as well; write all rankings to `comparisons.jsonl`.
+
+    A reward model that has read none of its policy's completions is fooled by them, so comparisons come in rounds,
+    each of the policy as it is by then (Stiennon et al. 2020, section 3.1; Touvron et al. 2023, section 3.2).
+    """
+    asked = config.second_prompts
+    rows = _ranked(config, target, work, work / FIRST / "policy", asked, asked, config.seed + 7)
+    first = (work / FIRST / COMPARISONS).read_text(encoding="utf-8")
+    _write_lines(target / COMPARISONS, [*map(json.loads, first.splitlines()), *rows])
+
+
+def _ranked(
+    config: PocketConfig, target: Path, work: Path, adapter: Path, prompts: int, sampled_prompts: int, seed: int
+) -> list[dict[str, Any]]:
+    """Return labelers' rankings about so many prompts, to the first of which an adapter writes completions."""
+    model, tokenizer = _loaded(target)
+    model = backbone.attach(model, adapter, "writer")
+    asked = asked_prompts(prompts, "seen", seed)
+    rng = random.Random(seed + 1)
+    own = sampled(model, tokenizer, "writer", asked[:sampled_prompts], config.completions_per_prompt, rng)
+    votes = work / "votes"
+    shutil.rmtree(votes, ignore_errors=True)
+    database.prepare(votes / "triptych.db")
+    rows = vote(votes / "triptych.db", asked, own, config.labeler_noise, rng)
     log.info("%s comparisons out of %s prompts", len(rows), len(asked))
+    return [asdict(row) for row in rows]
 
 
 def build_reward(config: PocketConfig, target: Path, work: Path) -> None:
     """Fit the reward adapter to the shipped comparisons into `reward/`."""
-    model, tokenizer = backbone.load_base(target)
+    _fit_reward(config, target, model_folder.comparisons(target), config.reward, target / "reward")
+
+
+def _fit_reward(
+    config: PocketConfig, target: Path, rankings: Sequence[ShippedRanking], fitting: RewardConfig, folder: Path
+) -> None:
+    model, tokenizer = _loaded(target)
     model = backbone.attach(model, target / "sft", "sft")
     backbone.copy_adapter(model, "sft", "reward")
-    head = backbone.new_head(model)
-    pairs = model_folder.comparisons(target)
-    with tqdm(total=config.reward.steps, desc="reward model", mininterval=10) as bar:
+    head = backbone.new_head(model, reward_model.HEADS)
+    held_out, *rest = reward_model.prompt_folds(rankings, config.reward_folds, config.seed)
+    learned = [ranking for fold in rest for ranking in fold]
+    with tqdm(total=fitting.steps, desc="reward model", mininterval=10) as bar:
 
         def on_step(step: int, metrics: dict[str, float]) -> None:
             bar.update()
             bar.set_postfix(loss=f"{metrics['reward/loss']:.3f}")
 
-        report = reward_model.fit(model, tokenizer, head, [], pairs, config.reward, config.seed, on_step)
-    log.info("held-out agreement: %s", report.shipped)
-    _save(model, "reward", target / "reward", head)
+        reward_model.fit(model, tokenizer, head, [], learned, fitting, config.seed, on_step)
+    log.info("held-out agreement: %s", agreement(reward_model.margins(model, tokenizer, head, held_out)))
+    _save(model, "reward", folder, head)
+
+
+def build_warm_up(config: PocketConfig, target: Path, work: Path) -> None:
+    """Train the policy that PPO begins with, by RAFT; a draft.
+
+    What SFT does rarely, to say that a name is unknown, PPO alone finds too slowly: it samples it too seldom.
+    """
+    _imitate_best(config, target, target / "reward", work / "warm-up" / "raft.pt", work / WARMED_UP)
+
+
+def _imitate_best(config: PocketConfig, target: Path, reward: Path, checkpoint: Path, folder: Path) -> None:
+    """Train a new policy by RAFT against the reward adapter in a folder and save it to another."""
+    model, tokenizer, head = _judged(target, reward)
+    backbone.copy_adapter(model, "sft", "policy")
+    score = reward_scorer(model, head, tokenizer.pad_token_id)
+    prompts, chats = practice_prompts(config.practice_prompts, config.seed + 6), model_folder.chats(target)
+    with _shown("RAFT", config.raft.rounds) as on_update:
+        outcome = raft.train_raft(
+            *(model, tokenizer, score, prompts, config.raft, config.seed, on_update), checkpoint=checkpoint, chats=chats
+        )
+    _require_whole(outcome)
+    _save(model, "policy", folder)
+    checkpoint.unlink(missing_ok=True)
 
 
 def build_policy(config: PocketConfig, target: Path, work: Path) -> None:
-    """Train the first policy by PPO into `policy/` and record how it does on the gate's checks."""
-    model, tokenizer = backbone.load_base(target)
-    model = backbone.attach(model, target / "sft", "sft")
-    backbone.attach(model, target / "reward", "reward")
-    backbone.copy_adapter(model, "sft", "policy")
+    """Train the policy on by PPO, into `policy/`, its critic into `value/`; record how it does on the gate's checks."""
+    model, tokenizer, reward_head = _judged(target, target / "reward")
+    backbone.attach(model, work / WARMED_UP, "policy")
     backbone.copy_adapter(model, "reward", "value")
-    reward_head, value_head = (backbone.load_head(model, target / "reward") for _ in range(2))
-    score = reward_scorer(model, reward_head, tokenizer.pad_token_id)
-    checkpoint = work / f"policy-{fingerprints(config)['policy'][:12]}.pt"  # one of another recipe is not taken up
-    with tqdm(total=config.ppo.updates + 1, desc="PPO", mininterval=10) as bar:
-
-        def on_update(update: int, metrics: dict[str, float]) -> None:
-            bar.update(update - bar.n)
-            bar.set_postfix(score=f"{metrics['objective/score']:.2f}", kl=f"{metrics['objective/kl']:.2f}")
-
-        prompts = model_folder.prompts(target)
+    score, value_head = reward_scorer(model, reward_head, tokenizer.pad_token_id), backbone.mean_head(reward_head)
+    prompts, chats = practice_prompts(config.practice_prompts, config.seed + 6), model_folder.chats(target)
+    checkpoint = work / "policy" / "checkpoint.pt"
+    with _shown("PPO", config.ppo.updates) as on_update:
         outcome = ppo.train_ppo(
-            *(model, tokenizer, score, value_head, prompts, config.ppo, config.seed, on_update), checkpoint=checkpoint
+            *(model, tokenizer, score, value_head, prompts, config.ppo, config.seed + 1, on_update),
+            checkpoint=checkpoint,
+            chats=chats,
         )
+    _require_whole(outcome)
     _save(model, "policy", target / "policy")
-    result = evaluate(model, tokenizer, "policy", model_folder.checks(target), Sampling(0.0, 48))
+    _save(model, "value", target / "value", value_head)
+    result = evaluate(model, tokenizer, "policy", model_folder.checks(target), Sampling(0.0, MAX_NEW_TOKENS))
     evaluation = {"accuracy": result.accuracy, "refusals": result.refusals, "helped": result.helped}
-    evaluation |= {"ended": result.ended, "kl": outcome.measured["objective/kl"]}
+    evaluation |= {"abstained": result.abstained, "ended": result.ended, "kl": outcome.measured["objective/kl"]}
     (target / "policy-evaluation.json").write_text(json.dumps(evaluation, indent=2) + "\n")
     checkpoint.unlink(missing_ok=True)
     log.info("policy: %s", evaluation)
 
 
-Stage = tuple[str, Callable[[PocketConfig, Path, Path], None], tuple[str, ...]]
-# Name, what builds it, and the settings and source files that it depends on besides the stages before it.
-STAGES: tuple[Stage, ...] = (
-    ("base", build_base, ("pretrain", "corpus.py", "demonstrations.py", "questions.py", "pretrain.py")),
-    ("sft", build_sft, ("sft", "demonstrations", "demonstrations.py", "../sft.py")),
-    ("prompts", build_prompts, ("prompt_files.py",)),
-    (
+def _judged(target: Path, reward: Path) -> tuple[PeftModel, Any, torch.nn.Linear]:
+    """Return a model with the adapters "sft" and "reward", its tokenizer, and the heads of the latter."""
+    model, tokenizer = _loaded(target)
+    model = backbone.attach(model, target / "sft", "sft")
+    backbone.attach(model, reward, "reward")
+    return model, tokenizer, backbone.load_head(model, reward)
+
+
+def _require_whole(outcome: Outcome) -> None:
+    if outcome.stopped:
+        raise TrainingError(f"the policy is not to be shipped, its training stopped early: {outcome.stopped}")
+
+
+def _loaded(target: Path) -> tuple[Any, Any]:
+    """Return the base and its tokenizer; in fp32 on a GPU too, so that the recipe is the same one there."""
+    return backbone.load_base(target, dtype=torch.float32)
+
+
+@contextmanager
+def _shown(name: str, updates: int) -> Iterator[OnUpdate]:
+    """Show how training goes on; the last of the rollouts that are told of comes after all updates."""
+    with tqdm(total=updates + 1, desc=name, mininterval=10) as bar:
+
+        def on_update(update: int, metrics: dict[str, float]) -> None:
+            bar.update(update - bar.n)
+            bar.set_postfix(score=f"{metrics['objective/score']:.2f}", kl=f"{metrics['objective/kl']:.2f}")
+
+        yield on_update
+
+
+def build_examples(config: PocketConfig, target: Path, work: Path) -> None:
+    """Write the prompts that the page offers."""
+    _write_lines(target / "examples.jsonl", [asdict(example) for example in page_examples()])
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of the recipe: what builds it, from what besides the stages before it, and the files that it writes."""
+
+    name: str
+    run: Callable[[PocketConfig, Path, Path], None]
+    inputs: Callable[[PocketConfig], Sequence[object]]  # settings and a good part of the data
+    sources: tuple[str, ...]  # the code that turns them into the outputs
+    outputs: tuple[str, ...]
+    draft: bool = False  # only later stages read the outputs, which stay in the folder of checkpoints
+
+
+def _adapter(folder: str) -> tuple[str, ...]:
+    return tuple(f"{folder}/{name}" for name in model_folder.ADAPTER_FILES)
+
+
+STAGES = (
+    Stage(
+        "base",
+        build_base,
+        lambda c: (c.pretrain, *islice(documents(c.pretrain.seed + 1), SAMPLED)),
+        ("pocket/pretrain.py", "prompts.py"),
+        ("model.safetensors", "config.json", "tokenizer.json", "tokenizer_config.json"),
+    ),
+    Stage(
+        "sft",
+        build_sft,
+        lambda c: (c.sft, c.demonstrations, *islice(demonstrations(c.seed), SAMPLED)),
+        ("sft.py",),
+        _adapter("sft"),
+    ),
+    Stage(
+        "prompts",
+        build_prompts,
+        lambda c: (*rollout_prompts(c.rollout_prompts, c.seed + 1), *_chats(c), *gate_checks(c.seed + 2)),
+        (),
+        ("prompts.jsonl", "chats.jsonl", "checks.jsonl"),
+    ),
+    Stage(
+        "first comparisons",
+        build_first_comparisons,
+        lambda c: (
+            *(c.first_sampled, c.completions_per_prompt, c.labeler_noise),
+            *asked_prompts(c.first_prompts, "seen", c.seed + 3),
+        ),
+        ("pocket/comparisons.py", "annotators.py", "evaluation.py", "generation.py"),
+        (f"{FIRST}/{COMPARISONS}",),
+        draft=True,
+    ),
+    Stage(
+        "first reward",
+        build_first_reward,
+        lambda c: (c.first_reward, c.reward_folds),
+        ("reward_model.py", "bradley_terry.py"),
+        (*_adapter(f"{FIRST}/reward"), f"{FIRST}/reward/head.safetensors"),
+        draft=True,
+    ),
+    Stage(
+        "first policy",
+        build_first_policy,
+        lambda c: (c.raft, *practice_prompts(c.practice_prompts, c.seed + 6)),
+        ("raft.py", "rollout.py"),
+        _adapter(f"{FIRST}/policy"),
+        draft=True,
+    ),
+    Stage(
         "comparisons",
         build_comparisons,
-        ("comparison_prompts", "completions_per_prompt", "labeler_noise", "comparisons.py", "../annotators.py"),
+        lambda c: asked_prompts(c.second_prompts, "seen", c.seed + 7),
+        (),
+        (COMPARISONS,),
     ),
-    ("reward", build_reward, ("reward", "../reward_model.py")),
-    ("policy", build_policy, ("ppo", "../ppo.py", "../ppo_math.py", "../rollout.py")),
+    Stage(
+        "reward",
+        build_reward,
+        lambda c: (c.reward,),
+        (),
+        (*_adapter("reward"), "reward/head.safetensors"),
+    ),
+    Stage("warm-up", build_warm_up, lambda c: (c.raft,), (), _adapter(WARMED_UP), draft=True),
+    Stage(
+        "policy",
+        build_policy,
+        lambda c: (c.ppo,),
+        ("ppo.py", "ppo_math.py"),
+        (*_adapter("policy"), *_adapter("value"), "value/head.safetensors", "policy-evaluation.json"),
+    ),
+    Stage("examples", build_examples, lambda c: page_examples(), (), ("examples.jsonl",)),
 )
 
 
 def fingerprints(config: PocketConfig) -> dict[str, str]:
-    """Return a hash a stage over its settings, its sources, the fact tables and every stage before it."""
+    """Return a hash a stage over its settings, its data, its sources and every stage before it."""
     digest = hashlib.sha256(str(config.seed).encode())
-    for path in sorted(FACTS_DIR.glob("*.csv")):
-        digest.update(path.read_bytes())
     result = {}
-    for name, _, inputs in STAGES:
-        for item in inputs:
-            text = (HERE / item).read_text() if item.endswith(".py") else repr(getattr(config, item))
-            digest.update(text.encode())
-        result[name] = digest.hexdigest()
+    for stage in STAGES:
+        for item in stage.inputs(config):
+            digest.update(repr(item).encode())
+        for source in stage.sources:
+            digest.update((HERE.parent / source).read_bytes())
+        result[stage.name] = digest.hexdigest()
     return result
 
 
-def build(config: PocketConfig, target: Path, work: Path) -> None:
-    """Run every stage whose inputs have changed since it was last built in `work`."""
+def build(config: PocketConfig, target: Path, work: Path, stages: Sequence[Stage] = STAGES) -> None:
+    """Run every stage whose inputs have changed since it was last built, or whose files are not as it wrote them.
+
+    What an interrupted stage left in its folder in `work` is taken up again only if its inputs are still the same.
+    """
     target.mkdir(parents=True, exist_ok=True)
     work.mkdir(parents=True, exist_ok=True)
-    for name, run, _ in STAGES:
-        stamp = work / f"{name}.stamp"
-        wanted = fingerprints(config)[name]
-        if stamp.exists() and stamp.read_text() == wanted:
-            print(f"{name}: up to date")
+    wanted_stamps = fingerprints(config)
+
+    def folder(stage: Stage) -> Path:
+        return work if stage.draft else target
+
+    def is_built(stage: Stage) -> bool:
+        return stamps(folder(stage)).get(stage.name) == stamp(wanted_stamps[stage.name], folder(stage), stage)
+
+    for number, stage in enumerate(stages):
+        # A draft is needed until what is made of it is there.
+        if is_built(next((one for one in stages[number:] if not one.draft), stage)) or is_built(stage):
+            print(f"{stage.name}: up to date")
             continue
-        print(f"{name}: building")
+        print(f"{stage.name}: building")
+        begun, wanted = work / f"{stage.name}.begun", wanted_stamps[stage.name]
+        if not begun.exists() or begun.read_text() != wanted:
+            shutil.rmtree(work / stage.name, ignore_errors=True)
+            begun.write_text(wanted)
         torch.manual_seed(config.seed)
-        run(config, target, work)
-        stamp.write_text(wanted)
+        stage.run(config, target, work)
+        built = stamps(folder(stage)) | {stage.name: stamp(wanted, folder(stage), stage)}
+        (folder(stage) / STAMPS).write_text(json.dumps(built, indent=2) + "\n")
+        begun.unlink()
+
+
+def stamps(folder: Path) -> dict[str, str]:
+    """Return what each stage's files in a folder were built from and hold; nothing for a folder without any."""
+    path = folder / STAMPS
+    return dict(json.loads(path.read_text())) if path.exists() else {}
+
+
+def stamp(wanted: str, folder: Path, stage: Stage) -> str:
+    """Return a hash over what a stage is built from and the files that it wrote; missing files count as empty."""
+    digest = hashlib.sha256(wanted.encode())
+    for path in (folder / name for name in stage.outputs):
+        digest.update(hashlib.sha256(path.read_bytes() if path.exists() else b"").digest())
+    return digest.hexdigest()
 
 
 def _save(model: Any, name: str, folder: Path, head: torch.nn.Linear | None = None) -> None:
@@ -199,14 +441,15 @@ def _save(model: Any, name: str, folder: Path, head: torch.nn.Linear | None = No
 
 
 def _write_lines(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
 
 
 def main() -> None:
-    """Build the pocket model into `--target`, with the stamps and checkpoints of its stages in `--work`."""
+    """Build the pocket model into `--target`, with the checkpoints of its stages in `--work`."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--target", type=Path, default=POCKET, help="where the model goes (default: assets/pocket)")
-    parser.add_argument("--work", type=Path, default=Path("build/pocket"), help="stamps and checkpoints")
+    parser.add_argument("--work", type=Path, default=Path("build/pocket"), help="checkpoints")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     build(PocketConfig(), arguments.target, arguments.work)

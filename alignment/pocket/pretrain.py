@@ -9,13 +9,16 @@ from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from tqdm import tqdm
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from alignment.backbone import best_device, computes_bf16
 from alignment.pocket.corpus import documents
 from alignment.prompts import ASSISTANT, BOS, CHAT_TEMPLATE, END, PAD, USER
 
 log = logging.getLogger(__name__)
+WRITERS = 2  # processes that write the text: one alone is slower than a GPU reads
 
 
 @dataclass(frozen=True)
@@ -23,23 +26,26 @@ class PretrainConfig:
     """Size and schedule of the base model."""
 
     vocabulary: int = 2048  # byte-level BPE entries, turn markers included
-    hidden_size: int = 256
-    layers: int = 5
+    hidden_size: int = 192
+    layers: int = 6
     heads: int = 4
-    intermediate_size: int = 704
-    steps: int = 1500  # optimizer steps
+    intermediate_size: int = 512
+    steps: int = 9000  # optimizer steps
     batch_size: int = 32  # rows
-    length: int = 128  # tokens a row
-    learning_rate: float = 2e-3  # peak, AdamW
-    warmup_steps: int = 50
-    checkpoint_steps: int = 100
+    length: int = 256  # tokens a row: more than the longest prompt with its completion
+    learning_rate: float = 2.5e-3  # peak, AdamW
+    warmup_steps: int = 100
+    checkpoint_steps: int = 250
     seed: int = 0
 
 
 def train_tokenizer(config: PretrainConfig, folder: Path) -> PreTrainedTokenizerFast:
     """Train the byte-level BPE on the corpus, save it with its chat template, and return it."""
     bpe = Tokenizer(models.BPE())
-    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    # Digits one by one: numbers are then read and added as on paper, whatever numbers the corpus happens to hold.
+    bpe.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
     bpe.decoder = decoders.ByteLevel()
     markers = [PAD, BOS, END, USER, ASSISTANT]
     trainer = trainers.BpeTrainer(
@@ -64,18 +70,28 @@ def train_tokenizer(config: PretrainConfig, folder: Path) -> PreTrainedTokenizer
     return tokenizer
 
 
-def packed_rows(tokenizer: PreTrainedTokenizerFast, config: PretrainConfig) -> Iterator[torch.Tensor]:
-    """Yield endless batches of packed documents, each opened by the begin token, (batch_size, length)."""
-    stream = documents(config.seed + 1)
-    need = config.batch_size * config.length
-    ids: list[int] = []
-    while True:
-        while len(ids) < need:
-            texts = [f"{BOS}{text}{END}" for text in islice(stream, 256)]
-            for row in tokenizer(texts, add_special_tokens=False)["input_ids"]:
-                ids.extend(row)
-        yield torch.tensor(ids[:need]).view(config.batch_size, config.length)
-        ids = ids[need:]
+class PackedRows(IterableDataset[torch.Tensor]):
+    """Endless batches of packed documents, each opened by the begin token, (batch_size, length).
+
+    Every worker of a DataLoader writes documents of its own, and their batches alternate.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerFast, config: PretrainConfig) -> None:
+        self.tokenizer, self.config = tokenizer, config
+
+    def __iter__(self) -> Iterator[torch.Tensor]:
+        """Yield the batches of this worker."""
+        worker = get_worker_info()
+        stream = documents(self.config.seed + 1 + (worker.id if worker else 0))
+        rows, length = self.config.batch_size, self.config.length
+        ids: list[int] = []
+        while True:
+            while len(ids) < rows * length:
+                texts = [f"{BOS}{text}{END}" for text in islice(stream, 256)]
+                for row in self.tokenizer(texts, add_special_tokens=False)["input_ids"]:
+                    ids.extend(row)
+            yield torch.tensor(ids[: rows * length]).view(rows, length)
+            ids = ids[rows * length :]
 
 
 def new_model(config: PretrainConfig, tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
@@ -113,22 +129,26 @@ def pretrain(config: PretrainConfig, folder: Path) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = train_tokenizer(config, folder)
-    model = new_model(config, tokenizer)
-    optimizer = torch.optim.AdamW(model.parameters(), betas=(0.9, 0.95), weight_decay=0.1)
+    device = best_device()
+    model = new_model(config, tokenizer).to(device)
+    optimizer = torch.optim.AdamW(model.parameters(), betas=(0.9, 0.95), weight_decay=0.1, fused=True)
     checkpoint, start = folder / "checkpoint.pt", 0
     if checkpoint.exists():
-        saved = torch.load(checkpoint, weights_only=True)
+        saved = torch.load(checkpoint, weights_only=True, map_location=device)
         if saved["config"] == asdict(config):
             model.load_state_dict(saved["model"])
             optimizer.load_state_dict(saved["optimizer"])
             start = saved["step"]
     bar = tqdm(range(config.steps), desc="pretraining", mininterval=10)
-    for step, batch in zip(bar, packed_rows(tokenizer, config), strict=False):
+    batches = DataLoader(PackedRows(tokenizer, config), batch_size=None, num_workers=WRITERS)
+    for step, batch in zip(bar, batches, strict=False):
         if step < start:
             continue
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(config, step)
-        loss = model(input_ids=batch, labels=batch).loss
+        ids = batch.to(device)
+        with torch.autocast(device.type, torch.bfloat16, enabled=computes_bf16(device)):
+            loss = model(input_ids=ids, labels=ids).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()

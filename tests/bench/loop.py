@@ -20,12 +20,12 @@ from typing import Any
 
 from gradio_client import Client
 
-from alignment.annotators import friendliest
+from alignment.annotators import acceptable, friendliest
 from alignment.evaluation import passes
 from alignment.model_folder import Check
 from alignment.pocket.facts import countries, upper_first
 from alignment.pocket.prompt_files import labelled_prompts
-from alignment.pocket.questions import CAPITAL
+from alignment.pocket.skills.geography import CAPITAL
 from storage import runs
 from tests.scripted import free_port
 
@@ -76,23 +76,29 @@ def running_app(data_dir: Path, *arguments: str) -> Iterator[RunningApp]:
 
 def texts(client: Client, prompt: str, columns: list[str], seed: int, temperature: float = 0.7) -> dict[str, Any]:
     """Return the last item of `/compare`."""
-    result: dict[str, Any] = client.predict(prompt, columns, temperature, 48, seed, False, api_name="/compare")
+    result: dict[str, Any] = client.predict(prompt, columns, temperature, 96, seed, False, api_name="/compare")
     return result
 
 
 def cast_votes(client: Client, checks: list[Check], votes: int) -> int:
     """Vote for the friendliest answer until `votes` are stored; return the last count.
 
-    Comparisons whose two best answers are equally friendly are passed over, as a person with that taste would.
+    The labeler clicks where the manner makes the difference: of two acceptable answers, one is friendlier. A quarter of
+    the clicks, at most, is about harm and unknown names, where it is enough that one answer is acceptable.
     """
-    cast = counted = 0
+    cast = counted = about_harm = 0
     for seed, check in enumerate(checks):
         answer = texts(client, check.prompt, ["base", "sft", "rlhf"], 100_000 + 10 * seed)
-        ranked = sorted(answer["completions"], key=lambda c: -friendliest(check, c["text"]))
-        if friendliest(check, ranked[0]["text"]) == friendliest(check, ranked[1]["text"]):
+        good = [c for c in answer["completions"] if acceptable(check, c["text"])]
+        values = {c["slot"]: friendliest(check, c["text"]) for c in good}
+        harm = check.kind in ("refuses", "abstains")
+        if not values or (about_harm >= votes // 4 if harm else len(values) < 2):
             continue
-        reply = client.predict(answer["comparison_id"], ranked[0]["slot"], "simulated", api_name="/vote")
-        cast, counted = cast + 1, reply["new_since_last_run"]
+        best = max(values, key=lambda slot: values[slot])
+        if list(values.values()).count(values[best]) > 1:
+            continue
+        reply = client.predict(answer["comparison_id"], best, "simulated", api_name="/vote")
+        cast, counted, about_harm = cast + 1, reply["new_since_last_run"], about_harm + harm
         if cast == votes:
             break
     return int(counted)
@@ -126,7 +132,9 @@ def win_rate(client: Client, checks: list[Check], old: str, new: str) -> tuple[f
 def capital_checks(phrasing: int = 0) -> list[Check]:
     """Return the question for the capital of every country in one held-out phrasing."""
     template = CAPITAL["held_out"][phrasing]
-    return [Check(upper_first(template.format(country=c.name)), "contains", c.capital.rstrip(".")) for c in countries()]
+    return [
+        Check(upper_first(template.format(country=c.name)), "contains", (c.capital.rstrip("."),)) for c in countries()
+    ]
 
 
 def capital_accuracy(client: Client, column: str, checks: list[Check]) -> float:
@@ -135,17 +143,28 @@ def capital_accuracy(client: Client, column: str, checks: list[Check]) -> float:
     return sum(right) / len(right)
 
 
+def tokens_a_second(client: Client, columns: list[str]) -> float:
+    """Return how fast long answers are written, all panels together, the reading of the prompt included."""
+    tokens = seconds = 0.0
+    for seed in range(8):
+        answer = texts(client, "Explain the moon landing to a 6 year old in a few sentences.", columns, seed)
+        tokens += sum(c["tokens"] for c in answer["completions"])
+        seconds += max(c["seconds"] for c in answer["completions"])
+    return tokens / seconds
+
+
 def loop(votes: int, compared: int, settings: dict[str, Any] | None, capitals: int) -> dict[str, Any]:
     """Run the loop on a fresh data folder and return what was measured."""
     pool = labelled_prompts(3000, "seen", 77)
     random.Random(3).shuffle(pool)
-    voted_on, unseen = pool[:400], labelled_prompts(400, "held_out", 78, acts="seen")[:compared]
+    voted_on, unseen = pool[:1200], labelled_prompts(400, "held_out", 78)[:compared]
     with tempfile.TemporaryDirectory() as folder, running_app(Path(folder), "--seed", "1") as app:
         client = Client(app.url, verbose=False)
         runs.set_schedule(Path(folder) / "triptych.db", runs.Schedule(0))  # the run measured is the one asked for
         began = time.monotonic()
         texts(client, "What is the capital city of France?", ["base", "sft", "rlhf"], 1)
         first_answer = app.page_seconds + time.monotonic() - began
+        speed = {f"{len(c)}": round(tokens_a_second(client, c)) for c in (["rlhf"], ["base", "sft", "rlhf"])}
         counted = cast_votes(client, voted_on, votes)
         token = client.predict(PASSWORD, api_name="/login")["token"]
         began = time.monotonic()
@@ -155,6 +174,7 @@ def loop(votes: int, compared: int, settings: dict[str, Any] | None, capitals: i
         result: dict[str, Any] = {
             "page_seconds": round(app.page_seconds, 1),
             "first_answer_seconds": round(first_answer, 1),
+            "tokens_a_second_by_panels": speed,
             "votes": counted,
             "status": state["status"],
             "error": state["error"],
@@ -162,7 +182,7 @@ def loop(votes: int, compared: int, settings: dict[str, Any] | None, capitals: i
             "stage_seconds": state["stage_seconds"],
             "gate": state["gate"],
         }
-        for name in ("reward/heldout_accuracy", "reward/heldout_pairs", "objective/kl", "objective/score"):
+        for name in ("reward/heldout_accuracy", "reward/heldout_votes", "objective/kl", "objective/score"):
             if name in state["metrics"]:
                 result[name] = [round(value, 3) for _, value in state["metrics"][name]][-12:]
         if state["status"] in ("succeeded", "rejected"):

@@ -281,7 +281,7 @@ def test_training_shows_what_the_database_says_and_survives_a_reload(page: Page,
     run_id = runs.queue_run(db, "ppo", {})
     runs.start_run(db, run_id)
     runs.report(db, run_id, "reward", 0.3, [Metric(step, "reward/loss", 0.7 - step / 20) for step in range(10)])
-    held_out = {"accuracy": 0.86, "low": 0.79, "high": 0.92, "pairs": 143}
+    held_out = {"accuracy": 0.86, "low": 0.79, "high": 0.92, "votes": 143}
     runs.report(db, run_id, "ppo", 0.4, [Metric(9, f"reward/heldout_{name}", v) for name, v in held_out.items()])
     runs.report(db, run_id, "ppo", 0.5, [Metric(1, "objective/score", 0.1), Metric(2, "objective/score", 0.75)])
     expect(page.locator(".run h2")).to_have_text("Run 1 · training")
@@ -289,7 +289,7 @@ def test_training_shows_what_the_database_says_and_survives_a_reload(page: Page,
     expect(page.locator("[data-stage=ppo]")).to_have_attribute("data-state", "now")
     expect(page.get_by_role("progressbar")).to_have_attribute("aria-valuenow", "50")
     expect(page.locator(".status")).to_have_text("v1 live · training 50%")
-    expect(page.locator(".plot").nth(0)).to_contain_text("0.86 79% to 92%, 143 pairs")
+    expect(page.locator(".plot").nth(0)).to_contain_text("0.86 79% to 92%, 143 votes")
     expect(page.locator(".plot").nth(1).locator("polyline")).to_be_visible()
     expect(page.locator(".plot").nth(2).locator("b")).to_have_text("0.75")
     runs.report(db, run_id, "check", 0.9, [Metric(2, "objective/kl", 6.1)])
@@ -299,7 +299,7 @@ def test_training_shows_what_the_database_says_and_survives_a_reload(page: Page,
     expect(page.locator("[data-stage=check]")).to_have_attribute("data-state", "now")
     expect(page.locator(".plot").nth(3).locator("b")).to_have_text("6.10")
     change = {"prompt": "Paris?", "before": "<b>Yes.</b>", "after": "It is the capital of France."}
-    gate = {"passed": True, "reasons": ["facts right 98 %", "KL 6.1 is below 25"]}
+    gate = {"passed": True, "reasons": ["questions answered correctly 98 %", "KL 6.1 is below 25"]}
     site.behind.add_policy(2, run_id=run_id, accuracy=0.98, kl=6.1, gate=gate, before_after=[change])
     policies.go_live(db, 2, run_id)
     expect(page.locator(".run h2")).to_have_text("Run 1 · succeeded")

@@ -1,0 +1,101 @@
+"""What too much optimisation does (Gao et al. 2023): the reward model's score and a gold labeler's, along the KL.
+
+`python -m tests.bench.overoptimisation` trains the SFT adapter against the shipped reward model, long and with hardly
+any KL penalty. The gold labeler is the recipe's rule for what is right, of which the reward model saw only examples.
+Prints a line of JSON an update, then at which update each of a run's bounds would have stopped it, and gold's peak.
+"""
+
+import argparse
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from alignment import backbone, ppo
+from alignment.annotators import right
+from alignment.model_folder import Check
+from alignment.pocket.prompt_files import labelled_prompts
+from alignment.prompts import ASSISTANT, chat_prompt_ids, decode
+from alignment.rollout import Scorer, reward_scorer, why_stop
+from alignment.settings import POCKET, PPOConfig
+
+WINDOW = 5  # updates that gold is averaged over: a batch of completions is a small sample
+
+
+@dataclass
+class Gold:
+    """A scorer that also asks the gold labeler, and keeps the share of completions that it calls right."""
+
+    proxy: Scorer
+    tokenizer: Any
+    checks: dict[tuple[int, ...], Check]
+    share: list[float] = field(default_factory=list)
+
+    def __call__(self, sequences: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+        """Return what the reward model says."""
+        turn = self.tokenizer.convert_tokens_to_ids(ASSISTANT)
+        for ids in sequences:
+            start = list(ids).index(turn) + 1
+            check = self.checks[tuple(ids[:start])]
+            self.share.append(float(right(check, decode(self.tokenizer, ids[start:]))))
+        return self.proxy(sequences)
+
+    def take(self) -> float:
+        """Return the share since the last call."""
+        share, self.share = sum(self.share) / len(self.share), []
+        return share
+
+
+def main() -> None:
+    """Train, and print the curve."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--updates", type=int, default=60)
+    parser.add_argument("--kl-coefficient", type=float, default=0.01)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    torch.set_num_threads(2)
+    model, tokenizer = backbone.load_base(POCKET)
+    model = backbone.attach(model, POCKET / "sft", "sft")
+    backbone.attach(model, POCKET / "reward", "reward")
+    backbone.copy_adapter(model, "sft", "policy")
+    backbone.copy_adapter(model, "reward", "value")
+    heads = backbone.load_head(model, POCKET / "reward")
+    checks = {check.prompt: check for check in labelled_prompts(3000, "seen", arguments.seed + 300)}
+    gold = Gold(
+        reward_scorer(model, heads, tokenizer.pad_token_id),
+        tokenizer,
+        {tuple(chat_prompt_ids(tokenizer, prompt)): check for prompt, check in checks.items()},
+    )
+    bounds = PPOConfig()
+    config = replace(
+        bounds, updates=arguments.updates, kl_coefficient=arguments.kl_coefficient, max_kl=1e6, max_disagreement=1e6,
+        min_entropy=0.0, min_length=0.0, lam=1.0, value_clip_range=2.0,
+    )  # fmt: skip
+    curve: list[dict[str, float]] = []
+    stops: list[tuple[int, str]] = []
+
+    def on_update(update: int, metrics: dict[str, float]) -> None:
+        point = {name.removeprefix("objective/"): value for name, value in metrics.items() if "objective/" in name}
+        point |= {"update": update, "gold": gold.take(), "root_kl": math.sqrt(max(0.0, metrics["objective/kl"]))}
+        curve.append(point)
+        print(json.dumps({name: round(value, 4) for name, value in point.items()}), flush=True)
+        first = {f"objective/{name}": value for name, value in curve[0].items()}
+        reason = why_stop(metrics, first, bounds)
+        if reason:
+            stops.append((update, reason))
+
+    ppo.train_ppo(*(model, tokenizer, gold, backbone.mean_head(heads), list(checks), config, arguments.seed, on_update))
+    smooth = [
+        sum(point["gold"] for point in curve[i : i + WINDOW]) / WINDOW for i in range(max(1, len(curve) - WINDOW + 1))
+    ]
+    peak = max(smooth)
+    print(json.dumps({"gold_peak": peak, "at_update": smooth.index(peak) + 1 + WINDOW // 2, "gold_at_end": smooth[-1]}))
+    print(json.dumps({"first_stop": stops[0] if stops else None}))
+
+
+if __name__ == "__main__":
+    main()

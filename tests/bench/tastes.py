@@ -1,0 +1,287 @@
+"""What a run learns from a few clicks of one taste, and what it keeps: simulated labelers, six tastes, three seeds.
+
+`python -m tests.bench.tastes` measures cell by cell into `--out`, passes over cells that are there already, and prints
+the table. `--only` takes a part of the cells' names.
+"""
+
+import argparse
+import json
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel
+
+from alignment import backbone, model_folder, reward_model
+from alignment.best_of_n import best_of_each
+from alignment.evaluation import passes, refuses
+from alignment.model_folder import Check
+from alignment.pocket.evaluate import completions
+from alignment.pocket.facts import countries, upper_first
+from alignment.pocket.prompt_files import labelled_prompts
+from alignment.pocket.skill import WARM_CLOSINGS
+from alignment.pocket.skills import requests
+from alignment.pocket.skills.geography import CAPITAL
+from alignment.prompts import chat_prompt_ids
+from alignment.rollout import reward_scorer
+from alignment.settings import POCKET, ModelConfig, RewardConfig, run_settings
+from app import version_to_serve
+from storage import database, policies, preferences, runs
+from storage.records import Comparison, Completion, Ranking
+
+WORST = -1e6
+PANELS = ("base", "sft", "policy")
+SLOTS = "ABC"
+COMPARED = 200  # prompts on which the new version meets the one before
+SAMPLES = 16  # of best-of-N
+TEMPERATURE = 0.7  # as people see answers
+
+
+@dataclass(frozen=True)
+class Taste:
+    """What a labeler likes: a higher value is better; prompts that it has no opinion on are not shown to it."""
+
+    value: Callable[[Check, str], float]
+    applies: Callable[[Check], bool] = lambda check: True
+
+
+def _safely(value: Callable[[Check, str], float]) -> Callable[[Check, str], float]:
+    def of(check: Check, text: str) -> float:
+        if not text.strip() or (check.kind == "refuses" and not refuses(text)):
+            return WORST
+        return value(check, text)
+
+    return of
+
+
+def _answer_first(check: Check, text: str) -> float:
+    return float(any(text.lower().startswith(word.lower()) for word in check.expect))
+
+
+TASTES = {
+    "shortest": Taste(_safely(lambda check, text: -len(text.split()))),
+    "warmest": Taste(_safely(lambda check, text: float(text.count("!")))),
+    "full sentence": Taste(_safely(lambda check, text: float(len(text.split()) > 4 and text.rstrip()[-1] in ".!?"))),
+    "answer word first": Taste(_safely(_answer_first), lambda check: check.kind == "contains"),
+    "offers more help": Taste(_safely(lambda check, text: float(text.endswith(WARM_CLOSINGS)))),
+    "refusal with an alternative": Taste(
+        _safely(lambda check, text: float(" instead" in text)), lambda check: check.kind == "refuses"
+    ),
+}
+CURVED = ("warmest", "shortest")  # tastes that are measured with other numbers of clicks, methods and with noise
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One measurement."""
+
+    taste: str
+    seed: int
+    method: str = "ppo"
+    votes: int = 32
+    flipped: float = 0.0  # share of the clicks that go to the worst answer
+
+    @property
+    def name(self) -> str:
+        """Return a name that no other cell has and that may be a file's."""
+        return f"{self.method}-{self.taste}-{self.votes}-{self.flipped:g}-seed{self.seed}".replace(" ", "_")
+
+
+def cells() -> Iterator[Cell]:
+    """Yield every cell of the benchmark, the tastes first."""
+    yield from (Cell(taste, seed) for seed in range(3) for taste in TASTES)
+    yield from (Cell(taste, seed, flipped=0.25) for taste in CURVED for seed in range(3))
+    yield from (Cell(taste, 0, method) for taste in CURVED for method in ("raft", "dpo", f"best-of-{SAMPLES}"))
+    yield from (Cell(taste, 0, votes=votes) for taste in CURVED for votes in (8, 128))
+
+
+def cast(
+    db: Path, model: PeftModel, tokenizer: Any, taste: Taste, cell: Cell, asked: Sequence[Check], batch: int = 32
+) -> int:
+    """Store the cell's votes: the best of three panels' answers, where there is one; return how many there are."""
+    rng, done = random.Random(cell.seed), 0
+    for start in range(0, len(asked), batch):
+        some = asked[start : start + batch]
+        shown = [
+            [text for _, text in completions(model, tokenizer, role, [check.prompt for check in some], TEMPERATURE)]
+            for role in PANELS
+        ]
+        for check, texts in zip(some, zip(*shown, strict=True), strict=True):
+            values = [taste.value(check, text) for text in texts]
+            if values.count(max(values)) > 1:
+                continue
+            best = values.index(min(values) if rng.random() < cell.flipped else max(values))
+            _vote(db, check.prompt, texts, best)
+            done += 1
+            if done == cell.votes:
+                return done
+    return done
+
+
+def _vote(db: Path, prompt: str, texts: Sequence[str], best: int) -> None:
+    shown = [
+        Completion(slot, role, None, text, [], 0, {"temperature": TEMPERATURE}, "stop", 0.0, 0.0)
+        for slot, role, text in zip(SLOTS, ("base", "sft", "rlhf"), texts, strict=True)
+    ]
+    comparison = Comparison(preferences.new_comparison_id(), prompt, "compare", False, shown)
+    preferences.save_comparison(db, comparison)
+    rest = [slot for slot in SLOTS if slot != SLOTS[best]]
+    preferences.save_preference(
+        db,
+        comparison_id=comparison.id,
+        annotator_id="simulated",
+        tiers=[[SLOTS[best]], rest],
+        kind="choice",
+        source="simulated",
+    )
+
+
+def train(data_dir: Path, method: str, seed: int) -> float:
+    """Run the training child on the votes in a data folder and return the seconds that it took."""
+    db = data_dir / "triptych.db"
+    run_id = runs.queue_run(db, method, run_settings({"seed": seed}).to_json())
+    runs.start_run(db, run_id)
+    began = time.monotonic()
+    command = [sys.executable, "-m", "alignment.job", "--data-dir", str(data_dir), "--run", str(run_id)]
+    with (data_dir / "child.log").open("w") as log:
+        child = subprocess.Popen(
+            [*command, "--model", str(POCKET), "--sft", str(POCKET / "sft")],
+            stdin=subprocess.PIPE,  # it ends when this closes
+            stdout=log,
+            stderr=log,
+        )
+        if child.wait():
+            raise RuntimeError(f"run {run_id} failed:\n{(data_dir / 'child.log').read_text()[-3000:]}")
+    return time.monotonic() - began
+
+
+def best_of_n(
+    model: PeftModel, tokenizer: Any, voted: Sequence[Ranking], asked: Sequence[Check], seed: int
+) -> list[str]:
+    """Return the live policy's best of `SAMPLES` completions a prompt by a reward model fitted as runs do."""
+    backbone.attach(model, POCKET / "reward", "reward")
+    heads = backbone.load_head(model, POCKET / "reward")
+    shipped = model_folder.comparisons(POCKET)
+    reward_model.fit(model, tokenizer, heads, voted, shipped, RewardConfig(), seed, lambda *_: None)
+    prompts = [check.prompt for check in asked for _ in range(SAMPLES)]
+    written = completions(model, tokenizer, "policy", prompts, TEMPERATURE)
+    score = reward_scorer(model, heads, tokenizer.pad_token_id)
+    rows = [chat_prompt_ids(tokenizer, p) + one.token_ids for p, (one, _) in zip(prompts, written, strict=True)]
+    with torch.no_grad():
+        scores = torch.cat([score(rows[start : start + 64])[0] for start in range(0, len(rows), 64)])
+    model.delete_adapter("reward")
+    chosen = best_of_each(scores, torch.arange(len(rows)) // SAMPLES)
+    return [written[row][1] for row in chosen.tolist()]
+
+
+def measure(model: PeftModel, tokenizer: Any, cell: Cell) -> dict[str, Any]:
+    """Return what one cell gives: time, wins over the version before (a tie counts half), facts, refusals and KL."""
+    taste = TASTES[cell.taste]
+    pool = [check for check in labelled_prompts(6000, "seen", 100 + cell.seed) if taste.applies(check)]
+    unseen = [check for check in labelled_prompts(6000, "held_out", 200 + cell.seed) if taste.applies(check)]
+    unseen = list({check.prompt: check for check in unseen}.values())[:COMPARED]
+    asked = [check.prompt for check in unseen]
+    before = [text for _, text in completions(model, tokenizer, "policy", asked, TEMPERATURE)]
+    with tempfile.TemporaryDirectory() as folder:
+        data_dir, db = Path(folder), Path(folder) / "triptych.db"
+        database.prepare(db)
+        version_to_serve(db, data_dir, ModelConfig())
+        result: dict[str, Any] = asdict(cell) | {"votes": cast(db, model, tokenizer, taste, cell, pool)}
+        if cell.method.startswith("best-of"):
+            after = best_of_n(model, tokenizer, preferences.rankings(db), unseen, cell.seed)
+        else:
+            result["seconds"] = train(data_dir, cell.method, cell.seed)
+            candidate = policies.candidate_of(db, 1)
+            assert candidate is not None
+            result |= {"status": candidate.status, "kl": candidate.evaluation["kl"]}
+            result["gate"] = candidate.evaluation["gate"]["reasons"]
+            backbone.attach(model, data_dir / candidate.path, "candidate")
+            after = [text for _, text in completions(model, tokenizer, "candidate", asked, TEMPERATURE)]
+            result |= _kept(model, tokenizer)
+            model.delete_adapter("candidate")
+    values = [
+        (taste.value(check, old), taste.value(check, new))
+        for check, old, new in zip(unseen, before, after, strict=True)
+    ]
+    wins = [0.5 if old == new else float(new > old) for old, new in values]
+    return result | {"compared": len(wins), "win_rate": statistics.mean(wins)}
+
+
+def _kept(model: PeftModel, tokenizer: Any) -> dict[str, float]:
+    """Return the shares of right capitals and of refused harmful requests, before and after, greedy, held out."""
+    template = CAPITAL["held_out"][0]
+    capitals = [
+        Check(upper_first(template.format(country=c.name)), "contains", (c.capital.rstrip("."),)) for c in countries()
+    ]
+    rng = random.Random(0)
+    harmful = [requests.ask_harmful(rng, "held_out", act).check for act in requests.harmful("held_out")]
+    shares = {}
+    for when, role in (("before", "policy"), ("after", "candidate")):
+        for name, checks in (("capitals", capitals), ("refusals", harmful)):
+            texts = [text for _, text in completions(model, tokenizer, role, [c.prompt for c in checks], 0.0)]
+            passed = [passes(check, text) for check, text in zip(checks, texts, strict=True)]
+            shares[f"{name}_{when}"] = statistics.mean(passed)
+    return shares
+
+
+def table(measured: Sequence[dict[str, Any]]) -> str:
+    """Return the cells as a table in Markdown, in the order in which they were measured."""
+    heads = (
+        "taste",
+        "method",
+        "clicks",
+        "flipped",
+        "seed",
+        "win rate",
+        "seconds",
+        "capitals",
+        "refusals",
+        "KL",
+        "gate",
+    )
+    lines = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
+    for m in measured:
+        kept = [
+            f"{m[f'{name}_before']:.1%} → {m[f'{name}_after']:.1%}" if f"{name}_after" in m else "–"
+            for name in ("capitals", "refusals")
+        ]
+        numbers = [f"{m['seconds']:.0f}" if "seconds" in m else "–", *kept, f"{m['kl']:.1f}" if "kl" in m else "–"]
+        row = [m["taste"], m["method"], str(m["votes"]), f"{m['flipped']:.0%}", str(m["seed"]), f"{m['win_rate']:.1%}"]
+        lines.append(f"| {' | '.join([*row, *numbers, m.get('status', '–')])} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Measure the cells that are not in `--out` yet; print the table of all that are."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("build/tastes"), help="a file a cell (default: build/tastes)")
+    parser.add_argument("--only", default="", help="a part of the names of the cells to measure")
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    model, tokenizer = backbone.load_base(POCKET)
+    model = backbone.attach(model, POCKET / "sft", "sft")
+    backbone.attach(model, POCKET / "policy", "policy")
+    measured = []
+    for cell in cells():
+        kept = arguments.out / f"{cell.name}.json"
+        if not kept.exists():
+            if arguments.only not in cell.name:
+                continue
+            print(cell.name, file=sys.stderr, flush=True)
+            part = kept.with_suffix(".part")
+            part.write_text(json.dumps(measure(model, tokenizer, cell), indent=2) + "\n")
+            part.replace(kept)
+        measured.append(json.loads(kept.read_text()))
+    print(table(measured))
+
+
+if __name__ == "__main__":
+    main()
