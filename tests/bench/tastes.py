@@ -169,8 +169,9 @@ def best_of_n(
     """Return the live policy's best of `SAMPLES` completions a prompt by a reward model fitted as runs do."""
     backbone.attach(model, POCKET / "reward", "reward")
     heads = backbone.load_head(model, POCKET / "reward")
-    shipped = model_folder.comparisons(POCKET)
-    reward_model.fit(model, tokenizer, heads, voted, shipped, RewardConfig(), seed, lambda *_: None)
+    config, shipped = RewardConfig(), model_folder.comparisons(POCKET)
+    known = reward_model.held(model, tokenizer, heads, shipped, config.held, seed)
+    reward_model.fit(model, tokenizer, heads, voted, known, config, seed, lambda *_: None)
     prompts = [check.prompt for check in asked for _ in range(SAMPLES)]
     written = completions(model, tokenizer, "policy", prompts, TEMPERATURE)
     score = reward_scorer(model, heads, tokenizer.pad_token_id)
