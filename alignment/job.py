@@ -190,8 +190,7 @@ def _attach_reward(model: Any, config: ModelConfig) -> torch.nn.Linear:
     if shipped is None:
         backbone.copy_adapter(model, "sft", "reward")
         return backbone.new_head(model, reward_model.HEADS)
-    backbone.attach(model, shipped, "reward")
-    return backbone.load_head(model, shipped)
+    return _attach_with_head(model, shipped, "reward")
 
 
 def _fit_reward(
@@ -268,10 +267,7 @@ def _train_policy(
 def _attach_shipped(model: Any, config: ModelConfig) -> torch.nn.Linear | None:
     """Attach the reward adapter that ships with the model as "shipped"; return its heads, or None without one."""
     shipped = model_folder.shipped_reward(config.base)
-    if shipped is None:
-        return None
-    backbone.attach(model, shipped, "shipped")
-    return backbone.load_head(model, shipped)
+    return None if shipped is None else _attach_with_head(model, shipped, "shipped")
 
 
 def _attach_critic(model: Any, config: ModelConfig, reward_head: torch.nn.Linear) -> torch.nn.Linear:
@@ -283,8 +279,13 @@ def _attach_critic(model: Any, config: ModelConfig, reward_head: torch.nn.Linear
     if shipped is None:
         backbone.copy_adapter(model, "reward", "value")
         return backbone.mean_head(reward_head)
-    backbone.attach(model, shipped, "value")
-    return backbone.load_head(model, shipped)
+    return _attach_with_head(model, shipped, "value")
+
+
+def _attach_with_head(model: Any, folder: Path, name: str) -> torch.nn.Linear:
+    """Attach the adapter in a folder under a name; return the head or heads stored beside it."""
+    backbone.attach(model, folder, name)
+    return backbone.load_head(model, folder)
 
 
 def _train_on_pairs(

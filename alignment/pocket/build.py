@@ -88,6 +88,7 @@ class PocketConfig:
             learning_rate=3e-4,
             kl_coefficient=0.15,
             pretraining_coefficient=0.5,
+            critic_warmup=1,
             lam=1.0,  # the critic starts far off: with less, its errors weigh more than the score
             value_clip_range=2.0,
             max_kl=9.0,
