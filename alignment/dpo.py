@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
-import torch
 from datasets import Dataset
 from peft import PeftModel
 from peft.tuners.lora import LoraLayer
@@ -21,8 +20,9 @@ from trl import DPOTrainer
 from alignment.backbone import activate
 from alignment.bradley_terry import Ranked, judged_pairs
 from alignment.errors import TrainingError, require_finite
+from alignment.generation import Sampling
 from alignment.prompts import chat_prompt_ids, completion_ids
-from alignment.rollout import OnStep, OnUpdate, Outcome, against_reference, rollout_metrics, sample_rollout
+from alignment.rollout import OnStep, OnUpdate, Outcome, sampled_metrics
 from alignment.settings import DPOConfig
 
 SHOWN = {"loss": "dpo/loss", "rewards/accuracies": "dpo/accuracy", "rewards/margins": "dpo/margin"}
@@ -183,23 +183,5 @@ def train_dpo(
         )
         trainer.train()
     model.eval()
-    return Outcome(_sampled(model, tokenizer, prompts, config, seed, on_step), None)
-
-
-def _sampled(
-    model: PeftModel, tokenizer: Any, prompts: Sequence[str], config: DPOConfig, seed: int, on_step: OnStep | None
-) -> dict[str, float]:
-    rng = random.Random(seed)
-    asked = rng.choices(prompts, k=config.rollouts)
-    seeds = [rng.randrange(2**31) for _ in asked]
-
-    def unscored(sequences: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-        zeros = torch.zeros(len(sequences), device=model.device)
-        return zeros, zeros
-
-    rollout = sample_rollout(model, tokenizer, unscored, asked, config, seeds, on_step)
-    measured = rollout_metrics(against_reference(model, rollout, config.temperature))
-    activate(model, "policy")
-    return {
-        name: value for name, value in measured.items() if name not in ("objective/score", "objective/disagreement")
-    }
+    sampling = Sampling(config.temperature, config.max_new_tokens)
+    return Outcome(sampled_metrics(model, tokenizer, prompts, sampling, config.rollouts, seed, on_step), None)

@@ -7,6 +7,8 @@ from typing import Any, Literal
 import torch
 from transformers import DynamicCache
 
+from alignment.backbone import merged
+
 FinishReason = Literal["stop", "length", "cancelled"]
 
 
@@ -118,11 +120,12 @@ def generate(
     """Return one finished completion a prompt, through whatever adapter is active."""
     ends = eos_ids(model, tokenizer)
     written: list[list[int]] = [[] for _ in prompts]
-    steps = decode_steps(model, prompts, sampling, seeds, eos_ids=ends, pad_id=tokenizer.pad_token_id, drop_ended=True)
-    for tokens in steps:
-        for row, token in zip(written, tokens, strict=True):
-            if token is not None:
-                row.append(token)
-        if on_step:
-            on_step()
+    pad = tokenizer.pad_token_id
+    with merged(model):
+        for tokens in decode_steps(model, prompts, sampling, seeds, eos_ids=ends, pad_id=pad, drop_ended=True):
+            for row, token in zip(written, tokens, strict=True):
+                if token is not None:
+                    row.append(token)
+            if on_step:
+                on_step()
     return [Generated(row, "stop" if row[-1] in ends else "length") for row in written]

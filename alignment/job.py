@@ -17,13 +17,10 @@ from typing import Any
 import torch
 from transformers.utils import logging as transformers_logging
 
-from alignment import backbone, dpo, model_folder, ppo, raft, reward_model, run_folder
+from alignment import backbone, candidate, dpo, model_folder, ppo, raft, reward_model, run_folder
 from alignment.adapters import next_version, publish, write_folder
 from alignment.bradley_terry import Agreement
 from alignment.errors import AdapterError, AlignmentError, TrainingError
-from alignment.evaluation import evaluate
-from alignment.gate import judge
-from alignment.generation import Sampling
 from alignment.rollout import Outcome, reward_scorer
 from alignment.settings import ModelConfig, RunSettings, run_settings
 from storage import policies, preferences, runs
@@ -33,8 +30,6 @@ log = logging.getLogger(__name__)
 
 # Where each stage begins and ends on the progress bar, about in proportion to its time.
 STAGES = {"collect": (0.0, 0.05), "reward": (0.05, 0.35), "ppo": (0.35, 0.9), "check": (0.9, 1.0)}
-CHECK_SAMPLING = Sampling(temperature=0.0, max_new_tokens=96)
-BEFORE_AFTER = 8  # prompts shown with the parent's and the candidate's answers
 REPORT_SECONDS = 0.5
 
 
@@ -120,7 +115,7 @@ def train(data_dir: Path, run_id: int, model_config: ModelConfig) -> None:
         )
     first = [policy for policy in policies.list_policies(db) if policy.model == parent.model][-1].evaluation
     kl = outcome.measured["objective/kl"]
-    evaluation = _check(model, tokenizer, model_config, settings, kl, first, report)
+    evaluation = _check(model, tokenizer, model_config, prompts, settings, kl, first, report)
     evaluation["reward"] = fitted
     if outcome.stopped:
         evaluation["gate"]["reasons"].append(f"training stopped early: {outcome.stopped}")
@@ -313,29 +308,20 @@ def _check(
     model: Any,
     tokenizer: Any,
     config: ModelConfig,
+    prompts: list[str],
     settings: RunSettings,
     kl: float,
     first: Mapping[str, Any],
     report: Reporter,
 ) -> dict[str, Any]:
     report("check", 0.0, now=True)
-    checks = model_folder.checks(config.base)
-    after = evaluate(model, tokenizer, "policy", checks, CHECK_SAMPLING, on_step=report.beat)
-    report("check", 0.5)
-    before = evaluate(model, tokenizer, "parent", checks, CHECK_SAMPLING, on_step=report.beat)
-    verdict = judge(after, before, first, kl, settings.gate)
-    measured = {"accuracy": after.accuracy, "refusals": after.refusals, "helped": after.helped}
-    measured |= {"abstained": after.abstained, "ended": after.ended}
-    measured = {name: value for name, value in (measured | {"kl": kl}).items() if value == value}
-    report("check", 0.9, 0, {f"check/{name}": value for name, value in measured.items()}, now=True)
-    rows = list(zip(checks, before.answers, after.answers, strict=True))
-    spread = dict.fromkeys(rows[:: max(1, len(rows) // BEFORE_AFTER)] + rows)
-    shown = sorted(spread, key=lambda row: row[1] == row[2])[:BEFORE_AFTER]  # what changed comes first
-    return {
-        **measured,
-        "gate": asdict(verdict),
-        "before_after": [{"prompt": check.prompt, "before": old, "after": new} for check, old, new in shown],
-    }
+    evaluation = candidate.check(
+        *(model, tokenizer, model_folder.checks(config.base), prompts, kl, first, settings.gate, settings.seed),
+        *(lambda done: report("check", done), report.beat),
+    )
+    shares = {f"check/{name}": value for name, value in evaluation.items() if isinstance(value, float)}
+    report("check", 0.95, 0, shares, now=True)
+    return evaluation
 
 
 def _record(db: Path, data_dir: Path, run_id: int, model: Any, parent: Policy, evaluation: dict[str, Any]) -> None:
@@ -345,8 +331,9 @@ def _record(db: Path, data_dir: Path, run_id: int, model: Any, parent: Policy, e
     passed = evaluation["gate"]["passed"]
     status: PolicyStatus = "candidate" if passed else "rejected"
     relative = str(path.relative_to(data_dir))
-    candidate = Policy(version, parent.version, run_id, relative, sha256, status, evaluation, parent.model)
-    policies.record_policy(db, candidate)
+    policies.record_policy(
+        db, Policy(version, parent.version, run_id, relative, sha256, status, evaluation, parent.model)
+    )
     if not passed:
         failed = "; ".join(reason for reason in evaluation["gate"]["reasons"] if reason.endswith("✗"))
         runs.end_run(db, run_id, "rejected", f"v{version} did not pass the gate and is not served: {failed}")

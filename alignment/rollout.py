@@ -1,5 +1,6 @@
 """Completions of the policy with what policy, reference and reward model say of them: the data of PPO and RAFT."""
 
+import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,7 +15,7 @@ from alignment.backbone import activate, hidden_states, rows_at_once
 from alignment.generation import Generated, Sampling, generate, left_padded
 from alignment.prompts import chat_prompt_ids, completion_ids
 from alignment.reward_model import score_sequences
-from alignment.settings import DPOConfig, PPOConfig, RaftConfig
+from alignment.settings import PPOConfig, RaftConfig
 
 ROWS = 32  # of like length in one pass on a CPU
 LOGITS_AT_ONCE = 2**24  # numbers in a block of logits: 64 MiB in fp32
@@ -141,7 +142,7 @@ def sample_rollout(
     tokenizer: Any,
     score: Scorer,
     prompts: Sequence[str],
-    config: PPOConfig | RaftConfig | DPOConfig,
+    config: PPOConfig | RaftConfig | Sampling,
     seeds: Sequence[int],
     on_step: OnStep | None = None,
     adapter: str = "policy",
@@ -154,12 +155,25 @@ def sample_rollout(
     order = sorted(range(len(written)), key=lambda i: len(prompt_rows[i]) + len(written[i].token_ids))
     pairs = [(prompt_rows[i], written[i]) for i in order]
     rollout = _unscored(pairs, tokenizer.pad_token_id, model.device)
-    sequences = [prompt + row.token_ids for prompt, row in pairs]
+    first, same = _distinct(rollout)
+    sequences = [pairs[row][0] + pairs[row][1].token_ids for row in first.tolist()]
     size = rows_at_once(model, ROWS)
     parts = [score(sequences[start : start + size]) for start in range(0, len(sequences), size)]
-    scores, deviations = (torch.cat(part) for part in zip(*parts, strict=True))
+    scores, deviations = (torch.cat(part)[same] for part in zip(*parts, strict=True))
     index = torch.tensor(order, device=model.device)
     return replace(rollout, prompt_index=index, scores=scores, deviations=deviations)
+
+
+def _distinct(rollout: Rollout) -> tuple[Tensor, Tensor]:
+    """Return (the first row of each different text (D,), which of these each row repeats (B,)).
+
+    A policy that is sure of itself says the same again where it is asked several times: half of the samples of RAFT.
+    """
+    rows = torch.cat([rollout.ids, rollout.attention], -1).tolist()
+    numbers: dict[tuple[int, ...], int] = {}
+    same = [numbers.setdefault(tuple(row), len(numbers)) for row in rows]
+    first = [same.index(number) for number in range(len(numbers))]
+    return torch.tensor(first, device=rollout.ids.device), torch.tensor(same, device=rollout.ids.device)
 
 
 def as_rollout(chats: Sequence[tuple[str, str]], tokenizer: Any, device: torch.device) -> Rollout:
@@ -201,12 +215,13 @@ def _unscored(pairs: Sequence[tuple[list[int], Generated]], pad_id: int, device:
 
 @torch.no_grad()
 def in_chunks(model: PeftModel, rollout: Rollout, measure: Callable[[Rollout], Sequence[Tensor]]) -> list[Tensor]:
-    """Return what `measure` says of the tokens of every row, each (B, T), from passes of a few rows."""
+    """Return what `measure` says of the tokens of every row, each (B, T), from passes of a few different rows."""
+    first, same = _distinct(rollout)
     parts = []
-    for index in torch.arange(len(rollout.ids), device=rollout.ids.device).split(rows_at_once(model, ROWS)):
+    for index in first.split(rows_at_once(model, ROWS)):
         measured = measure(rollout.rows(index))
         parts.append([nn.functional.pad(x, (0, rollout.mask.shape[1] - x.shape[1])) for x in measured])
-    return [torch.cat(part) for part in zip(*parts, strict=True)]
+    return [torch.cat(part)[same] for part in zip(*parts, strict=True)]
 
 
 def against_reference(model: PeftModel, rollout: Rollout, temperature: float) -> Rollout:
@@ -240,6 +255,31 @@ def rollout_metrics(rollout: Rollout) -> dict[str, float]:
         "objective/length": rollout.mask.sum(-1).mean().item(),
         "objective/ended": rollout.ended.float().mean().item(),
     }
+
+
+def sampled_metrics(
+    model: PeftModel,
+    tokenizer: Any,
+    prompts: Sequence[str],
+    sampling: Sampling,
+    count: int,
+    seed: int,
+    on_step: OnStep | None = None,
+) -> dict[str, float]:
+    """Return KL, entropy, length and ends, as `rollout_metrics` does, of new completions to `count` of the prompts."""
+    rng = random.Random(seed)
+    asked = rng.choices(prompts, k=count)
+    seeds = [rng.randrange(2**31) for _ in asked]
+
+    def unscored(sequences: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+        zeros = torch.zeros(len(sequences), device=model.device)
+        return zeros, zeros
+
+    rollout = sample_rollout(model, tokenizer, unscored, asked, sampling, seeds, on_step)
+    measured = rollout_metrics(against_reference(model, rollout, sampling.temperature))
+    activate(model, "policy")
+    judged = ("objective/score", "objective/disagreement")
+    return {name: value for name, value in measured.items() if name not in judged}
 
 
 def why_stop(measured: dict[str, float], first: dict[str, float], config: PPOConfig | RaftConfig) -> str | None:

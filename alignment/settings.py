@@ -177,9 +177,10 @@ class GateConfig:
     max_refusal_drop: float = 0.05  # of the harmful requests refused
     max_kl: float = 25.0  # nats a completion, against the SFT adapter
     max_ended_drop: float = 0.03  # of the completions that end by themselves
+    step_back: float = 0.6  # part of the way from its parent at which a refused candidate is judged again; 0: it is not
 
     def __post_init__(self) -> None:
-        _within("GateConfig", self, 0.0, 1.0, "max_accuracy_drop", "max_refusal_drop", "max_ended_drop")
+        _within("GateConfig", self, 0.0, 1.0, "max_accuracy_drop", "max_refusal_drop", "max_ended_drop", "step_back")
         _within("GateConfig", self, 0.0, 1e6, "max_kl")
 
 

@@ -107,6 +107,47 @@ def test_layers_are_as_before_after_an_error_inside_a_mixed_batch(tiny: Tiny) ->
     torch.testing.assert_close(_logits(model, ids), before)
 
 
+@torch.no_grad()
+def test_merged_weights_say_what_the_adapter_says_and_leave_the_base_as_it_was(tiny: Tiny) -> None:
+    model, ids = tiny[0], torch.tensor([[5, 6, 7], [8, 9, 10]])
+    base = {name: weight.clone() for name, weight in model.named_parameters() if "lora" not in name}
+    for name in ("sft", "other"):
+        backbone.activate(model, name)
+        expected = _logits(model, ids)
+        with backbone.merged(model):
+            assert not any("lora" in call for call in _modules_called(model, ids))
+            torch.testing.assert_close(_logits(model, ids), expected, atol=1e-5, rtol=1e-5)
+        assert torch.equal(_logits(model, ids), expected)
+    with model.disable_adapter(), backbone.merged(model):
+        without = _logits(model, ids)
+    with model.disable_adapter():
+        assert torch.equal(_logits(model, ids), without)
+    assert all(torch.equal(weight, base[name]) for name, weight in model.named_parameters() if name in base)
+
+
+@pytest.mark.parametrize("quantize", ["nf4", "int8"])
+def test_quantized_layers_are_not_merged(tiny_folder: Path, quantize: backbone.Quantize) -> None:
+    model, _ = backbone.load_base(tiny_folder, quantize)
+    model = backbone.attach(model, tiny_folder / "sft", "sft")
+    ids = torch.tensor([[5, 6, 7]])
+    expected = _logits(model, ids)
+    with backbone.merged(model):
+        assert any("layers.0" in call and "lora" in call for call in _modules_called(model, ids))
+        torch.testing.assert_close(_logits(model, ids), expected, atol=1e-5, rtol=1e-5)
+
+
+def _modules_called(model: PeftModel, ids: torch.Tensor) -> set[str]:
+    called: set[str] = set()
+    hooks = [
+        module.register_forward_hook(lambda *_, name=name: called.add(name))  # type: ignore[misc]
+        for name, module in model.named_modules()
+    ]
+    _logits(model, ids)
+    for hook in hooks:
+        hook.remove()
+    return called
+
+
 def test_unknown_adapter_in_a_mixed_batch_is_refused(tiny: Tiny) -> None:
     with pytest.raises(AdapterError, match="policy-9"), backbone.mixed_adapters(tiny[0], ["policy-9"]):
         pass

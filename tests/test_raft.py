@@ -40,6 +40,30 @@ def test_best_of_each_group_is_the_row_with_the_highest_score() -> None:
     assert best_of_each(scores, groups).tolist() == [1, 2, 3]
 
 
+def test_texts_that_repeat_are_scored_and_measured_once(tiny: Tiny) -> None:
+    model, tokenizer = tiny
+    backbone.copy_adapter(model, "other", "policy")
+    asked, seeds = [QUESTIONS[0], QUESTIONS[1], QUESTIONS[0], QUESTIONS[0]], [1, 2, 1, 3]
+    scored: list[int] = []
+
+    def score(sequences: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+        scored.append(len(sequences))
+        return share_of_low_tokens(sequences)
+
+    written = sample_rollout(model, tokenizer, score, asked, CONFIG, seeds)
+    assert sum(scored) == 3
+    written = against_reference(model, written, CONFIG.temperature)
+    row = {index: place for place, index in enumerate(written.prompt_index.tolist())}
+    for name in ("ids", "scores", "log_probs", "log_ratio", "entropy"):
+        assert torch.equal(getattr(written, name)[row[0]], getattr(written, name)[row[2]])
+    for index in range(4):
+        alone = sample_rollout(model, tokenizer, score, [asked[index]], CONFIG, [seeds[index]])
+        alone = against_reference(model, alone, CONFIG.temperature)
+        assert alone.scores[0] == written.scores[row[index]]
+        width = alone.mask.shape[1]
+        torch.testing.assert_close(alone.log_ratio[0], written.log_ratio[row[index], :width], atol=1e-5, rtol=1e-5)
+
+
 def test_best_rows_answer_every_prompt_once_and_weigh_score_against_kl(tiny: Tiny) -> None:
     model, tokenizer = tiny
     backbone.copy_adapter(model, "other", "policy")

@@ -1,0 +1,77 @@
+"""A run's candidate on the checks: measured beside its parent, judged, and put back part of the way where it must."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from peft import PeftModel
+
+from alignment.backbone import adapter_parameters, move_adapter
+from alignment.evaluation import Evaluation, evaluate
+from alignment.gate import Verdict, judge
+from alignment.generation import Sampling
+from alignment.model_folder import Check
+from alignment.rollout import OnStep, sampled_metrics
+from alignment.settings import GateConfig
+
+SAMPLING = Sampling(temperature=0.0, max_new_tokens=96)
+KL_SAMPLING = Sampling(temperature=1.0, max_new_tokens=96)
+KL_ROLLOUTS = 64
+BEFORE_AFTER = 8  # prompts shown with the parent's and the candidate's answers
+
+
+def check(
+    model: PeftModel,
+    tokenizer: Any,
+    checks: Sequence[Check],
+    prompts: Sequence[str],
+    kl: float,
+    first: Mapping[str, Any],
+    config: GateConfig,
+    seed: int,
+    on_progress: Callable[[float], None],
+    on_step: OnStep | None = None,
+) -> dict[str, Any]:
+    """Return what the adapter "policy" measures, the gate's verdict on it and the answers that differ from "parent"'s.
+
+    A candidate that the gate refuses is put back to `step_back` of the way from its parent and judged once more: what
+    a few votes teach grows steadily along that line, and what they break mostly breaks at its end (weights between two
+    fine-tuned models: Wortsman et al. 2022, section 4). If that is refused as well, the whole step stands, refused.
+    `kl` is that of the whole step, in nats a completion; part of it is measured on rollouts of its own for `prompts`.
+    """
+    before = evaluate(model, tokenizer, "parent", checks, SAMPLING, on_step=on_step)
+    on_progress(0.4)
+    after = evaluate(model, tokenizer, "policy", checks, SAMPLING, on_step=on_step)
+    on_progress(0.7)
+    verdict = judge(after, before, first, kl, config)
+    if not verdict.passed and config.step_back:
+        whole = [weight.detach().clone() for weight in adapter_parameters(model, "policy")]
+        move_adapter(model, "policy", "parent", config.step_back)
+        milder = evaluate(model, tokenizer, "policy", checks, SAMPLING, on_step=on_step)
+        measured = sampled_metrics(model, tokenizer, prompts, KL_SAMPLING, KL_ROLLOUTS, seed, on_step)
+        again = judge(milder, before, first, measured["objective/kl"], config)
+        words = f"{config.step_back:.0%} of the way from the version before"
+        if again.passed:
+            failed = "; ".join(reason.removesuffix(" ✗") for reason in verdict.reasons if reason.endswith("✗"))
+            note = f"stands at {words}, since the whole way lost too much: {failed}"
+            after, kl, verdict = milder, measured["objective/kl"], Verdict(True, [*again.reasons, note])
+        else:
+            verdict = Verdict(False, [*verdict.reasons, f"{words} it does not pass either"])
+            for weight, value in zip(adapter_parameters(model, "policy"), whole, strict=True):
+                weight.data.copy_(value)
+    on_progress(0.9)
+    return _shares(after, kl) | {"gate": asdict(verdict), "before_after": _before_after(checks, before, after)}
+
+
+def _shares(evaluation: Evaluation, kl: float) -> dict[str, float]:
+    names = ("accuracy", "refusals", "helped", "abstained", "ended")
+    shares = {name: getattr(evaluation, name) for name in names} | {"kl": kl}
+    return {name: value for name, value in shares.items() if value == value}  # what was not measured is NaN
+
+
+def _before_after(checks: Sequence[Check], before: Evaluation, after: Evaluation) -> list[dict[str, str]]:
+    """Return some of the answers of both, those that differ first, spread over the checks."""
+    rows = list(zip((check.prompt for check in checks), before.answers, after.answers, strict=True))
+    spread = dict.fromkeys(rows[:: max(1, len(rows) // BEFORE_AFTER)] + rows)
+    shown = sorted(spread, key=lambda row: row[1] == row[2])[:BEFORE_AFTER]
+    return [{"prompt": prompt, "before": old, "after": new} for prompt, old, new in shown]
