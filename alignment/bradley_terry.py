@@ -1,6 +1,7 @@
 """What rankings say of scores: the Bradley–Terry loss, and how well scores agree with rankings. No model here."""
 
 import math
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -95,6 +96,12 @@ def judged_pairs(ranking: Ranked) -> list[tuple[str, str, float]]:
     ordered = [(one, other, 1.0) for upper, lower in combinations(tiers, 2) for one in upper for other in lower]
     equal = [(one, other, 0.5) for tier in tiers if ranking.tied for one, other in combinations(tier, 2)]
     return list(dict.fromkeys(pair for pair in ordered + equal if pair[0] != pair[1]))
+
+
+def preferred(rankings: Sequence[Ranked], seed: int) -> list[tuple[str, str]]:
+    """Return a prompt with one of the completions that were liked best, for every ranking with an order."""
+    rng = random.Random(seed)
+    return [(one.prompt, one.completions[rng.choice(one.tiers[0])]) for one in rankings if len(one.tiers) > 1]
 
 
 def pair_loss(first: Tensor, second: Tensor, target: Tensor | float = 1.0) -> Tensor:

@@ -19,9 +19,10 @@ from transformers.utils import logging as transformers_logging
 
 from alignment import backbone, candidate, dpo, model_folder, ppo, raft, reward_model, run_folder
 from alignment.adapters import next_version, publish, write_folder
-from alignment.bradley_terry import Agreement
+from alignment.bradley_terry import Agreement, preferred
 from alignment.errors import AdapterError, AlignmentError, TrainingError
-from alignment.rollout import Outcome, reward_scorer
+from alignment.rollout import Outcome
+from alignment.scorer import reward_scorer
 from alignment.settings import ModelConfig, RunSettings, run_settings
 from storage import policies, preferences, runs
 from storage.records import Metric, Policy, PolicyStatus, Ranking
@@ -96,7 +97,8 @@ def train(data_dir: Path, run_id: int, model_config: ModelConfig) -> None:
 
     run_folder.forget_outdated(data_dir, parent.version)
     if run.method == "dpo":
-        outcome, fitted = _train_on_pairs(model, tokenizer, prompts, voted, shipped, settings, report), None
+        outcome = _train_on_pairs(model, tokenizer, prompts, voted, shipped, settings, report)
+        reward_head, fitted = None, None
     else:
         began = {
             "parent": parent.version,
@@ -109,9 +111,9 @@ def train(data_dir: Path, run_id: int, model_config: ModelConfig) -> None:
         reward_head, fitted = _reward_model(
             model, tokenizer, model_config, voted, shipped, settings, report, folder, began
         )
-        chats = model_folder.chats(model_config.base)
+        liked = preferred([*voted, *shipped], settings.seed)
         outcome = _train_policy(
-            *(model, tokenizer, model_config, reward_head, prompts, chats, run.method, settings, report, folder)
+            *(model, tokenizer, model_config, reward_head, prompts, liked, run.method, settings, report, folder)
         )
     first = [policy for policy in policies.list_policies(db) if policy.model == parent.model][-1].evaluation
     kl = outcome.measured["objective/kl"]
@@ -119,7 +121,7 @@ def train(data_dir: Path, run_id: int, model_config: ModelConfig) -> None:
     evaluation["reward"] = fitted
     if outcome.stopped:
         evaluation["gate"]["reasons"].append(f"training stopped early: {outcome.stopped}")
-    _record(db, data_dir, run_id, model, parent, evaluation)
+    _record(db, data_dir, run_id, model, reward_head, parent, evaluation)
     report("check", 1.0, now=True)
     run_folder.forget(folder)
 
@@ -228,7 +230,7 @@ def _train_policy(
     config: ModelConfig,
     reward_head: torch.nn.Linear,
     prompts: list[str],
-    chats: list[tuple[str, str]],
+    liked: list[tuple[str, str]],
     method: str,
     settings: RunSettings,
     report: Reporter,
@@ -248,14 +250,14 @@ def _train_policy(
     if method == "raft" or (rounds and not checkpoint.exists()):
         outcome = raft.train_raft(
             *(model, tokenizer, score, prompts, replace(settings.raft, rounds=rounds), settings.seed),
-            *(on_update, report.beat, checkpoint if method == "raft" else run_folder.raft_checkpoint(folder), chats),
+            *(on_update, report.beat, checkpoint if method == "raft" else run_folder.raft_checkpoint(folder), liked),
         )
         if method == "raft" or outcome.stopped:
             return outcome
     value_head = _attach_critic(model, config, reward_head)
     return ppo.train_ppo(
         *(model, tokenizer, score, value_head, prompts, settings.ppo, settings.seed),
-        *(lambda update, metrics: on_update(rounds + update, metrics), report.beat, checkpoint, chats),
+        *(lambda update, metrics: on_update(rounds + update, metrics), report.beat, checkpoint, liked),
     )
 
 
@@ -324,10 +326,26 @@ def _check(
     return evaluation
 
 
-def _record(db: Path, data_dir: Path, run_id: int, model: Any, parent: Policy, evaluation: dict[str, Any]) -> None:
+def _record(
+    db: Path,
+    data_dir: Path,
+    run_id: int,
+    model: Any,
+    reward_head: torch.nn.Linear | None,
+    parent: Policy,
+    evaluation: dict[str, Any],
+) -> None:
+    """Publish the candidate, with the reward model that it was trained on for best-of-N, and record it."""
+
+    def write(target: Path) -> None:
+        backbone.save_adapter(model, "policy", target)
+        if reward_head is not None:
+            (target / model_folder.REWARD).mkdir()
+            backbone.save_adapter(model, "reward", target / model_folder.REWARD, reward_head)
+
     folder = data_dir / "policies"
     version = next_version(folder, [policy.version for policy in policies.list_policies(db)])
-    path, sha256 = publish(folder, version, lambda target: backbone.save_adapter(model, "policy", target))
+    path, sha256 = publish(folder, version, write)
     passed = evaluation["gate"]["passed"]
     status: PolicyStatus = "candidate" if passed else "rejected"
     relative = str(path.relative_to(data_dir))

@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar, get_args
 from alignment.errors import AdapterError, ModelLoadError
 
 T = TypeVar("T")
+REWARD = "reward"  # folder of a reward adapter with its heads: beside a model, in a version, in a run
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 CheckKind = Literal["contains", "refuses", "helps", "abstains"]
 
@@ -100,7 +101,7 @@ def first_policy(base: str | Path, sft: str | Path) -> Path:
 
 def shipped_reward(base: str | Path) -> Path | None:
     """Return the reward adapter that ships with the model, or None."""
-    return _shipped(base, "reward")
+    return _shipped(base, REWARD)
 
 
 def shipped_critic(base: str | Path) -> Path | None:
@@ -145,11 +146,6 @@ def _ranking(
 def prompts(base: str | Path) -> list[str]:
     """Return the prompts for rollouts that ship with the model (`prompts.jsonl`)."""
     return _lines(Path(base) / "prompts.jsonl", lambda prompt: prompt)
-
-
-def chats(base: str | Path) -> list[tuple[str, str]]:
-    """Return turns, (prompt, completion), of chats in the model's pretraining text (`chats.jsonl`), if any ship."""
-    return _lines(Path(base) / "chats.jsonl", lambda prompt, completion: (prompt, completion))
 
 
 def checks(base: str | Path) -> list[Check]:

@@ -11,19 +11,22 @@ import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
 from alignment.adapters import verify
 from alignment.errors import AdapterError, AlignmentError, ModelLoadError
-from alignment.settings import ModelConfig
+from alignment.model_folder import REWARD, shipped_reward
+from alignment.settings import ModelConfig, RewardConfig
 
 log = logging.getLogger(__name__)
 
 Role = Literal["base", "sft", "rlhf"]
 MAX_WAITING = 64  # comparisons in line; beyond that a caller is told to come back
 SNAPSHOT_SECONDS = 0.06  # between two snapshots of a stream: faster than anyone reads
+SEED_STEP = 1_000_003  # between the seeds of one panel's completions; those of neighbouring panels differ by 1
 
 
 @dataclass(frozen=True)
@@ -37,11 +40,15 @@ class PolicyRef:
 
 @dataclass(frozen=True)
 class RowRequest:
-    """One panel of a comparison; `policy` names the version that an rlhf row goes through."""
+    """One panel of a comparison; `policy` names the version that an rlhf row goes through.
+
+    Of `best_of` completions of that policy the panel shows the one that its reward model scores highest.
+    """
 
     role: Role
     seed: int
     policy: PolicyRef | None = None
+    best_of: int = 1
 
     @property
     def adapter(self) -> str:
@@ -197,6 +204,43 @@ class PolicyServer:
         self._attach(model, self._live)
         return model, tokenizer
 
+    def _reward_folders(self, row: RowRequest) -> list[Path]:
+        """Return the reward adapters that score a row's completions: the one that its version was trained on, if it
+        kept any, then the one that ships with the model.
+        """
+        assert row.policy is not None
+        own, shipped = row.policy.path / REWARD, shipped_reward(self._config.base)
+        folders = [folder for folder in (own, shipped) if folder is not None and folder.is_dir()]
+        if not folders:
+            raise AdapterError(
+                f"v{row.policy.version} has no reward model to pick by: its run fitted none, and none ships with the "
+                "model; ask with best_of 1"
+            )
+        return folders
+
+    def _best(
+        self, model: Any, tokenizer: Any, prompt: str, row: RowRequest, group: list[RowState], began: float
+    ) -> RowState:
+        """Return the completion that the row's reward model scores highest, as the run that made it scored."""
+        if len(group) == 1 or any(state.finish_reason == "cancelled" for state in group):
+            return group[0]
+        import torch
+
+        from alignment import backbone, best_of_n, prompts
+        from alignment.scorer import reward_scorer
+
+        heads = []
+        for name, folder in zip(("reward", "shipped"), self._reward_folders(row), strict=False):
+            backbone.attach(model, folder, name)
+            heads.append(backbone.load_head(model, folder))
+        own, shipped = heads[0], heads[1] if len(heads) > 1 else None
+        score = reward_scorer(model, own, tokenizer.pad_token_id, shipped, RewardConfig().shipped_weight)
+        with torch.no_grad():
+            scores, _ = score([prompts.chat_prompt_ids(tokenizer, prompt) + list(state.token_ids) for state in group])
+        backbone.activate(model, "sft")  # an active adapter cannot be dropped
+        chosen = best_of_n.best_of_each(scores, torch.zeros(len(group), dtype=torch.long))[0]
+        return replace(group[int(chosen)], seconds=time.monotonic() - began)
+
     def _refuse_all(self) -> None:
         while (item := self._queue.get()) is not None:
             error = ModelLoadError(self._state.message)
@@ -251,7 +295,8 @@ class PolicyServer:
     def _decode(self, model: Any, tokenizer: Any, job: _Job) -> None:
         from alignment import backbone, generation, prompts
 
-        ids = [prompts.prompt_ids(tokenizer, job.prompt, base=row.role == "base") for row in job.rows]
+        copies = [(row, row.seed + SEED_STEP * copy) for row in job.rows for copy in range(row.best_of)]
+        ids = [prompts.prompt_ids(tokenizer, job.prompt, base=row.role == "base") for row, _ in copies]
         longest = max(len(row) for row in ids) + job.max_new_tokens
         limit = model.config.max_position_embeddings
         if longest > limit:
@@ -260,18 +305,20 @@ class PolicyServer:
             )
         ends = generation.eos_ids(model, tokenizer)
         sampling = generation.Sampling(job.temperature, job.max_new_tokens)
-        states = [RowState() for _ in job.rows]
+        states = [RowState() for _ in copies]
         began = sent = time.monotonic()
         try:
             for row in job.rows:
                 if row.policy is not None:
                     self._attach(model, row.policy)
-            with backbone.mixed_adapters(model, [row.adapter for row in job.rows]):
+                if row.best_of > 1:
+                    self._reward_folders(row)  # without a reward model nothing is decoded
+            with backbone.mixed_adapters(model, [row.adapter for row, _ in copies]):
                 steps = generation.decode_steps(
                     model,
                     ids,
                     sampling,
-                    [row.seed for row in job.rows],
+                    [seed for _, seed in copies],
                     eos_ids=ends,
                     pad_id=tokenizer.pad_token_id,
                 )
@@ -287,10 +334,21 @@ class PolicyServer:
                         break
                     if time.monotonic() - sent > SNAPSHOT_SECONDS:
                         sent = time.monotonic()
-                        job.send(states)
-                job.send(states)
+                        job.send([group[0] if len(group) == 1 else RowState() for group in _by_row(job.rows, states)])
+            job.send(
+                [
+                    self._best(model, tokenizer, job.prompt, row, group, began)
+                    for row, group in zip(job.rows, _by_row(job.rows, states), strict=True)
+                ]
+            )
         finally:
             self._drop_all_but_live(model)
+
+
+def _by_row(rows: list[RowRequest], states: list[RowState]) -> list[list[RowState]]:
+    """Return the states of all completions of each row."""
+    rest = iter(states)
+    return [list(islice(rest, row.best_of)) for row in rows]
 
 
 def _finished(state: RowState, reason: str) -> RowState:

@@ -24,7 +24,6 @@ from alignment.rollout import (
     OnUpdate,
     Outcome,
     Rollout,
-    Scorer,
     against_reference,
     as_rollout,
     completion_log_probs,
@@ -36,6 +35,7 @@ from alignment.rollout import (
     sample_rollout,
     why_stop,
 )
+from alignment.scorer import Scorer
 from alignment.settings import PPOConfig
 
 log = logging.getLogger(__name__)
@@ -104,7 +104,7 @@ def update_policy(
 ) -> dict[str, float]:
     """Take the epochs of clipped policy and value steps on one rollout and return the mean of their metrics.
 
-    As many rows of pretraining chats are mixed into each of the policy's steps as it has of the rollout.
+    As many rows of preferred texts are mixed into each of the policy's steps as it has of the rollout.
     """
     policy_epochs = 0 if critic_only else config.epochs
     sums: dict[str, list[float]] = {}
@@ -117,7 +117,7 @@ def update_policy(
                 activate(model, "policy", train=True)
                 terms = [Term(rows, lambda part: _policy_loss(model, part, config))]
                 if mixed_in is not None:
-                    terms.append(pretraining_term(model, mixed_in, minibatch, config.pretraining_coefficient))
+                    terms.append(preferred_term(model, mixed_in, minibatch, config.preferred_coefficient))
                 metrics |= step(terms, optimizers[0], config.max_gradient_norm)
             if epoch < config.value_epochs:
                 activate(model, "value", train=True)
@@ -130,30 +130,39 @@ def update_policy(
     return {name: sum(values) / len(values) for name, values in sums.items()}
 
 
-def draw_chats(
-    state: LoopState, chats: Sequence[tuple[str, str]], count: int, coefficient: float, tokenizer: Any, model: PeftModel
+def draw_preferred(
+    state: LoopState,
+    preferred: Sequence[tuple[str, str]],
+    count: int,
+    coefficient: float,
+    tokenizer: Any,
+    model: PeftModel,
 ) -> Rollout | None:
-    """Return chats for the pretraining mix of an update, or None where its coefficient is 0.
+    """Return texts for an update's mix, drawn from (prompt, completion), or None where its coefficient is 0.
 
     Raises ConfigError where there are none to draw from.
     """
     if not coefficient:
         return None
-    if not chats:
+    if not preferred:
         raise ConfigError(
-            f"pretraining_coefficient is {coefficient}, but there is no chats.jsonl beside the model; set it to 0"
+            f"preferred_coefficient is {coefficient}, but there are no comparisons to mix in; set it to 0"
         )
-    return as_rollout(state.order.choices(chats, k=count), tokenizer, model.device)
+    return as_rollout(state.order.choices(preferred, k=count), tokenizer, model.device)
 
 
-def pretraining_term(model: PeftModel, chats: Rollout, index: Tensor, coefficient: float) -> Term:
-    """Return the pretraining mix of PPO-ptx (Ouyang et al. 2022, equation 2): some chats' likelihood, weighted."""
+def preferred_term(model: PeftModel, preferred: Rollout, index: Tensor, coefficient: float) -> Term:
+    """Return the likelihood of some texts, weighted, as a term of the policy's loss.
+
+    PPO-ptx (Ouyang et al. 2022, equation 2) mixes in pretraining text, against forgetting; what labelers liked best
+    holds facts as well, and the manners that a score alone would narrow down to its favourite.
+    """
 
     def loss_of(part: Rollout) -> tuple[Tensor, dict[str, float]]:
         loss = likelihood_loss(model, part, 1.0)
-        return loss, {"policy/pretraining_loss": loss.item()}
+        return loss, {"policy/preferred_loss": loss.item()}
 
-    return Term(parts(model, chats, index), loss_of, coefficient)
+    return Term(parts(model, preferred, index), loss_of, coefficient)
 
 
 def likelihood_loss(model: PeftModel, part: Rollout, temperature: float) -> Tensor:
@@ -229,15 +238,15 @@ def train_ppo(
     on_update: OnUpdate,
     on_step: OnStep | None = None,
     checkpoint: Path | None = None,
-    chats: Sequence[tuple[str, str]] = (),
+    preferred: Sequence[tuple[str, str]] = (),
 ) -> Outcome:
     """Train the adapter "policy" in place against the scores, with "value" as critic and "sft" as reference.
 
-    `chats` are turns (prompt, completion) of pretraining text, for the pretraining mix if there is to be one. The file
-    `checkpoint`, if given, is replaced after every update; where it exists already, training goes on from it.
+    `preferred` are (prompt, completion) that labelers liked best, mixed into the loss by `preferred_coefficient`. The
+    file `checkpoint`, if given, is replaced after every update; where it exists already, training goes on from it.
     Raises TrainingError when a number that is measured on the way is not finite.
     """
-    mix = config.pretraining_coefficient
+    mix = config.preferred_coefficient
     state = _beginning(model, value_head, config, seed)
     state.restore(checkpoint)
     value_head.requires_grad_(True)
@@ -269,7 +278,7 @@ def train_ppo(
             config,
             state.shuffle,
             on_step,
-            mixed_in=draw_chats(state, chats, config.rollouts, mix, tokenizer, model),
+            mixed_in=draw_preferred(state, preferred, config.rollouts, mix, tokenizer, model),
             critic_only=trained <= 0,
         )
         losses["objective/kl_coefficient"] = state.numbers["kl_coefficient"]

@@ -18,13 +18,12 @@ from alignment.backbone import activate, adapter_parameters
 from alignment.best_of_n import best_of_each
 from alignment.checkpoint import LoopState
 from alignment.errors import require_finite
-from alignment.ppo import Term, draw_chats, likelihood_loss, pretraining_term, step
+from alignment.ppo import Term, draw_preferred, likelihood_loss, preferred_term, step
 from alignment.rollout import (
     OnStep,
     OnUpdate,
     Outcome,
     Rollout,
-    Scorer,
     against_reference,
     parts,
     penalized_scores,
@@ -32,6 +31,7 @@ from alignment.rollout import (
     sample_rollout,
     why_stop,
 )
+from alignment.scorer import Scorer
 from alignment.settings import RaftConfig
 
 log = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ def imitate(
 ) -> dict[str, float]:
     """Take the epochs of likelihood steps on the best completions and return the mean of their metrics.
 
-    As many rows of pretraining chats are mixed into each step as it has of the best completions.
+    As many rows of preferred texts are mixed into each step as it has of the best completions.
     """
 
     def loss_of(part: Rollout) -> tuple[Tensor, dict[str, float]]:
@@ -68,7 +68,7 @@ def imitate(
         for minibatch in torch.randperm(len(best.ids), generator=rng).split(config.prompts // config.minibatches):
             terms = [Term(parts(model, best, minibatch), loss_of)]
             if mixed_in is not None:
-                terms.append(pretraining_term(model, mixed_in, minibatch, config.pretraining_coefficient))
+                terms.append(preferred_term(model, mixed_in, minibatch, config.preferred_coefficient))
             for name, value in step(terms, optimizer, config.max_gradient_norm).items():
                 sums.setdefault(name, []).append(value)
             if on_step:
@@ -86,15 +86,15 @@ def train_raft(
     on_update: OnUpdate,
     on_step: OnStep | None = None,
     checkpoint: Path | None = None,
-    chats: Sequence[tuple[str, str]] = (),
+    preferred: Sequence[tuple[str, str]] = (),
 ) -> Outcome:
     """Train the adapter "policy" in place on its own best completions, with "sft" as reference.
 
-    `chats` are turns (prompt, completion) of pretraining text, for the pretraining mix if there is to be one. The file
-    `checkpoint`, if given, is replaced after every round; where it exists already, training goes on from it.
+    `preferred` are (prompt, completion) that labelers liked best, mixed into the loss by `preferred_coefficient`. The
+    file `checkpoint`, if given, is replaced after every round; where it exists already, training goes on from it.
     Raises TrainingError when a number that is measured on the way is not finite.
     """
-    mix = config.pretraining_coefficient
+    mix = config.preferred_coefficient
     policy = adapter_parameters(model, "policy")
     optimizer = torch.optim.Adam(policy, lr=config.learning_rate, eps=1e-5)
     state = LoopState(policy, (optimizer,), random.Random(seed), torch.Generator().manual_seed(seed))
@@ -113,8 +113,10 @@ def train_raft(
         if stopped or update > config.rounds:
             on_update(update, measured)
             break
+        for group in optimizer.param_groups:
+            group["lr"] = config.learning_rate * (1 - (1 - config.last_rate) * (update - 1) / max(1, config.rounds - 1))
         best = best_rows(rollout, config)
-        mixed_in = draw_chats(state, chats, config.prompts, mix, tokenizer, model)
+        mixed_in = draw_preferred(state, preferred, config.prompts, mix, tokenizer, model)
         losses = imitate(model, best, optimizer, config, state.shuffle, on_step, mixed_in)
         losses["objective/best_score"] = best.scores.mean().item()
         require_finite("RAFT", update, losses)

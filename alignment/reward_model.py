@@ -10,14 +10,13 @@ import torch
 from peft import PeftModel
 from torch import Tensor, nn
 
-from alignment.backbone import activate, adapter_parameters, hidden_states, rows_at_once
+from alignment.backbone import activate, adapter_parameters
 from alignment.bradley_terry import Agreement, Ranked, agreement, judged_pairs, ranking_loss
 from alignment.errors import TrainingError, require_finite
-from alignment.generation import left_padded
 from alignment.prompts import chat_prompt_ids, completion_ids
+from alignment.scorer import head_scores, score_sequences
 from alignment.settings import RewardConfig
 
-CHUNK_ROWS = 16  # sequences in one pass on a CPU
 SURE = 1.0  # difference of two scores, in nats of odds, from which on the shipped reward model is held to it
 HEADS = 8  # of a new reward model; they cost next to nothing beside the adapter
 R = TypeVar("R", bound=Ranked)
@@ -45,32 +44,6 @@ def encoded(tokenizer: Any, ranking: Ranked | Element) -> Element:
         torch.tensor([(texts.index(first), texts.index(second)) for first, second, _ in judged]),
         torch.tensor([target for *_, target in judged]),
     )
-
-
-def head_scores(model: PeftModel, heads: nn.Linear, sequences: Sequence[Sequence[int]], pad_id: int) -> Tensor:
-    """Return every head's score of each sequence (B, K), read at its last token through the adapter that is active.
-
-    Sequences are passed in chunks of like length, so that one long one does not pad all the others.
-    """
-    order = sorted(range(len(sequences)), key=lambda i: len(sequences[i]))
-    size = rows_at_once(model, CHUNK_ROWS)
-    chunks = [order[start : start + size] for start in range(0, len(order), size)]
-    scores = torch.cat([_score_chunk(model, heads, [sequences[i] for i in chunk], pad_id) for chunk in chunks])
-    return scores[torch.tensor(order, device=scores.device).argsort()]
-
-
-def _score_chunk(model: PeftModel, heads: nn.Linear, sequences: Sequence[Sequence[int]], pad_id: int) -> Tensor:
-    ids, mask = left_padded(sequences, pad_id, heads.weight.device)
-    scores: Tensor = heads(hidden_states(model, ids, mask)[:, -1].float())  # (B, K)
-    return scores
-
-
-def score_sequences(
-    model: PeftModel, heads: nn.Linear, sequences: Sequence[Sequence[int]], pad_id: int
-) -> tuple[Tensor, Tensor]:
-    """Return one score a sequence and its standard deviation over the heads, both (B,); one head deviates by 0."""
-    scores = head_scores(model, heads, sequences, pad_id)
-    return scores.mean(-1), scores.std(-1, correction=0)
 
 
 def prompt_folds(rankings: Sequence[R], parts: int, seed: int) -> list[list[R]]:

@@ -14,14 +14,13 @@ from alignment import ppo_math
 from alignment.backbone import activate, hidden_states, rows_at_once
 from alignment.generation import Generated, Sampling, generate, left_padded
 from alignment.prompts import chat_prompt_ids, completion_ids
-from alignment.reward_model import score_sequences
+from alignment.scorer import Scorer
 from alignment.settings import PPOConfig, RaftConfig
 
 ROWS = 32  # of like length in one pass on a CPU
 LOGITS_AT_ONCE = 2**24  # numbers in a block of logits: 64 MiB in fp32
 OnUpdate = Callable[[int, dict[str, float]], None]  # number of the update, what was measured
 OnStep = Callable[[], None]  # called at every decoded token and every minibatch: a sign of life
-Scorer = Callable[[Sequence[Sequence[int]]], tuple[Tensor, Tensor]]  # ids -> scores, deviations among heads, both (B,)
 
 
 @dataclass(frozen=True)
@@ -76,26 +75,6 @@ class Outcome:
 
     measured: dict[str, float]
     stopped: str | None
-
-
-def reward_scorer(
-    model: PeftModel, heads: nn.Linear, pad_id: int, shipped: nn.Linear | None = None, weight: float = 1.0
-) -> Scorer:
-    """Return the scorer made of the adapter "reward" and its heads: their mean and their standard deviation.
-
-    With heads of the adapter "shipped", its score is added so many times: what a few votes taught must not outweigh
-    what it knows to be wrong (two reward models, one of them for safety: Touvron et al. 2023, section 3.2.2).
-    """
-
-    def score(sequences: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-        activate(model, "reward")
-        scores, deviations = score_sequences(model, heads, sequences, pad_id)
-        if shipped is not None:
-            activate(model, "shipped")
-            scores = scores + weight * score_sequences(model, shipped, sequences, pad_id)[0]
-        return scores, deviations
-
-    return score
 
 
 def predicting_states(model: PeftModel, batch: Rollout) -> Tensor:
@@ -176,11 +155,11 @@ def _distinct(rollout: Rollout) -> tuple[Tensor, Tensor]:
     return torch.tensor(first, device=rollout.ids.device), torch.tensor(same, device=rollout.ids.device)
 
 
-def as_rollout(chats: Sequence[tuple[str, str]], tokenizer: Any, device: torch.device) -> Rollout:
+def as_rollout(texts: Sequence[tuple[str, str]], tokenizer: Any, device: torch.device) -> Rollout:
     """Return prompts with completions that nobody samples as a rollout, of which only tokens and mask are filled."""
     pairs = [
         (chat_prompt_ids(tokenizer, prompt), Generated(completion_ids(tokenizer, completion), "stop"))
-        for prompt, completion in chats
+        for prompt, completion in texts
     ]
     return _unscored(
         sorted(pairs, key=lambda pair: len(pair[0]) + len(pair[1].token_ids)), tokenizer.pad_token_id, device

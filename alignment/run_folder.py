@@ -5,6 +5,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from alignment.model_folder import REWARD
+
 BEGUN = "begun.json"  # in the folder of the reward model: what that and the checkpoint were made from
 ROOT = "runs"
 
@@ -16,7 +18,7 @@ def folder_of(data_dir: Path, run_id: int) -> Path:
 
 def reward_folder(folder: Path) -> Path:
     """Return where a run keeps its fitted reward model."""
-    return folder / "reward"
+    return folder / REWARD
 
 
 def checkpoint(folder: Path) -> Path:

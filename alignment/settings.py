@@ -10,6 +10,7 @@ Quantize = Literal["none", "nf4", "int8"]
 POCKET = Path(__file__).parents[1] / "assets" / "pocket"
 MAX_PROMPT_CHARACTERS = 4000
 MAX_NEW_TOKENS = 256
+MAX_BEST_OF = 16  # completions of which the reward model picks what a person sees
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class PPOConfig:
     kl_coefficient: float = 0.1  # reward lost per nat of KL to the SFT adapter; with a target, where it starts
     kl_target: float = 0.0  # nats a completion that the coefficient is steered towards; 0 keeps it fixed
     kl_gain: float = 0.1  # part of the relative error (at most 20%) that the coefficient changes by, an update
-    pretraining_coefficient: float = 0.0  # weight of the likelihood of pretraining chats in the policy's loss (PPO-ptx)
+    preferred_coefficient: float = 0.0  # weight in the policy's loss of the likelihood of what labelers liked best
     clip_range: float = 0.2  # of the probability ratio
     value_clip_range: float = 1.0  # of the value estimate
     gamma: float = 1.0  # discount
@@ -85,7 +86,7 @@ class PPOConfig:
         _within("PPOConfig", self, 0.0, 1.0, "min_entropy", "min_length")
         _within("PPOConfig", self, 1.0, 1e6, "max_disagreement")
         _within("PPOConfig", self, 0.0, 100.0, "kl_coefficient", "no_end_penalty", "max_gradient_norm")
-        _within("PPOConfig", self, 0.0, 100.0, "uncertainty_penalty", "pretraining_coefficient")
+        _within("PPOConfig", self, 0.0, 100.0, "uncertainty_penalty", "preferred_coefficient")
         _within("PPOConfig", self, 0.01, 10.0, "clip_range", "value_clip_range")
         if self.critic_warmup >= self.updates:
             raise ConfigError(
@@ -119,9 +120,10 @@ class RaftConfig:
     samples: int = 8  # completions a prompt, of which the best is imitated
     minibatches: int = 6  # optimizer steps an epoch
     epochs: int = 2  # passes over a round's best completions
-    learning_rate: float = 5e-4  # Adam on the policy adapter
+    learning_rate: float = 5e-4  # Adam on the policy adapter, in the first round
+    last_rate: float = 1.0  # part of the learning rate in the last round, to which it falls evenly
     kl_coefficient: float = 0.05  # score lost in the ranking per nat of KL to the SFT adapter
-    pretraining_coefficient: float = 0.0  # as in PPOConfig
+    preferred_coefficient: float = 0.0  # as in PPOConfig
     max_gradient_norm: float = 1.0
     temperature: float = 1.0  # of the samples, and so of the log-probabilities
     max_new_tokens: int = 96
@@ -135,9 +137,9 @@ class RaftConfig:
     def __post_init__(self) -> None:
         _at_least("RaftConfig", self, 1, "rounds", "prompts", "minibatches", "epochs", "max_new_tokens")
         _at_least("RaftConfig", self, 2, "samples")
-        _within("RaftConfig", self, 0.0, 1.0, "learning_rate", "min_entropy", "min_length")
+        _within("RaftConfig", self, 0.0, 1.0, "learning_rate", "last_rate", "min_entropy", "min_length")
         _within("RaftConfig", self, 0.0, 100.0, "kl_coefficient", "no_end_penalty", "max_gradient_norm")
-        _within("RaftConfig", self, 0.0, 100.0, "uncertainty_penalty", "pretraining_coefficient")
+        _within("RaftConfig", self, 0.0, 100.0, "uncertainty_penalty", "preferred_coefficient")
         _within("RaftConfig", self, 0.01, 100.0, "temperature")
         _within("RaftConfig", self, 0.0, 1e6, "max_kl")
         _within("RaftConfig", self, 1.0, 1e6, "max_disagreement")

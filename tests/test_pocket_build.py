@@ -17,15 +17,14 @@ TOY = PocketConfig(
     demonstrations=8,
     rollout_prompts=6,
     practice_prompts=6,
-    chats=4,
     first_prompts=20,
     first_sampled=2,
     second_prompts=10,
     reward_folds=5,
     first_reward=RewardConfig(steps=2, batch_size=2, voted_share=0.0),
     reward=RewardConfig(steps=2, batch_size=2, voted_share=0.0),
-    raft=RaftConfig(rounds=1, prompts=2, samples=2, minibatches=1, max_new_tokens=8, pretraining_coefficient=0.5),
-    ppo=PPOConfig(updates=2, rollouts=2, minibatches=1, max_new_tokens=8, pretraining_coefficient=0.5),
+    raft=RaftConfig(rounds=1, prompts=2, samples=2, minibatches=1, max_new_tokens=8, preferred_coefficient=0.5),
+    ppo=PPOConfig(updates=2, rollouts=2, minibatches=1, max_new_tokens=8, preferred_coefficient=0.5),
 )
 
 
@@ -47,7 +46,6 @@ def test_the_recipe_makes_a_folder_that_holds_all_that_a_model_needs(folders: tu
     assert backbone.load_head(model, target / "value").out_features == 1
     assert tokenizer.chat_template
     assert len(model_folder.prompts(target)) == TOY.rollout_prompts
-    assert len(model_folder.chats(target)) == TOY.chats
     assert {check.kind for check in model_folder.checks(target)} == {"contains", "refuses", "helps", "abstains"}
     rankings = model_folder.comparisons(target)
     assert len({ranking.prompt for ranking in rankings}) > TOY.first_prompts / 2

@@ -376,7 +376,7 @@ def test_prompts_for_rollouts_repeat_with_their_seed(prompts: Callable[[int, int
     assert prompts(200, 1) == prompts(200, 1) != prompts(200, 2)
 
 
-def test_chat_turns_of_the_pretraining_mix_neither_refuse_nor_abstain() -> None:
+def test_chats_of_the_pretraining_text_neither_refuse_nor_abstain() -> None:
     rng = random.Random(3)
     turns = [chat_turn(rng) for _ in range(2_000)]
     assert len({prompt for prompt, _ in turns}) > 1_000

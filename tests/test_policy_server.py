@@ -6,10 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
+from alignment import backbone
 from alignment.adapters import folder_hash
 from alignment.errors import AdapterError, AlignmentError, ModelLoadError
-from alignment.policy_server import PolicyRef, PolicyServer, RowRequest, RowState
+from alignment.policy_server import SEED_STEP, PolicyRef, PolicyServer, RowRequest, RowState
+from alignment.prompts import chat_prompt_ids
+from alignment.scorer import score_sequences
 from alignment.settings import ModelConfig
 
 
@@ -58,6 +62,46 @@ def test_sft_and_its_copy_answer_alike_and_base_does_not(server: PolicyServer) -
     base, sft, policy = asyncio.run(_collect(server, rows))[-1]
     assert sft.token_ids == policy.token_ids
     assert base.token_ids != sft.token_ids
+
+
+def _with_reward(policy: PolicyRef, tiny_folder: Path, low: int) -> PolicyRef:
+    """Return the policy with a reward model of its own: a number of the last token's hidden state is the score."""
+    model, _ = backbone.load_base(tiny_folder)
+    model = backbone.attach(model, tiny_folder / "other", "other")
+    head = backbone.new_head(model)
+    with torch.no_grad():
+        head.weight[0, low] = 1.0
+    (policy.path / "reward").mkdir()
+    backbone.save_adapter(model, "other", policy.path / "reward", head)
+    return PolicyRef(policy.version, policy.path, folder_hash(policy.path))
+
+
+def test_best_of_n_shows_the_completion_that_the_versions_reward_model_scores_highest(
+    server: PolicyServer, tiny_folder: Path, tmp_path: Path
+) -> None:
+    policy = _with_reward(_ref(tiny_folder / "sft", tmp_path, 2), tiny_folder, low=3)
+    alone = [
+        asyncio.run(_collect(server, [RowRequest("rlhf", 7 + SEED_STEP * copy, policy)]))[-1][0] for copy in range(5)
+    ]
+    model, tokenizer = backbone.load_base(tiny_folder)
+    model = backbone.attach(model, policy.path / "reward", "reward")
+    prompt = chat_prompt_ids(tokenizer, "Hi")
+    heads = backbone.load_head(model, policy.path / "reward")
+    rows = [[*prompt, *state.token_ids] for state in alone]
+    best = alone[int(score_sequences(model, heads, rows, tokenizer.pad_token_id)[0].argmax())]
+    assert best.token_ids != alone[0].token_ids
+
+    snapshots = asyncio.run(_collect(server, [RowRequest("base", 1), RowRequest("rlhf", 7, policy, best_of=5)]))
+    assert snapshots[-1][1].token_ids == best.token_ids
+    assert snapshots[-1][1].text == best.text
+    assert all(shown[1].text == "" for shown in snapshots[:-1])
+    assert asyncio.run(_collect(server, [RowRequest("base", 1)]))[-1][0].token_ids == snapshots[-1][0].token_ids
+
+
+def test_best_of_n_without_a_reward_model_is_refused_before_anything_is_written(server: PolicyServer) -> None:
+    with pytest.raises(AlignmentError, match="v1 has no reward model to pick by"):
+        asyncio.run(_collect(server, [RowRequest("rlhf", 7, server.live, best_of=2)]))
+    assert asyncio.run(_collect(server, _three(server.live)))[-1][2].finish_reason
 
 
 def test_a_swap_changes_new_answers_and_old_versions_stay_reachable(

@@ -12,7 +12,8 @@ from transformers import AutoTokenizer
 from alignment import backbone, ppo, rollout
 from alignment.errors import ConfigError, TrainingError
 from alignment.prompts import chat_prompt_ids, completion_ids
-from alignment.rollout import Outcome, Rollout, Scorer, completion_log_probs, reward_scorer, why_stop
+from alignment.rollout import Outcome, Rollout, completion_log_probs, why_stop
+from alignment.scorer import Scorer, reward_scorer
 from alignment.settings import PPOConfig
 
 Tiny = tuple[PeftModel, AutoTokenizer]
@@ -54,7 +55,7 @@ def _train(
     score: Scorer | None = None,
     start: str = "other",
     checkpoint: Path | None = None,
-    chats: Sequence[tuple[str, str]] = (),
+    preferred: Sequence[tuple[str, str]] = (),
 ) -> Outcome:
     """Train on the questions; what every update measures is added to `seen`."""
     model, tokenizer = tiny
@@ -65,7 +66,7 @@ def _train(
         *(model, tokenizer, score, value_head, QUESTIONS, config, 0),
         lambda update, metrics: measured.append(metrics),
         checkpoint=checkpoint,
-        chats=chats,
+        preferred=preferred,
     )
 
 
@@ -191,45 +192,45 @@ def test_the_terms_of_a_step_count_by_their_weights() -> None:
     assert metrics == {"first": 1.0, "second": 2.0}
 
 
-CHATS = [("Hi", "Hello, how are you today?"), ("What is the capital of France?", "Paris.")]
+TEXTS = [("Hi", "Hello, how are you today?"), ("What is the capital of France?", "Paris.")]
 
 
-def likelihood_of_chats(tiny: Tiny) -> float:
+def likelihood_of_texts(tiny: Tiny) -> float:
     backbone.activate(tiny[0], "policy")
-    written = rollout.as_rollout(CHATS, tiny[1], tiny[0].device)
+    written = rollout.as_rollout(TEXTS, tiny[1], tiny[0].device)
     with torch.no_grad():
         return -ppo.likelihood_loss(tiny[0], written, 1.0).item()
 
 
-def test_chats_are_read_as_prompt_and_completion_with_an_end(tiny: Tiny) -> None:
-    written = rollout.as_rollout(CHATS, tiny[1], tiny[0].device)
+def test_mixed_in_texts_are_read_as_prompt_and_completion_with_an_end(tiny: Tiny) -> None:
+    written = rollout.as_rollout(TEXTS, tiny[1], tiny[0].device)
     told = []
     for row in range(2):
         ids = written.ids[row][written.attention[row].bool()].tolist()
         told.append((ids, int(written.mask[row].sum())))
     wanted = [
-        (chat_prompt_ids(tiny[1], p) + completion_ids(tiny[1], c), len(completion_ids(tiny[1], c))) for p, c in CHATS
+        (chat_prompt_ids(tiny[1], p) + completion_ids(tiny[1], c), len(completion_ids(tiny[1], c))) for p, c in TEXTS
     ]
     assert sorted(told) == sorted(wanted)
 
 
-def test_the_pretraining_mix_makes_chats_likelier_that_the_score_says_nothing_of(tiny: Tiny) -> None:
+def test_the_mix_makes_texts_likelier_that_the_score_says_nothing_of(tiny: Tiny) -> None:
     def nothing(sequences: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
         return torch.zeros(len(sequences)), torch.zeros(len(sequences))
 
     seen: list[dict[str, float]] = []
     after = {}
     for coefficient in (0.0, 1.0):
-        config = replace(CONFIG, pretraining_coefficient=coefficient, kl_coefficient=0.0, max_kl=1e6)
-        _train(tiny, config, seen, score=nothing, chats=CHATS)
-        after[coefficient] = likelihood_of_chats(tiny)
+        config = replace(CONFIG, preferred_coefficient=coefficient, kl_coefficient=0.0, max_kl=1e6)
+        _train(tiny, config, seen, score=nothing, preferred=TEXTS)
+        after[coefficient] = likelihood_of_texts(tiny)
     assert after[1.0] > after[0.0] + 0.1
-    assert "policy/pretraining_loss" not in seen[0] and "policy/pretraining_loss" in seen[3]
+    assert "policy/preferred_loss" not in seen[0] and "policy/preferred_loss" in seen[3]
 
 
-def test_a_pretraining_mix_of_no_chats_is_refused_in_words(tiny: Tiny) -> None:
-    with pytest.raises(ConfigError, match=r"no chats\.jsonl"):
-        _train(tiny, replace(CONFIG, pretraining_coefficient=0.5))
+def test_a_mix_of_no_texts_is_refused_in_words(tiny: Tiny) -> None:
+    with pytest.raises(ConfigError, match=r"no comparisons to mix in"):
+        _train(tiny, replace(CONFIG, preferred_coefficient=0.5))
 
 
 def share_of_low_tokens(sequences: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:

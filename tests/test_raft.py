@@ -111,19 +111,19 @@ def test_raft_stops_when_kl_passes_its_bound(tiny: Tiny) -> None:
     assert outcome.stopped is not None and "KL to SFT" in outcome.stopped
 
 
-def test_raft_keeps_chats_likely_that_are_mixed_in(tiny: Tiny) -> None:
+def test_raft_makes_texts_likely_that_are_mixed_in(tiny: Tiny) -> None:
     model, tokenizer = tiny
-    chats = [("Hi", "Hello, how are you today?"), ("Thanks", "You are welcome.")]
-    written = as_rollout(chats, tokenizer, model.device)
+    texts = [("Hi", "Hello, how are you today?"), ("Thanks", "You are welcome.")]
+    written = as_rollout(texts, tokenizer, model.device)
     after = {}
     for coefficient in (0.0, 1.0):
         if "policy" in model.peft_config:
             backbone.activate(model, "sft")
             model.delete_adapter("policy")
         backbone.copy_adapter(model, "other", "policy")
-        config = replace(CONFIG, rounds=4, learning_rate=5e-3, max_kl=1e6, pretraining_coefficient=coefficient)
+        config = replace(CONFIG, rounds=4, learning_rate=5e-3, max_kl=1e6, preferred_coefficient=coefficient)
         raft.train_raft(
-            *(model, tokenizer, share_of_low_tokens, QUESTIONS, config, 0), lambda *reported: None, chats=chats
+            *(model, tokenizer, share_of_low_tokens, QUESTIONS, config, 0), lambda *reported: None, preferred=texts
         )
         backbone.activate(model, "policy")
         with torch.no_grad():

@@ -15,7 +15,8 @@ import torch
 from alignment import backbone, checkpoint, ppo, raft
 from alignment.checkpoint import LoopState
 from alignment.errors import TrainingError
-from alignment.rollout import Outcome, reward_scorer
+from alignment.rollout import Outcome
+from alignment.scorer import reward_scorer
 from alignment.settings import PPOConfig, RaftConfig
 
 ROOT = Path(__file__).parents[1]
@@ -27,10 +28,10 @@ PPO = PPOConfig(
     learning_rate=1e-3,
     normalize_scores=True,
     kl_target=1.0,
-    pretraining_coefficient=0.5,
+    preferred_coefficient=0.5,
 )
 RAFT = RaftConfig(
-    rounds=3, prompts=4, samples=3, minibatches=2, max_new_tokens=6, learning_rate=1e-3, pretraining_coefficient=0.5
+    rounds=3, prompts=4, samples=3, minibatches=2, max_new_tokens=6, learning_rate=1e-3, preferred_coefficient=0.5
 )
 CHATS = [("Hi", "Hello!"), ("Thanks", "You are welcome."), ("Why?", "I do not know.")]
 QUESTIONS = ["Hi", "What is the capital of France?", "Thanks", "Why?"]

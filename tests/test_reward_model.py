@@ -11,7 +11,7 @@ import trl
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoTokenizer, LlamaForSequenceClassification
 
-from alignment import backbone, reward_model
+from alignment import backbone, reward_model, scorer
 from alignment.errors import TrainingError
 from alignment.settings import RewardConfig
 
@@ -137,8 +137,8 @@ def test_score_does_not_depend_on_the_neighbours_length(tiny: Tiny) -> None:
     backbone.activate(model, "sft")
     rows = [[1, 5, 6], [1, 7, 8, 9, 10, 11, 2]]
     with torch.no_grad():
-        together, spread = reward_model.score_sequences(model, heads, rows, tokenizer.pad_token_id)
-        alone = [reward_model.score_sequences(model, heads, [row], tokenizer.pad_token_id) for row in rows]
+        together, spread = scorer.score_sequences(model, heads, rows, tokenizer.pad_token_id)
+        alone = [scorer.score_sequences(model, heads, [row], tokenizer.pad_token_id) for row in rows]
     torch.testing.assert_close(together, torch.cat([score for score, _ in alone]), atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(spread, torch.cat([std for _, std in alone]), atol=1e-5, rtol=1e-5)
 
@@ -149,8 +149,8 @@ def test_a_score_is_the_mean_of_the_heads_and_deviates_as_they_do(tiny: Tiny) ->
     heads.bias.data = torch.tensor([1.0, 2.0, 3.0, 6.0])
     backbone.activate(model, "sft")
     with torch.no_grad():
-        score, std = reward_model.score_sequences(model, heads, [[1, 5]], tokenizer.pad_token_id)
-        single, none = reward_model.score_sequences(model, backbone.mean_head(heads), [[1, 5]], tokenizer.pad_token_id)
+        score, std = scorer.score_sequences(model, heads, [[1, 5]], tokenizer.pad_token_id)
+        single, none = scorer.score_sequences(model, backbone.mean_head(heads), [[1, 5]], tokenizer.pad_token_id)
     assert score.item() == pytest.approx(3.0)
     assert std.item() == pytest.approx(3.5**0.5)
     assert (single.item(), none.item()) == pytest.approx((3.0, 0.0))
@@ -203,7 +203,7 @@ def test_what_is_held_are_the_own_probabilities_of_pairs_that_the_reward_model_i
     assert 0 < len(held) < len(known)  # two equal texts are no pair
     for element in held:
         with torch.no_grad():
-            scores, _ = reward_model.score_sequences(model, heads, element.sequences, tokenizer.pad_token_id)
+            scores, _ = scorer.score_sequences(model, heads, element.sequences, tokenizer.pad_token_id)
         apart = scores[element.pairs[:, 0]] - scores[element.pairs[:, 1]]
         assert apart.abs().min() > reward_model.SURE
         assert torch.allclose(element.targets, torch.sigmoid(apart), atol=1e-4)
@@ -224,7 +224,7 @@ def test_scores_are_centred_and_the_heads_differ(tiny: Tiny) -> None:
     fitted(model, tokenizer, heads, [], FACTS)
     sequences = [sequence for r in FACTS for sequence in reward_model.encoded(tokenizer, r).sequences]
     with torch.no_grad():
-        scores = reward_model.head_scores(model, heads, sequences, tokenizer.pad_token_id)
+        scores = scorer.head_scores(model, heads, sequences, tokenizer.pad_token_id)
     assert scores.mean(0).abs().max() < 0.05 * scores.std()
     assert scores.std(-1).min() > 0
     assert not heads.weight.requires_grad

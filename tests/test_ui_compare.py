@@ -1,6 +1,7 @@
 """The handlers of the Compare tab, called without a server."""
 
 import asyncio
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,24 @@ def behind(tmp_path: Path) -> Backstage:
 
 def asked(behind: Backstage, prompt: str = "Where?", *, blind: bool = False, pending: Any = None, **more: Any) -> Any:
     async def collect() -> list[list[Any]]:
-        wanted = {"temperature": 0.7, "tokens": 96.0, "seed": "", **more}
+        wanted = {"temperature": 0.7, "tokens": 96.0, "best_of": 1.0, "seed": "", **more}
         return [update async for update in stream(behind.services, prompt, blind, **wanted, pending=pending)]
 
     return asyncio.run(collect())
+
+
+def test_the_best_of_several_is_asked_of_the_policy_alone_and_told_in_what_is_stored(behind: Backstage) -> None:
+    last = asked(behind, best_of=4.0)[-1]
+    stored = preferences.get_comparison(behind.db, last[PENDING]["comparison"])
+    assert [completion.sampling.get("best_of") for completion in stored.completions] == [None, None, 4]
+
+
+def test_a_blind_best_of_several_shows_all_answers_at_once(behind: Backstage) -> None:
+    updates = asked(behind, blind=True, best_of=4.0)
+    texts = behind.server.texts.values()
+    for update in updates:
+        assert all(any(escape(text.replace("PROMPT", "Where?")) in panel for panel in update[:3]) for text in texts)
+    assert updates[-1][BEST]["interactive"] is True
 
 
 def test_an_answer_ends_with_active_buttons_and_a_comparison_in_the_database(behind: Backstage) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import gradio as gr
 
 from alignment.errors import ConfigError
-from alignment.settings import MAX_NEW_TOKENS, MAX_PROMPT_CHARACTERS
+from alignment.settings import MAX_BEST_OF, MAX_NEW_TOKENS, MAX_PROMPT_CHARACTERS
 from storage import preferences, runs
 from storage.records import Preference
 from ui import endpoints
@@ -130,7 +130,14 @@ def thanks(services: Services, pairs: int) -> str:
 
 
 async def stream(
-    services: Services, prompt: str, blind: bool, temperature: float, tokens: float, seed: str, pending: Any
+    services: Services,
+    prompt: str,
+    blind: bool,
+    temperature: float,
+    tokens: float,
+    best_of: float,
+    seed: str,
+    pending: Any,
 ) -> AsyncIterator[list[Any]]:
     """Yield the tab while the answers grow: panels, notice, buttons, pending comparison, time it was finished."""
     phase: Phase = "open" if pending and not pending.get("choice") else "idle"  # what a refusal leaves
@@ -141,7 +148,9 @@ async def stream(
             yield [*view(columns, "streaming", notice(wait), hint="Waiting for the model."), None, None]
             await asyncio.sleep(LOADING_POLL_SECONDS)
         spoken = None
-        async for item in endpoints.compare(services, prompt, None, temperature, int(tokens), seed_number(seed), blind):
+        async for item in endpoints.compare(
+            services, prompt, None, temperature, int(tokens), seed_number(seed), blind, int(best_of)
+        ):
             said = notice(f"Number {item['waiting']} in line." if "waiting" in item else "Answering …")
             update = [*view(item["completions"], "streaming", said, hint=""), None, gr.skip()]
             if said == spoken:
@@ -232,6 +241,9 @@ def build(services: Services, pending: Any, header: Any, status: Callable[[], st
         with gr.Accordion("settings", open=False, elem_id="settings"):
             temperature = gr.Slider(0, 2, 0.7, step=0.05, label="Temperature (0 = greedy)")
             tokens = gr.Slider(1, MAX_NEW_TOKENS, 96, step=1, label="Longest answer (tokens)")
+            best_of = gr.Slider(
+                1, MAX_BEST_OF, 1, step=1, label="RLHF: best of so many answers, picked by the reward model"
+            )
             seed = gr.Textbox("", label="Seed (empty = a new one every time)", max_lines=1, elem_id="seed")
     start = empty_view(services)
     with gr.Row(elem_id="panels"):
@@ -253,9 +265,9 @@ def build(services: Services, pending: Any, header: Any, status: Callable[[], st
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
     async def answer(
-        wanted: dict[str, Any], hidden: bool, warmth: float, most: float, number: str, left: Any
+        wanted: dict[str, Any], hidden: bool, warmth: float, most: float, picked: float, number: str, left: Any
     ) -> AsyncIterator[list[Any]]:
-        async for update in stream(services, wanted["prompt"], hidden, warmth, most, number, left):
+        async for update in stream(services, wanted["prompt"], hidden, warmth, most, picked, number, left):
             yield update
 
     def picked(event: gr.EventData) -> list[Any]:
@@ -275,7 +287,7 @@ def build(services: Services, pending: Any, header: Any, status: Callable[[], st
 
     answering = request.change(
         answer,
-        [request, blind, temperature, tokens, seed, pending],
+        [request, blind, temperature, tokens, best_of, seed, pending],
         [*tab, pending, finished_at],
         concurrency_limit=64,
         trigger_mode="multiple",

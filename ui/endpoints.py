@@ -11,7 +11,7 @@ import gradio as gr
 from alignment.errors import ConfigError, ModelLoadError
 from alignment.model_folder import Example
 from alignment.policy_server import PolicyServer, RowRequest, RowState, policy_ref
-from alignment.settings import MAX_NEW_TOKENS, MAX_PROMPT_CHARACTERS
+from alignment.settings import MAX_BEST_OF, MAX_NEW_TOKENS, MAX_PROMPT_CHARACTERS
 from alignment.supervisor import Supervisor
 from storage import policies, preferences, runs
 from storage.records import Comparison, Completion, PreferenceKind
@@ -82,6 +82,9 @@ def _checked_number(name: str, value: Any, low: float, high: float, *, whole: bo
 
 
 def _answer(comparison_id: str, rows: list[RowRequest], states: list[RowState], blind: bool) -> dict[str, Any]:
+    longest = max(
+        state.seconds for state in states
+    )  # picking the best of several takes longer: it would tell who is who
     return {
         "comparison_id": comparison_id,
         "completions": [
@@ -92,7 +95,7 @@ def _answer(comparison_id: str, rows: list[RowRequest], states: list[RowState], 
                 "text": state.text,
                 "tokens": len(state.token_ids),
                 "finish_reason": state.finish_reason,
-                "seconds": round(state.seconds, 3),
+                "seconds": round(longest if blind else state.seconds, 3),
                 "seed": row.seed,
             }
             for i, (row, state) in enumerate(zip(rows, states, strict=True))
@@ -116,7 +119,7 @@ def _stored(
             text=state.text,
             token_ids=list(state.token_ids),
             seed=row.seed,
-            sampling=sampling,
+            sampling=sampling | ({"best_of": row.best_of} if row.best_of > 1 else {}),
             finish_reason=state.finish_reason or "failed",
             first_token_seconds=state.first_token_seconds,
             seconds=state.seconds,
@@ -134,9 +137,11 @@ async def compare(
     max_new_tokens: int = 96,
     seed: int | None = None,
     blind: bool = False,
+    best_of: int = 1,
 ) -> AsyncIterator[dict[str, Any]]:
     """Stream the answers of all columns; the last item is stored and may be voted on.
 
+    A policy's answer is the best of `best_of` completions by the reward model that it was trained on, whole at once.
     While others are served first, items carry `{"waiting": place in line}`; while the model loads,
     `{"loading": seconds}`.
     """
@@ -145,6 +150,7 @@ async def compare(
     _checked_number("max_new_tokens", max_new_tokens, 1, MAX_NEW_TOKENS, whole=True)
     if seed is not None:
         _checked_number("seed", seed, 0, 2**31 - 1, whole=True)
+    _checked_number("best_of", best_of, 1, MAX_BEST_OF, whole=True)
     if blind not in (True, False, None):
         raise ConfigError(f"blind must be true or false, got {blind!r}")
     blind = bool(blind)
@@ -152,7 +158,10 @@ async def compare(
     first_seed = int(seed) if seed is not None else services.seeds.randrange(2**31 - MAX_COLUMNS)
     if blind:
         random.SystemRandom().shuffle(rows)  # a seed must not tell who is who
-    rows = [RowRequest(row.role, first_seed + i, row.policy) for i, row in enumerate(rows)]
+    rows = [
+        RowRequest(row.role, first_seed + i, row.policy, int(best_of) if row.policy else 1)
+        for i, row in enumerate(rows)
+    ]
     comparison_id = preferences.new_comparison_id()
     states = [RowState() for _ in rows]
     if services.server.state.status == "loading":
@@ -162,7 +171,7 @@ async def compare(
             yield {"waiting": item, **_answer(comparison_id, rows, states, blind)}
             continue
         states = item
-        if not all(state.finish_reason for state in states):
+        if not all(state.finish_reason for state in states) and not (blind and best_of > 1):
             yield _answer(comparison_id, rows, states, blind)
     if not all(state.finish_reason in ("stop", "length") for state in states):
         raise ModelLoadError("the answer was stopped before it was finished; ask again")
@@ -256,10 +265,11 @@ def register(services: Services) -> None:
         max_new_tokens: int = 96,
         seed: int | None = None,
         blind: bool = False,
+        best_of: int = 1,
     ) -> AsyncIterator[dict[str, Any]]:
         """Stream what base, sft and rlhf answer to one prompt; the last item may be voted on."""
         try:
-            async for item in compare(services, prompt, columns, temperature, max_new_tokens, seed, blind):
+            async for item in compare(services, prompt, columns, temperature, max_new_tokens, seed, blind, best_of):
                 yield item
         except Exception as error:
             raise in_plain_words(error) from error

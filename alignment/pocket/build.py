@@ -18,17 +18,18 @@ from peft import PeftModel
 from tqdm import tqdm
 
 from alignment import backbone, model_folder, ppo, raft, reward_model, sft
-from alignment.bradley_terry import agreement
+from alignment.bradley_terry import agreement, preferred
 from alignment.errors import TrainingError
 from alignment.evaluation import evaluate
 from alignment.generation import Sampling
 from alignment.model_folder import ShippedRanking
 from alignment.pocket.comparisons import MAX_NEW_TOKENS, sampled, vote
-from alignment.pocket.corpus import chat_turn, documents
+from alignment.pocket.corpus import documents
 from alignment.pocket.demonstrations import demonstrations
 from alignment.pocket.pretrain import PretrainConfig, pretrain
 from alignment.pocket.prompt_files import asked_prompts, gate_checks, page_examples, practice_prompts, rollout_prompts
-from alignment.rollout import OnUpdate, Outcome, reward_scorer
+from alignment.rollout import OnUpdate, Outcome
+from alignment.scorer import reward_scorer
 from alignment.settings import POCKET, PPOConfig, RaftConfig, RewardConfig
 from alignment.sft import InstructionTuningConfig
 from storage import database
@@ -57,7 +58,6 @@ class PocketConfig:
     demonstrations: int = 96_000  # as many as instruction tuning reads
     rollout_prompts: int = 1500  # for the runs of the app
     practice_prompts: int = 8000  # for RAFT and PPO here
-    chats: int = 4000  # turns of the pretraining text's chat logs, for the pretraining mix of RAFT and PPO
     first_prompts: int = 20_000  # for comparisons of the first round
     first_sampled: int = 10_000  # of them, to which the SFT adapter writes completions of its own
     second_prompts: int = 8_000  # to all of which the policy of the first round writes
@@ -75,7 +75,7 @@ class PocketConfig:
             epochs=3,
             learning_rate=5e-4,
             kl_coefficient=0.2,
-            pretraining_coefficient=1.0,
+            preferred_coefficient=1.0,
             max_kl=9.0,
             max_new_tokens=MAX_NEW_TOKENS,
         )
@@ -86,8 +86,8 @@ class PocketConfig:
             rollouts=256,
             minibatches=8,
             learning_rate=3e-4,
-            kl_coefficient=0.15,
-            pretraining_coefficient=0.5,
+            kl_coefficient=0.4,
+            preferred_coefficient=0.5,
             critic_warmup=1,
             lam=1.0,  # the critic starts far off: with less, its errors weigh more than the score
             value_clip_range=2.0,
@@ -115,17 +115,11 @@ def build_sft(config: PocketConfig, target: Path, work: Path) -> None:
 
 
 def build_prompts(config: PocketConfig, target: Path, work: Path) -> None:
-    """Write the prompts for the rollouts of runs, the chats that can be mixed in and the gate's checks."""
+    """Write the prompts for the rollouts of runs and the gate's checks."""
     _write_lines(
         target / "prompts.jsonl", [{"prompt": p} for p in rollout_prompts(config.rollout_prompts, config.seed + 1)]
     )
-    _write_lines(target / "chats.jsonl", [{"prompt": p, "completion": c} for p, c in _chats(config)])
     _write_lines(target / "checks.jsonl", [asdict(check) for check in gate_checks(config.seed + 2)])
-
-
-def _chats(config: PocketConfig) -> list[tuple[str, str]]:
-    rng = random.Random(config.seed + 5)
-    return [chat_turn(rng) for _ in range(config.chats)]
 
 
 def build_first_comparisons(config: PocketConfig, target: Path, work: Path) -> None:
@@ -141,7 +135,7 @@ def build_first_reward(config: PocketConfig, target: Path, work: Path) -> None:
 
 def build_first_policy(config: PocketConfig, target: Path, work: Path) -> None:
     """Train a policy by RAFT against the first reward adapter; a draft, for labelers to see what it is fooled by."""
-    _imitate_best(config, target, work / FIRST / "reward", work / "first policy" / "raft.pt", work / FIRST / "policy")
+    _imitate_best(config, target, work / FIRST, work / "first policy" / "raft.pt", work / FIRST / "policy")
 
 
 def build_comparisons(config: PocketConfig, target: Path, work: Path) -> None:
@@ -203,18 +197,20 @@ def build_warm_up(config: PocketConfig, target: Path, work: Path) -> None:
 
     What SFT does rarely, to say that a name is unknown, PPO alone finds too slowly: it samples it too seldom.
     """
-    _imitate_best(config, target, target / "reward", work / "warm-up" / "raft.pt", work / WARMED_UP)
+    _imitate_best(config, target, target, work / "warm-up" / "raft.pt", work / WARMED_UP)
 
 
-def _imitate_best(config: PocketConfig, target: Path, reward: Path, checkpoint: Path, folder: Path) -> None:
-    """Train a new policy by RAFT against the reward adapter in a folder and save it to another."""
-    model, tokenizer, head = _judged(target, reward)
+def _imitate_best(config: PocketConfig, target: Path, judged: Path, checkpoint: Path, folder: Path) -> None:
+    """Train a new policy by RAFT, on the comparisons in a folder and the reward adapter fitted to them."""
+    model, tokenizer, head = _judged(target, judged / "reward")
     backbone.copy_adapter(model, "sft", "policy")
     score = reward_scorer(model, head, tokenizer.pad_token_id)
-    prompts, chats = practice_prompts(config.practice_prompts, config.seed + 6), model_folder.chats(target)
+    prompts = practice_prompts(config.practice_prompts, config.seed + 6)
     with _shown("RAFT", config.raft.rounds) as on_update:
         outcome = raft.train_raft(
-            *(model, tokenizer, score, prompts, config.raft, config.seed, on_update), checkpoint=checkpoint, chats=chats
+            *(model, tokenizer, score, prompts, config.raft, config.seed, on_update),
+            checkpoint=checkpoint,
+            preferred=preferred(model_folder.comparisons(judged), config.seed),
         )
     _require_whole(outcome)
     _save(model, "policy", folder)
@@ -227,13 +223,13 @@ def build_policy(config: PocketConfig, target: Path, work: Path) -> None:
     backbone.attach(model, work / WARMED_UP, "policy")
     backbone.copy_adapter(model, "reward", "value")
     score, value_head = reward_scorer(model, reward_head, tokenizer.pad_token_id), backbone.mean_head(reward_head)
-    prompts, chats = practice_prompts(config.practice_prompts, config.seed + 6), model_folder.chats(target)
+    prompts = practice_prompts(config.practice_prompts, config.seed + 6)
     checkpoint = work / "policy" / "checkpoint.pt"
     with _shown("PPO", config.ppo.updates) as on_update:
         outcome = ppo.train_ppo(
             *(model, tokenizer, score, value_head, prompts, config.ppo, config.seed + 1, on_update),
             checkpoint=checkpoint,
-            chats=chats,
+            preferred=preferred(model_folder.comparisons(target), config.seed),
         )
     _require_whole(outcome)
     _save(model, "policy", target / "policy")
@@ -315,9 +311,9 @@ STAGES = (
     Stage(
         "prompts",
         build_prompts,
-        lambda c: (*rollout_prompts(c.rollout_prompts, c.seed + 1), *_chats(c), *gate_checks(c.seed + 2)),
+        lambda c: (*rollout_prompts(c.rollout_prompts, c.seed + 1), *gate_checks(c.seed + 2)),
         (),
-        ("prompts.jsonl", "chats.jsonl", "checks.jsonl"),
+        ("prompts.jsonl", "checks.jsonl"),
     ),
     Stage(
         "first comparisons",

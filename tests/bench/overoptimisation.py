@@ -20,7 +20,8 @@ from alignment.annotators import right
 from alignment.model_folder import Check
 from alignment.pocket.prompt_files import labelled_prompts
 from alignment.prompts import ASSISTANT, chat_prompt_ids, decode
-from alignment.rollout import Scorer, reward_scorer, why_stop
+from alignment.rollout import why_stop
+from alignment.scorer import Scorer, reward_scorer
 from alignment.settings import POCKET, PPOConfig
 
 WINDOW = 5  # updates that gold is averaged over: a batch of completions is a small sample

@@ -31,7 +31,7 @@ from alignment.pocket.skill import WARM_CLOSINGS
 from alignment.pocket.skills import requests
 from alignment.pocket.skills.geography import CAPITAL
 from alignment.prompts import chat_prompt_ids
-from alignment.rollout import reward_scorer
+from alignment.scorer import reward_scorer
 from alignment.settings import POCKET, ModelConfig, RewardConfig, run_settings
 from app import version_to_serve
 from storage import database, policies, preferences, runs

@@ -22,7 +22,8 @@ from transformers import AutoModelForSequenceClassification
 
 from alignment import backbone, model_folder, ppo
 from alignment.prompts import chat_prompt_ids
-from alignment.rollout import ROWS, reward_scorer
+from alignment.rollout import ROWS
+from alignment.scorer import reward_scorer
 from alignment.settings import POCKET, PPOConfig
 
 TRL = "1.12.0"

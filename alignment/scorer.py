@@ -1,0 +1,59 @@
+"""Scores of completions by reward adapters with linear heads, as training and serving read them."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from peft import PeftModel
+from torch import Tensor, nn
+
+from alignment.backbone import activate, hidden_states, rows_at_once
+from alignment.generation import left_padded
+
+CHUNK_ROWS = 16  # sequences in one pass on a CPU
+Scorer = Callable[[Sequence[Sequence[int]]], tuple[Tensor, Tensor]]  # ids -> scores, deviations among heads, both (B,)
+
+
+def head_scores(model: PeftModel, heads: nn.Linear, sequences: Sequence[Sequence[int]], pad_id: int) -> Tensor:
+    """Return every head's score of each sequence (B, K), read at its last token through the adapter that is active.
+
+    Sequences are passed in chunks of like length, so that one long one does not pad all the others.
+    """
+    order = sorted(range(len(sequences)), key=lambda i: len(sequences[i]))
+    size = rows_at_once(model, CHUNK_ROWS)
+    chunks = [order[start : start + size] for start in range(0, len(order), size)]
+    scores = torch.cat([_score_chunk(model, heads, [sequences[i] for i in chunk], pad_id) for chunk in chunks])
+    return scores[torch.tensor(order, device=scores.device).argsort()]
+
+
+def _score_chunk(model: PeftModel, heads: nn.Linear, sequences: Sequence[Sequence[int]], pad_id: int) -> Tensor:
+    ids, mask = left_padded(sequences, pad_id, heads.weight.device)
+    scores: Tensor = heads(hidden_states(model, ids, mask)[:, -1].float())  # (B, K)
+    return scores
+
+
+def score_sequences(
+    model: PeftModel, heads: nn.Linear, sequences: Sequence[Sequence[int]], pad_id: int
+) -> tuple[Tensor, Tensor]:
+    """Return one score a sequence and its standard deviation over the heads, both (B,); one head deviates by 0."""
+    scores = head_scores(model, heads, sequences, pad_id)
+    return scores.mean(-1), scores.std(-1, correction=0)
+
+
+def reward_scorer(
+    model: PeftModel, heads: nn.Linear, pad_id: int, shipped: nn.Linear | None = None, weight: float = 1.0
+) -> Scorer:
+    """Return the scorer made of the adapter "reward" and its heads: their mean and their standard deviation.
+
+    With heads of the adapter "shipped", its score is added so many times: what a few votes taught must not outweigh
+    what it knows to be wrong (two reward models, one of them for safety: Touvron et al. 2023, section 3.2.2).
+    """
+
+    def score(sequences: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+        activate(model, "reward")
+        scores, deviations = score_sequences(model, heads, sequences, pad_id)
+        if shipped is not None:
+            activate(model, "shipped")
+            scores = scores + weight * score_sequences(model, shipped, sequences, pad_id)[0]
+        return scores, deviations
+
+    return score
