@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from peft import PeftModel
-from torch import Tensor
+from torch import Tensor, nn
 
 from alignment.backbone import activate, adapter_parameters
 from alignment.best_of_n import best_of_each
@@ -92,15 +92,20 @@ def train_raft(
 
     `preferred` are (prompt, completion) that labelers liked best, mixed into the loss by `preferred_coefficient`. The
     file `checkpoint`, if given, is replaced after every round; where it exists already, training goes on from it.
-    Raises TrainingError when a number that is measured on the way is not finite.
+    The policy ends as the mean of its weights after the last rounds: what a round of few prompts breaks by chance, the
+    mean mostly does not (stochastic weight averaging: Izmailov et al. 2018, algorithm 1). Raises TrainingError when a
+    number that is measured on the way is not finite.
     """
     mix = config.preferred_coefficient
     policy = adapter_parameters(model, "policy")
+    mean = [nn.Parameter(weight.detach().clone(), requires_grad=False) for weight in policy]
     optimizer = torch.optim.Adam(policy, lr=config.learning_rate, eps=1e-5)
-    state = LoopState(policy, (optimizer,), random.Random(seed), torch.Generator().manual_seed(seed))
+    state = LoopState([*policy, *mean], (optimizer,), random.Random(seed), torch.Generator().manual_seed(seed))
     state.restore(checkpoint)
     while True:
         update = state.updates + 1
+        if update > config.rounds:
+            _blend(policy, mean, 1.0)
         batch = [prompt for prompt in state.order.choices(prompts, k=config.prompts) for _ in range(config.samples)]
         seeds = [state.order.randrange(2**31) for _ in batch]
         rollout = sample_rollout(model, tokenizer, score, batch, config, seeds, on_step)
@@ -120,6 +125,9 @@ def train_raft(
         losses = imitate(model, best, optimizer, config, state.shuffle, on_step, mixed_in)
         losses["objective/best_score"] = best.scores.mean().item()
         require_finite("RAFT", update, losses)
+        averaged = update - config.rounds + min(config.averaged, config.rounds)  # rounds, with this one
+        if averaged > 0:
+            _blend(mean, policy, 1 / averaged)
         on_update(update, measured | losses)
         state.updates = update
         state.save(checkpoint)
@@ -127,3 +135,10 @@ def train_raft(
     if stopped:
         log.warning("RAFT stopped early, before round %s: %s", update, stopped)
     return Outcome(measured, stopped)
+
+
+@torch.no_grad()
+def _blend(weights: Sequence[Tensor], others: Sequence[Tensor], share: float) -> None:
+    """Move weights by a share of the way to others, in place."""
+    for weight, other in zip(weights, others, strict=True):
+        weight.lerp_(other, share)

@@ -266,6 +266,7 @@ def why_stop(measured: dict[str, float], first: dict[str, float], config: PPOCon
     bounds = [
         ("kl", config.max_kl, 1, "KL to SFT, nats a completion"),
         ("entropy", config.min_entropy * first["objective/entropy"], -1, "entropy, nats a token"),
+        ("entropy", config.max_entropy * first["objective/entropy"], 1, "entropy, nats a token"),
         ("length", config.min_length * first["objective/length"], -1, "length, tokens"),
         ("disagreement", config.max_disagreement * first["objective/disagreement"], 1, "spread among reward heads"),
     ]

@@ -74,6 +74,7 @@ class PPOConfig:
     no_end_penalty: float = 3.0  # taken from the score of a completion that did not end by itself
     max_kl: float = 25.0  # nats a completion; training stops early beyond it
     min_entropy: float = 0.1  # of the first rollout's entropy; training stops early below it
+    max_entropy: float = 1.75  # of the first rollout's entropy; beyond it words fall apart, whatever the score says
     min_length: float = 0.1  # of the first rollout's mean length; training stops early below it
     max_disagreement: float = 3.0  # of the first rollout's spread among reward heads; training stops early beyond it
 
@@ -84,7 +85,7 @@ class PPOConfig:
         _at_least("PPOConfig", self, 0, "critic_warmup", "warmup_updates")
         _within("PPOConfig", self, 0.0, 1.0, "learning_rate", "value_learning_rate", "gamma", "lam", "kl_gain")
         _within("PPOConfig", self, 0.0, 1.0, "min_entropy", "min_length")
-        _within("PPOConfig", self, 1.0, 1e6, "max_disagreement")
+        _within("PPOConfig", self, 1.0, 1e6, "max_entropy", "max_disagreement")
         _within("PPOConfig", self, 0.0, 100.0, "kl_coefficient", "no_end_penalty", "max_gradient_norm")
         _within("PPOConfig", self, 0.0, 100.0, "uncertainty_penalty", "preferred_coefficient")
         _within("PPOConfig", self, 0.01, 10.0, "clip_range", "value_clip_range")
@@ -121,6 +122,7 @@ class RaftConfig:
     minibatches: int = 6  # optimizer steps an epoch
     epochs: int = 2  # passes over a round's best completions
     learning_rate: float = 5e-4  # Adam on the policy adapter, in the first round
+    averaged: int = 3  # last rounds, over whose weights the policy is averaged in the end
     last_rate: float = 1.0  # part of the learning rate in the last round, to which it falls evenly
     kl_coefficient: float = 0.05  # score lost in the ranking per nat of KL to the SFT adapter
     preferred_coefficient: float = 0.0  # as in PPOConfig
@@ -131,18 +133,19 @@ class RaftConfig:
     no_end_penalty: float = 3.0  # taken from the score of a completion that did not end by itself
     max_kl: float = 25.0  # nats a completion; training stops early beyond it
     min_entropy: float = 0.1  # as in PPOConfig
+    max_entropy: float = 1.75
     min_length: float = 0.1
     max_disagreement: float = 3.0
 
     def __post_init__(self) -> None:
-        _at_least("RaftConfig", self, 1, "rounds", "prompts", "minibatches", "epochs", "max_new_tokens")
+        _at_least("RaftConfig", self, 1, "rounds", "averaged", "prompts", "minibatches", "epochs", "max_new_tokens")
         _at_least("RaftConfig", self, 2, "samples")
         _within("RaftConfig", self, 0.0, 1.0, "learning_rate", "last_rate", "min_entropy", "min_length")
         _within("RaftConfig", self, 0.0, 100.0, "kl_coefficient", "no_end_penalty", "max_gradient_norm")
         _within("RaftConfig", self, 0.0, 100.0, "uncertainty_penalty", "preferred_coefficient")
         _within("RaftConfig", self, 0.01, 100.0, "temperature")
         _within("RaftConfig", self, 0.0, 1e6, "max_kl")
-        _within("RaftConfig", self, 1.0, 1e6, "max_disagreement")
+        _within("RaftConfig", self, 1.0, 1e6, "max_entropy", "max_disagreement")
         if self.prompts % self.minibatches:
             raise ConfigError(
                 f"RaftConfig.prompts must be a multiple of minibatches, got {self.prompts} and {self.minibatches}"

@@ -243,7 +243,7 @@ def test_ppo_learns_what_the_score_asks_for(tiny: Tiny) -> None:
     config = PPOConfig(
         updates=30, critic_warmup=0, warmup_updates=0,
         rollouts=32, minibatches=2, max_new_tokens=6, learning_rate=3e-2, value_learning_rate=1e-2,
-        kl_coefficient=0.0, no_end_penalty=0.0, max_kl=1e6, min_entropy=0.0, value_clip_range=10.0,
+        kl_coefficient=0.0, no_end_penalty=0.0, max_kl=1e6, min_entropy=0.0, max_entropy=1e6, value_clip_range=10.0,
     )  # fmt: skip
     seen: list[dict[str, float]] = []
     _train(tiny, config, seen, share_of_low_tokens)
@@ -334,6 +334,7 @@ HEALTHY = {
     [
         ("kl", 26.0, "KL to SFT, nats a completion: 26, at most 25 is allowed"),
         ("entropy", 0.05, "entropy, nats a token: 0.05, at least 0.1 is allowed"),
+        ("entropy", 1.8, "entropy, nats a token: 1.8, at most 1.75 is allowed"),
         ("length", 1.5, "length, tokens: 1.5, at least 2 is allowed"),
         ("disagreement", 1.6, "spread among reward heads: 1.6, at most 1.5 is allowed"),
     ],

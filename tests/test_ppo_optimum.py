@@ -79,7 +79,7 @@ def test_ppo_run_long_arrives_at_the_closed_form_optimum(monkeypatch: pytest.Mon
         config = PPOConfig(
             updates=updates, rollouts=512, minibatches=2, epochs=4, value_epochs=4, critic_warmup=2, max_new_tokens=2,
             learning_rate=rate, value_learning_rate=3 * rate, value_clip_range=10.0, kl_coefficient=BETA,
-            no_end_penalty=0.0, max_kl=1e6, min_entropy=0.0, min_length=0.0,
+            no_end_penalty=0.0, max_kl=1e6, min_entropy=0.0, max_entropy=1e6, min_length=0.0,
         )  # fmt: skip
         ppo.train_ppo(model, OnePrompt(), score, value_head, ["?"], config, stage, lambda update, metrics: None)
     distance = 0.5 * (distribution(model, "policy") - optimum).abs().sum()

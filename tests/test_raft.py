@@ -89,7 +89,9 @@ def test_raft_moves_the_policy_only_and_learns_what_the_score_asks_for(tiny: Tin
     backbone.copy_adapter(model, "other", "policy")
     before = {name: parameter.clone() for name, parameter in model.named_parameters()}
     seen: list[dict[str, float]] = []
-    config = replace(CONFIG, rounds=12, prompts=8, samples=4, learning_rate=1e-2, max_kl=1e6, min_entropy=0.0)
+    config = replace(
+        CONFIG, rounds=12, prompts=8, samples=4, learning_rate=1e-2, max_kl=1e6, min_entropy=0.0, max_entropy=1e6
+    )
     outcome = raft.train_raft(
         *(model, tokenizer, share_of_low_tokens, QUESTIONS, config, 0), lambda update, metrics: seen.append(metrics)
     )
@@ -100,6 +102,27 @@ def test_raft_moves_the_policy_only_and_learns_what_the_score_asks_for(tiny: Tin
     assert sum(scores[-2:]) / 2 > 3.0, scores
     moved = {name for name, parameter in model.named_parameters() if not torch.equal(parameter, before[name])}
     assert moved and all(".policy." in name for name in moved)
+
+
+def test_raft_ends_as_the_mean_of_its_weights_after_the_last_rounds(tiny: Tiny) -> None:
+    model, tokenizer = tiny
+    after: dict[int, list[list[torch.Tensor]]] = {}
+    for averaged in (1, 2, 9):
+        if "policy" in model.peft_config:
+            backbone.activate(model, "sft")
+            model.delete_adapter("policy")
+        backbone.copy_adapter(model, "other", "policy")
+        weights = backbone.adapter_parameters(model, "policy")
+        rounds = after.setdefault(averaged, [])
+        config = replace(CONFIG, rounds=3, averaged=averaged, max_kl=1e6, max_entropy=1e6)
+        raft.train_raft(
+            *(model, tokenizer, share_of_low_tokens, QUESTIONS, config, 0),
+            lambda *reported, rounds=rounds, weights=weights: rounds.append([w.detach().clone() for w in weights]),
+        )
+        last = rounds[3 - min(averaged, 3) : 3]
+        for end, *each in zip(rounds[3], *last, strict=True):
+            torch.testing.assert_close(end, sum(each) / len(each))
+    assert all(torch.equal(a, b) for one in (2, 9) for a, b in zip(after[1][2], after[one][2], strict=True))
 
 
 def test_raft_stops_when_kl_passes_its_bound(tiny: Tiny) -> None:

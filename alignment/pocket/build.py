@@ -73,6 +73,7 @@ class PocketConfig:
             samples=8,
             minibatches=6,
             epochs=3,
+            averaged=1,
             learning_rate=5e-4,
             kl_coefficient=0.2,
             preferred_coefficient=1.0,

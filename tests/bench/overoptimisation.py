@@ -54,8 +54,9 @@ class Gold:
 def main() -> None:
     """Train, and print the curve."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--updates", type=int, default=60)
-    parser.add_argument("--kl-coefficient", type=float, default=0.01)
+    parser.add_argument("--updates", type=int, default=80)
+    parser.add_argument("--kl-coefficient", type=float, default=0.0)
+    parser.add_argument("--learning-rate", type=float, default=1e-3, help="large: it goes too far sooner")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     torch.set_num_threads(2)
@@ -73,7 +74,8 @@ def main() -> None:
     )
     bounds = PPOConfig()
     config = replace(
-        bounds, updates=arguments.updates, kl_coefficient=arguments.kl_coefficient, max_kl=1e6, max_disagreement=1e6,
+        bounds, updates=arguments.updates, kl_coefficient=arguments.kl_coefficient,
+        learning_rate=arguments.learning_rate, max_kl=1e6, max_disagreement=1e6, max_entropy=1e6,
         min_entropy=0.0, min_length=0.0, lam=1.0, value_clip_range=2.0,
     )  # fmt: skip
     curve: list[dict[str, float]] = []
