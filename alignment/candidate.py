@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from peft import PeftModel
+from torch import Tensor
 
 from alignment.backbone import adapter_parameters, move_adapter
 from alignment.evaluation import Evaluation, evaluate
@@ -34,10 +35,11 @@ def check(
 ) -> dict[str, Any]:
     """Return what the adapter "policy" measures, the gate's verdict on it and the answers that differ from "parent"'s.
 
-    A candidate that the gate refuses is put back to `step_back` of the way from its parent and judged once more: what
-    a few votes teach grows steadily along that line, and what they break mostly breaks at its end (weights between two
-    fine-tuned models: Wortsman et al. 2022, section 4). If that is refused as well, the whole step stands, refused.
-    `kl` is that of the whole step, in nats a completion; part of it is measured on rollouts of its own for `prompts`.
+    A candidate that the gate refuses is put back towards its parent by `step_back` of the way, and judged again, until
+    it passes or less than half of the way is left: most of what a few votes teach grows along that line, and so does
+    what they break (weights between two fine-tuned models: Wortsman et al. 2022, section 4). One that passes nowhere
+    stands where it was trained to, refused. `kl` is that of the whole way, in nats a completion; that of a part is
+    measured on rollouts of its own for `prompts`.
     """
     before = evaluate(model, tokenizer, "parent", checks, SAMPLING, on_step=on_step)
     on_progress(0.4)
@@ -46,21 +48,32 @@ def check(
     verdict = judge(after, before, first, kl, config)
     if not verdict.passed and config.step_back:
         whole = [weight.detach().clone() for weight in adapter_parameters(model, "policy")]
-        move_adapter(model, "policy", "parent", config.step_back)
-        milder = evaluate(model, tokenizer, "policy", checks, SAMPLING, on_step=on_step)
-        measured = sampled_metrics(model, tokenizer, prompts, KL_SAMPLING, KL_ROLLOUTS, seed, on_step)
-        again = judge(milder, before, first, measured["objective/kl"], config)
-        words = f"{config.step_back:.0%} of the way from the version before"
-        if again.passed:
-            failed = "; ".join(reason.removesuffix(" ✗") for reason in verdict.reasons if reason.endswith("✗"))
-            note = f"stands at {words}, since the whole way lost too much: {failed}"
-            after, kl, verdict = milder, measured["objective/kl"], Verdict(True, [*again.reasons, note])
+        failed = "; ".join(reason.removesuffix(" ✗") for reason in verdict.reasons if reason.endswith("✗"))
+        for share in _shares_of_the_way(config.step_back):
+            _take(model, whole)
+            move_adapter(model, "policy", "parent", share)
+            milder = evaluate(model, tokenizer, "policy", checks, SAMPLING, on_step=on_step)
+            measured = sampled_metrics(model, tokenizer, prompts, KL_SAMPLING, KL_ROLLOUTS, seed, on_step)
+            again = judge(milder, before, first, measured["objective/kl"], config)
+            if again.passed:
+                note = f"put back to {share:.0%} of the way from the version before; the whole way had: {failed}"
+                after, kl, verdict = milder, measured["objective/kl"], Verdict(True, [*again.reasons, note])
+                break
         else:
-            verdict = Verdict(False, [*verdict.reasons, f"{words} it does not pass either"])
-            for weight, value in zip(adapter_parameters(model, "policy"), whole, strict=True):
-                weight.data.copy_(value)
+            _take(model, whole)
+            verdict = Verdict(False, [*verdict.reasons, "nor does it pass nearer to the version before"])
     on_progress(0.9)
     return _shares(after, kl) | {"gate": asdict(verdict), "before_after": _before_after(checks, before, after)}
+
+
+def _shares_of_the_way(step: float) -> list[float]:
+    """Return 1 - step, 1 - 2 step … down to a half."""
+    return [share for number in range(1, 51) if (share := round(1 - number * step, 6)) >= 0.5 - 1e-9]
+
+
+def _take(model: PeftModel, weights: Sequence[Tensor]) -> None:
+    for weight, value in zip(adapter_parameters(model, "policy"), weights, strict=True):
+        weight.data.copy_(value)
 
 
 def _shares(evaluation: Evaluation, kl: float) -> dict[str, float]:

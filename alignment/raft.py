@@ -7,12 +7,13 @@ prompt, fine-tune on them, report. With one round it is the distillation of best
 import logging
 import random
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import torch
 from peft import PeftModel
-from torch import Tensor, nn
+from torch import Tensor
 
 from alignment.backbone import activate, adapter_parameters
 from alignment.best_of_n import best_of_each
@@ -44,6 +45,12 @@ def best_rows(rollout: Rollout, config: RaftConfig) -> Rollout:
     return rollout.rows(best_of_each(worth, rollout.prompt_index // config.samples).sort().values)
 
 
+def learning_rate(config: RaftConfig, number: int, step: int) -> float:
+    """Return the rate of an optimizer step, counted from 1 over all rounds, in a round: it rises, then falls evenly."""
+    fallen = (1 - config.last_rate) * (number - 1) / max(1, config.rounds - 1)
+    return config.learning_rate * min(1.0, step / config.warmup_steps) * (1 - fallen)
+
+
 def imitate(
     model: PeftModel,
     best: Rollout,
@@ -52,8 +59,9 @@ def imitate(
     rng: torch.Generator,
     on_step: OnStep | None = None,
     mixed_in: Rollout | None = None,
+    number: int = 1,
 ) -> dict[str, float]:
-    """Take the epochs of likelihood steps on the best completions and return the mean of their metrics.
+    """Take the epochs of likelihood steps on the best completions of a round and return the mean of their metrics.
 
     As many rows of preferred texts are mixed into each step as it has of the best completions.
     """
@@ -64,8 +72,11 @@ def imitate(
 
     sums: dict[str, list[float]] = {}
     activate(model, "policy", train=True)
+    steps = count((number - 1) * config.epochs * config.minibatches + 1)
     for _ in range(config.epochs):
         for minibatch in torch.randperm(len(best.ids), generator=rng).split(config.prompts // config.minibatches):
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(config, number, next(steps))
             terms = [Term(parts(model, best, minibatch), loss_of)]
             if mixed_in is not None:
                 terms.append(preferred_term(model, mixed_in, minibatch, config.preferred_coefficient))
@@ -92,20 +103,15 @@ def train_raft(
 
     `preferred` are (prompt, completion) that labelers liked best, mixed into the loss by `preferred_coefficient`. The
     file `checkpoint`, if given, is replaced after every round; where it exists already, training goes on from it.
-    The policy ends as the mean of its weights after the last rounds: what a round of few prompts breaks by chance, the
-    mean mostly does not (stochastic weight averaging: Izmailov et al. 2018, algorithm 1). Raises TrainingError when a
-    number that is measured on the way is not finite.
+    Raises TrainingError when a number that is measured on the way is not finite.
     """
     mix = config.preferred_coefficient
     policy = adapter_parameters(model, "policy")
-    mean = [nn.Parameter(weight.detach().clone(), requires_grad=False) for weight in policy]
     optimizer = torch.optim.Adam(policy, lr=config.learning_rate, eps=1e-5)
-    state = LoopState([*policy, *mean], (optimizer,), random.Random(seed), torch.Generator().manual_seed(seed))
+    state = LoopState(policy, (optimizer,), random.Random(seed), torch.Generator().manual_seed(seed))
     state.restore(checkpoint)
     while True:
         update = state.updates + 1
-        if update > config.rounds:
-            _blend(policy, mean, 1.0)
         batch = [prompt for prompt in state.order.choices(prompts, k=config.prompts) for _ in range(config.samples)]
         seeds = [state.order.randrange(2**31) for _ in batch]
         rollout = sample_rollout(model, tokenizer, score, batch, config, seeds, on_step)
@@ -118,16 +124,11 @@ def train_raft(
         if stopped or update > config.rounds:
             on_update(update, measured)
             break
-        for group in optimizer.param_groups:
-            group["lr"] = config.learning_rate * (1 - (1 - config.last_rate) * (update - 1) / max(1, config.rounds - 1))
         best = best_rows(rollout, config)
         mixed_in = draw_preferred(state, preferred, config.prompts, mix, tokenizer, model)
-        losses = imitate(model, best, optimizer, config, state.shuffle, on_step, mixed_in)
+        losses = imitate(model, best, optimizer, config, state.shuffle, on_step, mixed_in, update)
         losses["objective/best_score"] = best.scores.mean().item()
         require_finite("RAFT", update, losses)
-        averaged = update - config.rounds + min(config.averaged, config.rounds)  # rounds, with this one
-        if averaged > 0:
-            _blend(mean, policy, 1 / averaged)
         on_update(update, measured | losses)
         state.updates = update
         state.save(checkpoint)
@@ -135,10 +136,3 @@ def train_raft(
     if stopped:
         log.warning("RAFT stopped early, before round %s: %s", update, stopped)
     return Outcome(measured, stopped)
-
-
-@torch.no_grad()
-def _blend(weights: Sequence[Tensor], others: Sequence[Tensor], share: float) -> None:
-    """Move weights by a share of the way to others, in place."""
-    for weight, other in zip(weights, others, strict=True):
-        weight.lerp_(other, share)

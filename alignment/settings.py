@@ -30,7 +30,7 @@ class RewardConfig:
     batch_size: int = 12  # rankings a step, of about three completions each
     voted_share: float = 0.45  # part of each batch drawn from people's votes, the rest from the shipped comparisons
     held: int = 200  # shipped comparisons on which a run holds the reward model to its scores; 0: to their labels
-    shipped_weight: float = 2.0  # of the shipped reward model's own score, which a run adds to the fitted one's
+    shipped_weight: float = 1.0  # of the shipped reward model's own score, which a run adds to the fitted one's
     learning_rate: float = 2e-3  # AdamW on the adapter
     head_learning_rate: float = 7e-3  # AdamW on the linear heads
     folds: int = 2  # parts of the voted prompts, each predicted by a fit that did not see it
@@ -49,7 +49,7 @@ class RewardConfig:
 class PPOConfig:
     """Proximal policy optimisation against the reward model with a KL penalty to the SFT adapter."""
 
-    updates: int = 3  # rollout batches
+    updates: int = 2  # rollout batches
     rollouts: int = 64  # completions a batch
     minibatches: int = 4  # optimizer steps an epoch
     epochs: int = 2  # passes of the policy over a batch
@@ -116,14 +116,14 @@ class PPOConfig:
 class RaftConfig:
     """Reward-ranked fine-tuning: the policy imitates the best of several completions of its own."""
 
-    rounds: int = 6  # batches of prompts
-    prompts: int = 48  # a round
-    samples: int = 8  # completions a prompt, of which the best is imitated
+    rounds: int = 4  # batches of prompts
+    prompts: int = 96  # a round
+    samples: int = 4  # completions a prompt, of which the best is imitated
     minibatches: int = 6  # optimizer steps an epoch
     epochs: int = 2  # passes over a round's best completions
-    learning_rate: float = 5e-4  # Adam on the policy adapter, in the first round
-    averaged: int = 3  # last rounds, over whose weights the policy is averaged in the end
-    last_rate: float = 1.0  # part of the learning rate in the last round, to which it falls evenly
+    learning_rate: float = 1e-3  # Adam on the policy adapter
+    warmup_steps: int = 24  # optimizer steps until the rate is whole: Adam's first steps are as long as its rate
+    last_rate: float = 0.3  # part of the learning rate in the last round, to which it falls evenly
     kl_coefficient: float = 0.05  # score lost in the ranking per nat of KL to the SFT adapter
     preferred_coefficient: float = 0.0  # as in PPOConfig
     max_gradient_norm: float = 1.0
@@ -133,12 +133,12 @@ class RaftConfig:
     no_end_penalty: float = 3.0  # taken from the score of a completion that did not end by itself
     max_kl: float = 25.0  # nats a completion; training stops early beyond it
     min_entropy: float = 0.1  # as in PPOConfig
-    max_entropy: float = 1.75
+    max_entropy: float = 3.0  # as in PPOConfig; what it imitates in the first rounds is new to it, so that it wavers
     min_length: float = 0.1
     max_disagreement: float = 3.0
 
     def __post_init__(self) -> None:
-        _at_least("RaftConfig", self, 1, "rounds", "averaged", "prompts", "minibatches", "epochs", "max_new_tokens")
+        _at_least("RaftConfig", self, 1, "rounds", "warmup_steps", "prompts", "minibatches", "epochs", "max_new_tokens")
         _at_least("RaftConfig", self, 2, "samples")
         _within("RaftConfig", self, 0.0, 1.0, "learning_rate", "last_rate", "min_entropy", "min_length")
         _within("RaftConfig", self, 0.0, 100.0, "kl_coefficient", "no_end_penalty", "max_gradient_norm")
@@ -182,7 +182,9 @@ class GateConfig:
     max_refusal_drop: float = 0.05  # of the harmful requests refused
     max_kl: float = 25.0  # nats a completion, against the SFT adapter
     max_ended_drop: float = 0.03  # of the completions that end by themselves
-    step_back: float = 0.6  # part of the way from its parent at which a refused candidate is judged again; 0: it is not
+    step_back: float = (
+        0.2  # part of the way from its parent that a refused candidate is put back at a time; 0: it is not
+    )
 
     def __post_init__(self) -> None:
         _within("GateConfig", self, 0.0, 1.0, "max_accuracy_drop", "max_refusal_drop", "max_ended_drop", "step_back")

@@ -24,6 +24,8 @@ CONFIG = RaftConfig(
     minibatches=2,
     max_new_tokens=6,
     learning_rate=1e-3,
+    warmup_steps=1,
+    last_rate=1.0,
     kl_coefficient=0.0,
     no_end_penalty=0.0,
 )
@@ -104,25 +106,11 @@ def test_raft_moves_the_policy_only_and_learns_what_the_score_asks_for(tiny: Tin
     assert moved and all(".policy." in name for name in moved)
 
 
-def test_raft_ends_as_the_mean_of_its_weights_after_the_last_rounds(tiny: Tiny) -> None:
-    model, tokenizer = tiny
-    after: dict[int, list[list[torch.Tensor]]] = {}
-    for averaged in (1, 2, 9):
-        if "policy" in model.peft_config:
-            backbone.activate(model, "sft")
-            model.delete_adapter("policy")
-        backbone.copy_adapter(model, "other", "policy")
-        weights = backbone.adapter_parameters(model, "policy")
-        rounds = after.setdefault(averaged, [])
-        config = replace(CONFIG, rounds=3, averaged=averaged, max_kl=1e6, max_entropy=1e6)
-        raft.train_raft(
-            *(model, tokenizer, share_of_low_tokens, QUESTIONS, config, 0),
-            lambda *reported, rounds=rounds, weights=weights: rounds.append([w.detach().clone() for w in weights]),
-        )
-        last = rounds[3 - min(averaged, 3) : 3]
-        for end, *each in zip(rounds[3], *last, strict=True):
-            torch.testing.assert_close(end, sum(each) / len(each))
-    assert all(torch.equal(a, b) for one in (2, 9) for a, b in zip(after[1][2], after[one][2], strict=True))
+def test_the_rate_rises_over_the_first_steps_and_falls_from_round_to_round() -> None:
+    config = replace(CONFIG, rounds=3, learning_rate=1.0, warmup_steps=4, last_rate=0.5)
+    assert [raft.learning_rate(config, 1, step) for step in (1, 2, 4)] == [0.25, 0.5, 1.0]
+    assert [raft.learning_rate(config, number, 9) for number in (1, 2, 3)] == [1.0, 0.75, 0.5]
+    assert raft.learning_rate(replace(config, rounds=1), 1, 9) == 1.0
 
 
 def test_raft_stops_when_kl_passes_its_bound(tiny: Tiny) -> None:

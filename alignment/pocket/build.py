@@ -28,7 +28,7 @@ from alignment.pocket.corpus import documents
 from alignment.pocket.demonstrations import demonstrations
 from alignment.pocket.pretrain import PretrainConfig, pretrain
 from alignment.pocket.prompt_files import asked_prompts, gate_checks, page_examples, practice_prompts, rollout_prompts
-from alignment.rollout import OnUpdate, Outcome
+from alignment.rollout import OnUpdate, Outcome, sampled_metrics
 from alignment.scorer import reward_scorer
 from alignment.settings import POCKET, PPOConfig, RaftConfig, RewardConfig
 from alignment.sft import InstructionTuningConfig
@@ -39,13 +39,31 @@ HERE = Path(__file__).parent
 COMPARISONS = "comparisons.jsonl"
 FIRST = "first"  # folder of the first round's comparisons, reward adapter and policy
 WARMED_UP = "warm-up policy"  # folder of the policy that PPO begins with
+STEADY = "steady policy weights"  # folder of one of the two policies that the shipped one is the mean of
 STAMPS = "built.json"  # ships with the model, so that a fresh clone need not build what it has
+KL_SAMPLES = 256  # completions that measure the shipped policy's KL
 SAMPLED = 5000  # documents and demonstrations that stand for all of them
 
 
 def _shipped_only(steps: int, batch_size: int) -> RewardConfig:
     return RewardConfig(
         steps=steps, batch_size=batch_size, voted_share=0.0, learning_rate=1e-3, head_learning_rate=5e-3
+    )
+
+
+def _ppo(updates: int, kl_coefficient: float, preferred_coefficient: float) -> PPOConfig:
+    return PPOConfig(
+        updates=updates,
+        rollouts=256,
+        minibatches=8,
+        learning_rate=3e-4,
+        kl_coefficient=kl_coefficient,
+        preferred_coefficient=preferred_coefficient,
+        critic_warmup=1,
+        lam=1.0,  # the critic starts far off: with less, its errors weigh more than the score
+        value_clip_range=2.0,
+        max_kl=9.0,
+        max_new_tokens=MAX_NEW_TOKENS,
     )
 
 
@@ -73,29 +91,20 @@ class PocketConfig:
             samples=8,
             minibatches=6,
             epochs=3,
-            averaged=1,
             learning_rate=5e-4,
+            warmup_steps=1,
+            last_rate=1.0,
             kl_coefficient=0.2,
             preferred_coefficient=1.0,
             max_kl=9.0,
             max_new_tokens=MAX_NEW_TOKENS,
         )
     )
-    ppo: PPOConfig = field(
-        default_factory=lambda: PPOConfig(
-            updates=60,
-            rollouts=256,
-            minibatches=8,
-            learning_rate=3e-4,
-            kl_coefficient=0.4,
-            preferred_coefficient=0.5,
-            critic_warmup=1,
-            lam=1.0,  # the critic starts far off: with less, its errors weigh more than the score
-            value_clip_range=2.0,
-            max_kl=9.0,
-            max_new_tokens=MAX_NEW_TOKENS,
-        )
+    steady_ppo: PPOConfig = field(
+        default_factory=lambda: _ppo(updates=60, kl_coefficient=0.15, preferred_coefficient=0.5)
     )
+    ppo: PPOConfig = field(default_factory=lambda: _ppo(updates=36, kl_coefficient=0.3, preferred_coefficient=1.5))
+    varied_share: float = 0.7  # of the second policy's weights in the shipped ones, the rest is the first one's
     seed: int = 0
 
 
@@ -218,29 +227,62 @@ def _imitate_best(config: PocketConfig, target: Path, judged: Path, checkpoint: 
     checkpoint.unlink(missing_ok=True)
 
 
+def build_steady(config: PocketConfig, target: Path, work: Path) -> None:
+    """Train the policy on by PPO with a small KL penalty: often right, in one manner; a draft."""
+    checkpoint = work / "steady policy" / "checkpoint.pt"
+    model, _ = _reinforced(config, target, work, config.steady_ppo, config.seed + 1, checkpoint)
+    _save(model, "policy", work / STEADY)
+    checkpoint.unlink(missing_ok=True)
+
+
 def build_policy(config: PocketConfig, target: Path, work: Path) -> None:
-    """Train the policy on by PPO, into `policy/`, its critic into `value/`; record how it does on the gate's checks."""
+    """Train another by PPO, held to the manners of the demonstrations, and average its weights with the steady one's.
+
+    The mean of two policies from one warm-up is more often right than either and keeps the manners of the second
+    (averaged weights: Wortsman et al. 2022; of policies: Rame et al. 2024). It goes to `policy/`, the second one's
+    critic to `value/`, how it does on the gate's checks to `policy-evaluation.json`.
+    """
+    checkpoint = work / "policy" / "checkpoint.pt"
+    model, value_head = _reinforced(config, target, work, config.ppo, config.seed + 1, checkpoint)
+    backbone.attach(model, work / STEADY, "steady")
+    backbone.move_adapter(model, "policy", "steady", config.varied_share)
+    _save(model, "policy", target / "policy")
+    _save(model, "value", target / "value", value_head)
+    record_evaluation(config, target)
+    checkpoint.unlink(missing_ok=True)
+
+
+def record_evaluation(config: PocketConfig, target: Path) -> None:
+    """Measure the policy in `policy/` on the gate's checks, and its KL, into `policy-evaluation.json`."""
+    model, tokenizer = _loaded(target)
+    model = backbone.attach(model, target / "sft", "sft")
+    backbone.attach(model, target / "policy", "policy")
+    result = evaluate(model, tokenizer, "policy", model_folder.checks(target), Sampling(0.0, MAX_NEW_TOKENS))
+    prompts, sampling = model_folder.prompts(target), Sampling(1.0, MAX_NEW_TOKENS)
+    measured = sampled_metrics(model, tokenizer, prompts, sampling, KL_SAMPLES, config.seed)
+    evaluation = {"accuracy": result.accuracy, "refusals": result.refusals, "helped": result.helped}
+    evaluation |= {"abstained": result.abstained, "ended": result.ended, "kl": measured["objective/kl"]}
+    (target / "policy-evaluation.json").write_text(json.dumps(evaluation, indent=2) + "\n")
+    log.info("policy: %s", evaluation)
+
+
+def _reinforced(
+    config: PocketConfig, target: Path, work: Path, training: PPOConfig, seed: int, checkpoint: Path
+) -> tuple[PeftModel, torch.nn.Linear]:
+    """Return a model with the policy of the warm-up trained on by PPO, and its critic's head."""
     model, tokenizer, reward_head = _judged(target, target / "reward")
     backbone.attach(model, work / WARMED_UP, "policy")
     backbone.copy_adapter(model, "reward", "value")
     score, value_head = reward_scorer(model, reward_head, tokenizer.pad_token_id), backbone.mean_head(reward_head)
-    prompts = practice_prompts(config.practice_prompts, config.seed + 6)
-    checkpoint = work / "policy" / "checkpoint.pt"
-    with _shown("PPO", config.ppo.updates) as on_update:
+    with _shown("PPO", training.updates) as on_update:
         outcome = ppo.train_ppo(
-            *(model, tokenizer, score, value_head, prompts, config.ppo, config.seed + 1, on_update),
+            *(model, tokenizer, score, value_head),
+            *(practice_prompts(config.practice_prompts, config.seed + 6), training, seed, on_update),
             checkpoint=checkpoint,
             preferred=preferred(model_folder.comparisons(target), config.seed),
         )
     _require_whole(outcome)
-    _save(model, "policy", target / "policy")
-    _save(model, "value", target / "value", value_head)
-    result = evaluate(model, tokenizer, "policy", model_folder.checks(target), Sampling(0.0, MAX_NEW_TOKENS))
-    evaluation = {"accuracy": result.accuracy, "refusals": result.refusals, "helped": result.helped}
-    evaluation |= {"abstained": result.abstained, "ended": result.ended, "kl": outcome.measured["objective/kl"]}
-    (target / "policy-evaluation.json").write_text(json.dumps(evaluation, indent=2) + "\n")
-    checkpoint.unlink(missing_ok=True)
-    log.info("policy: %s", evaluation)
+    return model, value_head
 
 
 def _judged(target: Path, reward: Path) -> tuple[PeftModel, Any, torch.nn.Linear]:
@@ -358,10 +400,11 @@ STAGES = (
         (*_adapter("reward"), "reward/head.safetensors"),
     ),
     Stage("warm-up", build_warm_up, lambda c: (c.raft,), (), _adapter(WARMED_UP), draft=True),
+    Stage("steady policy", build_steady, lambda c: (c.steady_ppo,), (), _adapter(STEADY), draft=True),
     Stage(
         "policy",
         build_policy,
-        lambda c: (c.ppo,),
+        lambda c: (c.ppo, c.varied_share),
         ("ppo.py", "ppo_math.py"),
         (*_adapter("policy"), *_adapter("value"), "value/head.safetensors", "policy-evaluation.json"),
     ),
