@@ -124,7 +124,7 @@ class RaftConfig:
     learning_rate: float = 1e-3  # Adam on the policy adapter
     warmup_steps: int = 24  # optimizer steps until the rate is whole: Adam's first steps are as long as its rate
     last_rate: float = 0.3  # part of the learning rate in the last round, to which it falls evenly
-    kl_coefficient: float = 0.05  # score lost in the ranking per nat of KL to the SFT adapter
+    kl_coefficient: float = 0.3  # score lost in the ranking per nat of KL to the SFT adapter
     preferred_coefficient: float = 0.0  # as in PPOConfig
     max_gradient_norm: float = 1.0
     temperature: float = 1.0  # of the samples, and so of the log-probabilities
