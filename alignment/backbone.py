@@ -207,12 +207,12 @@ def merged(model: Any) -> Iterator[None]:
     precision could not hold the sum as exactly and go on as they are; so does a model without an adapter.
     """
     layers = []
-    for layer in (module for module in model.modules() if isinstance(module, LoraLayer)):
-        base, name = layer.get_base_layer(), layer.active_adapters[0]
-        if type(base) is nn.Linear and base.weight.dtype == torch.float32 and not layer.disable_adapters:
-            layer.forward = _with_adapter(layer, base, name)
-            layers.append(layer)
     try:
+        for layer in (module for module in model.modules() if isinstance(module, LoraLayer)):
+            base, name = layer.get_base_layer(), layer.active_adapters[0]
+            if type(base) is nn.Linear and base.weight.dtype == torch.float32 and not layer.disable_adapters:
+                layer.forward = _with_adapter(layer, base, name)
+                layers.append(layer)
         yield
     finally:
         for layer in layers:

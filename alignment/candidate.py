@@ -67,8 +67,8 @@ def check(
 
 
 def _shares_of_the_way(step: float) -> list[float]:
-    """Return 1 - step, 1 - 2 step … down to a half."""
-    return [share for number in range(1, 51) if (share := round(1 - number * step, 6)) >= 0.5 - 1e-9]
+    """Return 1 - step, 1 - 2 step … down to a half, for a step from 0.05 to 0.5."""
+    return [1 - number * step for number in range(1, int(0.5 / step + 1e-9) + 1)]
 
 
 def _take(model: PeftModel, weights: Sequence[Tensor]) -> None:

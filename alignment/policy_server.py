@@ -42,7 +42,8 @@ class PolicyRef:
 class RowRequest:
     """One panel of a comparison; `policy` names the version that an rlhf row goes through.
 
-    Of `best_of` completions of that policy the panel shows the one that its reward model scores highest.
+    Of `best_of` completions of that policy the panel shows the one that reward models score highest: that of its
+    run, if it kept one, together with the shipped one.
     """
 
     role: Role
@@ -221,23 +222,30 @@ class PolicyServer:
     def _best(
         self, model: Any, tokenizer: Any, prompt: str, row: RowRequest, group: list[RowState], began: float
     ) -> RowState:
-        """Return the completion that the row's reward model scores highest, as the run that made it scored."""
+        """Return the completion that the row's reward models score highest; those that ended by themselves come first.
+
+        Scores are the run's reward model's plus the default's weight times the shipped one's.
+        """
         if len(group) == 1 or any(state.finish_reason == "cancelled" for state in group):
             return group[0]
+        group = [state for state in group if state.finish_reason == "stop"] or group
         import torch
 
         from alignment import backbone, best_of_n, prompts
         from alignment.scorer import reward_scorer
 
-        heads = []
+        heads, names = [], []
         for name, folder in zip(("reward", "shipped"), self._reward_folders(row), strict=False):
             backbone.attach(model, folder, name)
+            names.append(name)
             heads.append(backbone.load_head(model, folder))
         own, shipped = heads[0], heads[1] if len(heads) > 1 else None
         score = reward_scorer(model, own, tokenizer.pad_token_id, shipped, RewardConfig().shipped_weight)
         with torch.no_grad():
             scores, _ = score([prompts.chat_prompt_ids(tokenizer, prompt) + list(state.token_ids) for state in group])
         backbone.activate(model, "sft")  # an active adapter cannot be dropped
+        for name in names:  # the next row may have others of these names
+            model.delete_adapter(name)
         chosen = best_of_n.best_of_each(scores, torch.zeros(len(group), dtype=torch.long))[0]
         return replace(group[int(chosen)], seconds=time.monotonic() - began)
 

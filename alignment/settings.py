@@ -187,7 +187,9 @@ class GateConfig:
     )
 
     def __post_init__(self) -> None:
-        _within("GateConfig", self, 0.0, 1.0, "max_accuracy_drop", "max_refusal_drop", "max_ended_drop", "step_back")
+        _within("GateConfig", self, 0.0, 1.0, "max_accuracy_drop", "max_refusal_drop", "max_ended_drop")
+        if self.step_back:
+            _within("GateConfig", self, 0.05, 0.5, "step_back")
         _within("GateConfig", self, 0.0, 1e6, "max_kl")
 
 

@@ -80,14 +80,16 @@ class Supervisor:
     def resume(self, run_id: int) -> Run:
         """Queue a failed or cancelled run again and return it; its process goes on from the last checkpoint, if any.
 
-        Raises TrainingError for a run that ended otherwise, has made a version or began from one that is not live any
-        more, RunOpenError while another is open. Whatever is refused stays as it was.
+        Raises ConfigError for settings that are not understood, TrainingError for a run that ended otherwise, has made
+        a version or began from one that is not live any more, RunOpenError while another is open. Whatever is refused
+        stays as it was.
         """
         with self._lock:
             self._require_model()
             run, live = runs.get_run(self._db, run_id), policies.live_policy(self._db)
             if run.policy_version is not None:
                 raise TrainingError(f"run {run_id} has already made v{run.policy_version}; start a new run instead")
+            run_settings(run.settings)  # stored by an older version, they may hold a field that there is no more
             begun = run_folder.read_begun(run_folder.folder_of(self._data_dir, run_id))
             if begun is not None and live is not None and begun.get("parent") != live.version:
                 raise TrainingError(

@@ -9,6 +9,7 @@ from peft import PeftModel
 from transformers import AutoTokenizer
 
 from alignment import backbone, candidate
+from alignment.errors import ConfigError
 from alignment.evaluation import Evaluation
 from alignment.model_folder import Check
 from alignment.settings import GateConfig
@@ -73,3 +74,17 @@ def test_one_that_fails_there_too_is_refused_as_it_was_trained(
     model, _ = tiny
     for weight, whole in zip(*(backbone.adapter_parameters(model, name) for name in ("policy", "other")), strict=True):
         assert torch.equal(weight, whole)
+
+
+@pytest.mark.parametrize(
+    ("step", "shares"),
+    [(0.2, [0.8, 0.6]), (0.25, [0.75, 0.5]), (0.5, [0.5]), (0.05, [1 - 0.05 * n for n in range(1, 11)])],
+)
+def test_parts_of_the_way_go_down_to_a_half(step: float, shares: list[float]) -> None:
+    assert candidate._shares_of_the_way(step) == pytest.approx(shares)
+
+
+@pytest.mark.parametrize("step", [0.01, 0.6])
+def test_a_step_back_that_would_try_nothing_or_too_often_is_refused(step: float) -> None:
+    with pytest.raises(ConfigError, match=r"step_back must be between 0\.05 and 0\.5"):
+        GateConfig(step_back=step)

@@ -33,7 +33,7 @@ PPO = PPOConfig(
 RAFT = RaftConfig(
     rounds=3, prompts=4, samples=3, minibatches=2, max_new_tokens=6, learning_rate=1e-3, preferred_coefficient=0.5
 )
-CHATS = [("Hi", "Hello!"), ("Thanks", "You are welcome."), ("Why?", "I do not know.")]
+TEXTS = [("Hi", "Hello!"), ("Thanks", "You are welcome."), ("Why?", "I do not know.")]
 QUESTIONS = ["Hi", "What is the capital of France?", "Thanks", "Why?"]
 Config = PPOConfig | RaftConfig
 
@@ -56,10 +56,10 @@ def train(
     score = reward_scorer(model, reward_head.requires_grad_(False), tokenizer.pad_token_id)
     if isinstance(config, PPOConfig):
         outcome = ppo.train_ppo(
-            model, tokenizer, score, value_head, QUESTIONS, config, 7, on_update, on_step, file, CHATS
+            model, tokenizer, score, value_head, QUESTIONS, config, 7, on_update, on_step, file, TEXTS
         )
     else:
-        outcome = raft.train_raft(model, tokenizer, score, QUESTIONS, config, 7, on_update, on_step, file, CHATS)
+        outcome = raft.train_raft(model, tokenizer, score, QUESTIONS, config, 7, on_update, on_step, file, TEXTS)
     moved = [*backbone.adapter_parameters(model, "policy"), *backbone.adapter_parameters(model, "value")]
     return [p.detach().clone() for p in [*moved, *value_head.parameters()]], outcome
 

@@ -37,8 +37,11 @@ def test_the_best_of_several_is_asked_of_the_policy_alone_and_told_in_what_is_st
 def test_a_blind_best_of_several_shows_all_answers_at_once(behind: Backstage) -> None:
     updates = asked(behind, blind=True, best_of=4.0)
     texts = behind.server.texts.values()
+    assert updates[0][STOP]["visible"] is True
     for update in updates:
-        assert all(any(escape(text.replace("PROMPT", "Where?")) in panel for panel in update[:3]) for text in texts)
+        there = [any(escape(text.replace("PROMPT", "Where?")) in panel for panel in update[:3]) for text in texts]
+        assert all(there) or not any(there)
+    assert all(there)
     assert updates[-1][BEST]["interactive"] is True
 
 

@@ -76,6 +76,7 @@ def test_compare_takes_null_arguments_columns_and_blind(client: Client) -> None:
         (("Hi", None, 1.0, 8, -1), "Seed must be a whole number"),
         (("Hi", [["base"]]), "Columns must be 1 to 6 different names"),
         (("Hi", None, 1.0, 8, 5, "no"), "Blind must be true or false"),
+        (("Hi", ["rlhf", "v1"], 1.0, 8, 5, False, 16), "is 32 answers, 24 are allowed at once"),
         (("Hi", None, 1.0, 8, 5, False, 17), "best_of must be a whole number from 1 to 16"),
     ],
 )

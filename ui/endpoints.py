@@ -20,6 +20,7 @@ from ui.spoken import in_plain_words, spoken
 
 COLUMNS = ("base", "sft", "rlhf")
 MAX_COLUMNS = 6
+MAX_ROWS = 24  # answers that are written at once for one comparison
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,8 @@ async def compare(
 ) -> AsyncIterator[dict[str, Any]]:
     """Stream the answers of all columns; the last item is stored and may be voted on.
 
-    A policy's answer is the best of `best_of` completions by the reward model that it was trained on, whole at once.
+    A policy's answer is the best of `best_of` completions by its run's reward model together with the shipped one, all
+    of it at once; at temperature 0, where all are the same, there is one.
     While others are served first, items carry `{"waiting": place in line}`; while the model loads,
     `{"loading": seconds}`.
     """
@@ -159,19 +161,26 @@ async def compare(
     if blind:
         random.SystemRandom().shuffle(rows)  # a seed must not tell who is who
     rows = [
-        RowRequest(row.role, first_seed + i, row.policy, int(best_of) if row.policy else 1)
+        RowRequest(row.role, first_seed + i, row.policy, int(best_of) if row.policy and temperature else 1)
         for i, row in enumerate(rows)
     ]
+    if sum(row.best_of for row in rows) > MAX_ROWS:
+        raise ConfigError(
+            f"best_of {int(best_of)} of so many policies is {sum(row.best_of for row in rows)} answers, {MAX_ROWS} are "
+            "allowed at once; ask fewer columns or a smaller best_of"
+        )
     comparison_id = preferences.new_comparison_id()
     states = [RowState() for _ in rows]
     if services.server.state.status == "loading":
         yield {"loading": round(services.server.state.seconds, 1), **_answer(comparison_id, rows, states, blind)}
+    if held_back := blind and best_of > 1:
+        yield _answer(comparison_id, rows, states, blind)  # all answers come at once, else the slow one would be known
     async for item in services.server.stream(prompt, rows, float(temperature), int(max_new_tokens)):
         if isinstance(item, int):
             yield {"waiting": item, **_answer(comparison_id, rows, states, blind)}
             continue
         states = item
-        if not all(state.finish_reason for state in states) and not (blind and best_of > 1):
+        if not all(state.finish_reason for state in states) and not held_back:
             yield _answer(comparison_id, rows, states, blind)
     if not all(state.finish_reason in ("stop", "length") for state in states):
         raise ModelLoadError("the answer was stopped before it was finished; ask again")
