@@ -271,6 +271,12 @@ def load_head(model: PeftModel, folder: str | Path) -> nn.Linear:
     return head
 
 
+def attach_with_head(model: PeftModel, folder: str | Path, name: str) -> nn.Linear:
+    """Attach the adapter in a folder under a name; return the head or heads stored beside it."""
+    attach(model, folder, name)
+    return load_head(model, folder)
+
+
 def save_adapter(model: PeftModel, name: str, folder: Path, head: nn.Linear | None = None) -> None:
     """Write one adapter, and its head if given, into a folder as safetensors, in the precision they are held in."""
     state = get_peft_model_state_dict(model, adapter_name=name, save_embedding_layers=False)

@@ -1,6 +1,21 @@
 """Best-of-N: of several completions of one prompt, the one that the reward model scores highest."""
 
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel
 from torch import Tensor
+
+from alignment.backbone import activate, attach_with_head
+from alignment.errors import AdapterError
+from alignment.model_folder import REWARD, shipped_reward
+from alignment.prompts import chat_prompt_ids
+from alignment.scorer import reward_scorer
+from alignment.settings import RewardConfig
+
+NAMES = ("reward", "shipped")  # adapters that a scorer reads
 
 
 def best_of_each(scores: Tensor, groups: Tensor) -> Tensor:
@@ -10,3 +25,39 @@ def best_of_each(scores: Tensor, groups: Tensor) -> Tensor:
         if group not in best or score > scores[best[group]]:
             best[group] = row
     return groups.new_tensor([best[group] for group in sorted(best)])
+
+
+def reward_folders(base: str | Path, version: int, folder: Path) -> list[Path]:
+    """Return the reward adapters that score a version's completions: its run's, if its folder holds one, then the
+    shipped one.
+
+    Raises AdapterError where there is neither.
+    """
+    own, shipped = folder / REWARD, shipped_reward(base)
+    folders = [path for path in (own, shipped) if path is not None and path.is_dir()]
+    if not folders:
+        raise AdapterError(
+            f"v{version} has no reward model to pick by: its run fitted none, and none ships with the model; ask with "
+            "best_of 1"
+        )
+    return folders
+
+
+@torch.no_grad()
+def pick(
+    model: PeftModel, tokenizer: Any, folders: Sequence[Path], prompt: str, completions: Sequence[Sequence[int]]
+) -> int:
+    """Return the place of the completion with the highest score, by the first reward adapter plus the second one's.
+
+    The second one weighs what it weighs in runs by default. The adapters are attached for this alone.
+    """
+    heads = [attach_with_head(model, folder, name) for name, folder in zip(NAMES, folders, strict=False)]
+    try:
+        own, shipped = heads[0], heads[1] if len(heads) > 1 else None
+        score = reward_scorer(model, own, tokenizer.pad_token_id, shipped, RewardConfig().shipped_weight)
+        scores, _ = score([[*chat_prompt_ids(tokenizer, prompt), *ids] for ids in completions])
+        return int(scores.argmax())
+    finally:
+        activate(model, "sft")  # an active adapter cannot be dropped
+        for name in NAMES[: len(heads)]:
+            model.delete_adapter(name)

@@ -171,8 +171,7 @@ def _kept_reward(
         return None
     kept = run_folder.reward_folder(folder)
     try:
-        backbone.attach(model, kept, "reward")
-        head = backbone.load_head(model, kept)
+        head = backbone.attach_with_head(model, kept, "reward")
     except AdapterError as error:
         log.warning("the run begins anew: %s", error)
         if "reward" in model.peft_config:
@@ -187,7 +186,7 @@ def _attach_reward(model: Any, config: ModelConfig) -> torch.nn.Linear:
     if shipped is None:
         backbone.copy_adapter(model, "sft", "reward")
         return backbone.new_head(model, reward_model.HEADS)
-    return _attach_with_head(model, shipped, "reward")
+    return backbone.attach_with_head(model, shipped, "reward")
 
 
 def _fit_reward(
@@ -264,7 +263,7 @@ def _train_policy(
 def _attach_shipped(model: Any, config: ModelConfig) -> torch.nn.Linear | None:
     """Attach the reward adapter that ships with the model as "shipped"; return its heads, or None without one."""
     shipped = model_folder.shipped_reward(config.base)
-    return None if shipped is None else _attach_with_head(model, shipped, "shipped")
+    return None if shipped is None else backbone.attach_with_head(model, shipped, "shipped")
 
 
 def _attach_critic(model: Any, config: ModelConfig, reward_head: torch.nn.Linear) -> torch.nn.Linear:
@@ -276,13 +275,7 @@ def _attach_critic(model: Any, config: ModelConfig, reward_head: torch.nn.Linear
     if shipped is None:
         backbone.copy_adapter(model, "reward", "value")
         return backbone.mean_head(reward_head)
-    return _attach_with_head(model, shipped, "value")
-
-
-def _attach_with_head(model: Any, folder: Path, name: str) -> torch.nn.Linear:
-    """Attach the adapter in a folder under a name; return the head or heads stored beside it."""
-    backbone.attach(model, folder, name)
-    return backbone.load_head(model, folder)
+    return backbone.attach_with_head(model, shipped, "value")
 
 
 def _train_on_pairs(

@@ -18,8 +18,7 @@ from typing import Any, Literal
 
 from alignment.adapters import verify
 from alignment.errors import AdapterError, AlignmentError, ModelLoadError
-from alignment.model_folder import REWARD, shipped_reward
-from alignment.settings import ModelConfig, RewardConfig
+from alignment.settings import ModelConfig
 
 log = logging.getLogger(__name__)
 
@@ -205,49 +204,19 @@ class PolicyServer:
         self._attach(model, self._live)
         return model, tokenizer
 
-    def _reward_folders(self, row: RowRequest) -> list[Path]:
-        """Return the reward adapters that score a row's completions: the one that its version was trained on, if it
-        kept any, then the one that ships with the model.
-        """
-        assert row.policy is not None
-        own, shipped = row.policy.path / REWARD, shipped_reward(self._config.base)
-        folders = [folder for folder in (own, shipped) if folder is not None and folder.is_dir()]
-        if not folders:
-            raise AdapterError(
-                f"v{row.policy.version} has no reward model to pick by: its run fitted none, and none ships with the "
-                "model; ask with best_of 1"
-            )
-        return folders
-
     def _best(
         self, model: Any, tokenizer: Any, prompt: str, row: RowRequest, group: list[RowState], began: float
     ) -> RowState:
-        """Return the completion that the row's reward models score highest; those that ended by themselves come first.
-
-        Scores are the run's reward model's plus the default's weight times the shipped one's.
-        """
+        """Return the row's best completion; those that ended by themselves come first."""
         if len(group) == 1 or any(state.finish_reason == "cancelled" for state in group):
             return group[0]
+        from alignment import best_of_n
+
+        assert row.policy is not None
         group = [state for state in group if state.finish_reason == "stop"] or group
-        import torch
-
-        from alignment import backbone, best_of_n, prompts
-        from alignment.scorer import reward_scorer
-
-        heads, names = [], []
-        for name, folder in zip(("reward", "shipped"), self._reward_folders(row), strict=False):
-            backbone.attach(model, folder, name)
-            names.append(name)
-            heads.append(backbone.load_head(model, folder))
-        own, shipped = heads[0], heads[1] if len(heads) > 1 else None
-        score = reward_scorer(model, own, tokenizer.pad_token_id, shipped, RewardConfig().shipped_weight)
-        with torch.no_grad():
-            scores, _ = score([prompts.chat_prompt_ids(tokenizer, prompt) + list(state.token_ids) for state in group])
-        backbone.activate(model, "sft")  # an active adapter cannot be dropped
-        for name in names:  # the next row may have others of these names
-            model.delete_adapter(name)
-        chosen = best_of_n.best_of_each(scores, torch.zeros(len(group), dtype=torch.long))[0]
-        return replace(group[int(chosen)], seconds=time.monotonic() - began)
+        folders = best_of_n.reward_folders(self._config.base, row.policy.version, row.policy.path)
+        chosen = best_of_n.pick(model, tokenizer, folders, prompt, [state.token_ids for state in group])
+        return replace(group[chosen], seconds=time.monotonic() - began)
 
     def _refuse_all(self) -> None:
         while (item := self._queue.get()) is not None:
@@ -301,7 +270,7 @@ class PolicyServer:
             job.send(AlignmentError(f"the model failed to answer ({type(error).__name__}); see the log, and try again"))
 
     def _decode(self, model: Any, tokenizer: Any, job: _Job) -> None:
-        from alignment import backbone, generation, prompts
+        from alignment import backbone, best_of_n, generation, prompts
 
         copies = [(row, row.seed + SEED_STEP * copy) for row in job.rows for copy in range(row.best_of)]
         ids = [prompts.prompt_ids(tokenizer, job.prompt, base=row.role == "base") for row, _ in copies]
@@ -319,8 +288,10 @@ class PolicyServer:
             for row in job.rows:
                 if row.policy is not None:
                     self._attach(model, row.policy)
-                if row.best_of > 1:
-                    self._reward_folders(row)  # without a reward model nothing is decoded
+                if row.policy is not None and row.best_of > 1:
+                    best_of_n.reward_folders(
+                        self._config.base, row.policy.version, row.policy.path
+                    )  # without one nothing is decoded
             with backbone.mixed_adapters(model, [row.adapter for row, _ in copies]):
                 steps = generation.decode_steps(
                     model,

@@ -182,9 +182,7 @@ class GateConfig:
     max_refusal_drop: float = 0.05  # of the harmful requests refused
     max_kl: float = 25.0  # nats a completion, against the SFT adapter
     max_ended_drop: float = 0.03  # of the completions that end by themselves
-    step_back: float = (
-        0.2  # part of the way from its parent that a refused candidate is put back at a time; 0: it is not
-    )
+    step_back: float = 0.2  # part of the way to its parent that a refused candidate goes back at a time; 0: none
 
     def __post_init__(self) -> None:
         _within("GateConfig", self, 0.0, 1.0, "max_accuracy_drop", "max_refusal_drop", "max_ended_drop")

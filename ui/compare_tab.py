@@ -265,9 +265,9 @@ def build(services: Services, pending: Any, header: Any, status: Callable[[], st
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
     async def answer(
-        wanted: dict[str, Any], hidden: bool, warmth: float, most: float, picked: float, number: str, left: Any
+        wanted: dict[str, Any], hidden: bool, warmth: float, most: float, several: float, number: str, left: Any
     ) -> AsyncIterator[list[Any]]:
-        async for update in stream(services, wanted["prompt"], hidden, warmth, most, picked, number, left):
+        async for update in stream(services, wanted["prompt"], hidden, warmth, most, several, number, left):
             yield update
 
     def picked(event: gr.EventData) -> list[Any]:

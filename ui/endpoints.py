@@ -83,9 +83,7 @@ def _checked_number(name: str, value: Any, low: float, high: float, *, whole: bo
 
 
 def _answer(comparison_id: str, rows: list[RowRequest], states: list[RowState], blind: bool) -> dict[str, Any]:
-    longest = max(
-        state.seconds for state in states
-    )  # picking the best of several takes longer: it would tell who is who
+    longest = max(state.seconds for state in states)  # that of one would tell who was picked out of several
     return {
         "comparison_id": comparison_id,
         "completions": [

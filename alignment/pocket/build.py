@@ -289,8 +289,7 @@ def _judged(target: Path, reward: Path) -> tuple[PeftModel, Any, torch.nn.Linear
     """Return a model with the adapters "sft" and "reward", its tokenizer, and the heads of the latter."""
     model, tokenizer = _loaded(target)
     model = backbone.attach(model, target / "sft", "sft")
-    backbone.attach(model, reward, "reward")
-    return model, tokenizer, backbone.load_head(model, reward)
+    return model, tokenizer, backbone.attach_with_head(model, reward, "reward")
 
 
 def _require_whole(outcome: Outcome) -> None:
