@@ -12,7 +12,7 @@ LAYERS = ("app", "ui", "alignment", "storage")
 MODEL_LIBRARIES = {"torch", "transformers", "peft", "trl", "bitsandbytes", "accelerate", "safetensors", "tokenizers"}
 USES_STORAGE = {
     *("alignment/job.py", "alignment/supervisor.py"),
-    *("alignment/pocket/build.py", "alignment/pocket/comparisons.py"),
+    *("alignment/pocket/recipe.py", "alignment/pocket/comparisons.py"),
 }
 
 

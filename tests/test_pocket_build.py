@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from alignment import backbone, model_folder
-from alignment.pocket import build as recipe
-from alignment.pocket.build import PocketConfig, build
+from alignment.pocket import build as building
+from alignment.pocket.build import build
 from alignment.pocket.pretrain import PretrainConfig
+from alignment.pocket.recipe import PocketConfig
 from alignment.settings import PPOConfig, RaftConfig, RewardConfig
 from alignment.sft import InstructionTuningConfig
 
@@ -33,7 +34,7 @@ TOY = PocketConfig(
 def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     target, work = tmp_path_factory.mktemp("model"), tmp_path_factory.mktemp("work")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(recipe, "SAMPLED", 20)
+        patch.setattr(building, "SAMPLED", 20)
         build(TOY, target, work)
     return target, work
 
@@ -59,8 +60,8 @@ def test_a_second_build_of_the_same_recipe_has_nothing_to_do(
     folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     target, work = folders
-    monkeypatch.setattr(recipe, "SAMPLED", 20)
+    monkeypatch.setattr(building, "SAMPLED", 20)
     before = {path: path.read_bytes() for path in target.rglob("*") if path.is_file()}
     build(TOY, target, work)
-    assert capsys.readouterr().out.count("up to date") == len(recipe.STAGES)
+    assert capsys.readouterr().out.count("up to date") == len(building.STAGES)
     assert {path: path.read_bytes() for path in target.rglob("*") if path.is_file()} == before

@@ -16,9 +16,9 @@ from alignment.annotators import GUIDELINES, rank
 from alignment.bradley_terry import judged_pairs
 from alignment.evaluation import abstains, passes, refuses
 from alignment.model_folder import Check, ShippedRanking
-from alignment.pocket import build as recipe
+from alignment.pocket import build as building
 from alignment.pocket import pretrain, records, words
-from alignment.pocket.build import STAGES, PocketConfig, build, fingerprints
+from alignment.pocket.build import STAGES, build, fingerprints
 from alignment.pocket.comparisons import vote
 from alignment.pocket.corpus import chat_turn, documents
 from alignment.pocket.demonstrations import NO_CAPITAL, NOT_KNOWN, Demonstration, demonstrated, demonstrations
@@ -32,6 +32,7 @@ from alignment.pocket.prompt_files import (
     practice_prompts,
     rollout_prompts,
 )
+from alignment.pocket.recipe import PocketConfig
 from alignment.pocket.skill import Asked, Skill, register_of
 from alignment.pocket.skills import SKILLS, inference, open_prompts
 from alignment.pocket.skills.geography import CAPITAL
@@ -402,7 +403,7 @@ def test_digits_are_read_one_by_one_and_text_survives_the_tokenizer(
 
 def test_every_source_of_the_text_counts_for_the_stages() -> None:
     stages = fingerprints(PocketConfig())
-    shipped = [stage.name for stage in recipe.STAGES if not stage.draft]
+    shipped = [stage.name for stage in STAGES if not stage.draft]
     assert shipped == ["base", "sft", "prompts", "comparisons", "reward", "policy", "examples"]
     assert len(set(stages.values())) == len(stages)
     other = fingerprints(PocketConfig(demonstrations=7))
@@ -428,7 +429,7 @@ def test_a_stage_is_skipped_only_while_its_inputs_and_its_files_are_as_they_were
 
     stage = next(stage for stage in STAGES if stage.name == "prompts")
     good, interrupted = replace(stage, run=write), replace(stage, run=fail)
-    monkeypatch.setattr(recipe, "fingerprints", lambda config: {"prompts": str(config.seed)})
+    monkeypatch.setattr(building, "fingerprints", lambda config: {"prompts": str(config.seed)})
     with pytest.raises(KeyboardInterrupt):
         build(PocketConfig(), target, work, [interrupted])
     build(PocketConfig(), target, work, [good])
