@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor
 
 from alignment.adapters import fsync
 from alignment.errors import TrainingError
@@ -17,7 +17,7 @@ from alignment.errors import TrainingError
 class LoopState:
     """All that changes while a policy is trained, and so all that a resumed run needs besides its settings."""
 
-    trained: list[nn.Parameter]  # weights of adapters and heads, in a fixed order
+    trained: list[Tensor]  # weights of adapters and heads, and means of such, in a fixed order
     optimizers: tuple[torch.optim.Optimizer, ...]
     order: random.Random  # which prompts come next and the seeds of their completions
     shuffle: torch.Generator  # the order of the minibatches

@@ -1,12 +1,15 @@
 """RAFT, reward-ranked fine-tuning (Dong et al. 2023, algorithm 1): the policy imitates the best of its own completions.
 
-Stages of a round: sample several completions a prompt, rank them by score less KL penalty, keep the best of each
-prompt, fine-tune on them, report. With one round it is the distillation of best-of-N.
+Stages of a round: sample several completions a prompt, rank them by score less KL penalty, keep the best and the worst
+of each prompt, fine-tune, report. The loss is the likelihood of the best ones and, beyond RAFT, the contrast to the
+worst ones, as DPO has it, against the policy of the round (iterative reasoning preference optimization: Pang et al.
+2024, equation 1). What best and worst have in common, their facts for the most part, then stays as it is.
 """
 
 import logging
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -15,18 +18,21 @@ import torch
 from peft import PeftModel
 from torch import Tensor
 
-from alignment.backbone import activate, adapter_parameters
+from alignment import ppo_math
+from alignment.backbone import activate, adapter_parameters, rows_at_once
 from alignment.best_of_n import best_of_each
+from alignment.bradley_terry import pair_loss
 from alignment.checkpoint import LoopState
 from alignment.errors import require_finite
-from alignment.ppo import Term, draw_preferred, likelihood_loss, preferred_term, step
+from alignment.ppo import Term, draw_preferred, preferred_term, step
 from alignment.rollout import (
+    ROWS,
     OnStep,
     OnUpdate,
     Outcome,
     Rollout,
     against_reference,
-    parts,
+    completion_log_probs,
     penalized_scores,
     rollout_metrics,
     sample_rollout,
@@ -38,11 +44,27 @@ from alignment.settings import RaftConfig
 log = logging.getLogger(__name__)
 
 
-def best_rows(rollout: Rollout, config: RaftConfig) -> Rollout:
-    """Return the best completion of each prompt by what PPO would maximise: score, less penalties for KL and no end."""
+def ranked_ends(rollout: Rollout, config: RaftConfig) -> Rollout:
+    """Return the best completion of each prompt, then, in the same order, the worst of each: rows (2N).
+
+    They are ranked by what PPO would maximise, which replaces their scores: score, less penalties for KL and no end.
+    """
     kl = (rollout.log_ratio * rollout.mask).sum(-1)  # (B,)
     worth = penalized_scores(rollout, config) - config.kl_coefficient * kl
-    return rollout.rows(best_of_each(worth, rollout.prompt_index // config.samples).sort().values)
+    prompts = rollout.prompt_index // config.samples
+    ends = torch.cat([best_of_each(worth, prompts), best_of_each(-worth, prompts)])
+    return replace(rollout, scores=worth).rows(ends)
+
+
+def contrast_loss(log_ratio: Tensor, scores: Tensor, beta: float) -> Tensor:
+    """Return the mean loss of DPO (Rafailov et al. 2023, equation 7) over N pairs, a scalar.
+
+    Both are (2N,), the better ones of the pairs first; `log_ratio` is that of whole completions against the policy that
+    wrote them. The labels are as sure as the scores are apart.
+    """
+    best, worst = (beta * log_ratio).chunk(2)
+    better, worse = scores.chunk(2)
+    return pair_loss(best, worst, (better - worse).sigmoid()).mean()
 
 
 def learning_rate(config: RaftConfig, number: int, step: int) -> float:
@@ -53,7 +75,7 @@ def learning_rate(config: RaftConfig, number: int, step: int) -> float:
 
 def imitate(
     model: PeftModel,
-    best: Rollout,
+    ends: Rollout,
     optimizer: torch.optim.Optimizer,
     config: RaftConfig,
     rng: torch.Generator,
@@ -61,23 +83,33 @@ def imitate(
     mixed_in: Rollout | None = None,
     number: int = 1,
 ) -> dict[str, float]:
-    """Take the epochs of likelihood steps on the best completions of a round and return the mean of their metrics.
+    """Take the epochs of steps on what `ranked_ends` returns of a round and return the mean of their metrics.
 
     As many rows of preferred texts are mixed into each step as it has of the best completions.
     """
+    beta, weight = config.contrast_beta, config.contrast_coefficient
 
     def loss_of(part: Rollout) -> tuple[Tensor, dict[str, float]]:
-        loss = likelihood_loss(model, part, config.temperature)
-        return loss, {"policy/loss": loss.item()}
+        log_probs, _ = completion_log_probs(model, part, config.temperature)
+        if not weight:
+            loss = -ppo_math.masked_mean(log_probs, part.mask)
+            return loss, {"policy/loss": loss.item()}
+        best, _ = part.mask.chunk(2)
+        imitation = -ppo_math.masked_mean(log_probs[: len(best)], best)
+        log_ratio = ((log_probs - part.log_probs) * part.mask).sum(-1)
+        contrast = contrast_loss(log_ratio, part.scores, beta)
+        return imitation + weight * contrast, {"policy/loss": imitation.item(), "policy/contrast": contrast.item()}
 
     sums: dict[str, list[float]] = {}
     activate(model, "policy", train=True)
     steps = count((number - 1) * config.epochs * config.minibatches + 1)
     for _ in range(config.epochs):
-        for minibatch in torch.randperm(len(best.ids), generator=rng).split(config.prompts // config.minibatches):
+        for minibatch in torch.randperm(config.prompts, generator=rng).split(config.prompts // config.minibatches):
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(config, number, next(steps))
-            terms = [Term(parts(model, best, minibatch), loss_of)]
+            groups = minibatch.split(rows_at_once(model, ROWS) // 2)
+            taken = [torch.cat([some, some + config.prompts]) if weight else some for some in groups]
+            terms = [Term([ends.rows(rows) for rows in taken], loss_of)]
             if mixed_in is not None:
                 terms.append(preferred_term(model, mixed_in, minibatch, config.preferred_coefficient))
             for name, value in step(terms, optimizer, config.max_gradient_norm).items():
@@ -101,17 +133,23 @@ def train_raft(
 ) -> Outcome:
     """Train the adapter "policy" in place on its own best completions, with "sft" as reference.
 
+    It ends as the mean of the weights after each of the last `averaged_rounds` (Izmailov et al. 2018): single rounds
+    swing between too cautious and too bold. Where training stops early, it stays as it is.
+
     `preferred` are (prompt, completion) that labelers liked best, mixed into the loss by `preferred_coefficient`. The
     file `checkpoint`, if given, is replaced after every round; where it exists already, training goes on from it.
     Raises TrainingError when a number that is measured on the way is not finite.
     """
     mix = config.preferred_coefficient
     policy = adapter_parameters(model, "policy")
+    mean = [weight.detach().clone() for weight in policy]
     optimizer = torch.optim.Adam(policy, lr=config.learning_rate, eps=1e-5)
-    state = LoopState(policy, (optimizer,), random.Random(seed), torch.Generator().manual_seed(seed))
+    state = LoopState([*policy, *mean], (optimizer,), random.Random(seed), torch.Generator().manual_seed(seed))
     state.restore(checkpoint)
     while True:
         update = state.updates + 1
+        if update > config.rounds:
+            _copy(mean, policy)
         batch = [prompt for prompt in state.order.choices(prompts, k=config.prompts) for _ in range(config.samples)]
         seeds = [state.order.randrange(2**31) for _ in batch]
         rollout = sample_rollout(model, tokenizer, score, batch, config, seeds, on_step)
@@ -124,15 +162,30 @@ def train_raft(
         if stopped or update > config.rounds:
             on_update(update, measured)
             break
-        best = best_rows(rollout, config)
+        ends = ranked_ends(rollout, config)
         mixed_in = draw_preferred(state, preferred, config.prompts, mix, tokenizer, model)
-        losses = imitate(model, best, optimizer, config, state.shuffle, on_step, mixed_in, update)
-        losses["objective/best_score"] = best.scores.mean().item()
+        losses = imitate(model, ends, optimizer, config, state.shuffle, on_step, mixed_in, update)
+        losses["objective/best_score"] = ends.scores[: config.prompts].mean().item()
         require_finite("RAFT", update, losses)
         on_update(update, measured | losses)
+        _average(mean, policy, update - max(0, config.rounds - config.averaged_rounds))
         state.updates = update
         state.save(checkpoint)
     activate(model, "policy")
     if stopped:
         log.warning("RAFT stopped early, before round %s: %s", update, stopped)
     return Outcome(measured, stopped)
+
+
+@torch.no_grad()
+def _average(mean: Sequence[Tensor], weights: Sequence[Tensor], number: int) -> None:
+    """Take the weights into the mean of those before as number `number`; below 1 they do not count yet."""
+    if number >= 1:
+        for one, weight in zip(mean, weights, strict=True):
+            one.lerp_(weight, 1 / number)
+
+
+@torch.no_grad()
+def _copy(source: Sequence[Tensor], target: Sequence[Tensor]) -> None:
+    for one, other in zip(source, target, strict=True):
+        other.copy_(one)

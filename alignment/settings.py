@@ -124,7 +124,10 @@ class RaftConfig:
     learning_rate: float = 1e-3  # Adam on the policy adapter
     warmup_steps: int = 24  # optimizer steps until the rate is whole: Adam's first steps are as long as its rate
     last_rate: float = 0.3  # part of the learning rate in the last round, to which it falls evenly
+    averaged_rounds: int = 1  # the last ones, whose weights' mean is the result
     kl_coefficient: float = 0.3  # score lost in the ranking per nat of KL to the SFT adapter
+    contrast_coefficient: float = 1.0  # weight in the loss of DPO between a prompt's best and worst; 0: RAFT alone
+    contrast_beta: float = 1.0  # DPO's beta
     preferred_coefficient: float = 0.0  # as in PPOConfig
     max_gradient_norm: float = 1.0
     temperature: float = 1.0  # of the samples, and so of the log-probabilities
@@ -138,11 +141,15 @@ class RaftConfig:
     max_disagreement: float = 3.0
 
     def __post_init__(self) -> None:
-        _at_least("RaftConfig", self, 1, "rounds", "warmup_steps", "prompts", "minibatches", "epochs", "max_new_tokens")
+        _at_least(
+            "RaftConfig", self, 1, "rounds", "averaged_rounds", "warmup_steps", "prompts", "minibatches", "epochs"
+        )
+        _at_least("RaftConfig", self, 1, "max_new_tokens")
         _at_least("RaftConfig", self, 2, "samples")
         _within("RaftConfig", self, 0.0, 1.0, "learning_rate", "last_rate", "min_entropy", "min_length")
         _within("RaftConfig", self, 0.0, 100.0, "kl_coefficient", "no_end_penalty", "max_gradient_norm")
-        _within("RaftConfig", self, 0.0, 100.0, "uncertainty_penalty", "preferred_coefficient")
+        _within("RaftConfig", self, 0.0, 100.0, "uncertainty_penalty", "preferred_coefficient", "contrast_coefficient")
+        _within("RaftConfig", self, 0.001, 100.0, "contrast_beta")
         _within("RaftConfig", self, 0.01, 100.0, "temperature")
         _within("RaftConfig", self, 0.0, 1e6, "max_kl")
         _within("RaftConfig", self, 1.0, 1e6, "max_entropy", "max_disagreement")

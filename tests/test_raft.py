@@ -1,5 +1,8 @@
-"""RAFT and best-of-N on a tiny model: the best of each prompt is imitated, only the policy moves, the score rises."""
+"""RAFT and best-of-N on a tiny model: the best of each prompt is imitated and set against the worst, only the policy
+moves, the score rises.
+"""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -12,7 +15,7 @@ from alignment import backbone, raft
 from alignment.best_of_n import best_of_each
 from alignment.ppo import likelihood_loss
 from alignment.prompts import chat_prompt_ids
-from alignment.rollout import against_reference, as_rollout, sample_rollout
+from alignment.rollout import against_reference, as_rollout, completion_log_probs, sample_rollout
 from alignment.settings import RaftConfig
 
 Tiny = tuple[PeftModel, AutoTokenizer]
@@ -66,7 +69,7 @@ def test_texts_that_repeat_are_scored_and_measured_once(tiny: Tiny) -> None:
         torch.testing.assert_close(alone.log_ratio[0], written.log_ratio[row[index], :width], atol=1e-5, rtol=1e-5)
 
 
-def test_best_rows_answer_every_prompt_once_and_weigh_score_against_kl(tiny: Tiny) -> None:
+def test_the_ends_are_the_best_and_the_worst_of_every_prompt_by_score_less_kl(tiny: Tiny) -> None:
     model, tokenizer = tiny
     backbone.copy_adapter(model, "other", "policy")
     asked = [question for question in QUESTIONS for _ in range(CONFIG.samples)]
@@ -74,16 +77,57 @@ def test_best_rows_answer_every_prompt_once_and_weigh_score_against_kl(tiny: Tin
     written = against_reference(model, written, CONFIG.temperature)
     kl = (written.log_ratio * written.mask).sum(-1)
     for coefficient in (0.0, 100.0):
-        best = raft.best_rows(written, replace(CONFIG, kl_coefficient=coefficient))
+        ends = raft.ranked_ends(written, replace(CONFIG, kl_coefficient=coefficient))
         worth = written.scores - coefficient * kl
-        for question, index in enumerate((best.prompt_index // CONFIG.samples).sort().values.tolist()):
-            assert index == question
-            group = written.prompt_index // CONFIG.samples == question
-            row = (best.prompt_index // CONFIG.samples == question).nonzero().item()
-            found = best.scores[row] - coefficient * (best.log_ratio * best.mask).sum(-1)[row]
-            assert found.item() == pytest.approx(worth[group].max().item())
-            prompt = best.ids[row, : best.prompt_width][best.attention[row, : best.prompt_width].bool()]
+        assert (ends.prompt_index // CONFIG.samples).tolist() == [0, 1, 2, 0, 1, 2]
+        for row, question in enumerate((0, 1, 2, 0, 1, 2)):
+            of_prompt = worth[written.prompt_index // CONFIG.samples == question]
+            assert ends.scores[row] == (of_prompt.max() if row < 3 else of_prompt.min())
+            prompt = ends.ids[row, : ends.prompt_width][ends.attention[row, : ends.prompt_width].bool()]
             assert prompt.tolist() == chat_prompt_ids(tokenizer, QUESTIONS[question])
+
+
+def test_the_contrast_is_the_loss_of_dpo_with_labels_as_sure_as_the_scores() -> None:
+    log_ratio = torch.tensor([0.4, -1.0, 0.1, -1.0])  # of two better ones, then of two worse ones
+    scores = torch.tensor([1.0, 30.0, 1.0, 0.0])  # equal in the first pair, far apart in the second
+    equal = -(math.log(1 / (1 + math.exp(-0.6))) + math.log(1 / (1 + math.exp(0.6)))) / 2  # beta 2: 2 * (0.4 - 0.1)
+    assert raft.contrast_loss(log_ratio, scores, 2.0).item() == pytest.approx((equal + math.log(2)) / 2, abs=1e-6)
+
+
+def test_the_contrast_leaves_alone_what_best_and_worst_have_in_common() -> None:
+    tokens = torch.zeros(2, 3, requires_grad=True)  # log-probabilities: two tokens in common, one that tells them apart
+    told_apart = torch.tensor([[0.0, 0.0, 1.0], [0.0, 0.0, 0.0]])
+    log_ratio = (tokens[0] * torch.tensor([1.0, 1.0, 0.0])).sum() + (tokens * told_apart).sum(-1)
+    raft.contrast_loss(log_ratio, torch.tensor([9.0, 0.0]), 1.0).backward()
+    assert tokens.grad is not None
+    assert tokens.grad[0, :2].abs().max() == 0.0 and tokens.grad[0, 2] < -0.4
+
+
+def test_the_contrast_moves_best_and_worst_as_far_apart_as_their_scores_are(tiny: Tiny) -> None:
+    model, tokenizer = tiny
+    off = {}
+    for coefficient in (0.0, 5.0):
+        _forget_policy(model)
+        backbone.copy_adapter(model, "other", "policy")
+        config = replace(CONFIG, contrast_coefficient=coefficient, learning_rate=3e-3, epochs=8)
+        asked = [question for question in [*QUESTIONS, "Bye"] for _ in range(config.samples)]
+        written = sample_rollout(model, tokenizer, share_of_low_tokens, asked, config, range(len(asked)))
+        ends = raft.ranked_ends(against_reference(model, written, config.temperature), config)
+        optimizer = torch.optim.Adam(backbone.adapter_parameters(model, "policy"), eps=1e-5)
+        raft.imitate(model, ends, optimizer, config, torch.Generator().manual_seed(0))
+        backbone.activate(model, "policy")
+        with torch.no_grad():
+            after, _ = completion_log_probs(model, ends, config.temperature)
+        moved = ((after - ends.log_probs) * ends.mask).sum(-1)
+        apart, wanted = (end[:4] - end[4:] for end in (moved, ends.scores))
+        off[coefficient] = (apart - wanted).abs().mean().item()
+    assert off[5.0] < off[0.0] / 2, off
+
+
+def _forget_policy(model: PeftModel) -> None:
+    if "policy" in model.peft_config:
+        backbone.activate(model, "sft")
+        model.delete_adapter("policy")
 
 
 def test_raft_moves_the_policy_only_and_learns_what_the_score_asks_for(tiny: Tiny) -> None:
@@ -113,6 +157,23 @@ def test_the_rate_rises_over_the_first_steps_and_falls_from_round_to_round() -> 
     assert raft.learning_rate(replace(config, rounds=1), 1, 9) == 1.0
 
 
+def test_raft_ends_as_the_mean_of_the_weights_after_its_last_rounds(tiny: Tiny) -> None:
+    model, tokenizer = tiny
+
+    def weights_after(rounds: int, averaged: int) -> list[torch.Tensor]:
+        _forget_policy(model)
+        backbone.copy_adapter(model, "other", "policy")
+        config = replace(CONFIG, rounds=rounds, averaged_rounds=averaged, max_kl=1e6, max_entropy=1e6)
+        raft.train_raft(*(model, tokenizer, share_of_low_tokens, QUESTIONS, config, 0), lambda *reported: None)
+        return [weight.detach().clone() for weight in backbone.adapter_parameters(model, "policy")]
+
+    second, third = weights_after(2, 1), weights_after(3, 1)
+    for averaged, mean in ((2, lambda a, b: (a + b) / 2), (1, lambda a, b: b)):
+        for got, a, b in zip(weights_after(3, averaged), second, third, strict=True):
+            torch.testing.assert_close(got, mean(a, b), atol=1e-6, rtol=1e-5)
+    assert any(not torch.equal(a, b) for a, b in zip(second, third, strict=True))
+
+
 def test_raft_stops_when_kl_passes_its_bound(tiny: Tiny) -> None:
     model, tokenizer = tiny
     backbone.copy_adapter(model, "other", "policy")  # far from "sft" from the start
@@ -128,9 +189,7 @@ def test_raft_makes_texts_likely_that_are_mixed_in(tiny: Tiny) -> None:
     written = as_rollout(texts, tokenizer, model.device)
     after = {}
     for coefficient in (0.0, 1.0):
-        if "policy" in model.peft_config:
-            backbone.activate(model, "sft")
-            model.delete_adapter("policy")
+        _forget_policy(model)
         backbone.copy_adapter(model, "other", "policy")
         config = replace(CONFIG, rounds=4, learning_rate=5e-3, max_kl=1e6, preferred_coefficient=coefficient)
         raft.train_raft(

@@ -17,7 +17,7 @@ from alignment.pocket import recipe
 from alignment.pocket.corpus import documents
 from alignment.pocket.demonstrations import demonstrations
 from alignment.pocket.prompt_files import asked_prompts, gate_checks, page_examples, practice_prompts, rollout_prompts
-from alignment.pocket.recipe import COMPARISONS, FIRST, STEADY, WARMED_UP, PocketConfig
+from alignment.pocket.recipe import COMPARISONS, FIRST, STEADY, VARIED, WARMED_UP, PocketConfig
 from alignment.settings import POCKET
 
 HERE = Path(__file__).parent
@@ -114,9 +114,17 @@ STAGES = (
         draft=True,
     ),
     Stage(
+        "varied policy",
+        recipe.build_varied,
+        lambda c: (c.ppo,),
+        (),
+        (*_adapter(VARIED), *_adapter(f"{VARIED}/value"), f"{VARIED}/value/head.safetensors"),
+        draft=True,
+    ),
+    Stage(
         "policy",
         recipe.build_policy,
-        lambda c: (c.ppo, c.varied_share),
+        lambda c: (c.varied_share, c.contrast),
         (),
         (*_adapter("policy"), *_adapter("value"), "value/head.safetensors", "policy-evaluation.json"),
     ),

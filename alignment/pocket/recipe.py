@@ -35,7 +35,8 @@ log = logging.getLogger(__name__)
 COMPARISONS = "comparisons.jsonl"
 FIRST = "first"  # folder of the first round's comparisons, reward adapter and policy
 WARMED_UP = "warm-up policy"  # folder of the policy that PPO begins with
-STEADY = "steady policy weights"  # folder of one of the two policies that the shipped one is the mean of
+STEADY = "steady policy weights"  # folders of the policies that the last one begins as the mean of
+VARIED = "varied policy weights"
 KL_SAMPLES = 256  # completions that measure the shipped policy's KL
 
 
@@ -89,6 +90,7 @@ class PocketConfig:
             warmup_steps=1,
             last_rate=1.0,
             kl_coefficient=0.2,
+            contrast_coefficient=0.0,
             preferred_coefficient=1.0,
             max_kl=9.0,
             max_new_tokens=MAX_NEW_TOKENS,
@@ -98,7 +100,25 @@ class PocketConfig:
         default_factory=lambda: _ppo(updates=60, kl_coefficient=0.15, preferred_coefficient=0.5)
     )
     ppo: PPOConfig = field(default_factory=lambda: _ppo(updates=36, kl_coefficient=0.3, preferred_coefficient=1.5))
-    varied_share: float = 0.7  # of the second policy's weights in the shipped ones, the rest is the first one's
+    varied_share: float = 0.7  # of the second policy's weights in their mean, the rest is the first one's
+    contrast: RaftConfig = field(
+        default_factory=lambda: RaftConfig(
+            rounds=12,
+            prompts=192,
+            samples=4,
+            minibatches=12,
+            epochs=2,
+            learning_rate=4e-4,
+            warmup_steps=1,
+            last_rate=0.05,
+            kl_coefficient=0.2,
+            contrast_coefficient=1.0,
+            contrast_beta=0.5,
+            preferred_coefficient=1.0,
+            max_kl=9.0,
+            max_new_tokens=MAX_NEW_TOKENS,
+        )
+    )
     seed: int = 0
 
 
@@ -208,17 +228,30 @@ def _imitate_best(config: PocketConfig, target: Path, judged: Path, checkpoint: 
     """Train a new policy by RAFT, on the comparisons in a folder and the reward adapter fitted to them."""
     model, tokenizer, head = _judged(target, judged / "reward")
     backbone.copy_adapter(model, "sft", "policy")
+    _ranked_on(model, tokenizer, head, config.raft, judged, checkpoint, config)
+    _save(model, "policy", folder)
+    checkpoint.unlink(missing_ok=True)
+
+
+def _ranked_on(
+    model: PeftModel,
+    tokenizer: Any,
+    head: torch.nn.Linear,
+    training: RaftConfig,
+    judged: Path,
+    checkpoint: Path,
+    config: PocketConfig,
+) -> None:
+    """Train the policy on by RAFT in place, on the comparisons in a folder and the reward model fitted to them."""
     score = reward_scorer(model, head, tokenizer.pad_token_id)
     prompts = practice_prompts(config.practice_prompts, config.seed + 6)
-    with _shown("RAFT", config.raft.rounds) as on_update:
+    with _shown("RAFT", training.rounds) as on_update:
         outcome = raft.train_raft(
-            *(model, tokenizer, score, prompts, config.raft, config.seed, on_update),
+            *(model, tokenizer, score, prompts, training, config.seed, on_update),
             checkpoint=checkpoint,
             preferred=preferred(model_folder.comparisons(judged), config.seed),
         )
     _require_whole(outcome)
-    _save(model, "policy", folder)
-    checkpoint.unlink(missing_ok=True)
 
 
 def build_steady(config: PocketConfig, target: Path, work: Path) -> None:
@@ -229,18 +262,31 @@ def build_steady(config: PocketConfig, target: Path, work: Path) -> None:
     checkpoint.unlink(missing_ok=True)
 
 
+def build_varied(config: PocketConfig, target: Path, work: Path) -> None:
+    """Train another by PPO from the same warm-up, held to the manners that labelers liked best; a draft."""
+    checkpoint = work / "varied policy" / "checkpoint.pt"
+    model, value_head = _reinforced(config, target, work, config.ppo, config.seed + 1, checkpoint)
+    _save(model, "policy", work / VARIED)
+    _save(model, "value", work / VARIED / "value", value_head)
+    checkpoint.unlink(missing_ok=True)
+
+
 def build_policy(config: PocketConfig, target: Path, work: Path) -> None:
-    """Train another by PPO, held to the manners of the demonstrations, and average its weights with the steady one's.
+    """Train the mean of both policies on by RAFT with contrast; write it to `policy/` and the critic to `value/`.
 
     The mean of two policies from one warm-up is more often right than either and keeps the manners of the second
-    (averaged weights: Wortsman et al. 2022; of policies: Rame et al. 2024). It goes to `policy/`, the second one's
-    critic to `value/`, how it does on the gate's checks to `policy-evaluation.json`.
+    (averaged weights: Wortsman et al. 2022; of policies: Rame et al. 2024). The contrast makes it surer of what is
+    right, and refuse less of what is harmless, in all of its manners. How it does on the gate's checks goes to
+    `policy-evaluation.json`.
     """
-    checkpoint = work / "policy" / "checkpoint.pt"
-    model, value_head = _reinforced(config, target, work, config.ppo, config.seed + 1, checkpoint)
+    checkpoint = work / "policy" / "raft.pt"
+    model, tokenizer, head = _judged(target, target / "reward")
+    backbone.attach(model, work / VARIED, "policy")
     backbone.attach(model, work / STEADY, "steady")
     backbone.move_adapter(model, "policy", "steady", config.varied_share)
+    _ranked_on(model, tokenizer, head, config.contrast, target, checkpoint, config)
     _save(model, "policy", target / "policy")
+    value_head = backbone.attach_with_head(model, work / VARIED / "value", "value")
     _save(model, "value", target / "value", value_head)
     record_evaluation(config, target)
     checkpoint.unlink(missing_ok=True)
