@@ -124,10 +124,10 @@ class RaftConfig:
     learning_rate: float = 1e-3  # Adam on the policy adapter
     warmup_steps: int = 24  # optimizer steps until the rate is whole: Adam's first steps are as long as its rate
     last_rate: float = 0.3  # part of the learning rate in the last round, to which it falls evenly
-    averaged_rounds: int = 1  # the last ones, whose weights' mean is the result
-    kl_coefficient: float = 0.3  # score lost in the ranking per nat of KL to the SFT adapter
+    averaged_rounds: int = 2  # the last ones, whose weights' mean is the result
+    kl_coefficient: float = 0.2  # score lost in the ranking per nat of KL to the SFT adapter
     contrast_coefficient: float = 1.0  # weight in the loss of DPO between a prompt's best and worst; 0: RAFT alone
-    contrast_beta: float = 1.0  # DPO's beta
+    contrast_beta: float = 0.5  # DPO's beta
     preferred_coefficient: float = 0.0  # as in PPOConfig
     max_gradient_norm: float = 1.0
     temperature: float = 1.0  # of the samples, and so of the log-probabilities
