@@ -45,7 +45,7 @@ def test_a_whole_number_may_stand_for_a_fraction_but_becomes_one() -> None:
     [
         (
             {"speed": 11},
-            r"settings has no field 'speed'; it has dpo, gate, ppo, raft, reward, seed, threads, warm_up_rounds",
+            r"settings has no field 'speed'; it has dpo, gate, ppo, raft, refit, reward, seed, threads, warm_up_rounds",
         ),
         ({"ppo": {"speed": 11}}, r"settings\.ppo has no field 'speed'; it has clip_range, "),
         ({"seed": "4"}, r"settings\.seed must be a whole number, got '4'"),

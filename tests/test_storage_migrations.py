@@ -188,7 +188,7 @@ def test_a_failing_step_rolls_back_and_can_be_tried_again(tmp_path: Path) -> Non
     broken = True
 
     @later()
-    def m007_half_done(db: Database) -> None:
+    def m008_half_done(db: Database) -> None:
         db["tags"].create({"id": int, "name": str}, pk="id")
         db["comparisons"].add_column("language", str)
         db["run_metrics"].delete_where()
@@ -198,7 +198,7 @@ def test_a_failing_step_rolls_back_and_can_be_tried_again(tmp_path: Path) -> Non
     with database.read(path) as db:
         with pytest.raises(RuntimeError, match="disk is full"):
             later.apply(db)
-        assert [step.name for step in later.pending(db)] == ["m007_half_done"]
+        assert [step.name for step in later.pending(db)] == ["m008_half_done"]
     assert schema_and_rows(path) == before
 
     broken = False

@@ -12,7 +12,7 @@ from tests.scripted import Backstage, backstage
 from ui import compare_tab
 from ui.compare_tab import choose, opened, seed_number, stream
 
-NOTICE, BEST, TIE, NEXT, ASK, STOP, PENDING = 3, 4, 7, 9, 10, 11, 12
+NOTICE, BEST, TIE, NEXT, ASK, STOP, OWN, WRITTEN, PENDING = 3, 4, 7, 9, 10, 11, 12, 13, 14
 
 
 @pytest.fixture
