@@ -31,7 +31,9 @@ from storage.records import Metric, Policy, PolicyStatus, Ranking
 log = logging.getLogger(__name__)
 
 # Where each stage begins and ends on the progress bar, about in proportion to its time.
-STAGES = {"collect": (0.0, 0.03), "sft": (0.03, 0.1), "reward": (0.1, 0.35), "ppo": (0.35, 0.9), "check": (0.9, 1.0)}
+STAGES = {"collect": (0.0, 0.05), "reward": (0.05, 0.35), "ppo": (0.35, 0.9), "check": (0.9, 1.0)}
+# The same where instruction tuning goes on first.
+REFIT_STAGES = STAGES | {"collect": (0.0, 0.04), "sft": (0.04, 0.2), "reward": (0.2, 0.45), "ppo": (0.45, 0.9)}
 REPORT_SECONDS = 0.5
 
 
@@ -43,6 +45,7 @@ class Reporter:
         self._pending: list[Metric] = []
         self._last = 0.0
         self._at = ("collect", 0.0)
+        self.stages = STAGES
 
     def __call__(
         self, stage: str, done: float, step: int = 0, metrics: dict[str, float] | None = None, *, now: bool = False
@@ -52,7 +55,7 @@ class Reporter:
         self._pending += [Metric(step, name, value) for name, value in (metrics or {}).items()]
         if not now and time.monotonic() - self._last < REPORT_SECONDS:
             return
-        low, high = STAGES[stage]
+        low, high = self.stages[stage]
         runs.report(self._db, self._run_id, stage, low + (high - low) * done, self._pending)
         self._pending, self._last = [], time.monotonic()
 
@@ -158,6 +161,7 @@ def _refit(
 
         refit(model, tokenizer, adapter, people, others, settings.refit, settings.seed, on_update)
 
+    report.stages = REFIT_STAGES
     report("sft", 0.0, now=True)
     learn("sft", shipped, 0.0, "sft/loss")
     learn("policy", liked, 0.5, "sft/policy_loss")
