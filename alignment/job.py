@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -17,20 +17,23 @@ from typing import Any
 import torch
 from transformers.utils import logging as transformers_logging
 
-from alignment import backbone, candidate, dpo, model_folder, ppo, raft, reward_model, run_folder
-from alignment.adapters import next_version, publish, write_folder
+from alignment import candidate, dpo, model_folder, ppo, raft, reward_model, run_folder, run_models
+from alignment.adapters import next_version, publish, verify, write_folder
 from alignment.bradley_terry import Agreement, preferred
-from alignment.errors import AdapterError, AlignmentError, TrainingError
+from alignment.errors import AlignmentError, TrainingError
+from alignment.refit import Text, readable, refit
 from alignment.rollout import Outcome
 from alignment.scorer import reward_scorer
 from alignment.settings import ModelConfig, RunSettings, run_settings
-from storage import policies, preferences, runs
+from storage import demonstrations, policies, preferences, runs
 from storage.records import Metric, Policy, PolicyStatus, Ranking
 
 log = logging.getLogger(__name__)
 
 # Where each stage begins and ends on the progress bar, about in proportion to its time.
 STAGES = {"collect": (0.0, 0.05), "reward": (0.05, 0.35), "ppo": (0.35, 0.9), "check": (0.9, 1.0)}
+# The same where instruction tuning goes on first.
+REFIT_STAGES = STAGES | {"collect": (0.0, 0.04), "sft": (0.04, 0.2), "reward": (0.2, 0.45), "ppo": (0.45, 0.9)}
 REPORT_SECONDS = 0.5
 
 
@@ -42,6 +45,7 @@ class Reporter:
         self._pending: list[Metric] = []
         self._last = 0.0
         self._at = ("collect", 0.0)
+        self.stages = STAGES
 
     def __call__(
         self, stage: str, done: float, step: int = 0, metrics: dict[str, float] | None = None, *, now: bool = False
@@ -51,7 +55,7 @@ class Reporter:
         self._pending += [Metric(step, name, value) for name, value in (metrics or {}).items()]
         if not now and time.monotonic() - self._last < REPORT_SECONDS:
             return
-        low, high = STAGES[stage]
+        low, high = self.stages[stage]
         runs.report(self._db, self._run_id, stage, low + (high - low) * done, self._pending)
         self._pending, self._last = [], time.monotonic()
 
@@ -83,19 +87,23 @@ def train(data_dir: Path, run_id: int, model_config: ModelConfig) -> None:
     torch.manual_seed(settings.seed)
     torch.set_num_threads(settings.threads)
     report("collect", 0.0, now=True)
-    voted = preferences.rankings(db, run_id)
+    voted, demonstrated = preferences.rankings(db, run_id), demonstrations.demonstrations_of(db, run_id)
     shipped = model_folder.comparisons(model_config.base)
     prompts = model_folder.prompts(model_config.base) + [ranking.prompt for ranking in voted]
     parent = policies.live_policy(db)
     if parent is None or not prompts:
         raise TrainingError("there is nothing to train on: no live policy, or no prompts; vote on some answers first")
-    model, tokenizer = backbone.load_base(model_config.base, model_config.quantize)
-    model = backbone.attach(model, model_config.sft, "sft")
-    model = backbone.attach(model, data_dir / parent.path, "parent")
-    backbone.copy_adapter(model, "parent", "policy")
+    began_from = data_dir / parent.path
+    verify(began_from, parent.sha256)
+    model, tokenizer = run_models.load(model_config, began_from)
     log.info("run %s: %s people's rankings, %s shipped, parent v%s", run_id, len(voted), len(shipped), parent.version)
 
     run_folder.forget_outdated(data_dir, parent.version)
+    liked, with_sft = preferred([*voted, *shipped], settings.seed), model_folder.own_sft(began_from) is not None
+    people = readable(model, tokenizer, demonstrated)
+    if settings.refit.steps and (people or with_sft):
+        _refit(model, tokenizer, model_config, people, liked, settings, report)
+        with_sft = True
     if run.method == "dpo":
         outcome = _train_on_pairs(model, tokenizer, prompts, voted, shipped, settings, report)
         reward_head, fitted = None, None
@@ -106,12 +114,12 @@ def train(data_dir: Path, run_id: int, model_config: ModelConfig) -> None:
             "method": run.method,
             "settings": run.settings,
             "quantize": model_config.quantize,
-            "votes": hashlib.sha256(repr(voted).encode()).hexdigest(),  # one may have been withdrawn since
+            # One may have been withdrawn since.
+            "votes": hashlib.sha256(repr([*voted, *demonstrated]).encode()).hexdigest(),
         }
         reward_head, fitted = _reward_model(
             model, tokenizer, model_config, voted, shipped, settings, report, folder, began
         )
-        liked = preferred([*voted, *shipped], settings.seed)
         outcome = _train_policy(
             *(model, tokenizer, model_config, reward_head, prompts, liked, run.method, settings, report, folder)
         )
@@ -121,9 +129,43 @@ def train(data_dir: Path, run_id: int, model_config: ModelConfig) -> None:
     evaluation["reward"] = fitted
     if outcome.stopped:
         evaluation["gate"]["reasons"].append(f"training stopped early: {outcome.stopped}")
-    _record(db, data_dir, run_id, model, reward_head, parent, evaluation)
+
+    def write(target: Path) -> None:
+        run_models.save_version(model, reward_head, with_sft=with_sft, target=target)
+
+    _record(db, data_dir, run_id, parent, evaluation, write)
     report("check", 1.0, now=True)
     run_folder.forget(folder)
+
+
+def _refit(
+    model: Any,
+    tokenizer: Any,
+    config: ModelConfig,
+    people: Sequence[Text],
+    liked: Sequence[Text],
+    settings: RunSettings,
+    report: Reporter,
+) -> None:
+    """Train the adapters "sft" and "policy" on what people demonstrated, each held to what it knew.
+
+    The first one is held by shipped demonstrations, which comply with much that is harmful; so the second one is held
+    by what labelers liked best. Where a run is resumed this is done again, with the same result.
+    """
+    shipped = [(one.prompt, one.completion) for one in model_folder.demonstrations(config.base)]
+    log.info("instruction tuning: %s people's demonstrations, %s shipped", len(people), len(shipped))
+
+    def learn(adapter: str, others: Sequence[Text], before: float, name: str) -> None:
+        def on_update(step: int, measured: dict[str, float]) -> None:
+            report("sft", before + step / settings.refit.steps / 2, step, {name: measured["sft/loss"]})
+
+        refit(model, tokenizer, adapter, people, others, settings.refit, settings.seed, on_update)
+
+    report.stages = REFIT_STAGES
+    report("sft", 0.0, now=True)
+    learn("sft", shipped, 0.0, "sft/loss")
+    learn("policy", liked, 0.5, "sft/policy_loss")
+    report("sft", 1.0, now=True)
 
 
 def _reward_model(
@@ -139,54 +181,21 @@ def _reward_model(
 ) -> tuple[torch.nn.Linear, dict[str, Any] | None]:
     """Return the heads of the reward model, the one that the run has kept or a new fit, and what it measured."""
     report("reward", 0.0, now=True)
-    kept = _kept_reward(model, folder, began)
+    kept = run_models.kept_reward(model, folder, began)
     if kept is None:
         run_folder.forget(folder)
-        reward_head = _attach_reward(model, config)
+        reward_head = run_models.attach_reward(model, config)
         agreement = _fit_reward(model, tokenizer, reward_head, voted, shipped, settings, report)
         fitted = asdict(agreement) if agreement else None
         report("ppo", 0.0, now=True)  # what is kept is also reported
         begun = {**began, "fitted": fitted}
-        write_folder(run_folder.reward_folder(folder), lambda into: _keep_reward(model, reward_head, begun, into))
+        write_folder(
+            run_folder.reward_folder(folder), lambda into: run_models.keep_reward(model, reward_head, begun, into)
+        )
     else:
         reward_head, fitted = kept
     log.info("reward model: %s", fitted)
     return reward_head, fitted
-
-
-def _keep_reward(model: Any, head: torch.nn.Linear, begun: dict[str, Any], folder: Path) -> None:
-    backbone.save_adapter(model, "reward", folder, head)
-    (folder / run_folder.BEGUN).write_text(json.dumps(begun), encoding="utf-8")
-
-
-def _kept_reward(
-    model: Any, folder: Path, began: Mapping[str, Any]
-) -> tuple[torch.nn.Linear, dict[str, Any] | None] | None:
-    """Attach the reward model that the run has kept; return its head and report, or None where there is none to use."""
-    begun = run_folder.read_begun(folder)
-    if begun is None:
-        return None
-    if any(begun.get(name) != value for name, value in began.items()):
-        log.warning("the run begins anew: votes, settings or version are not those that it had begun with")
-        return None
-    kept = run_folder.reward_folder(folder)
-    try:
-        head = backbone.attach_with_head(model, kept, "reward")
-    except AdapterError as error:
-        log.warning("the run begins anew: %s", error)
-        if "reward" in model.peft_config:
-            model.delete_adapter("reward")
-        return None
-    fitted: dict[str, Any] | None = begun["fitted"]
-    return head, fitted
-
-
-def _attach_reward(model: Any, config: ModelConfig) -> torch.nn.Linear:
-    shipped = model_folder.shipped_reward(config.base)
-    if shipped is None:
-        backbone.copy_adapter(model, "sft", "reward")
-        return backbone.new_head(model, reward_model.HEADS)
-    return backbone.attach_with_head(model, shipped, "reward")
 
 
 def _fit_reward(
@@ -236,7 +245,7 @@ def _train_policy(
     folder: Path,
 ) -> Outcome:
     """Train the policy by the run's method and return how that ended; PPO begins with rounds of RAFT."""
-    shipped, weight = _attach_shipped(model, config), settings.reward.shipped_weight
+    shipped, weight = run_models.attach_shipped(model, config), settings.reward.shipped_weight
     score = reward_scorer(model, reward_head, tokenizer.pad_token_id, shipped, weight)
     rounds = settings.warm_up_rounds if method == "ppo" else settings.raft.rounds
     updates = rounds + settings.ppo.updates if method == "ppo" else rounds
@@ -253,29 +262,11 @@ def _train_policy(
         )
         if method == "raft" or outcome.stopped:
             return outcome
-    value_head = _attach_critic(model, config, reward_head)
+    value_head = run_models.attach_critic(model, config, reward_head)
     return ppo.train_ppo(
         *(model, tokenizer, score, value_head, prompts, settings.ppo, settings.seed),
         *(lambda update, metrics: on_update(rounds + update, metrics), report.beat, checkpoint, liked),
     )
-
-
-def _attach_shipped(model: Any, config: ModelConfig) -> torch.nn.Linear | None:
-    """Attach the reward adapter that ships with the model as "shipped"; return its heads, or None without one."""
-    shipped = model_folder.shipped_reward(config.base)
-    return None if shipped is None else backbone.attach_with_head(model, shipped, "shipped")
-
-
-def _attach_critic(model: Any, config: ModelConfig, reward_head: torch.nn.Linear) -> torch.nn.Linear:
-    """Attach the critic that the shipped policy was trained with; return its head.
-
-    Without one the critic begins as the reward model, which has never judged half a completion.
-    """
-    shipped = model_folder.shipped_critic(config.base)
-    if shipped is None:
-        backbone.copy_adapter(model, "reward", "value")
-        return backbone.mean_head(reward_head)
-    return backbone.attach_with_head(model, shipped, "value")
 
 
 def _train_on_pairs(
@@ -323,19 +314,11 @@ def _record(
     db: Path,
     data_dir: Path,
     run_id: int,
-    model: Any,
-    reward_head: torch.nn.Linear | None,
     parent: Policy,
     evaluation: dict[str, Any],
+    write: Callable[[Path], None],
 ) -> None:
-    """Publish the candidate, with the reward model that it was trained on for best-of-N, and record it."""
-
-    def write(target: Path) -> None:
-        backbone.save_adapter(model, "policy", target)
-        if reward_head is not None:
-            (target / model_folder.REWARD).mkdir()
-            backbone.save_adapter(model, "reward", target / model_folder.REWARD, reward_head)
-
+    """Publish the candidate, whose files `write` writes, and record it."""
     folder = data_dir / "policies"
     version = next_version(folder, [policy.version for policy in policies.list_policies(db)])
     path, sha256 = publish(folder, version, write)

@@ -11,6 +11,7 @@ from alignment.errors import AdapterError, ModelLoadError
 
 T = TypeVar("T")
 REWARD = "reward"  # folder of a reward adapter with its heads: beside a model, in a version, in a run
+SFT = "sft"  # folder of an SFT adapter: beside a model, and in a version whose run went on with instruction tuning
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 CheckKind = Literal["contains", "refuses", "helps", "abstains"]
 
@@ -29,6 +30,14 @@ class ShippedRanking:
     def tied(self) -> bool:
         """Whether completions of one tier are equally good: these labelers compare all of them."""
         return True
+
+
+@dataclass(frozen=True)
+class ShippedDemonstration:
+    """A demonstration that ships with a model."""
+
+    prompt: str
+    completion: str
 
 
 @dataclass(frozen=True)
@@ -99,6 +108,11 @@ def first_policy(base: str | Path, sft: str | Path) -> Path:
     return check_adapter(shipped if shipped.is_dir() else sft)
 
 
+def own_sft(version: str | Path) -> Path | None:
+    """Return the SFT adapter of a published version, or None for one that goes with the model's."""
+    return _shipped(version, SFT)
+
+
 def shipped_reward(base: str | Path) -> Path | None:
     """Return the reward adapter that ships with the model, or None."""
     return _shipped(base, REWARD)
@@ -141,6 +155,17 @@ def _ranking(
     if len(set(places)) < len(places):
         raise TypeError(f'"tiers" must hold each completion once, got {tiers!r}')
     return ShippedRanking(prompt, tuple(completions), tuple(map(tuple, tiers or [])), source, guideline)
+
+
+def demonstrations(base: str | Path) -> list[ShippedDemonstration]:
+    """Return the demonstrations that ship with the model: none for a model without `demonstrations.jsonl`."""
+    return _lines(Path(base) / "demonstrations.jsonl", _demonstration)
+
+
+def _demonstration(prompt: str, completion: str) -> ShippedDemonstration:
+    if not all(isinstance(text, str) and text for text in (prompt, completion)):
+        raise TypeError(f"a prompt and a completion must be texts, and not empty: {prompt!r}, {completion!r}")
+    return ShippedDemonstration(prompt, completion)
 
 
 def prompts(base: str | Path) -> list[str]:

@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from alignment.adapters import verify
 from alignment.errors import AdapterError, AlignmentError, ModelLoadError
+from alignment.model_folder import SFT
 from alignment.settings import ModelConfig
 
 log = logging.getLogger(__name__)
@@ -30,16 +31,24 @@ SEED_STEP = 1_000_003  # between the seeds of one panel's completions; those of 
 
 @dataclass(frozen=True)
 class PolicyRef:
-    """A published policy: its version, folder and hash."""
+    """A published policy: its version, folder and hash, and whether it came with an SFT adapter of its own."""
 
     version: int
     path: Path
     sha256: str
+    own_sft: bool = False
+
+    @property
+    def adapters(self) -> dict[str, Path]:
+        """Folders of its adapters by the names that they are served under."""
+        own = {f"sft-{self.version}": self.path / SFT} if self.own_sft else {}
+        return {f"policy-{self.version}": self.path, **own}
 
 
 @dataclass(frozen=True)
 class RowRequest:
-    """One panel of a comparison; `policy` names the version that an rlhf row goes through.
+    """One panel of a comparison; `policy` names the version that an rlhf row goes through, or that an sft row's adapter
+    came with (the model's own if there is none).
 
     Of `best_of` completions of that policy the panel shows the one that reward models score highest: that of its
     run, if it kept one, together with the shipped one.
@@ -56,7 +65,9 @@ class RowRequest:
         if self.role == "rlhf":
             assert self.policy is not None
             return f"policy-{self.policy.version}"
-        return "__base__" if self.role == "base" else self.role
+        if self.role == "sft":
+            return "sft" if self.policy is None else f"sft-{self.policy.version}"
+        return "__base__"
 
 
 @dataclass(frozen=True)
@@ -230,18 +241,18 @@ class PolicyServer:
     def _attach(self, model: Any, policy: PolicyRef) -> None:
         from alignment import backbone
 
-        name = f"policy-{policy.version}"
-        if name not in model.peft_config:
+        if missing := {name: folder for name, folder in policy.adapters.items() if name not in model.peft_config}:
             verify(policy.path, policy.sha256)
             try:
-                backbone.attach(model, policy.path, name)
+                for name, folder in missing.items():
+                    backbone.attach(model, folder, name)
             except AdapterError:
-                if name in model.peft_config:  # half attached: the next comparison would take it for whole
+                for name in missing.keys() & model.peft_config.keys():  # half attached: it would be taken for whole
                     model.delete_adapter(name)
                 raise
 
     def _drop_all_but_live(self, model: Any) -> None:
-        for name in [n for n in model.peft_config if n not in ("sft", f"policy-{self._live.version}")]:
+        for name in model.peft_config.keys() - {"sft", *self._live.adapters}:
             model.delete_adapter(name)
 
     def _swap(self, model: Any, request: _Swap) -> None:
@@ -355,4 +366,4 @@ def policy_ref(version: int, path: str | Path, sha256: str) -> PolicyRef:
     folder = Path(path)
     if not folder.is_dir():
         raise AdapterError(f"the folder of policy v{version} is gone: {folder}; restore it from a backup")
-    return PolicyRef(version, folder, sha256)
+    return PolicyRef(version, folder, sha256, own_sft=(folder / SFT).is_dir())

@@ -9,6 +9,7 @@ from alignment.errors import ConfigError
 Quantize = Literal["none", "nf4", "int8"]
 POCKET = Path(__file__).parents[1] / "assets" / "pocket"
 MAX_PROMPT_CHARACTERS = 4000
+MAX_COMPLETION_CHARACTERS = 2000  # of one that a person writes
 MAX_NEW_TOKENS = 256
 MAX_BEST_OF = 16  # completions of which the reward model picks what a person sees
 
@@ -20,6 +21,21 @@ class ModelConfig:
     base: str = str(POCKET)  # folder of a causal LM with its tokenizer
     sft: str = str(POCKET / "sft")  # folder of the instruction-tuned LoRA adapter
     quantize: Quantize = "none"  # how the base is held in memory
+
+
+@dataclass(frozen=True)
+class RefitConfig:
+    """How a run goes on with instruction tuning, where people have written demonstrations."""
+
+    steps: int = 40  # optimizer steps of each of the two adapters, "sft" and "policy"; 0: never
+    batch_size: int = 16  # texts a step
+    learning_rate: float = 5e-4  # Adam
+    people_share: float = 0.5  # part of each batch drawn from people's demonstrations
+
+    def __post_init__(self) -> None:
+        _at_least("RefitConfig", self, 0, "steps")
+        _at_least("RefitConfig", self, 1, "batch_size")
+        _within("RefitConfig", self, 0.0, 1.0, "learning_rate", "people_share")
 
 
 @dataclass(frozen=True)
@@ -204,6 +220,7 @@ class RunSettings:
 
     seed: int = 0
     threads: int = 2  # torch threads of the child
+    refit: RefitConfig = field(default_factory=RefitConfig)  # of the SFT adapter and the policy, on people's texts
     reward: RewardConfig = field(default_factory=RewardConfig)
     ppo: PPOConfig = field(default_factory=PPOConfig)
     warm_up_rounds: int = 4  # of RAFT, before PPO: what the policy does rarely, PPO alone finds too slowly

@@ -14,7 +14,7 @@ from alignment import run_folder
 from alignment.errors import AlignmentError, TrainingError
 from alignment.policy_server import PolicyServer, policy_ref
 from alignment.settings import ModelConfig, RunSettings, run_settings
-from storage import policies, preferences, runs
+from storage import demonstrations, policies, preferences, runs
 from storage.records import Run
 
 log = logging.getLogger(__name__)
@@ -59,9 +59,9 @@ class Supervisor:
                 self._end_stopped(run_id)
 
     def retrain(self, method: str = "ppo", settings: dict[str, Any] | None = None) -> int:
-        """Queue a run over all standing votes and return its id.
+        """Queue a run over all standing votes and demonstrations and return its id.
 
-        A run that is open with the same settings over the same votes, as the schedule may just have begun it, is the
+        A run that is open with the same settings over the same ones, as the schedule may just have begun it, is the
         run asked for. Raises ConfigError for settings that do not fit, TrainingError for an unknown method,
         RunOpenError while another run is open.
         """
@@ -73,7 +73,8 @@ class Supervisor:
             return runs.queue_run(self._db, method, wanted)
         except runs.RunOpenError as open_run:
             same = runs.get_run(self._db, open_run.run_id)
-            if (same.method, same.settings) != (method, wanted) or preferences.new_since_last_run(self._db):
+            unused = preferences.new_since_last_run(self._db) + demonstrations.new_since_last_run(self._db)
+            if (same.method, same.settings) != (method, wanted) or unused:
                 raise
             return same.id
 

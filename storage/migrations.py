@@ -147,3 +147,31 @@ def m005_relative_paths(db: Database) -> None:
 def m006_policy_model(db: Database) -> None:
     """The model that a policy belongs to: a data folder may be used with several, one after the other."""
     db["policies"].add_column("model", str)
+
+
+@migrations()
+def m007_demonstrations(db: Database) -> None:
+    """Completions that people wrote themselves, each once an annotator until it is withdrawn, and runs' use of them."""
+    db["demonstrations"].create(
+        {
+            "id": int,
+            "prompt": str,
+            "completion": str,
+            "annotator": str,
+            "source": str,
+            "created": str,
+            "withdrawn": str,
+        },
+        pk="id",
+        foreign_keys=[("annotator", "annotators", "id")],
+        not_null={"prompt", "completion", "annotator", "source", "created"},
+    )
+    db.execute(
+        "CREATE UNIQUE INDEX one_standing_demonstration ON demonstrations (annotator, prompt, completion) "
+        "WHERE withdrawn IS NULL"
+    )
+    db["run_demonstrations"].create(
+        {"run": int, "demonstration": int},
+        pk=("run", "demonstration"),
+        foreign_keys=[("run", "runs", "id"), ("demonstration", "demonstrations", "id")],
+    )

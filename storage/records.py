@@ -66,6 +66,19 @@ class Ranking:
 
 
 @dataclass(frozen=True)
+class Demonstration:
+    """A completion that a person wrote for a prompt: what instruction tuning learns from."""
+
+    id: int
+    prompt: str
+    completion: str
+    annotator_id: str
+    source: Source
+    created: str
+    withdrawn: str | None
+
+
+@dataclass(frozen=True)
 class Run:
     """One training run and where it stands."""
 
@@ -82,6 +95,7 @@ class Run:
     pid: int | None
     error: str | None
     policy_version: int | None = None
+    demonstrations: int = 0  # that it claimed
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,10 @@ class Schedule:
 
 
 def queue_run(path: Path, method: str, settings: dict[str, Any]) -> int:
-    """Queue a run over all standing votes and return its id. Raises RunOpenError while another one is open."""
+    """Queue a run over all standing votes and demonstrations and return its id.
+
+    Raises RunOpenError while another one is open.
+    """
     with write(path) as db:
         for row in db["runs"].rows_where("status IN ('queued', 'running')"):
             raise RunOpenError(row["id"])
@@ -45,11 +48,16 @@ def queue_run(path: Path, method: str, settings: dict[str, Any]) -> int:
         db.conn.execute(
             "INSERT INTO run_rows (run, preference) SELECT ?, id FROM preferences WHERE withdrawn IS NULL", [run_id]
         )
+        db.conn.execute(
+            "INSERT INTO run_demonstrations (run, demonstration) "
+            "SELECT ?, id FROM demonstrations WHERE withdrawn IS NULL",
+            [run_id],
+        )
         return int(run_id)
 
 
 def requeue_run(path: Path, run_id: int) -> bool:
-    """Queue a failed or cancelled run again, over the votes that it claimed; return False if it is neither.
+    """Queue a failed or cancelled run again, over what it claimed; return False if it is neither.
 
     Raises RunOpenError while another one is open.
     """
@@ -69,7 +77,11 @@ def _run(row: dict[str, Any]) -> Run:
     return Run(**{**known, "settings": json.loads(row["settings"])})
 
 
-_SELECT = "SELECT runs.*, (SELECT MAX(version) FROM policies WHERE policies.run = runs.id) AS policy_version FROM runs"
+_SELECT = """
+    SELECT runs.*, (SELECT MAX(version) FROM policies WHERE policies.run = runs.id) AS policy_version,
+           (SELECT COUNT(*) FROM run_demonstrations WHERE run_demonstrations.run = runs.id) AS demonstrations
+    FROM runs
+    """
 
 
 def get_run(path: Path, run_id: int) -> Run:

@@ -2,6 +2,7 @@
 
 import shutil
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -28,9 +29,13 @@ def served(data_dir: Path, model: ModelConfig) -> int:
     return version_to_serve(data_dir / "triptych.db", data_dir, model).version
 
 
-def add_version(data_dir: Path, version: int, like: Policy) -> Path:
+def write_weights(target: Path) -> None:
+    (target / "weights").write_text("trained")
+
+
+def add_version(data_dir: Path, version: int, like: Policy, write: Callable[[Path], None] = write_weights) -> Path:
     """Record a trained version of the model of `like` and make it live."""
-    path, sha256 = publish(data_dir / "policies", version, lambda target: (target / "weights").write_text("trained"))
+    path, sha256 = publish(data_dir / "policies", version, write)
     relative = str(path.relative_to(data_dir))
     db = data_dir / "triptych.db"
     policies.record_policy(db, Policy(version, like.version, None, relative, sha256, "retired", {}, like.model))
@@ -70,6 +75,20 @@ def test_a_damaged_version_is_passed_over_for_the_newest_whole_one(
         2: "live",
         3: "retired",
     }
+
+
+def test_the_sft_adapter_of_the_served_version_is_found_again_at_the_start(data_dir: Path, model: ModelConfig) -> None:
+    def write(target: Path) -> None:
+        shutil.copytree(model.sft, target / "sft")
+        (target / "weights").write_text("trained")
+
+    assert served(data_dir, model) == 1
+    add_version(data_dir, 2, first(data_dir), write)
+    refitted = version_to_serve(data_dir / "triptych.db", data_dir, model)
+    assert (refitted.version, refitted.own_sft) == (2, True)
+    shutil.rmtree(refitted.path / "sft")
+    plain = version_to_serve(data_dir / "triptych.db", data_dir, model)
+    assert (plain.version, plain.own_sft) == (1, False)
 
 
 def test_another_model_gets_a_version_of_its_own_and_the_first_ones_is_found_again(

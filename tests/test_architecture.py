@@ -77,7 +77,7 @@ def test_tables_are_spoken_of_only_in_storage() -> None:
 
 
 def test_the_web_process_never_imports_a_trainer() -> None:
-    trainers = {"job", "ppo", "ppo_math", "reward_model", "sft", "evaluation", "raft", "rollout"}
+    trainers = {"job", "ppo", "ppo_math", "reward_model", "sft", "evaluation", "raft", "refit", "rollout", "run_models"}
     forbidden = {f"alignment.{name}" for name in trainers} | {"trl"}
     web = [ROOT / "app.py", *files("ui"), ROOT / "alignment/policy_server.py", ROOT / "alignment/supervisor.py"]
     assert {name_of(path): bad for path in web if (bad := imports(path) & forbidden)} == {}
@@ -97,7 +97,7 @@ def test_the_environment_is_read_in_the_app_only() -> None:
     "program",
     [
         "import alignment.policy_server, alignment.supervisor, storage.database",
-        "import storage.migrations, storage.policies, storage.preferences, storage.records, storage.runs",
+        "import storage.demonstrations, storage.migrations, storage.policies, storage.preferences, storage.runs",
         "import alignment.adapters, alignment.model_folder, alignment.settings, alignment.pocket.facts",
     ],
 )

@@ -9,7 +9,7 @@ import pytest
 
 from alignment import model_folder
 from alignment.errors import ModelLoadError
-from alignment.model_folder import ShippedRanking
+from alignment.model_folder import ShippedDemonstration, ShippedRanking
 
 
 def write(folder: Path, *lines: dict[str, Any]) -> None:
@@ -38,6 +38,17 @@ def test_a_comparison_that_does_not_fit_is_refused_in_words(tmp_path: Path, line
     write(tmp_path, line)
     with pytest.raises(ModelLoadError, match=words):
         model_folder.comparisons(tmp_path)
+
+
+def test_demonstrations_are_read_and_what_is_no_text_is_refused_in_words(tmp_path: Path) -> None:
+    assert model_folder.demonstrations(tmp_path) == []
+    file = tmp_path / "demonstrations.jsonl"
+    file.write_text('{"prompt": "Hi", "completion": "Ahoy!"}\n', encoding="utf-8")
+    assert model_folder.demonstrations(tmp_path) == [ShippedDemonstration("Hi", "Ahoy!")]
+    for line in ('{"prompt": "Hi"}', '{"prompt": "Hi", "completion": ""}', '{"prompt": "Hi", "completion": 3}'):
+        file.write_text(f'{{"prompt": "Hi", "completion": "Ahoy!"}}\n{line}\n', encoding="utf-8")
+        with pytest.raises(ModelLoadError, match=r"demonstrations\.jsonl, line 2 has fields that do not fit"):
+            model_folder.demonstrations(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ TOY = PocketConfig(
     first_prompts=20,
     first_sampled=2,
     second_prompts=10,
+    shipped_demonstrations=5,
     reward_folds=5,
     first_reward=RewardConfig(steps=2, batch_size=2, voted_share=0.0),
     reward=RewardConfig(steps=2, batch_size=2, voted_share=0.0),
@@ -54,6 +55,7 @@ def test_the_recipe_makes_a_folder_that_holds_all_that_a_model_needs(folders: tu
     assert len({ranking.prompt for ranking in rankings}) > TOY.first_prompts / 2
     assert {ranking.source for ranking in rankings} == {"simulated"}
     assert model_folder.examples(target)
+    assert len(model_folder.demonstrations(target)) == TOY.shipped_demonstrations
     assert {"accuracy", "refusals", "kl"} <= set(model_folder.shipped_evaluation(target))
 
 

@@ -404,7 +404,7 @@ def test_digits_are_read_one_by_one_and_text_survives_the_tokenizer(
 def test_every_source_of_the_text_counts_for_the_stages() -> None:
     stages = fingerprints(PocketConfig())
     shipped = [stage.name for stage in STAGES if not stage.draft]
-    assert shipped == ["base", "sft", "prompts", "comparisons", "reward", "policy", "examples"]
+    assert shipped == ["base", "sft", "prompts", "comparisons", "reward", "policy", "examples", "demonstrations"]
     assert len(set(stages.values())) == len(stages)
     other = fingerprints(PocketConfig(demonstrations=7))
     assert other["base"] == stages["base"]

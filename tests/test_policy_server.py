@@ -11,7 +11,7 @@ import torch
 from alignment import backbone
 from alignment.adapters import folder_hash
 from alignment.errors import AdapterError, AlignmentError, ModelLoadError
-from alignment.policy_server import SEED_STEP, PolicyRef, PolicyServer, RowRequest, RowState
+from alignment.policy_server import SEED_STEP, PolicyRef, PolicyServer, RowRequest, RowState, policy_ref
 from alignment.prompts import chat_prompt_ids
 from alignment.scorer import score_sequences
 from alignment.settings import ModelConfig
@@ -113,6 +113,77 @@ def test_a_swap_changes_new_answers_and_old_versions_stay_reachable(
     assert server.live.version == 2
     assert asyncio.run(_collect(server, [RowRequest("rlhf", 3, new)]))[-1][0].token_ids != before[0].token_ids
     assert asyncio.run(_collect(server, [RowRequest("rlhf", 3, old)]))[-1][0].token_ids == before[0].token_ids
+
+
+def _with_sft(tiny_folder: Path, root: Path, version: int) -> PolicyRef:
+    """Return a version whose SFT adapter is its own: "other" in the place of the model's."""
+    folder = root / f"policy-{version:06d}"
+    shutil.copytree(tiny_folder / "sft", folder)
+    shutil.copytree(tiny_folder / "other", folder / "sft")
+    return policy_ref(version, folder, folder_hash(folder))
+
+
+def _sft(server: PolicyServer) -> tuple[int, ...]:
+    """Return what the column "sft" answers now."""
+    live = server.live
+    row = RowRequest("sft", 3, live if live.own_sft else None)
+    return asyncio.run(_collect(server, [row]))[-1][0].token_ids
+
+
+def test_the_sft_column_answers_with_the_live_versions_own_adapter_through_promote_and_rollback(
+    server: PolicyServer, tiny_folder: Path, tmp_path: Path
+) -> None:
+    first, second, third = server.live, _with_sft(tiny_folder, tmp_path, 2), _ref(tiny_folder / "other", tmp_path, 3)
+    models_own = _sft(server)
+    others = asyncio.run(_collect(server, [RowRequest("rlhf", 3, third)]))[-1][0].token_ids
+    assert models_own != others
+    for policy, expected in ((second, others), (third, models_own), (second, others), (first, models_own)):
+        server.swap(policy).result(timeout=30)
+        assert _sft(server) == expected
+
+
+def test_the_sft_column_answers_with_the_live_versions_own_adapter_after_a_restart(
+    server: PolicyServer, tiny_folder: Path, tmp_path: Path
+) -> None:
+    policy = _with_sft(tiny_folder, tmp_path, 2)
+    server.swap(policy).result(timeout=30)
+    again = PolicyServer(ModelConfig(str(tiny_folder), str(tiny_folder / "sft")), policy, threads=2)
+    again.start()
+    assert _sft(again) == _sft(server)
+    again.stop()
+
+
+def test_a_comparison_asked_before_a_swap_keeps_the_sft_adapter_that_it_was_asked_of(
+    server: PolicyServer, tiny_folder: Path, tmp_path: Path
+) -> None:
+    before = _sft(server)
+    server.swap(_with_sft(tiny_folder, tmp_path, 2)).result(timeout=30)
+    assert asyncio.run(_collect(server, [RowRequest("sft", 3)]))[-1][0].token_ids == before
+
+
+@pytest.mark.parametrize("damage", ["cut", "config gone", "folder gone", "changed"])
+def test_a_version_whose_sft_adapter_is_not_whole_is_refused_and_the_columns_stay(
+    server: PolicyServer, tiny_folder: Path, tmp_path: Path, damage: str
+) -> None:
+    broken = _with_sft(tiny_folder, tmp_path, 2)
+    weights = broken.path / "sft" / "adapter_model.safetensors"
+    if damage == "cut":
+        weights.write_bytes(weights.read_bytes()[:-64])
+        broken = policy_ref(2, broken.path, folder_hash(broken.path))
+    elif damage == "config gone":
+        (broken.path / "sft" / "adapter_config.json").unlink()
+        broken = policy_ref(2, broken.path, folder_hash(broken.path))
+    elif damage == "folder gone":
+        shutil.rmtree(weights.parent)
+        broken = policy_ref(2, broken.path, broken.sha256)
+    else:
+        weights.write_bytes(weights.read_bytes() + b"x")
+    before = [state.token_ids for state in asyncio.run(_collect(server, _three(server.live)))[-1]]
+    for _ in range(2):
+        with pytest.raises(AdapterError, match=r"does not fit this base|is missing|has changed since it was published"):
+            server.swap(broken).result(timeout=60)
+    assert server.live.version == 1
+    assert [state.token_ids for state in asyncio.run(_collect(server, _three(server.live)))[-1]] == before
 
 
 def test_a_stream_under_way_ends_on_the_version_it_began_with(

@@ -45,7 +45,7 @@ def test_a_whole_number_may_stand_for_a_fraction_but_becomes_one() -> None:
     [
         (
             {"speed": 11},
-            r"settings has no field 'speed'; it has dpo, gate, ppo, raft, reward, seed, threads, warm_up_rounds",
+            r"settings has no field 'speed'; it has dpo, gate, ppo, raft, refit, reward, seed, threads, warm_up_rounds",
         ),
         ({"ppo": {"speed": 11}}, r"settings\.ppo has no field 'speed'; it has clip_range, "),
         ({"seed": "4"}, r"settings\.seed must be a whole number, got '4'"),
@@ -70,6 +70,10 @@ def test_a_whole_number_may_stand_for_a_fraction_but_becomes_one() -> None:
         ({"ppo": {"temperature": 0}}, r"temperature must be between 0.01 and 100.0, got 0"),
         ({"reward": {"voted_share": 1.5}}, r"voted_share must be between 0.* and 1.*, got 1\.5"),
         ({"reward": {"folds": 1}}, r"RewardConfig.folds must be at least 2, got 1"),
+        ({"refit": {"steps": -1}}, r"RefitConfig\.steps must be at least 0, got -1"),
+        ({"refit": {"batch_size": 0}}, r"RefitConfig\.batch_size must be at least 1, got 0"),
+        ({"refit": {"people_share": 1.5}}, r"RefitConfig\.people_share must be between 0.* and 1.*, got 1\.5"),
+        ({"refit": {"learning_rate": -1e-4}}, r"RefitConfig\.learning_rate must be between"),
         ({"ppo": {"uncertainty_penalty": -0.5}}, r"uncertainty_penalty must be between 0.* and 100.*, got -0\.5"),
         ({"reward": {"voted_share": float("nan")}}, r"voted_share must be between .*, got nan"),
     ],

@@ -53,6 +53,8 @@ EXPECTED = {
     "run_rows": ["run", "preference"],
     "run_metrics": ["id", "run", "step", "name", "value"],
     "policies": ["version", "parent", "run", "path", "sha256", "status", "evaluation", "created", "model"],
+    "demonstrations": ["id", "prompt", "completion", "annotator", "source", "created", "withdrawn"],
+    "run_demonstrations": ["run", "demonstration"],
     "settings": ["name", "value"],
     "events": ["id", "created", "name", "detail"],
 }
@@ -63,6 +65,7 @@ STEPS = [
     "m004_policies",
     "m005_relative_paths",
     "m006_policy_model",
+    "m007_demonstrations",
 ]
 
 
@@ -108,6 +111,15 @@ def write_a_row_in_every_table(db: Database) -> None:
             "evaluation": "{}",
             "created": "2026-11-01",
         },
+        "demonstrations": {
+            "id": 5,
+            "prompt": "Hi",
+            "completion": "Ahoy!",
+            "annotator": "ann",
+            "source": "human",
+            "created": "2026-11-01",
+        },
+        "run_demonstrations": {"run": 3, "demonstration": 5},
         "settings": {"name": "schedule", "value": '{"retrain_every": 8}'},
         "events": {"id": 1, "created": "2026-11-01", "name": "promote", "detail": "v1"},
     }
@@ -188,7 +200,7 @@ def test_a_failing_step_rolls_back_and_can_be_tried_again(tmp_path: Path) -> Non
     broken = True
 
     @later()
-    def m007_half_done(db: Database) -> None:
+    def m008_half_done(db: Database) -> None:
         db["tags"].create({"id": int, "name": str}, pk="id")
         db["comparisons"].add_column("language", str)
         db["run_metrics"].delete_where()
@@ -198,7 +210,7 @@ def test_a_failing_step_rolls_back_and_can_be_tried_again(tmp_path: Path) -> Non
     with database.read(path) as db:
         with pytest.raises(RuntimeError, match="disk is full"):
             later.apply(db)
-        assert [step.name for step in later.pending(db)] == ["m007_half_done"]
+        assert [step.name for step in later.pending(db)] == ["m008_half_done"]
     assert schema_and_rows(path) == before
 
     broken = False

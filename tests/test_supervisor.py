@@ -20,6 +20,7 @@ from alignment.policy_server import PolicyRef, PolicyServer, ServerState, policy
 from alignment.settings import ModelConfig, RunSettings
 from alignment.supervisor import Supervisor
 from storage import database, policies, preferences, runs
+from storage.demonstrations import save_demonstration
 from storage.records import Comparison, Completion, Policy, Run
 from storage.runs import RunOpenError, Schedule
 
@@ -497,3 +498,10 @@ def test_asking_for_the_run_that_is_open_anyway_returns_it_and_for_another_is_re
     with pytest.raises(RunOpenError, match="already queued or running"):
         stage.supervisor.retrain(settings={"seed": 5})
     assert [run.id for run in runs.list_runs(stage.db)] == [run_id]
+
+
+def test_a_demonstration_written_since_makes_another_run_of_the_one_asked_for(stage: Stage) -> None:
+    stage.supervisor.retrain()
+    save_demonstration(stage.db, prompt="Hi", completion="Ahoy!", annotator_id="ann")
+    with pytest.raises(RunOpenError, match="already queued or running"):
+        stage.supervisor.retrain()

@@ -5,14 +5,16 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+import gradio as gr
 import pytest
 
 from storage import preferences, runs
+from storage.demonstrations import demonstrations_of, new_since_last_run
 from tests.scripted import Backstage, backstage
 from ui import compare_tab
-from ui.compare_tab import choose, opened, seed_number, stream
+from ui.compare_tab import choose, demonstrated, opened, seed_number, stream
 
-NOTICE, BEST, TIE, NEXT, ASK, STOP, PENDING = 3, 4, 7, 9, 10, 11, 12
+NOTICE, BEST, TIE, NEXT, ASK, STOP, OWN, WRITTEN, PENDING = 3, 4, 7, 9, 10, 11, 12, 13, 14
 
 
 @pytest.fixture
@@ -130,6 +132,33 @@ def test_the_page_opens_on_what_the_browser_remembers_else_on_the_first_example(
     choose(behind.services, "a-1", "A", pending, None)
     assert "your choice" in opened(behind.services, {**pending, "choice": "A"})[0]
     assert opened(behind.services, {"comparison": "gone"})[-1]["prompt"] == "What is the capital of France?"
+
+
+def test_a_better_answer_can_be_written_once_answers_are_there_and_is_stored_for_their_prompt(
+    behind: Backstage,
+) -> None:
+    updates = asked(behind, " Where? ")
+    assert updates[0][OWN] == gr.update(visible=False, open=False)
+    assert updates[0][WRITTEN] == gr.update(value="")  # a text begun before was for another prompt
+    assert updates[-1][OWN] == gr.update(visible=True)
+    pending = updates[-1][PENDING]
+    said, left = demonstrated(behind.services, "a-1", " In the north.\n", pending)
+    assert "Thanks, stored. The next training begins with learning" in said
+    assert left == ""
+    (stored,) = demonstrations_of(behind.db, runs.queue_run(behind.db, "ppo", {}))
+    assert (stored.prompt, stored.completion, stored.source) == ("Where?", "In the north.", "human")
+    update = choose(behind.services, "a-1", "A", pending, None)
+    assert (update[OWN], update[WRITTEN]) == (gr.update(visible=True), gr.skip())
+    assert "your choice" in update[0]
+
+
+def test_a_better_answer_that_is_refused_stays_in_its_field(behind: Backstage) -> None:
+    pending = asked(behind)[-1][PENDING]
+    for text, left, words in (("  ", pending, "The completion is empty"), ("x", None, "There is no comparison")):
+        said, kept = demonstrated(behind.services, "a-1", text, left)
+        assert words in said and 'role="alert"' in said
+        assert kept == text
+    assert new_since_last_run(behind.db) == 0
 
 
 def test_text_is_escaped_in_panels_and_chips(behind: Backstage) -> None:

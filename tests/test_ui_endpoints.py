@@ -10,6 +10,10 @@ import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 
+from alignment.errors import ConfigError
+from alignment.policy_server import PolicyRef
+from storage import preferences
+from storage.demonstrations import new_since_last_run
 from tests.scripted import PASSWORD, Backstage, backstage, free_port
 from ui import endpoints
 from ui.access import signing_key
@@ -84,6 +88,60 @@ def test_compare_refuses_with_a_sentence(client: Client, arguments: tuple[Any, .
     assert words in refused(client, *arguments, api_name="/compare")
 
 
+def test_a_demonstration_is_stored_once_and_waits_for_the_next_run(
+    client: Client, served: tuple[str, Backstage]
+) -> None:
+    _, behind = served
+    before = new_since_last_run(behind.db)
+    first = client.predict(" Hi ", "Ahoy! ☂", api_name="/demonstrate")
+    assert client.predict("Hi", "Ahoy! ☂\n", "human", api_name="/demonstrate") == first
+    other = client.predict("Hi", "Good day.", "simulated", api_name="/demonstrate")
+    assert other["demonstration_id"] != first["demonstration_id"]
+    assert new_since_last_run(behind.db) - before == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("  ", "Ahoy!"), "The prompt is empty"),
+        (("x" * 4001, "Ahoy!"), "The prompt has 4,001 characters, 4,000 are allowed; shorten it"),
+        (("Hi", " \n"), "The completion is empty; write what the model should have answered"),
+        (("Hi", "x" * 2001), "The completion has 2,001 characters, 2,000 are allowed; shorten it"),
+        (("Hi", "Ahoy!", "imported"), 'Source must be "human" or "simulated", got \'imported\''),
+    ],
+)
+def test_a_demonstration_that_does_not_fit_is_refused_and_nothing_is_stored(
+    client: Client, served: tuple[str, Backstage], arguments: tuple[str, ...], words: str
+) -> None:
+    before = new_since_last_run(served[1].db)
+    assert words in refused(client, *arguments, api_name="/demonstrate")
+    assert new_since_last_run(served[1].db) == before
+
+
+@pytest.mark.parametrize(("prompt", "completion"), [("Hi \ud83d", "Ahoy!"), ("Hi", "Ahoy \ud83d")])
+def test_half_a_character_is_refused(served: tuple[str, Backstage], prompt: str, completion: str) -> None:
+    _, behind = served
+    before = new_since_last_run(behind.db)
+    with pytest.raises(ConfigError, match=r"holds half a character .*; write it anew"):
+        endpoints.demonstrate(behind.services, "ann", prompt, completion)
+    assert new_since_last_run(behind.db) == before
+
+
+def test_the_sft_column_names_the_version_that_its_adapter_came_with(
+    client: Client, served: tuple[str, Backstage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, behind = served
+    asked = ("Where?", ["sft", "rlhf"], 0.7, 4, 1, False, 4)
+    answer = client.predict(*asked, api_name="/compare")
+    assert [c["policy_version"] for c in answer["completions"]] == [None, 1]
+    monkeypatch.setattr(behind.server, "live", PolicyRef(2, behind.data_dir, "0" * 64, own_sft=True))
+    answer = client.predict(*asked, api_name="/compare")
+    assert [c["policy_version"] for c in answer["completions"]] == [2, 2]
+    stored = preferences.get_comparison(behind.db, answer["comparison_id"])
+    assert [c.policy_version for c in stored.completions] == [2, 2]
+    assert [c.sampling.get("best_of") for c in stored.completions] == [None, 4]
+
+
 def test_admin_endpoints_need_the_token(client: Client) -> None:
     assert "Wrong password" in refused(client, "guess", api_name="/login")
     assert "log in first" in refused(client, "made up", api_name="/retrain")
@@ -132,6 +190,6 @@ def test_curl_gets_the_sentence_of_a_refusal(served: tuple[str, Backstage]) -> N
 
 def test_only_the_documented_endpoints_are_public(client: Client) -> None:
     described: Any = client.view_api(return_format="dict")
-    names = {"compare", "vote", "login", "logout", "retrain", "run", "cancel", "resume", "policies"}
+    names = {"compare", "vote", "demonstrate", "login", "logout", "retrain", "run", "cancel", "resume", "policies"}
     assert set(described["named_endpoints"]) == {f"/{name}" for name in names}
     assert described["unnamed_endpoints"] == {}

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from alignment.errors import AccessError, ConfigError, TrainingError
+from alignment.settings import RunSettings
 from storage import policies, runs
+from storage.demonstrations import save_demonstration
 from storage.records import Metric
 from tests.scripted import PASSWORD, Backstage, backstage
 from ui import layout, training_tab
@@ -128,6 +130,38 @@ def test_a_run_by_dpo_shows_no_reward_model_but_how_the_policy_itself_orders_the
     assert "DPO, " in progress
     assert "reward model" not in progress
     assert "Pairs in order" in plots and "Held-out accuracy" not in plots
+
+
+def test_the_tab_says_how_many_demonstrations_wait_for_the_next_training(behind: Backstage) -> None:
+    def write(completion: str) -> None:
+        save_demonstration(behind.db, prompt="Hi", completion=completion, annotator_id="ann")
+
+    assert training_tab.waiting(behind.services) == "32 more votes and training starts by itself."
+    write("Ahoy!")
+    assert training_tab.waiting(behind.services).endswith("by itself. 1 new demonstration waits for it.")
+    write("Aye.")
+    runs.set_schedule(behind.db, runs.Schedule(0))
+    assert training_tab.waiting(behind.services).endswith("an admin starts it. 2 new demonstrations wait for it.")
+    runs.queue_run(behind.db, "ppo", {})
+    assert "demonstration" not in training_tab.waiting(behind.services)
+
+
+def test_only_a_run_that_learns_from_demonstrations_shows_that_stage_and_its_loss(behind: Backstage) -> None:
+    settings = RunSettings().to_json()
+    first = runs.queue_run(behind.db, "ppo", settings)
+    assert "instruction tuning" not in training_tab.views(behind.services)[0]
+    runs.end_run(behind.db, first, "cancelled")
+    save_demonstration(behind.db, prompt="Hi", completion="Ahoy!", annotator_id="ann")
+    never = runs.queue_run(behind.db, "ppo", settings | {"refit": {"steps": 0}})
+    assert "instruction tuning" not in training_tab.views(behind.services)[0]
+    runs.end_run(behind.db, never, "cancelled")
+    run_id = runs.queue_run(behind.db, "ppo", settings)
+    assert 'data-stage="sft" data-state="todo"' in training_tab.views(behind.services)[0]
+    runs.start_run(behind.db, run_id)
+    runs.report(behind.db, run_id, "sft", 0.05, [Metric(1, "sft/loss", 1.25)])
+    progress, plots = training_tab.views(behind.services)[:2]
+    assert "instruction tuning, 5%" in progress
+    assert "Instruction tuning" in plots and "1.25" in plots
 
 
 def test_a_succeeded_run_shows_all_stages_done(behind: Backstage) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import gradio as gr
 
 from alignment.errors import ConfigError
-from alignment.settings import MAX_BEST_OF, MAX_NEW_TOKENS, MAX_PROMPT_CHARACTERS
+from alignment.settings import MAX_BEST_OF, MAX_COMPLETION_CHARACTERS, MAX_NEW_TOKENS, MAX_PROMPT_CHARACTERS
 from storage import preferences, runs
 from storage.records import Preference
 from ui import endpoints
@@ -26,8 +26,11 @@ INVITATION = "Ask something above, or pick an example."
 SILENCE = "(ended without a word)"
 STORED = """<p class="small">Models may be wrong. What you choose is stored on the computer that runs this page and
 trains the third panel.</p><details class="stored"><summary>What is stored?</summary><p>Your prompt, the three answers
-with their seeds and settings, what you chose and how long you took, under a random id that a cookie keeps in this
-browser. No name, no address, nothing from elsewhere, and nothing is sent anywhere else.</p></details>"""
+with their seeds and settings, what you chose and how long you took, and an answer that you write, under a random id
+that a cookie keeps in this browser. No name, no address, nothing from elsewhere, and nothing is sent anywhere else.</p>
+</details>"""
+LEARNED = """<p class="small">It is stored for the prompt above and joins the instruction tuning with which the next
+training begins: both tuned panels learn to answer like this.</p>"""
 
 # A menu closes when a prompt is picked, with Escape, or with a click beside it.
 CHIPS_SCRIPT = """
@@ -65,7 +68,9 @@ def chips(services: Services) -> str:
 
 
 def controls(phase: Phase, names: list[str] | None = None, best: int | None = None) -> list[Any]:
-    """Return updates of the buttons: three times best, equally good, all bad, next, ask, stop."""
+    """Return updates of the buttons: three times best, equally good, all bad, next, ask, stop; and of the room for an
+    answer of one's own and the text in it.
+    """
     active = phase == "open"
     buttons = []
     for i in range(3):
@@ -78,6 +83,8 @@ def controls(phase: Phase, names: list[str] | None = None, best: int | None = No
         gr.update(interactive=phase != "streaming"),
         gr.update(visible=phase != "streaming"),
         gr.update(visible=phase == "streaming"),
+        gr.update(visible=True) if phase in ("open", "voted") else gr.update(visible=False, open=False),
+        gr.update(value="") if phase == "streaming" else gr.skip(),  # what was written there answered another prompt
     ]
 
 
@@ -191,6 +198,16 @@ def choose(
     return [*update, {"comparison": comparison.id, "choice": choice}]
 
 
+def demonstrated(services: Services, annotator: str, text: str, pending: dict[str, Any] | None) -> list[str]:
+    """Store what a person wrote as an answer to the prompt shown; return what to say, and the text that is left."""
+    try:
+        comparison = preferences.get_comparison(services.db, str((pending or {}).get("comparison")))
+        endpoints.demonstrate(services, annotator, comparison.prompt, text)
+    except Exception as error:
+        return [notice(sentence(error), "error"), text]
+    return [notice("Thanks, stored. The next training begins with learning to answer like this.", "thanks"), ""]
+
+
 def _choice_of(preference: Preference) -> str:
     return preference.tiers[0][0] if preference.kind == "choice" else preference.kind
 
@@ -257,11 +274,24 @@ def build(services: Services, pending: Any, header: Any, status: Callable[[], st
         bad = gr.Button("All bad", interactive=False, elem_id="all-bad")
         following = gr.Button("Next", elem_id="next")
         said = gr.HTML(start[3], apply_default_css=False, elem_id="notice")
+    with (
+        gr.Column(elem_id="own"),
+        gr.Accordion("Write a better answer", open=False, visible=False, elem_id="better") as room,
+    ):
+        written = gr.Textbox(
+            label="What should they have answered?",
+            lines=3,
+            max_lines=8,
+            max_length=MAX_COMPLETION_CHARACTERS,
+            elem_id="written",
+        )
+        save = gr.Button("Save as demonstration", elem_id="demonstrate", size="sm")
+        gr.HTML(LEARNED, apply_default_css=False)
     gr.HTML(STORED, apply_default_css=False, elem_id="about")
     finished_at = gr.State(None)
     request = gr.State(None)
 
-    tab = [*panels, said, *best, tie, bad, following, ask, stop]
+    tab = [*panels, said, *best, tie, bad, following, ask, stop, room, written]
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
     async def answer(
@@ -278,6 +308,9 @@ def build(services: Services, pending: Any, header: Any, status: Callable[[], st
             return [*choose(services, annotator_id(caller), choice, left, since), status()]
 
         return handler
+
+    def saved(text: str, left: Any, caller: gr.Request) -> list[str]:
+        return demonstrated(services, annotator_id(caller), text, left)
 
     def stopped() -> list[Any]:
         return [notice("Stopped. Ask again, or pick an example."), *controls("idle")]
@@ -298,6 +331,7 @@ def build(services: Services, pending: Any, header: Any, status: Callable[[], st
     stop.click(stopped, None, tab[3:], cancels=answering, **quiet)
     for button, choice in zip([*best, tie, bad], [*SLOTS, "tie", "all_bad"], strict=True):
         button.click(voted(choice), [pending, finished_at], [*tab, pending, header], **quiet)
+    save.click(saved, [written, pending], [said, written], **quiet)
     following.click(cleared, None, [*tab, prompt, pending, finished_at], **quiet).then(
         None, js="() => document.querySelector('#prompt textarea').focus()", **quiet
     )

@@ -11,9 +11,9 @@ import gradio as gr
 from alignment.errors import ConfigError, ModelLoadError
 from alignment.model_folder import Example
 from alignment.policy_server import PolicyServer, RowRequest, RowState, policy_ref
-from alignment.settings import MAX_BEST_OF, MAX_NEW_TOKENS, MAX_PROMPT_CHARACTERS
+from alignment.settings import MAX_BEST_OF, MAX_COMPLETION_CHARACTERS, MAX_NEW_TOKENS, MAX_PROMPT_CHARACTERS
 from alignment.supervisor import Supervisor
-from storage import policies, preferences, runs
+from storage import demonstrations, policies, preferences, runs
 from storage.records import Comparison, Completion, PreferenceKind
 from ui.access import AdminSessions, annotator_id
 from ui.spoken import in_plain_words, spoken
@@ -48,7 +48,8 @@ def _requested_columns(services: Services, columns: list[str] | None) -> list[Ro
         if name == "base":
             rows.append(RowRequest("base", 0))
         elif name == "sft":
-            rows.append(RowRequest("sft", 0))
+            live = services.server.live
+            rows.append(RowRequest("sft", 0, live if live.own_sft else None))
         elif name == "rlhf":
             rows.append(RowRequest("rlhf", 0, services.server.live))
         elif name in known:
@@ -62,17 +63,25 @@ def _requested_columns(services: Services, columns: list[str] | None) -> list[Ro
 
 
 def _checked_prompt(prompt: Any) -> str:
-    if not isinstance(prompt, str) or not prompt.strip():
-        raise ConfigError("the prompt is empty; write a question or pick one of the examples")
-    if len(prompt) > MAX_PROMPT_CHARACTERS:
-        raise ConfigError(
-            f"the prompt has {len(prompt):,} characters, {MAX_PROMPT_CHARACTERS:,} are allowed; shorten it"
-        )
+    return _checked_text("prompt", prompt, MAX_PROMPT_CHARACTERS, "write a question or pick one of the examples")
+
+
+def _checked_text(name: str, text: Any, longest: int, advice: str) -> str:
+    if not isinstance(text, str) or not text.strip():
+        raise ConfigError(f"the {name} is empty; {advice}")
+    if len(text) > longest:
+        raise ConfigError(f"the {name} has {len(text):,} characters, {longest:,} are allowed; shorten it")
     try:
-        prompt.encode()
+        text.encode()
     except UnicodeEncodeError as error:
-        raise ConfigError(f"the prompt holds half a character ({error.reason}); write it anew") from error
-    return prompt.strip()
+        raise ConfigError(f"the {name} holds half a character ({error.reason}); write it anew") from error
+    return text.strip()
+
+
+def _checked_source(source: Any) -> Literal["human", "simulated"]:
+    if source not in ("human", "simulated"):
+        raise ConfigError(f'source must be "human" or "simulated", got {source!r}')
+    return source  # type: ignore[no-any-return]  # it is one of the two
 
 
 def _checked_number(name: str, value: Any, low: float, high: float, *, whole: bool = False) -> float:
@@ -159,7 +168,7 @@ async def compare(
     if blind:
         random.SystemRandom().shuffle(rows)  # a seed must not tell who is who
     rows = [
-        RowRequest(row.role, first_seed + i, row.policy, int(best_of) if row.policy and temperature else 1)
+        RowRequest(row.role, first_seed + i, row.policy, int(best_of) if row.role == "rlhf" and temperature else 1)
         for i, row in enumerate(rows)
     ]
     if sum(row.best_of for row in rows) > MAX_ROWS:
@@ -196,8 +205,7 @@ def vote(
     decision_seconds: float | None = None,
 ) -> dict[str, Any]:
     """Store one judgement and return it with what the names behind the slots are. The same vote twice counts once."""
-    if source not in ("human", "simulated"):
-        raise ConfigError(f'source must be "human" or "simulated", got {source!r}')
+    source = _checked_source(source)
     comparison = preferences.get_comparison(services.db, str(comparison_id))
     slots = [completion.slot for completion in comparison.completions]
     kind: PreferenceKind
@@ -229,6 +237,26 @@ def vote(
         "new_since_last_run": preferences.new_since_last_run(services.db),
         "reveal": {completion.slot: completion.role for completion in comparison.completions},
     }
+
+
+def demonstrate(
+    services: Services,
+    annotator: str,
+    prompt: str,
+    completion: str,
+    source: Literal["human", "simulated"] = "human",
+) -> dict[str, Any]:
+    """Store what the models should have answered and return its id. The same one twice counts once."""
+    demonstration_id = demonstrations.save_demonstration(
+        services.db,
+        prompt=_checked_prompt(prompt),
+        completion=_checked_text(
+            "completion", completion, MAX_COMPLETION_CHARACTERS, "write what the model should have answered"
+        ),
+        annotator_id=annotator,
+        source=_checked_source(source),
+    )
+    return {"demonstration_id": demonstration_id}
 
 
 def _run_number(value: Any) -> int:
@@ -289,6 +317,13 @@ def register(services: Services) -> None:
         return vote(services, annotator_id(request), comparison_id, choice, source)  # type: ignore[arg-type]
 
     @spoken
+    def demonstrate_endpoint(
+        prompt: str, completion: str, source: str = "human", request: gr.Request | None = None
+    ) -> dict[str, Any]:
+        """Store a completion that a person wrote; the next training begins with learning it."""
+        return demonstrate(services, annotator_id(request), prompt, completion, source)  # type: ignore[arg-type]
+
+    @spoken
     def login_endpoint(password: str) -> dict[str, Any]:
         """Return a token for the admin's password."""
         return {"token": services.admin.login(password)}
@@ -329,6 +364,7 @@ def register(services: Services) -> None:
 
     gr.api(compare_endpoint, api_name="compare", concurrency_limit=16)
     gr.api(vote_endpoint, api_name="vote", concurrency_limit=16)
+    gr.api(demonstrate_endpoint, api_name="demonstrate", concurrency_limit=16)
     gr.api(login_endpoint, api_name="login")
     gr.api(logout_endpoint, api_name="logout")
     gr.api(retrain_endpoint, api_name="retrain")

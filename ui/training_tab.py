@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from alignment.errors import AlignmentError, ConfigError, TrainingError
-from storage import policies, preferences, runs
+from storage import demonstrations, policies, preferences, runs
 from ui import training_view
 from ui.endpoints import Services
 from ui.formatting import counted, notice
@@ -43,13 +43,15 @@ def views(services: Services) -> list[str]:
 
 
 def waiting(services: Services) -> str:
-    """Return when the next training starts by itself."""
+    """Return when the next training starts by itself, and what waits for it besides votes."""
     new, every = preferences.new_since_last_run(services.db), runs.get_schedule(services.db).retrain_every
+    written = demonstrations.new_since_last_run(services.db)
+    waits = f" {counted(written, 'new demonstration')} {'waits' if written == 1 else 'wait'} for it." if written else ""
     if not every:
-        return f"{counted(new, 'new vote')} since the last training; it starts only when an admin starts it."
+        return f"{counted(new, 'new vote')} since the last training; it starts only when an admin starts it.{waits}"
     if new >= every:
-        return "Enough new votes are in: training starts by itself."
-    return f"{counted(every - new, 'more vote')} and training starts by itself."
+        return f"Enough new votes are in: training starts by itself.{waits}"
+    return f"{counted(every - new, 'more vote')} and training starts by itself.{waits}"
 
 
 def login(services: Services, password: str) -> tuple[str | None, str]:

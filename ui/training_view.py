@@ -9,7 +9,14 @@ from storage.runs import OPEN
 from ui.formatting import ago, counted, span, table
 from ui.plots import Plot, Point, draw
 
-STAGES = {"collect": "collect", "reward": "reward model", "ppo": "{method}", "check": "check", "live": "live"}
+STAGES = {
+    "collect": "collect",
+    "sft": "instruction tuning",
+    "reward": "reward model",
+    "ppo": "{method}",
+    "check": "check",
+    "live": "live",
+}
 STATUS = {
     "queued": "waiting to start",
     "running": "training",
@@ -52,7 +59,9 @@ def progress(run: Run | None, produced: Policy | None, live: int, waiting: str) 
 def stages(run: Run | None) -> str:
     """Return the line of stages, each done, under way, stopped at or to come."""
     method = run.method if run else "ppo"
-    names = [name for name in STAGES if method != "dpo" or name != "reward"]  # DPO learns from the pairs themselves
+    left_out = {"reward"} if method == "dpo" else set()  # DPO learns from the pairs themselves
+    left_out |= set() if run and _refits(run) else {"sft"}
+    names = [name for name in STAGES if name not in left_out]
     at = names.index(run.stage) if run and run.stage in names else -1
     items = []
     for i, name in enumerate(names):
@@ -68,6 +77,12 @@ def stages(run: Run | None) -> str:
         shown = _stage_words(name, method)
         items.append(f'<li data-stage="{name}" data-state="{state}"{current}><i>{MARKS[state]}</i> {shown}</li>')
     return f'<ol class="stages" aria-label="Stages of training">{"".join(items)}</ol>'
+
+
+def _refits(run: Run) -> bool:
+    """Return whether a run begins with instruction tuning, as far as can be known before it does."""
+    steps = run.settings.get("refit", {}).get("steps", 0)
+    return run.stage == "sft" or bool(run.demonstrations and steps)
 
 
 def _stage_words(name: str, method: str) -> str:
@@ -136,7 +151,10 @@ def plots(metrics: list[Metric]) -> str:
         Plot("Margin", "how much further it moved towards the better answer", "rlhf", points("dpo/margin"), "step"),
         kl,
     ]  # fmt: skip
+    tuning = Plot("Instruction tuning", "falls while it learns what people and labelers demonstrated", "sft",
+                  points("sft/loss"), "step")  # fmt: skip
     wanted = by_pairs if "dpo/loss" in series else by_reward
+    wanted = [tuning, *wanted] if "sft/loss" in series else wanted
     last = {name: found[-1][1] for name, found in series.items()}
     return f'{_agreement(last)}<div class="plots">{"".join(map(draw, wanted))}</div>'
 

@@ -5,7 +5,7 @@ import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -31,7 +31,7 @@ class Stage:
 
     name: str
     run: Callable[[PocketConfig, Path, Path], None]
-    inputs: Callable[[PocketConfig], Sequence[object]]  # settings and a good part of the data
+    inputs: Callable[[PocketConfig], Iterable[object]]  # settings and a good part of the data
     sources: tuple[str, ...]  # the code that turns them into the outputs
     outputs: tuple[str, ...]
     draft: bool = False  # only later stages read the outputs, which stay in the folder of checkpoints
@@ -129,6 +129,13 @@ STAGES = (
         (*_adapter("policy"), *_adapter("value"), "value/head.safetensors", "policy-evaluation.json"),
     ),
     Stage("examples", recipe.build_examples, lambda c: page_examples(), (), ("examples.jsonl",)),
+    Stage(
+        "demonstrations",
+        recipe.build_demonstrations,
+        lambda c: islice(demonstrations(c.seed + 9), c.shipped_demonstrations),
+        (),
+        ("demonstrations.jsonl",),
+    ),
 )
 
 

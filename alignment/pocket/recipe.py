@@ -121,6 +121,7 @@ class PocketConfig:
             max_new_tokens=MAX_NEW_TOKENS,
         )
     )
+    shipped_demonstrations: int = 2000  # for runs of the app that go on with instruction tuning
     seed: int = 0
 
 
@@ -359,6 +360,12 @@ def _shown(name: str, updates: int) -> Iterator[OnUpdate]:
 def build_examples(config: PocketConfig, target: Path, work: Path) -> None:
     """Write the prompts that the page offers."""
     _write_lines(target / "examples.jsonl", [asdict(example) for example in page_examples()])
+
+
+def build_demonstrations(config: PocketConfig, target: Path, work: Path) -> None:
+    """Write demonstrations to which runs hold the SFT adapter while it learns people's."""
+    rows = islice(demonstrations(config.seed + 9), config.shipped_demonstrations)
+    _write_lines(target / "demonstrations.jsonl", [asdict(row) for row in rows])
 
 
 def _save(model: Any, name: str, folder: Path, head: torch.nn.Linear | None = None) -> None:

@@ -9,6 +9,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from alignment.policy_server import ServerState
 from storage import policies, preferences, runs
+from storage.demonstrations import new_since_last_run
 from storage.records import Metric
 from tests.e2e.conftest import Site
 from tests.scripted import ANSWERS, PASSWORD, READY
@@ -348,3 +349,29 @@ def test_votes_of_the_page_and_of_a_client_are_of_different_annotators(page: Pag
     assert len(annotators) == 2
     assert {name[:2] for name in annotators} == {"a-"}
     assert preferences.new_since_last_run(site.behind.db) == 2
+
+
+def test_a_better_answer_is_written_below_the_votes_without_moving_them(page: Page, site: Site) -> None:
+    open_page(page, site)
+    ask(page, "Where is Paris?")
+    before = page.locator("#best-1").bounding_box()
+    room, field = page.locator("#better"), page.locator("#written textarea")
+    expect(field).not_to_be_visible()
+    room.get_by_role("button", name="Write a better answer").click()
+    field.fill("1 0 x n: in the north of France.")
+    assert page.locator("#best-1").bounding_box() == before
+    field.press("1")
+    page.click("#demonstrate")
+    expect(said(page)).to_contain_text("Thanks, stored. The next training begins with learning")
+    expect(field).to_have_value("")
+    assert votes(site) == []
+    assert new_since_last_run(site.behind.db) == 1
+    page.click("#best-2")
+    expect(said(page)).to_contain_text("Thanks, stored. 31 votes")
+    field.fill("A draft for this question")
+    ask(page, "And where is Rome?")
+    expect(field).not_to_be_visible()
+    room.get_by_role("button", name="Write a better answer").click()
+    expect(field).to_have_value("")
+    page.click("#next")
+    expect(room).to_have_count(0)

@@ -1,0 +1,53 @@
+"""Demonstrations: what people wrote themselves, and which runs learn from it."""
+
+from pathlib import Path
+from typing import Any
+
+from storage.database import now, read, write
+from storage.records import Demonstration, Source
+
+
+def save_demonstration(path: Path, *, prompt: str, completion: str, annotator_id: str, source: Source = "human") -> int:
+    """Store a demonstration durably and return its id; on return it survives a power cut.
+
+    The same text for the same prompt by the same annotator counts once: the id of the one that stands is returned.
+    """
+    with write(path) as db:
+        db["annotators"].insert({"id": annotator_id, "name": None, "created": now()}, ignore=True)
+        same = db["demonstrations"].rows_where(
+            "annotator = ? AND prompt = ? AND completion = ? AND withdrawn IS NULL", [annotator_id, prompt, completion]
+        )
+        for row in same:
+            return int(row["id"])
+        cursor = db.conn.execute(
+            "INSERT INTO demonstrations (prompt, completion, annotator, source, created) VALUES (?, ?, ?, ?, ?)",
+            [prompt, completion, annotator_id, source, now()],
+        )
+        assert cursor.lastrowid is not None
+        return int(cursor.lastrowid)
+
+
+def _demonstration(row: dict[str, Any]) -> Demonstration:
+    return Demonstration(
+        id=row["id"],
+        prompt=row["prompt"],
+        completion=row["completion"],
+        annotator_id=row["annotator"],
+        source=row["source"],
+        created=row["created"],
+        withdrawn=row["withdrawn"],
+    )
+
+
+def demonstrations_of(path: Path, run_id: int) -> list[Demonstration]:
+    """Return the demonstrations that a run claimed and that still stand, in the order of writing."""
+    claimed = "withdrawn IS NULL AND id IN (SELECT demonstration FROM run_demonstrations WHERE run = ?)"
+    with read(path) as db:
+        return [_demonstration(row) for row in db["demonstrations"].rows_where(claimed, [run_id], order_by="id")]
+
+
+def new_since_last_run(path: Path) -> int:
+    """Return how many standing demonstrations no run has used yet, whatever became of that run."""
+    unused = "withdrawn IS NULL AND id NOT IN (SELECT demonstration FROM run_demonstrations)"
+    with read(path) as db:
+        return int(db["demonstrations"].count_where(unused))
