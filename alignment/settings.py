@@ -27,10 +27,10 @@ class ModelConfig:
 class RefitConfig:
     """How a run goes on with instruction tuning, where people have written demonstrations."""
 
-    steps: int = 40  # optimizer steps of each of the two adapters, "sft" and "policy"; 0: never
+    steps: int = 24  # optimizer steps of each of the two adapters, "sft" and "policy"; 0: never
     batch_size: int = 16  # texts a step
-    learning_rate: float = 5e-4  # Adam
-    people_share: float = 0.5  # part of each batch drawn from people's demonstrations
+    learning_rate: float = 3e-4  # Adam
+    people_share: float = 0.25  # part of each batch drawn from people's demonstrations
 
     def __post_init__(self) -> None:
         _at_least("RefitConfig", self, 0, "steps")
