@@ -124,7 +124,7 @@ STAGES = (
     Stage(
         "policy",
         recipe.build_policy,
-        lambda c: (c.varied_share, c.contrast),
+        lambda c: (c.varied_share, c.contrast, c.contrast_share),
         (),
         (*_adapter("policy"), *_adapter("value"), "value/head.safetensors", "policy-evaluation.json"),
     ),

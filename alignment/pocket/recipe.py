@@ -121,6 +121,7 @@ class PocketConfig:
             max_new_tokens=MAX_NEW_TOKENS,
         )
     )
+    contrast_share: float = 0.5  # of the weights after it in the shipped ones, the rest are those before it
     shipped_demonstrations: int = 2000  # for runs of the app that go on with instruction tuning
     seed: int = 0
 
@@ -279,15 +280,17 @@ def build_policy(config: PocketConfig, target: Path, work: Path) -> None:
 
     The mean of two policies from one warm-up is more often right than either and keeps the manners of the second
     (averaged weights: Wortsman et al. 2022; of policies: Rame et al. 2024). The contrast makes it surer of what is
-    right, and refuse less of what is harmless, in all of its manners. How it does on the gate's checks goes to
-    `policy-evaluation.json`.
+    right and refuse in all of its manners; half of the way is as good at that, and names the act that it refuses more
+    often rightly (docs/lab-notes.md). How it does on the gate's checks goes to `policy-evaluation.json`.
     """
     checkpoint = work / "policy" / "raft.pt"
     model, tokenizer, head = _judged(target, target / "reward")
     backbone.attach(model, work / VARIED, "policy")
     backbone.attach(model, work / STEADY, "steady")
     backbone.move_adapter(model, "policy", "steady", config.varied_share)
+    backbone.copy_adapter(model, "policy", "mean")
     _ranked_on(model, tokenizer, head, config.contrast, target, checkpoint, config)
+    backbone.move_adapter(model, "policy", "mean", config.contrast_share)
     _save(model, "policy", target / "policy")
     value_head = backbone.attach_with_head(model, work / VARIED / "value", "value")
     _save(model, "value", target / "value", value_head)
