@@ -51,13 +51,14 @@ def pick(
 
     The second one weighs what it weighs in runs by default. The adapters are attached for this alone.
     """
-    heads = [attach_with_head(model, folder, name) for name, folder in zip(NAMES, folders, strict=False)]
     try:
+        heads = [attach_with_head(model, folder, name) for name, folder in zip(NAMES, folders, strict=False)]
         own, shipped = heads[0], heads[1] if len(heads) > 1 else None
         score = reward_scorer(model, own, tokenizer.pad_token_id, shipped, RewardConfig().shipped_weight)
         scores, _ = score([[*chat_prompt_ids(tokenizer, prompt), *ids] for ids in completions])
         return int(scores.argmax())
     finally:
         activate(model, "sft")  # an active adapter cannot be dropped
-        for name in NAMES[: len(heads)]:
-            model.delete_adapter(name)
+        for name in NAMES:
+            if name in model.peft_config:
+                model.delete_adapter(name)

@@ -22,7 +22,7 @@ from alignment.adapters import next_version, publish, verify, write_folder
 from alignment.bradley_terry import Agreement, preferred
 from alignment.errors import AlignmentError, TrainingError
 from alignment.refit import Text, readable, refit
-from alignment.rollout import Outcome
+from alignment.rollout import Outcome, short_enough
 from alignment.scorer import reward_scorer
 from alignment.settings import ModelConfig, RunSettings, run_settings
 from storage import demonstrations, policies, preferences, runs
@@ -98,6 +98,7 @@ def train(data_dir: Path, run_id: int, model_config: ModelConfig) -> None:
     model, tokenizer = run_models.load(model_config, began_from)
     log.info("run %s: %s people's rankings, %s shipped, parent v%s", run_id, len(voted), len(shipped), parent.version)
 
+    prompts = short_enough(tokenizer, prompts)
     run_folder.forget_outdated(data_dir, parent.version)
     liked, with_sft = preferred([*voted, *shipped], settings.seed), model_folder.own_sft(began_from) is not None
     people = readable(model, tokenizer, demonstrated)
@@ -259,6 +260,7 @@ def _train_policy(
         outcome = raft.train_raft(
             *(model, tokenizer, score, prompts, replace(settings.raft, rounds=rounds), settings.seed),
             *(on_update, report.beat, checkpoint if method == "raft" else run_folder.raft_checkpoint(folder), liked),
+            measures_end=method == "raft",
         )
         if method == "raft" or outcome.stopped:
             return outcome

@@ -130,6 +130,8 @@ def train_raft(
     on_step: OnStep | None = None,
     checkpoint: Path | None = None,
     preferred: Sequence[tuple[str, str]] = (),
+    *,
+    measures_end: bool = True,
 ) -> Outcome:
     """Train the adapter "policy" in place on its own best completions, with "sft" as reference.
 
@@ -138,7 +140,8 @@ def train_raft(
 
     `preferred` are (prompt, completion) that labelers liked best, mixed into the loss by `preferred_coefficient`. The
     file `checkpoint`, if given, is replaced after every round; where it exists already, training goes on from it.
-    Raises TrainingError when a number that is measured on the way is not finite.
+    Without `measures_end` there is no last rollout and nothing measured: what trains on begins with one anyway. Raises
+    TrainingError when a number that is measured on the way is not finite.
     """
     mix = config.preferred_coefficient
     policy = adapter_parameters(model, "policy")
@@ -150,6 +153,9 @@ def train_raft(
         update = state.updates + 1
         if update > config.rounds:
             _copy(mean, policy)
+            if not measures_end:
+                activate(model, "policy")
+                return Outcome({}, None)
         batch = [prompt for prompt in state.order.choices(prompts, k=config.prompts) for _ in range(config.samples)]
         seeds = [state.order.randrange(2**31) for _ in batch]
         rollout = sample_rollout(model, tokenizer, score, batch, config, seeds, on_step)

@@ -42,7 +42,7 @@ def drawn_texts(people: Sequence[Text], others: Sequence[Text], config: RefitCon
     if not people and not others:
         return []
     rng, share = random.Random(seed), config.people_share if people and others else float(bool(people))
-    count = round(config.batch_size * share)
+    count = max(round(config.batch_size * share), int(share > 0))  # rounded to 0, people would say nothing
     return [
         [*rng.choices(people, k=count), *rng.choices(others, k=config.batch_size - count)] for _ in range(config.steps)
     ]

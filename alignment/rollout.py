@@ -1,5 +1,6 @@
 """Completions of the policy with what policy, reference and reward model say of them: the data of PPO and RAFT."""
 
+import logging
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -12,12 +13,16 @@ from torch.utils.checkpoint import checkpoint
 
 from alignment import ppo_math
 from alignment.backbone import activate, hidden_states, rows_at_once
+from alignment.errors import TrainingError
 from alignment.generation import Generated, Sampling, generate, left_padded
 from alignment.prompts import chat_prompt_ids, completion_ids
 from alignment.scorer import Scorer
 from alignment.settings import PPOConfig, RaftConfig
 
+log = logging.getLogger(__name__)
+
 ROWS = 32  # of like length in one pass on a CPU
+MAX_PROMPT_TOKENS = 256  # of a rollout
 LOGITS_AT_ONCE = 2**24  # numbers in a block of logits: 64 MiB in fp32
 OnUpdate = Callable[[int, dict[str, float]], None]  # number of the update, what was measured
 OnStep = Callable[[], None]  # called at every decoded token and every minibatch: a sign of life
@@ -75,6 +80,20 @@ class Outcome:
 
     measured: dict[str, float]
     stopped: str | None
+
+
+def short_enough(tokenizer: Any, prompts: Sequence[str]) -> list[str]:
+    """Return the prompts that rollouts can be drawn for, or raise TrainingError; the log counts those left out.
+
+    A rollout is as wide as its longest prompt: one of a thousand tokens among four hundred rows takes gigabytes.
+    """
+    kept = [prompt for prompt in prompts if len(chat_prompt_ids(tokenizer, prompt)) <= MAX_PROMPT_TOKENS]
+    too_long = f"{len(prompts) - len(kept)} of {len(prompts)} prompts are longer than {MAX_PROMPT_TOKENS} tokens"
+    if not kept:
+        raise TrainingError(f"there is nothing to train on: {too_long}; vote on answers to shorter ones")
+    if len(kept) < len(prompts):
+        log.warning("%s and not answered in training", too_long)
+    return kept
 
 
 def predicting_states(model: PeftModel, batch: Rollout) -> Tensor:

@@ -13,9 +13,17 @@ from transformers import AutoTokenizer
 
 from alignment import backbone, raft
 from alignment.best_of_n import best_of_each
+from alignment.errors import TrainingError
 from alignment.ppo import likelihood_loss
 from alignment.prompts import chat_prompt_ids
-from alignment.rollout import against_reference, as_rollout, completion_log_probs, sample_rollout
+from alignment.rollout import (
+    MAX_PROMPT_TOKENS,
+    against_reference,
+    as_rollout,
+    completion_log_probs,
+    sample_rollout,
+    short_enough,
+)
 from alignment.settings import RaftConfig
 
 Tiny = tuple[PeftModel, AutoTokenizer]
@@ -172,6 +180,33 @@ def test_raft_ends_as_the_mean_of_the_weights_after_its_last_rounds(tiny: Tiny) 
         for got, a, b in zip(weights_after(3, averaged), second, third, strict=True):
             torch.testing.assert_close(got, mean(a, b), atol=1e-6, rtol=1e-5)
     assert any(not torch.equal(a, b) for a, b in zip(second, third, strict=True))
+
+
+def test_without_measuring_its_end_raft_ends_with_the_same_weights_a_rollout_earlier(tiny: Tiny) -> None:
+    model, tokenizer = tiny
+    ended, reported = [], []
+    for measures_end in (True, False):
+        _forget_policy(model)
+        backbone.copy_adapter(model, "other", "policy")
+        seen: list[int] = []
+        outcome = raft.train_raft(
+            *(model, tokenizer, share_of_low_tokens, QUESTIONS, replace(CONFIG, max_kl=1e6, max_entropy=1e6), 0),
+            lambda update, metrics, seen=seen: seen.append(update),  # type: ignore[misc]
+            measures_end=measures_end,
+        )
+        assert bool(outcome.measured) == measures_end and outcome.stopped is None
+        ended.append([weight.detach().clone() for weight in backbone.adapter_parameters(model, "policy")])
+        reported.append(seen)
+    assert reported == [[1, 2, 3], [1, 2]]
+    assert all(torch.equal(one, other) for one, other in zip(*ended, strict=True))
+
+
+def test_prompts_that_would_widen_a_whole_rollout_are_left_out(tiny: Tiny) -> None:
+    _, tokenizer = tiny
+    long = "word " * 2 * MAX_PROMPT_TOKENS
+    assert short_enough(tokenizer, ["Hi", long, "Thanks"]) == ["Hi", "Thanks"]
+    with pytest.raises(TrainingError, match="1 of 1 prompts are longer"):
+        short_enough(tokenizer, [long])
 
 
 def test_raft_stops_when_kl_passes_its_bound(tiny: Tiny) -> None:
