@@ -77,8 +77,9 @@ def leave_with_parent() -> None:
 def train(data_dir: Path, run_id: int, model_config: ModelConfig) -> None:
     """Train one run and record its candidate; a candidate that fails the gate ends the run as rejected.
 
-    A run that was resumed goes on from the reward model and the checkpoint that it finds in its folder, if they can be
-    read and were made under the same settings from the same votes; otherwise it begins anew.
+    A run that was resumed goes on from the reward model and the checkpoint that it finds in its folder, if they were
+    made under the same settings from the same votes; otherwise it begins anew, as it does where the reward model cannot
+    be read. A checkpoint that cannot be read ends it with a TrainingError that names the file.
     """
     db, folder = data_dir / "triptych.db", run_folder.folder_of(data_dir, run_id)
     run = runs.get_run(db, run_id)

@@ -157,9 +157,9 @@ def end_run(path: Path, run_id: int, status: RunStatus, error: str | None = None
 
 
 def metrics(path: Path, run_id: int) -> list[Metric]:
-    """Return everything a run measured, by step, and within a step in the order of measuring."""
+    """Return everything a run measured, in the order of measuring: a resumed run measures some steps again."""
     with read(path) as db:
-        rows = db["run_metrics"].rows_where("run = ?", [run_id], order_by="step, id")
+        rows = db["run_metrics"].rows_where("run = ?", [run_id], order_by="id")
         return [Metric(row["step"], row["name"], row["value"]) for row in rows]
 
 

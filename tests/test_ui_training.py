@@ -10,7 +10,7 @@ from storage import policies, runs
 from storage.demonstrations import save_demonstration
 from storage.records import Metric
 from tests.scripted import PASSWORD, Backstage, backstage
-from ui import layout, training_tab
+from ui import layout, training_tab, training_view
 from ui.formatting import span
 from ui.plots import Plot, draw
 
@@ -199,6 +199,11 @@ def test_a_plot_of_one_point_has_a_whisker_and_of_none_says_so() -> None:
     one = Plot("Accuracy", "hint", "reward", [(9, 0.86)], "step", [(9, 0.79)], [(9, 0.92)], (0.0, 1.0))
     assert "whisker" in draw(one)
     assert "not measured yet" in draw(Plot("Accuracy", "hint", "reward", [], "step"))
+
+
+def test_a_resumed_run_is_plotted_by_step_although_it_measured_some_again() -> None:
+    measured = [Metric(step, "objective/kl", step / 10) for step in (1, 2, 3, 4)]
+    assert training_view.plots([*measured[2:], *measured[:2]]) == training_view.plots(measured)
 
 
 def test_a_plot_of_equal_values_does_not_divide_by_zero() -> None:

@@ -267,7 +267,7 @@ def run_state(services: Services, run_id: int) -> dict[str, Any]:
     """Return where a run stands, with everything it measured as `{name: [[step, value], …]}`."""
     run = runs.get_run(services.db, _run_number(run_id))
     series: dict[str, list[list[float]]] = {}
-    for metric in runs.metrics(services.db, run.id):
+    for metric in sorted(runs.metrics(services.db, run.id), key=lambda one: one.step):
         series.setdefault(metric.name, []).append([metric.step, metric.value])
     produced = policies.candidate_of(services.db, run.id)
     return {

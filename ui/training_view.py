@@ -123,7 +123,7 @@ def plots(metrics: list[Metric]) -> str:
     A run by DPO has neither reward model nor score: there it is the policy itself that should agree with the votes.
     """
     series: dict[str, list[Point]] = {}
-    for metric in metrics:
+    for metric in sorted(metrics, key=lambda one: one.step):  # a resumed run measures some steps again
         series.setdefault(metric.name, []).append((metric.step, metric.value))
 
     def points(name: str) -> list[Point]:
