@@ -144,12 +144,20 @@ def test_raft_moves_the_policy_only_and_learns_what_the_score_asks_for(tiny: Tin
     before = {name: parameter.clone() for name, parameter in model.named_parameters()}
     seen: list[dict[str, float]] = []
     config = replace(
-        CONFIG, rounds=12, prompts=8, samples=4, learning_rate=1e-2, max_kl=1e6, min_entropy=0.0, max_entropy=1e6
+        CONFIG,
+        rounds=20,
+        contrast_beta=1.0,
+        prompts=8,
+        samples=4,
+        learning_rate=1e-2,
+        max_kl=1e6,
+        min_entropy=0.0,
+        max_entropy=1e6,
     )
     outcome = raft.train_raft(
         *(model, tokenizer, share_of_low_tokens, QUESTIONS, config, 0), lambda update, metrics: seen.append(metrics)
     )
-    assert len(seen) == 13
+    assert len(seen) == 21
     assert outcome.measured == seen[-1]
     scores = [metrics["objective/score"] for metrics in seen]
     assert sum(scores[:2]) / 2 < 2.5  # half of all tokens are low
