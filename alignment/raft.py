@@ -171,7 +171,7 @@ def train_raft(
         ends = ranked_ends(rollout, config)
         mixed_in = draw_preferred(state, preferred, config.prompts, mix, tokenizer, model)
         losses = imitate(model, ends, optimizer, config, state.shuffle, on_step, mixed_in, update)
-        losses["objective/best_score"] = ends.scores[: config.prompts].mean().item()
+        losses["objective/best_worth"] = ends.scores[: config.prompts].mean().item()
         require_finite("RAFT", update, losses)
         on_update(update, measured | losses)
         _average(mean, policy, update - max(0, config.rounds - config.averaged_rounds))

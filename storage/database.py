@@ -85,3 +85,9 @@ def prepare(path: Path) -> None:
         raise OSError(f"{path} cannot be used as Triptych's database: {error}") from error
     finally:
         db.conn.close()
+
+
+def row_id(cursor: sqlite3.Cursor) -> int:
+    """Return the id of the row that a statement has just inserted."""
+    assert cursor.lastrowid is not None
+    return cursor.lastrowid

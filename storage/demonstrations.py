@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from storage.database import now, read, write
+from storage.database import now, read, row_id, write
 from storage.records import Demonstration, Source
 
 
@@ -23,8 +23,7 @@ def save_demonstration(path: Path, *, prompt: str, completion: str, annotator_id
             "INSERT INTO demonstrations (prompt, completion, annotator, source, created) VALUES (?, ?, ?, ?, ?)",
             [prompt, completion, annotator_id, source, now()],
         )
-        assert cursor.lastrowid is not None
-        return int(cursor.lastrowid)
+        return row_id(cursor)
 
 
 def _demonstration(row: dict[str, Any]) -> Demonstration:

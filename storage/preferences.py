@@ -2,12 +2,11 @@
 
 import json
 import secrets
-import sqlite3
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from storage.database import now, read, write
+from storage.database import now, read, row_id, write
 from storage.records import Comparison, Completion, Preference, PreferenceKind, Ranking, Source
 
 
@@ -140,12 +139,7 @@ def save_preference(
             " VALUES (?, ?, ?, ?, ?, ?, ?)",
             [comparison_id, annotator_id, json.dumps(tiers), kind, source, decision_seconds, now()],
         )
-        return _row_id(cursor)
-
-
-def _row_id(cursor: sqlite3.Cursor) -> int:
-    assert cursor.lastrowid is not None
-    return cursor.lastrowid
+        return row_id(cursor)
 
 
 def rankings(path: Path, run_id: int | None = None) -> list[Ranking]:

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,16 @@ def _ppo(updates: int, kl_coefficient: float, preferred_coefficient: float) -> P
     )
 
 
+_raft = partial(
+    RaftConfig,
+    warmup_steps=1,
+    kl_coefficient=0.2,
+    preferred_coefficient=1.0,
+    max_kl=9.0,
+    max_new_tokens=MAX_NEW_TOKENS,
+)
+
+
 @dataclass(frozen=True)
 class PocketConfig:
     """The whole recipe."""
@@ -80,21 +91,16 @@ class PocketConfig:
     first_reward: RewardConfig = field(default_factory=lambda: _shipped_only(steps=1500, batch_size=14))
     reward: RewardConfig = field(default_factory=lambda: _shipped_only(steps=2000, batch_size=16))
     raft: RaftConfig = field(
-        default_factory=lambda: RaftConfig(
+        default_factory=lambda: _raft(
             rounds=6,
             prompts=96,
             samples=8,
             minibatches=6,
             epochs=3,
             learning_rate=5e-4,
-            warmup_steps=1,
             last_rate=1.0,
             averaged_rounds=1,
-            kl_coefficient=0.2,
             contrast_coefficient=0.0,
-            preferred_coefficient=1.0,
-            max_kl=9.0,
-            max_new_tokens=MAX_NEW_TOKENS,
         )
     )
     steady_ppo: PPOConfig = field(
@@ -103,22 +109,17 @@ class PocketConfig:
     ppo: PPOConfig = field(default_factory=lambda: _ppo(updates=36, kl_coefficient=0.3, preferred_coefficient=1.5))
     varied_share: float = 0.7  # of the second policy's weights in their mean, the rest is the first one's
     contrast: RaftConfig = field(
-        default_factory=lambda: RaftConfig(
+        default_factory=lambda: _raft(
             rounds=12,
             prompts=192,
             samples=4,
             minibatches=12,
             epochs=2,
             learning_rate=4e-4,
-            warmup_steps=1,
             last_rate=0.5,
             averaged_rounds=10,
-            kl_coefficient=0.2,
             contrast_coefficient=1.0,
             contrast_beta=0.5,
-            preferred_coefficient=1.0,
-            max_kl=9.0,
-            max_new_tokens=MAX_NEW_TOKENS,
         )
     )
     contrast_share: float = 0.5  # of the weights after it in the shipped ones, the rest are those before it
