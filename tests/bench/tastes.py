@@ -147,7 +147,7 @@ def _vote(db: Path, prompt: str, texts: Sequence[str], best: int) -> None:
 def train(data_dir: Path, method: str, seed: int) -> float:
     """Run the training child on the votes in a data folder and return the seconds that it took."""
     db = data_dir / "triptych.db"
-    run_id = runs.queue_run(db, method, run_settings({"seed": seed}).to_json())
+    run_id = runs.queue_run(db, method, run_settings({"seed": seed, "threads": torch.get_num_threads()}).to_json())
     runs.start_run(db, run_id)
     began = time.monotonic()
     command = [sys.executable, "-m", "alignment.job", "--data-dir", str(data_dir), "--run", str(run_id)]
