@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from alignment.adapters import verify
 from alignment.errors import AdapterError, AlignmentError, ModelLoadError
-from alignment.model_folder import SFT
+from alignment.model_folder import SFT, own_sft
 from alignment.settings import ModelConfig
 
 log = logging.getLogger(__name__)
@@ -362,8 +362,8 @@ def _grown(
 
 
 def policy_ref(version: int, path: str | Path, sha256: str) -> PolicyRef:
-    """Return a reference to a recorded policy, or raise AdapterError if its folder is gone."""
+    """Return a reference to a recorded policy, or raise AdapterError if its folder or its SFT adapter is not whole."""
     folder = Path(path)
     if not folder.is_dir():
         raise AdapterError(f"the folder of policy v{version} is gone: {folder}; restore it from a backup")
-    return PolicyRef(version, folder, sha256, own_sft=(folder / SFT).is_dir())
+    return PolicyRef(version, folder, sha256, own_sft=own_sft(folder) is not None)

@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -169,10 +170,12 @@ def test_a_version_whose_sft_adapter_is_not_whole_is_refused_and_the_columns_sta
     weights = broken.path / "sft" / "adapter_model.safetensors"
     if damage == "cut":
         weights.write_bytes(weights.read_bytes()[:-64])
-        broken = policy_ref(2, broken.path, folder_hash(broken.path))
+        broken = replace(broken, sha256=folder_hash(broken.path))
     elif damage == "config gone":
         (broken.path / "sft" / "adapter_config.json").unlink()
-        broken = policy_ref(2, broken.path, folder_hash(broken.path))
+        broken = replace(broken, sha256=folder_hash(broken.path))
+        with pytest.raises(AdapterError, match=r"adapter_config\.json is missing"):
+            policy_ref(2, broken.path, broken.sha256)
     elif damage == "folder gone":
         shutil.rmtree(weights.parent)
         broken = policy_ref(2, broken.path, broken.sha256)
