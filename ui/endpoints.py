@@ -246,15 +246,18 @@ def demonstrate(
     completion: str,
     source: Literal["human", "simulated"] = "human",
 ) -> dict[str, Any]:
-    """Store what the models should have answered and return its id. The same one twice counts once."""
+    """Store what the models should have answered and return its id. The same one twice counts once.
+
+    While the model loads, nobody knows how much it reads; what turns out too long is left out by the run.
+    """
+    prompt = _checked_prompt(prompt)
+    completion = _checked_text(
+        "completion", completion, MAX_COMPLETION_CHARACTERS, "write what the model should have answered"
+    )
+    source = _checked_source(source)
+    services.server.require_readable(prompt, completion)
     demonstration_id = demonstrations.save_demonstration(
-        services.db,
-        prompt=_checked_prompt(prompt),
-        completion=_checked_text(
-            "completion", completion, MAX_COMPLETION_CHARACTERS, "write what the model should have answered"
-        ),
-        annotator_id=annotator,
-        source=_checked_source(source),
+        services.db, prompt=prompt, completion=completion, annotator_id=annotator, source=source
     )
     return {"demonstration_id": demonstration_id}
 
