@@ -8,6 +8,7 @@ import threading
 import time
 from concurrent.futures import Future
 from pathlib import Path
+from reprlib import repr as brief
 from typing import Any
 
 from alignment import run_folder
@@ -66,7 +67,7 @@ class Supervisor:
         RunOpenError while another run is open.
         """
         if method not in METHODS:
-            raise TrainingError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
+            raise TrainingError(f"method must be one of {', '.join(METHODS)}, got {brief(method)}")
         self._require_model()
         wanted = run_settings(settings, self._defaults).to_json()
         try:

@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from html import escape
+from reprlib import repr as brief
 from typing import Any, Literal
 
 import gradio as gr
@@ -176,7 +177,7 @@ def seed_number(text: str) -> int | None:
     try:
         return int(text) if text.strip() else None
     except ValueError as error:
-        raise ConfigError(f"the seed must be a whole number or empty, got {text!r}; see settings") from error
+        raise ConfigError(f"the seed must be a whole number or empty, got {brief(text)}; see settings") from error
 
 
 def choose(

@@ -4,6 +4,7 @@ import random
 from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from reprlib import repr as brief
 from typing import Any, Literal
 
 import gradio as gr
@@ -40,7 +41,7 @@ def _requested_columns(services: Services, columns: list[str] | None) -> list[Ro
     named = isinstance(names, list) and all(isinstance(name, str) for name in names)
     if not named or not 1 <= len(names) <= MAX_COLUMNS or len(set(names)) < len(names):
         raise ConfigError(
-            f"columns must be 1 to {MAX_COLUMNS} different names out of base, sft, rlhf, v1, v2 …, got {names!r}"
+            f"columns must be 1 to {MAX_COLUMNS} different names out of base, sft, rlhf, v1, v2 …, got {brief(names)}"
         )
     known = {f"v{policy.version}": policy for policy in policies.list_policies(services.db)}
     rows = []
@@ -58,7 +59,9 @@ def _requested_columns(services: Services, columns: list[str] | None) -> list[Ro
                 RowRequest("rlhf", 0, policy_ref(policy.version, services.db.parent / policy.path, policy.sha256))
             )
         else:
-            raise ConfigError(f"there is no column {name!r}; there are base, sft, rlhf and {', '.join(sorted(known))}")
+            raise ConfigError(
+                f"there is no column {brief(name)}; there are base, sft, rlhf and {', '.join(sorted(known))}"
+            )
     return rows
 
 
@@ -80,14 +83,15 @@ def _checked_text(name: str, text: Any, longest: int, advice: str) -> str:
 
 def _checked_source(source: Any) -> Literal["human", "simulated"]:
     if source not in ("human", "simulated"):
-        raise ConfigError(f'source must be "human" or "simulated", got {source!r}')
+        raise ConfigError(f'source must be "human" or "simulated", got {brief(source)}')
     return source  # type: ignore[no-any-return]  # it is one of the two
 
 
 def _checked_number(name: str, value: Any, low: float, high: float, *, whole: bool = False) -> float:
     good = isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
     if not good or (whole and value != int(value)):
-        raise ConfigError(f"{name} must be a {'whole ' if whole else ''}number from {low:g} to {high:g}, got {value!r}")
+        kind = "whole number" if whole else "number"
+        raise ConfigError(f"{name} must be a {kind} from {low:,} to {high:,}, got {brief(value)}")
     return float(value)
 
 
@@ -161,7 +165,7 @@ async def compare(
         _checked_number("seed", seed, 0, 2**31 - 1, whole=True)
     _checked_number("best_of", best_of, 1, MAX_BEST_OF, whole=True)
     if blind not in (True, False, None):
-        raise ConfigError(f"blind must be true or false, got {blind!r}")
+        raise ConfigError(f"blind must be true or false, got {brief(blind)}")
     blind = bool(blind)
     rows = _requested_columns(services, columns)
     first_seed = int(seed) if seed is not None else services.seeds.randrange(2**31 - MAX_COLUMNS)
@@ -216,7 +220,7 @@ def vote(
     elif choice in slots:
         tiers, kind = [[choice], [slot for slot in slots if slot != choice]], "choice"
     else:
-        raise ConfigError(f'choice must be one of {", ".join(slots)}, "tie" or "all_bad", got {choice!r}')
+        raise ConfigError(f'choice must be one of {", ".join(slots)}, "tie" or "all_bad", got {brief(choice)}')
     try:
         preference_id = preferences.save_preference(
             services.db,

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from reprlib import repr as brief
 from typing import Any
 
 import gradio as gr
@@ -90,7 +91,9 @@ def schedule(services: Services, token: str | None, every: float | None) -> str:
     """Store after how many new votes training starts by itself and return what to say."""
     services.admin.require(token)
     if every is None or every != int(every) or not 0 <= every <= LONGEST_SCHEDULE:
-        raise ConfigError(f"the number of votes must be whole, from 0 to {LONGEST_SCHEDULE:,} (0 = never), got {every}")
+        raise ConfigError(
+            f"the number of votes must be whole, from 0 to {LONGEST_SCHEDULE:,} (0 = never), got {brief(every)}"
+        )
     runs.set_schedule(services.db, runs.Schedule(int(every)))
     return "Saved. " + ("Training starts only at the press of the button." if not every else waiting(services))
 
