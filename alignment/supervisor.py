@@ -122,12 +122,17 @@ class Supervisor:
             return runs.get_run(self._db, run_id)
 
     def _watch(self) -> None:
+        over = None  # what the last tick stumbled over
         while not self._stopping.wait(POLL_SECONDS):
             try:
                 with self._lock:
                     self._tick()
-            except Exception:
-                log.exception("the supervisor stumbled; it goes on")
+            except Exception as error:
+                if repr(error) != over:  # a data folder that cannot be written to fails every tick alike
+                    log.exception("the supervisor stumbled; it goes on")
+                over = repr(error)
+            else:
+                over = None
 
     def _tick(self) -> None:
         run = runs.open_run(self._db)

@@ -447,6 +447,23 @@ def test_a_run_that_began_from_another_version_is_not_resumed_and_stays_as_it_wa
     assert runs.get_run(stage.db, failed.id) == failed
 
 
+def test_a_failure_of_every_tick_is_logged_once_until_it_is_another_or_had_gone_well(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    plot = ["no room", "no room", "read-only", "no room", "no room", "", "no room"]
+
+    def tick() -> None:
+        if plot and (words := plot.pop(0)):
+            raise OSError(words)
+
+    monkeypatch.setattr(stage.supervisor, "_tick", tick)
+    stage.supervisor.start()
+    wait_for(lambda: not plot)
+    stage.supervisor.stop()
+    logged = [str(record.exc_info[1]) for record in caplog.records if record.exc_info]
+    assert logged == ["no room", "read-only", "no room", "no room"]
+
+
 PARENT = """
 import sys, time
 from pathlib import Path
