@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 POLL_SECONDS = 0.25
 HEARTBEAT_SECONDS = 180.0  # a child silent for so long is taken for dead
 METHODS = ("ppo", "raft", "dpo")
-RESUME = "Resume it to go on from its last checkpoint."
+RESUME = "Resume it to go on from its last checkpoint, or from the beginning if it has none."
 
 
 class Supervisor:

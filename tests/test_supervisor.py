@@ -420,7 +420,7 @@ def test_a_killed_run_is_resumed_in_its_own_folder_and_with_its_own_settings(sta
     wait_for((stage.data_dir / "runs" / "run-000001" / "half").exists)
     os.kill(pid, signal.SIGKILL)
     failed = stage.ended(run_id)
-    assert failed.error is not None and "Resume it" in failed.error
+    assert failed.error is not None and "or from the beginning if it has none" in failed.error
     stage.play("assert (data_dir / 'runs' / f'run-{run:06d}' / 'half').exists(); " + SUCCEED)
     assert stage.supervisor.resume(run_id).status in runs.OPEN
     run = stage.ended(run_id)

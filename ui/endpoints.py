@@ -360,7 +360,7 @@ def register(services: Services) -> None:
 
     @spoken
     def resume_endpoint(token: str, run_id: int) -> dict[str, Any]:
-        """Queue a failed or cancelled run again; it goes on from its last checkpoint."""
+        """Queue a failed or cancelled run again; it goes on from its last checkpoint, if it has one."""
         services.admin.require(token)
         return {"status": services.supervisor.resume(_run_number(run_id)).status}
 
