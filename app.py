@@ -10,6 +10,7 @@ import signal
 import socket
 import threading
 from pathlib import Path
+from reprlib import repr as brief
 from typing import Any
 
 # Read before torch is imported: threads that wait spin only briefly, or chat and a run beside it starve each other.
@@ -32,7 +33,7 @@ log = logging.getLogger("triptych")
 def port_number(text: str) -> int:
     """Return a TCP port, or raise ArgumentTypeError."""
     if not text.isdecimal() or not 1 <= int(text) <= 65535:
-        raise argparse.ArgumentTypeError(f"a port is a number from 1 to 65535, got {text!r}")
+        raise argparse.ArgumentTypeError(f"a port is a number from 1 to 65535, got {brief(text)}")
     return int(text)
 
 

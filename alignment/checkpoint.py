@@ -55,7 +55,8 @@ class LoopState:
     def restore(self, path: Path | None) -> None:
         """Take everything from the checkpoint at `path`; without one, stay at the beginning.
 
-        Raises TrainingError for a file that cannot be read or belongs to adapters of another shape.
+        Raises TrainingError for a file that cannot be read or belongs to adapters of another shape; it is set aside, so
+        that the next try does not come upon it again.
         """
         if path is None or not path.is_file():
             return
@@ -73,4 +74,8 @@ class LoopState:
             self.updates, self.numbers = state["updates"], state["numbers"]
         except Exception as error:  # a broken file makes torch raise nearly anything
             why = f"{type(error).__name__}: {error}".splitlines()[0]
-            raise TrainingError(f"the checkpoint {path} cannot be taken up ({why}); delete it to begin anew") from error
+            aside = path.replace(path.with_name(f"{path.name}.unusable"))
+            raise TrainingError(
+                f"the checkpoint {path} cannot be taken up ({why}) and was set aside as {aside.name}; resume the "
+                "run to go on without it, or start a new one: votes and demonstrations are kept"
+            ) from error

@@ -79,7 +79,8 @@ def train(data_dir: Path, run_id: int, model_config: ModelConfig) -> None:
 
     A run that was resumed goes on from the reward model and the checkpoint that it finds in its folder, if they were
     made under the same settings from the same votes; otherwise it begins anew, as it does where the reward model cannot
-    be read. A checkpoint that cannot be read ends it with a TrainingError that names the file.
+    be read. A checkpoint that cannot be read ends it with a TrainingError that names the file; resumed once more, the
+    run goes on without it.
     """
     db, folder = data_dir / "triptych.db", run_folder.folder_of(data_dir, run_id)
     run = runs.get_run(db, run_id)

@@ -16,9 +16,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
+from alignment import prompts
 from alignment.adapters import verify
-from alignment.errors import AdapterError, AlignmentError, ModelLoadError
-from alignment.model_folder import SFT
+from alignment.errors import AdapterError, AlignmentError, ConfigError, ModelLoadError
+from alignment.model_folder import SFT, own_sft
 from alignment.settings import ModelConfig
 
 log = logging.getLogger(__name__)
@@ -120,6 +121,7 @@ class PolicyServer:
         self._queue: queue.Queue[_Job | _Swap | None] = queue.Queue()
         self._busy = False  # a comparison is being decoded
         self._started = time.monotonic()
+        self._reads: tuple[Any, int] | None = None  # the loaded model's tokenizer, and how many tokens it reads
         self._state = ServerState("loading", "The model is loading", 0.0)
         self._thread = threading.Thread(target=self._run, name="policy-server", daemon=True)
 
@@ -150,6 +152,16 @@ class PolicyServer:
         request = _Swap(policy)
         self._queue.put(request)
         return request.done
+
+    def require_readable(self, prompt: str, completion: str) -> None:
+        """Raise ConfigError if the model is loaded and cannot read a completion of that prompt whole, to learn it."""
+        if self._reads is None:
+            return
+        tokenizer, longest = self._reads
+        if (tokens := prompts.demonstration_tokens(tokenizer, prompt, completion)) > longest:
+            raise ConfigError(
+                f"prompt and completion need {tokens:,} tokens, this model reads {longest:,}; shorten the completion"
+            )
 
     async def stream(
         self, prompt: str, rows: list[RowRequest], temperature: float, max_new_tokens: int
@@ -190,6 +202,7 @@ class PolicyServer:
             self._state = ServerState("failed", f"The model could not be loaded: {reason}", self._age())
             self._refuse_all()
             return
+        self._reads = tokenizer, model.config.max_position_embeddings
         self._state = ServerState("ready", "Ready", self._age())
         log.info("model ready after %.1f s", self._age())
         while (item := self._queue.get()) is not None:
@@ -281,7 +294,7 @@ class PolicyServer:
             job.send(AlignmentError(f"the model failed to answer ({type(error).__name__}); see the log, and try again"))
 
     def _decode(self, model: Any, tokenizer: Any, job: _Job) -> None:
-        from alignment import backbone, best_of_n, generation, prompts
+        from alignment import backbone, best_of_n, generation
 
         copies = [(row, row.seed + SEED_STEP * copy) for row in job.rows for copy in range(row.best_of)]
         ids = [prompts.prompt_ids(tokenizer, job.prompt, base=row.role == "base") for row, _ in copies]
@@ -348,8 +361,6 @@ def _finished(state: RowState, reason: str) -> RowState:
 def _grown(
     tokenizer: Any, state: RowState, token: int, ends: frozenset[int], max_new_tokens: int, elapsed: float
 ) -> RowState:
-    from alignment import prompts
-
     token_ids = (*state.token_ids, token)
     reason = "stop" if token in ends else "length" if len(token_ids) >= max_new_tokens else None
     return RowState(
@@ -362,8 +373,8 @@ def _grown(
 
 
 def policy_ref(version: int, path: str | Path, sha256: str) -> PolicyRef:
-    """Return a reference to a recorded policy, or raise AdapterError if its folder is gone."""
+    """Return a reference to a recorded policy, or raise AdapterError if its folder or its SFT adapter is not whole."""
     folder = Path(path)
     if not folder.is_dir():
         raise AdapterError(f"the folder of policy v{version} is gone: {folder}; restore it from a backup")
-    return PolicyRef(version, folder, sha256, own_sft=(folder / SFT).is_dir())
+    return PolicyRef(version, folder, sha256, own_sft=own_sft(folder) is not None)

@@ -43,6 +43,11 @@ def completion_ids(tokenizer: Any, completion: str) -> list[int]:
     return [*ids, tokenizer.eos_token_id]
 
 
+def demonstration_tokens(tokenizer: Any, prompt: str, completion: str) -> int:
+    """Return how many tokens a model reads that learns a completion of a prompt."""
+    return len(chat_prompt_ids(tokenizer, prompt)) + len(completion_ids(tokenizer, completion))
+
+
 def decode(tokenizer: Any, ids: Sequence[int]) -> str:
     """Return the text of completion ids without special tokens; a character cut in two is left out."""
     text: str = tokenizer.decode(list(ids), skip_special_tokens=True)

@@ -12,9 +12,10 @@ from torch import Tensor
 from alignment.backbone import activate, adapter_parameters
 from alignment.errors import require_finite
 from alignment.ppo import Term, likelihood_loss, step
+from alignment.prompts import demonstration_tokens
 from alignment.rollout import OnUpdate, Rollout, as_rollout, parts
 from alignment.settings import RefitConfig
-from alignment.sft import Demonstrated, example
+from alignment.sft import Demonstrated
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +28,7 @@ def readable(model: PeftModel, tokenizer: Any, demonstrations: Sequence[Demonstr
     longest: int = model.config.max_position_embeddings
     texts = []
     for one in demonstrations:
-        if (length := len(example(tokenizer, one)["input_ids"])) <= longest:
+        if (length := demonstration_tokens(tokenizer, one.prompt, one.completion)) <= longest:
             texts.append((one.prompt, one.completion))
         else:
             log.warning("left out: %s tokens, this model reads %s: %r …", length, longest, one.prompt[:60])

@@ -41,7 +41,7 @@ def read_begun(folder: Path) -> dict[str, Any] | None:
 
 
 def forget(folder: Path) -> None:
-    """Remove what a run keeps for being resumed, and what was left half written; its log stays."""
+    """Remove what a run keeps for being resumed, what was left half written or was set aside; its log stays."""
     for path in (reward_folder(folder), *folder.glob(".reward.*")):
         shutil.rmtree(path, ignore_errors=True)
     for path in (checkpoint(folder), raft_checkpoint(folder), *folder.glob("*.pt.*")):

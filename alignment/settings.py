@@ -2,6 +2,7 @@
 
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
+from reprlib import repr as brief
 from typing import Any, Literal
 
 from alignment.errors import ConfigError
@@ -249,12 +250,12 @@ def run_settings(overrides: dict[str, Any] | None, defaults: RunSettings | None 
 
 def _replaced(settings: Any, overrides: Any, path: str) -> Any:
     if not isinstance(overrides, dict):
-        raise ConfigError(f"{path} must be an object of fields, got {overrides!r}")
+        raise ConfigError(f"{path} must be an object of fields, got {brief(overrides)}")
     known = {f.name: getattr(settings, f.name) for f in fields(settings)}
     changes: dict[str, Any] = {}
     for name, value in overrides.items():
         if name not in known:
-            raise ConfigError(f"{path} has no field {name!r}; it has {', '.join(sorted(known))}")
+            raise ConfigError(f"{path} has no field {brief(name)}; it has {', '.join(sorted(known))}")
         changes[name] = _coerced(known[name], value, f"{path}.{name}")
     return replace(settings, **changes)
 
@@ -264,25 +265,25 @@ def _coerced(default: Any, value: Any, path: str) -> Any:
         return _replaced(default, value, path)
     if isinstance(default, bool):
         if not isinstance(value, bool):
-            raise ConfigError(f"{path} must be true or false, got {value!r}")
+            raise ConfigError(f"{path} must be true or false, got {brief(value)}")
         return value
     if isinstance(value, bool) or not isinstance(value, int if isinstance(default, int) else (int, float)):
         raise ConfigError(
-            f"{path} must be {'a whole number' if isinstance(default, int) else 'a number'}, got {value!r}"
+            f"{path} must be {'a whole number' if isinstance(default, int) else 'a number'}, got {brief(value)}"
         )
     try:
         return type(default)(value)
     except OverflowError as error:
-        raise ConfigError(f"{path} is too large: {str(value)[:20]}…") from error
+        raise ConfigError(f"{path} is too large: {brief(value)}") from error
 
 
 def _at_least(owner: str, settings: Any, least: int, *names: str) -> None:
     for name in names:
         if getattr(settings, name) < least:
-            raise ConfigError(f"{owner}.{name} must be at least {least}, got {getattr(settings, name)}")
+            raise ConfigError(f"{owner}.{name} must be at least {least}, got {brief(getattr(settings, name))}")
 
 
 def _within(owner: str, settings: Any, low: float, high: float, *names: str) -> None:
     for name in names:
         if not low <= getattr(settings, name) <= high:
-            raise ConfigError(f"{owner}.{name} must be between {low} and {high}, got {getattr(settings, name)}")
+            raise ConfigError(f"{owner}.{name} must be between {low} and {high}, got {brief(getattr(settings, name))}")

@@ -8,6 +8,7 @@ import threading
 import time
 from concurrent.futures import Future
 from pathlib import Path
+from reprlib import repr as brief
 from typing import Any
 
 from alignment import run_folder
@@ -22,7 +23,7 @@ log = logging.getLogger(__name__)
 POLL_SECONDS = 0.25
 HEARTBEAT_SECONDS = 180.0  # a child silent for so long is taken for dead
 METHODS = ("ppo", "raft", "dpo")
-RESUME = "Resume it to go on from its last checkpoint."
+RESUME = "Resume it to go on from its last checkpoint, or from the beginning if it has none."
 
 
 class Supervisor:
@@ -66,7 +67,7 @@ class Supervisor:
         RunOpenError while another run is open.
         """
         if method not in METHODS:
-            raise TrainingError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
+            raise TrainingError(f"method must be one of {', '.join(METHODS)}, got {brief(method)}")
         self._require_model()
         wanted = run_settings(settings, self._defaults).to_json()
         try:
@@ -121,12 +122,17 @@ class Supervisor:
             return runs.get_run(self._db, run_id)
 
     def _watch(self) -> None:
+        over = None  # what the last tick stumbled over
         while not self._stopping.wait(POLL_SECONDS):
             try:
                 with self._lock:
                     self._tick()
-            except Exception:
-                log.exception("the supervisor stumbled; it goes on")
+            except Exception as error:
+                if repr(error) != over:  # a data folder that cannot be written to fails every tick alike
+                    log.exception("the supervisor stumbled; it goes on")
+                over = repr(error)
+            else:
+                over = None
 
     def _tick(self) -> None:
         run = runs.open_run(self._db)
@@ -136,8 +142,8 @@ class Supervisor:
             self._tend_child(run)
         elif run is not None and run.status == "queued":
             self._start_child(run)
-        elif run is not None:  # writing down how its process ended failed, and may succeed now
-            runs.end_run(self._db, run.id, "failed", "The training process is gone; the app's log may say why.")
+        elif run is not None:  # its candidate waits for the model, or writing down how its process ended failed
+            self._conclude(run.id, "The training process is gone; the app's log may say why.")
         elif run is None:
             every = runs.get_schedule(self._db).retrain_every
             if every and preferences.new_since_last_run(self._db) >= every:
@@ -183,27 +189,31 @@ class Supervisor:
         self._forget_child()
         if run is None or run.id != run_id or run.status != "running":  # it has ended, and may be queued again
             return
+        cause = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
+        log_file = run_folder.folder_of(Path(), run_id) / "log.txt"
+        self._conclude(
+            run_id,
+            f"The training process {cause} before it had finished; {log_file} in the data folder may say why. {RESUME}",
+        )
+
+    def _conclude(self, run_id: int, failure: str) -> None:
+        """Swap in the candidate of a run whose process is gone, once the model is loaded; without one it has failed."""
         candidate = policies.candidate_of(self._db, run_id)
-        if candidate is not None and candidate.status == "candidate":  # recorded, so whole, however its process ended
-            try:
+        if candidate is None or candidate.status != "candidate":
+            runs.end_run(self._db, run_id, "failed", failure)
+        elif self._server.state.status == "ready":
+            try:  # it was recorded, so it is whole, however the process ended
                 policy = policy_ref(candidate.version, self._data_dir / candidate.path, candidate.sha256)
             except AlignmentError as error:
                 self._refuse(run_id, candidate.version, error)
             else:
                 self._swap = run_id, candidate.version, self._server.swap(policy)
-        else:
-            cause = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
-            log_file = run_folder.folder_of(Path(), run_id) / "log.txt"
-            runs.end_run(
-                self._db,
-                run_id,
-                "failed",
-                f"The training process {cause} before it had finished; {log_file} in the data folder may say why. "
-                f"{RESUME}",
-            )
 
     def _end_stopped(self, run_id: int) -> None:
-        made = policies.candidate_of(self._db, run_id)
+        """End a run that the app left as failed; one whose candidate fits the model stays open and goes live yet."""
+        made, live = policies.candidate_of(self._db, run_id), policies.live_policy(self._db)
+        if made and live and (made.status, made.model) == ("candidate", live.model):
+            return
         rest = f"v{made.version} was trained, but did not go live." if made else RESUME
         runs.end_run(self._db, run_id, "failed", f"The app was stopped while this run was under way. {rest}")
 

@@ -4,6 +4,7 @@ import json
 import secrets
 from itertools import groupby
 from pathlib import Path
+from reprlib import repr as brief
 from typing import Any
 
 from storage.database import now, read, row_id, write
@@ -75,7 +76,7 @@ def _completion(row: dict[str, Any]) -> Completion:
 
 
 def _unknown(comparison_id: str) -> UnknownComparisonError:
-    return UnknownComparisonError(f"there is no comparison {comparison_id!r}; ask first, then vote on its id")
+    return UnknownComparisonError(f"there is no comparison {brief(comparison_id)}; ask first, then vote on its id")
 
 
 def get_comparison(path: Path, comparison_id: str) -> Comparison:

@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from alignment.errors import AlignmentError, ModelLoadError
+from alignment.errors import AlignmentError, ConfigError, ModelLoadError
 from alignment.model_folder import Example
 from alignment.policy_server import PolicyRef, RowRequest, RowState, ServerState
 from alignment.settings import ModelConfig, RunSettings
@@ -42,6 +42,7 @@ class ScriptedServer:
     state: ServerState = READY
     place: int = 0  # in line, if anybody waits
     fails: bool = False
+    reads: int = 200  # words of a demonstration
     texts: dict[str, str] = field(default_factory=lambda: dict(ANSWERS))
     open_streams: int = 0
 
@@ -50,6 +51,10 @@ class ScriptedServer:
         done: Future[None] = Future()
         done.set_result(None)
         return done
+
+    def require_readable(self, prompt: str, completion: str) -> None:
+        if len(words := f"{prompt} {completion}".split()) > self.reads:
+            raise ConfigError(f"{len(words)} words, this model reads {self.reads}; shorten the completion")
 
     async def stream(
         self, prompt: str, rows: list[RowRequest], temperature: float, max_new_tokens: int

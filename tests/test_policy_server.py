@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import torch
 
 from alignment import backbone
 from alignment.adapters import folder_hash
-from alignment.errors import AdapterError, AlignmentError, ModelLoadError
+from alignment.errors import AdapterError, AlignmentError, ConfigError, ModelLoadError
 from alignment.policy_server import SEED_STEP, PolicyRef, PolicyServer, RowRequest, RowState, policy_ref
 from alignment.prompts import chat_prompt_ids
 from alignment.scorer import score_sequences
@@ -169,10 +170,12 @@ def test_a_version_whose_sft_adapter_is_not_whole_is_refused_and_the_columns_sta
     weights = broken.path / "sft" / "adapter_model.safetensors"
     if damage == "cut":
         weights.write_bytes(weights.read_bytes()[:-64])
-        broken = policy_ref(2, broken.path, folder_hash(broken.path))
+        broken = replace(broken, sha256=folder_hash(broken.path))
     elif damage == "config gone":
         (broken.path / "sft" / "adapter_config.json").unlink()
-        broken = policy_ref(2, broken.path, folder_hash(broken.path))
+        broken = replace(broken, sha256=folder_hash(broken.path))
+        with pytest.raises(AdapterError, match=r"adapter_config\.json is missing"):
+            policy_ref(2, broken.path, broken.sha256)
     elif damage == "folder gone":
         shutil.rmtree(weights.parent)
         broken = policy_ref(2, broken.path, broken.sha256)
@@ -252,6 +255,17 @@ def test_closing_the_stream_frees_the_thread_for_the_next_comparison(server: Pol
 def test_a_prompt_longer_than_the_model_reads_is_refused_in_words(server: PolicyServer) -> None:
     with pytest.raises(AlignmentError, match="this model reads 256; shorten the prompt"):
         asyncio.run(_collect(server, _three(server.live), prompt="capital " * 400))
+
+
+def test_a_demonstration_longer_than_the_model_reads_is_refused_in_words_once_that_is_known(
+    server: PolicyServer, tiny_folder: Path
+) -> None:
+    loading = PolicyServer(ModelConfig(str(tiny_folder), str(tiny_folder / "sft")), server.live)
+    loading.require_readable("Hi", "capital " * 300)
+    asyncio.run(_collect(server, _three(server.live)))
+    server.require_readable("Hi", "capital " * 100)
+    with pytest.raises(ConfigError, match=r"need 3\d\d tokens, this model reads 256; shorten the completion"):
+        server.require_readable("Hi", "capital " * 300)
 
 
 def test_a_model_that_cannot_load_says_why_to_everybody(tmp_path: Path) -> None:

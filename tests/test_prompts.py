@@ -26,6 +26,7 @@ def test_sft_and_reward_model_see_the_ids_that_a_rollout_ends_on(tokenizer: Auto
     assert reward_model.encoded(tokenizer, ranking).sequences[0] == rollout
     example = sft.example(tokenizer, type("D", (), {"prompt": prompt, "completion": "Paris."})())
     assert example["input_ids"] == rollout
+    assert prompts.demonstration_tokens(tokenizer, prompt, "Paris.") == len(rollout)
     assert rollout[-1] == tokenizer.eos_token_id
     assert [i for i in example["labels"] if i != -100] == prompts.completion_ids(tokenizer, "Paris.")
 

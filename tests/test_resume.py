@@ -161,11 +161,15 @@ def test_a_checkpoint_that_was_cut_off_while_it_was_written_leaves_the_one_befor
     assert torch.equal(restored.trained[0], _state(1.0).trained[0])
 
 
-def test_a_checkpoint_that_cannot_be_used_is_refused_with_the_way_out(tmp_path: Path) -> None:
+def test_a_checkpoint_that_cannot_be_used_is_refused_with_the_way_out_and_set_aside(tmp_path: Path) -> None:
     file = tmp_path / "checkpoint.pt"
     file.write_bytes(b"not a checkpoint")
-    with pytest.raises(TrainingError, match=r"checkpoint\.pt cannot be taken up .*; delete it to begin anew"):
+    with pytest.raises(
+        TrainingError, match=r"checkpoint\.pt cannot be taken up .*; resume the run to go on without it"
+    ):
         _state().restore(file)
+    assert (tmp_path / "checkpoint.pt.unusable").read_bytes() == b"not a checkpoint"
+    assert not file.exists()
     _state().save(file)
     other = replace(_state(), trained=[torch.nn.Parameter(torch.zeros(3))])
     with pytest.raises(TrainingError, match=r"weights of shape \[2\] for \[3\]"):

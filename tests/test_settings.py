@@ -57,6 +57,8 @@ def test_a_whole_number_may_stand_for_a_fraction_but_becomes_one() -> None:
         ({"seed": True}, r"settings\.seed must be a whole number, got True"),
         ({"ppo": {"gamma": False}}, r"settings\.ppo\.gamma must be a number, got False"),
         ({"ppo": 3}, r"settings\.ppo must be an object of fields, got 3"),
+        ({"seed": "7" * 10_000}, r"seed must be a whole number, got '777777777777\.\.\.7777777777777'$"),
+        ({"7" * 10_000: 1}, r"settings has no field '777777777777\.\.\.7777777777777'; it has"),
         ({"reward": {"learning_rate": 10**400}}, r"settings\.reward\.learning_rate is too large: 1000"),
         ({"gate": {"max_kl": float("nan")}}, r"GateConfig\.max_kl must be between 0\.0 and 1000000\.0, got nan"),
         ({"ppo": {"max_kl": -1}}, r"PPOConfig\.max_kl must be between"),

@@ -369,6 +369,36 @@ def test_a_run_that_was_queued_when_the_app_stopped_is_started_at_the_next_start
     assert stage.ended(left_over).status == "succeeded"
 
 
+def test_a_candidate_that_was_not_served_when_the_app_stopped_goes_live_at_the_next_start(stage: Stage) -> None:
+    stage.play(SUCCEED + "; " + WAIT)
+    stage.supervisor.start()
+    run_id = stage.supervisor.retrain()
+    wait_for(lambda: policies.candidate_of(stage.db, run_id))
+    stage.supervisor.stop()
+    again, server = new_supervisor(stage.data_dir)
+    server.state = ServerState("loading", "The model is loading", 0.0)
+    again.start()
+    let_it_poll()
+    assert stage.run(run_id).status == "running"
+    server.state = ServerState("ready", "Ready", 1.0)
+    run = stage.ended(run_id)
+    again.stop()
+    assert (run.status, run.error, run.policy_version, server.live.version) == ("succeeded", None, 2, 2)
+    live = policies.live_policy(stage.db)
+    assert live is not None and live.version == 2
+
+
+def test_a_candidate_of_another_model_does_not_go_live_at_the_next_start(stage: Stage) -> None:
+    run_id = runs.queue_run(stage.db, "ppo", RunSettings().to_json())
+    runs.start_run(stage.db, run_id)
+    path, sha256 = publish(stage.data_dir / "policies", 2, lambda target: (target / "weights").touch())
+    policies.record_policy(stage.db, Policy(2, 1, run_id, str(path), sha256, "candidate", model="another"))
+    stage.supervisor.start()
+    run = stage.ended(run_id)
+    assert run.error == "The app was stopped while this run was under way. v2 was trained, but did not go live."
+    stage.assert_still_on_first_version()
+
+
 def test_stopping_the_app_ends_the_child_and_says_so(stage: Stage) -> None:
     stage.play(WAIT)
     stage.supervisor.start()
@@ -390,7 +420,7 @@ def test_a_killed_run_is_resumed_in_its_own_folder_and_with_its_own_settings(sta
     wait_for((stage.data_dir / "runs" / "run-000001" / "half").exists)
     os.kill(pid, signal.SIGKILL)
     failed = stage.ended(run_id)
-    assert failed.error is not None and "Resume it" in failed.error
+    assert failed.error is not None and "or from the beginning if it has none" in failed.error
     stage.play("assert (data_dir / 'runs' / f'run-{run:06d}' / 'half').exists(); " + SUCCEED)
     assert stage.supervisor.resume(run_id).status in runs.OPEN
     run = stage.ended(run_id)
@@ -445,6 +475,23 @@ def test_a_run_that_began_from_another_version_is_not_resumed_and_stays_as_it_wa
     with pytest.raises(TrainingError, match="run 1 began from v7, but v1 is live now; start a new run instead"):
         stage.supervisor.resume(failed.id)
     assert runs.get_run(stage.db, failed.id) == failed
+
+
+def test_a_failure_of_every_tick_is_logged_once_until_it_is_another_or_had_gone_well(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    plot = ["no room", "no room", "read-only", "no room", "no room", "", "no room"]
+
+    def tick() -> None:
+        if plot and (words := plot.pop(0)):
+            raise OSError(words)
+
+    monkeypatch.setattr(stage.supervisor, "_tick", tick)
+    stage.supervisor.start()
+    wait_for(lambda: not plot)
+    stage.supervisor.stop()
+    logged = [str(record.exc_info[1]) for record in caplog.records if record.exc_info]
+    assert logged == ["no room", "read-only", "no room", "no room"]
 
 
 PARENT = """

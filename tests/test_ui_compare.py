@@ -52,7 +52,7 @@ def test_an_answer_ends_with_active_buttons_and_a_comparison_in_the_database(beh
     first, last = updates[0], updates[-1]
     assert "Answering" in first[NOTICE]
     assert first[BEST]["interactive"] is first[ASK]["visible"] is first[NEXT]["interactive"] is False
-    assert first[PENDING] is None
+    assert first[PENDING] == {}
     assert last[BEST]["interactive"] is last[TIE]["interactive"] is last[ASK]["visible"] is True
     assert last[STOP]["visible"] is False
     stored = preferences.get_comparison(behind.db, last[PENDING]["comparison"])

@@ -77,7 +77,8 @@ def test_compare_takes_null_arguments_columns_and_blind(client: Client) -> None:
         (("Hi", ["nobody"]), "There is no column 'nobody'"),
         (("Hi", None, 3.0), "Temperature must be a number from 0 to 2"),
         (("Hi", None, 1.0, 0), "max_new_tokens must be a whole number from 1 to 256"),
-        (("Hi", None, 1.0, 8, -1), "Seed must be a whole number"),
+        (("Hi", None, 1.0, 8, -1), "Seed must be a whole number from 0 to 2,147,483,647, got -1"),
+        (("Hi", ["rlhf" * 5000]), "There is no column 'rlhfrlhfrlhf...frlhfrlhfrlhf'"),
         (("Hi", [["base"]]), "Columns must be 1 to 6 different names"),
         (("Hi", None, 1.0, 8, 5, "no"), "Blind must be true or false"),
         (("Hi", ["rlhf", "v1"], 1.0, 8, 5, False, 16), "is 32 answers, 24 are allowed at once"),
@@ -107,6 +108,7 @@ def test_a_demonstration_is_stored_once_and_waits_for_the_next_run(
         (("x" * 4001, "Ahoy!"), "The prompt has 4,001 characters, 4,000 are allowed; shorten it"),
         (("Hi", " \n"), "The completion is empty; write what the model should have answered"),
         (("Hi", "x" * 2001), "The completion has 2,001 characters, 2,000 are allowed; shorten it"),
+        (("Hi", "ho " * 200), "201 words, this model reads 200; shorten the completion"),
         (("Hi", "Ahoy!", "imported"), 'Source must be "human" or "simulated", got \'imported\''),
     ],
 )

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from alignment.errors import AccessError, ConfigError, TrainingError
+from alignment.policy_server import ServerState
 from alignment.settings import RunSettings
 from storage import policies, runs
 from storage.demonstrations import save_demonstration
@@ -66,7 +67,9 @@ def test_only_a_run_that_ended_early_can_be_resumed(behind: Backstage) -> None:
     assert training_tab.switches(behind.services) == [False, False, True]
     training_tab.cancel(behind.services, held)
     assert training_tab.switches(behind.services) == [True, True, False]
-    assert training_tab.resume(behind.services, held).startswith("Run 1 is queued again")
+    assert training_tab.resume(behind.services, held) == (
+        "Run 1 is queued again; it goes on from its last checkpoint, or from the beginning if it has none."
+    )
     assert runs.get_run(behind.db, 1).status == "queued"
     assert training_tab.switches(behind.services) == [False, False, True]
 
@@ -110,6 +113,13 @@ def test_how_far_the_reward_model_can_be_trusted_is_said_before_ppo_starts(behin
     assert "chance; more votes" not in shown
     runs.report(behind.db, run_id, "reward", 0.3, [Metric(1, "reward/heldout_low", 0.49)])
     assert "That may be chance; more votes would tell." in training_tab.views(behind.services)[1]
+
+
+def test_a_queued_run_says_that_it_waits_for_the_model_only_while_that_loads(behind: Backstage) -> None:
+    runs.queue_run(behind.db, "ppo", {})
+    assert "It starts in a moment." in training_tab.views(behind.services)[0]
+    behind.server.state = ServerState("loading", "The model is loading", 4.0)
+    assert "It starts as soon as the model is loaded." in training_tab.views(behind.services)[0]
 
 
 def test_the_stage_that_trains_the_policy_bears_the_name_of_the_runs_method(behind: Backstage) -> None:

@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from html import escape
+from reprlib import repr as brief
 from typing import Any, Literal
 
 import gradio as gr
@@ -22,6 +23,7 @@ from ui.spoken import sentence
 Phase = Literal["idle", "streaming", "open", "voted"]
 LOADING_POLL_SECONDS = 0.5
 SLOTS = "ABC"
+NOTHING: dict[str, Any] = {}  # no pending comparison; None would not be written, and the browser remember the last one
 INVITATION = "Ask something above, or pick an example."
 SILENCE = "(ended without a word)"
 STORED = """<p class="small">Models may be wrong. What you choose is stored on the computer that runs this page and
@@ -152,14 +154,14 @@ async def stream(
         while prompt.strip() and (state := services.server.state).status == "loading":
             wait = f"The model is loading: {state.seconds:.0f} s. Your question is answered as soon as it is ready."
             columns, phase = unasked(services.server.live.version), "idle"
-            yield [*view(columns, "streaming", notice(wait), hint="Waiting for the model."), None, None]
+            yield [*view(columns, "streaming", notice(wait), hint="Waiting for the model."), NOTHING, None]
             await asyncio.sleep(LOADING_POLL_SECONDS)
         spoken = None
         async for item in endpoints.compare(
             services, prompt, None, temperature, int(tokens), seed_number(seed), blind, int(best_of)
         ):
             said = notice(f"Number {item['waiting']} in line." if "waiting" in item else "Answering …")
-            update = [*view(item["completions"], "streaming", said, hint=""), None, gr.skip()]
+            update = [*view(item["completions"], "streaming", said, hint=""), NOTHING, gr.skip()]
             if said == spoken:
                 update[3:] = [gr.skip()] * len(update[3:])  # only text changes while it grows
             spoken, last, phase = said, item, "idle"
@@ -176,7 +178,7 @@ def seed_number(text: str) -> int | None:
     try:
         return int(text) if text.strip() else None
     except ValueError as error:
-        raise ConfigError(f"the seed must be a whole number or empty, got {text!r}; see settings") from error
+        raise ConfigError(f"the seed must be a whole number or empty, got {brief(text)}; see settings") from error
 
 
 def choose(
@@ -316,7 +318,7 @@ def build(services: Services, pending: Any, header: Any, status: Callable[[], st
         return [notice("Stopped. Ask again, or pick an example."), *controls("idle")]
 
     def cleared() -> list[Any]:
-        return [*empty_view(services), "", None, None]
+        return [*empty_view(services), "", NOTHING, None]
 
     answering = request.change(
         answer,

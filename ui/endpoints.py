@@ -4,6 +4,7 @@ import random
 from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from reprlib import repr as brief
 from typing import Any, Literal
 
 import gradio as gr
@@ -40,7 +41,7 @@ def _requested_columns(services: Services, columns: list[str] | None) -> list[Ro
     named = isinstance(names, list) and all(isinstance(name, str) for name in names)
     if not named or not 1 <= len(names) <= MAX_COLUMNS or len(set(names)) < len(names):
         raise ConfigError(
-            f"columns must be 1 to {MAX_COLUMNS} different names out of base, sft, rlhf, v1, v2 …, got {names!r}"
+            f"columns must be 1 to {MAX_COLUMNS} different names out of base, sft, rlhf, v1, v2 …, got {brief(names)}"
         )
     known = {f"v{policy.version}": policy for policy in policies.list_policies(services.db)}
     rows = []
@@ -58,7 +59,9 @@ def _requested_columns(services: Services, columns: list[str] | None) -> list[Ro
                 RowRequest("rlhf", 0, policy_ref(policy.version, services.db.parent / policy.path, policy.sha256))
             )
         else:
-            raise ConfigError(f"there is no column {name!r}; there are base, sft, rlhf and {', '.join(sorted(known))}")
+            raise ConfigError(
+                f"there is no column {brief(name)}; there are base, sft, rlhf and {', '.join(sorted(known))}"
+            )
     return rows
 
 
@@ -80,14 +83,15 @@ def _checked_text(name: str, text: Any, longest: int, advice: str) -> str:
 
 def _checked_source(source: Any) -> Literal["human", "simulated"]:
     if source not in ("human", "simulated"):
-        raise ConfigError(f'source must be "human" or "simulated", got {source!r}')
+        raise ConfigError(f'source must be "human" or "simulated", got {brief(source)}')
     return source  # type: ignore[no-any-return]  # it is one of the two
 
 
 def _checked_number(name: str, value: Any, low: float, high: float, *, whole: bool = False) -> float:
     good = isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
     if not good or (whole and value != int(value)):
-        raise ConfigError(f"{name} must be a {'whole ' if whole else ''}number from {low:g} to {high:g}, got {value!r}")
+        kind = "whole number" if whole else "number"
+        raise ConfigError(f"{name} must be a {kind} from {low:,} to {high:,}, got {brief(value)}")
     return float(value)
 
 
@@ -161,7 +165,7 @@ async def compare(
         _checked_number("seed", seed, 0, 2**31 - 1, whole=True)
     _checked_number("best_of", best_of, 1, MAX_BEST_OF, whole=True)
     if blind not in (True, False, None):
-        raise ConfigError(f"blind must be true or false, got {blind!r}")
+        raise ConfigError(f"blind must be true or false, got {brief(blind)}")
     blind = bool(blind)
     rows = _requested_columns(services, columns)
     first_seed = int(seed) if seed is not None else services.seeds.randrange(2**31 - MAX_COLUMNS)
@@ -216,7 +220,7 @@ def vote(
     elif choice in slots:
         tiers, kind = [[choice], [slot for slot in slots if slot != choice]], "choice"
     else:
-        raise ConfigError(f'choice must be one of {", ".join(slots)}, "tie" or "all_bad", got {choice!r}')
+        raise ConfigError(f'choice must be one of {", ".join(slots)}, "tie" or "all_bad", got {brief(choice)}')
     try:
         preference_id = preferences.save_preference(
             services.db,
@@ -246,15 +250,18 @@ def demonstrate(
     completion: str,
     source: Literal["human", "simulated"] = "human",
 ) -> dict[str, Any]:
-    """Store what the models should have answered and return its id. The same one twice counts once."""
+    """Store what the models should have answered and return its id. The same one twice counts once.
+
+    While the model loads, nobody knows how much it reads; what turns out too long is left out by the run.
+    """
+    prompt = _checked_prompt(prompt)
+    completion = _checked_text(
+        "completion", completion, MAX_COMPLETION_CHARACTERS, "write what the model should have answered"
+    )
+    source = _checked_source(source)
+    services.server.require_readable(prompt, completion)
     demonstration_id = demonstrations.save_demonstration(
-        services.db,
-        prompt=_checked_prompt(prompt),
-        completion=_checked_text(
-            "completion", completion, MAX_COMPLETION_CHARACTERS, "write what the model should have answered"
-        ),
-        annotator_id=annotator,
-        source=_checked_source(source),
+        services.db, prompt=prompt, completion=completion, annotator_id=annotator, source=source
     )
     return {"demonstration_id": demonstration_id}
 
@@ -353,7 +360,7 @@ def register(services: Services) -> None:
 
     @spoken
     def resume_endpoint(token: str, run_id: int) -> dict[str, Any]:
-        """Queue a failed or cancelled run again; it goes on from its last checkpoint."""
+        """Queue a failed or cancelled run again; it goes on from its last checkpoint, if it has one."""
         services.admin.require(token)
         return {"status": services.supervisor.resume(_run_number(run_id)).status}
 

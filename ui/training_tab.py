@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from reprlib import repr as brief
 from typing import Any
 
 import gradio as gr
@@ -33,9 +34,9 @@ def views(services: Services) -> list[str]:
     """Return the four parts of the tab that everybody sees: progress, plots, verdict, history."""
     run = runs.latest_run(services.db)
     produced = policies.candidate_of(services.db, run.id) if run else None
-    live = services.server.live.version
+    live, loaded = services.server.live.version, services.server.state.status == "ready"
     return [
-        training_view.progress(run, produced, live, waiting(services)),
+        training_view.progress(run, produced, live, waiting(services), loaded=loaded),
         training_view.plots(runs.metrics(services.db, run.id) if run else []),
         training_view.verdict(run, produced),
         training_view.history(runs.list_runs(services.db, SHOWN_RUNS), policies.list_policies(services.db), live),
@@ -74,7 +75,7 @@ def resume(services: Services, token: str | None) -> str:
     if (run := runs.latest_run(services.db)) is None:
         raise TrainingError("there is no run yet, so there is nothing to resume")
     services.supervisor.resume(run.id)
-    return f"Run {run.id} is queued again; it goes on from its last checkpoint."
+    return f"Run {run.id} is queued again; it goes on from its last checkpoint, or from the beginning if it has none."
 
 
 def cancel(services: Services, token: str | None) -> str:
@@ -90,7 +91,9 @@ def schedule(services: Services, token: str | None, every: float | None) -> str:
     """Store after how many new votes training starts by itself and return what to say."""
     services.admin.require(token)
     if every is None or every != int(every) or not 0 <= every <= LONGEST_SCHEDULE:
-        raise ConfigError(f"the number of votes must be whole, from 0 to {LONGEST_SCHEDULE:,} (0 = never), got {every}")
+        raise ConfigError(
+            f"the number of votes must be whole, from 0 to {LONGEST_SCHEDULE:,} (0 = never), got {brief(every)}"
+        )
     runs.set_schedule(services.db, runs.Schedule(int(every)))
     return "Saved. " + ("Training starts only at the press of the button." if not every else waiting(services))
 

@@ -36,8 +36,11 @@ FIGURES = {
 }
 
 
-def progress(run: Run | None, produced: Policy | None, live: int, waiting: str) -> str:
-    """Return the sentence on the latest run, its line of stages and its bar; `waiting` says when the next starts."""
+def progress(run: Run | None, produced: Policy | None, live: int, waiting: str, *, loaded: bool) -> str:
+    """Return the sentence on the latest run, its line of stages and its bar.
+
+    `waiting` says when the next starts, `loaded` whether the model is there, for which a queued one waits.
+    """
     if run is None:
         say = f'<p class="say">{escape(waiting)}</p>'
         return f'<section class="run"><h2>No training yet</h2>{say}{stages(None)}</section>'
@@ -49,7 +52,7 @@ def progress(run: Run | None, produced: Policy | None, live: int, waiting: str) 
             f'aria-valuenow="{percent}"><i style="width:{percent}%"></i></div>'
         )
     wrong = f'<pre class="error" role="alert">{escape(run.error)}</pre>' if run.error and run.status == "failed" else ""
-    say = f'<p class="say">{_sentence(run, produced, live)}</p><p class="say quiet">{escape(waiting)}</p>'
+    say = f'<p class="say">{_sentence(run, produced, live, loaded)}</p><p class="say quiet">{escape(waiting)}</p>'
     return (
         f'<section class="run" data-status="{run.status}"><h2>Run {run.id} · {STATUS[run.status]}</h2>'
         f"{say}{stages(run)}{bar}{wrong}</section>"
@@ -90,10 +93,10 @@ def _stage_words(name: str, method: str) -> str:
     return STAGES.get(name, name).format(method=method.upper())
 
 
-def _sentence(run: Run, produced: Policy | None, live: int) -> str:
+def _sentence(run: Run, produced: Policy | None, live: int, loaded: bool) -> str:
     name = f"v{produced.version}" if produced else "nothing new"
     if run.status == "queued":
-        return "It starts as soon as the model is loaded."
+        return "It starts in a moment." if loaded else "It starts as soon as the model is loaded."
     if run.status == "running":
         took = _seconds(run.started, None)
         left = took * (1 - run.progress) / run.progress if run.progress >= 0.05 else 0.0

@@ -142,6 +142,34 @@ def test_a_pending_comparison_survives_a_reload(page: Page, site: Site) -> None:
     expect(panels(page).nth(2)).to_have_attribute("data-mark", "best")
 
 
+@pytest.mark.parametrize("leave", ["#next", "#stop"])
+def test_a_comparison_that_was_left_is_not_brought_back_by_a_reload(page: Page, site: Site, leave: str) -> None:
+    open_page(page, site)
+    ask(page, "Where is Paris?")
+    if leave == "#stop":
+        site.behind.server.pause = 0.3
+        page.click("#send")
+        expect(panels(page).nth(0).locator(".answer")).to_have_text("and what")
+    page.click(leave)
+    expect(page.locator("#best-1")).to_be_disabled()
+    site.behind.server.pause = 0.0
+    page.reload()
+    expect(said(page)).to_have_text("Which answer is best?")
+    expect(page.locator("#prompt textarea")).to_have_value("What is the capital of France?")
+
+
+def test_escape_closes_the_settings_from_within_and_from_beside_them(page: Page, site: Site) -> None:
+    open_page(page, site)
+    seed = page.locator("#seed input, #seed textarea")
+    for place in (seed, page.locator("#prompt textarea")):
+        page.locator("#settings > button").click()
+        expect(seed).to_be_visible()
+        place.press("Escape")
+        expect(seed).not_to_be_visible()
+    page.keyboard.press("Escape")
+    expect(seed).not_to_be_visible()
+
+
 def test_blind_mode_hides_names_until_the_vote_also_over_a_reload(page: Page, site: Site) -> None:
     open_page(page, site)
     page.check("#blind input")
