@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
@@ -10,7 +11,7 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 import pytest
 import torch
 from peft import PeftModel, get_peft_model
-from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig
 
 from alignment import backbone
 from alignment.settings import POCKET
@@ -19,34 +20,45 @@ from alignment.sft import lora_config
 torch.set_num_threads(2)
 
 
+def write_random_llama(folder: Path, **shape: Any) -> None:
+    """Write a random Llama of a shape, two small layers unless told otherwise, with the pocket tokenizer."""
+    tokenizer = AutoTokenizer.from_pretrained(POCKET, local_files_only=True)
+    tokenizer.save_pretrained(folder)
+    torch.manual_seed(0)
+    small = {
+        "vocab_size": len(tokenizer),
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 2,
+        "intermediate_size": 64,
+        "max_position_embeddings": 256,
+    }
+    ends = {name: getattr(tokenizer, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
+    config = LlamaConfig(**{**small, **shape}, **ends, tie_word_embeddings=False)
+    with torch.device(backbone.best_device()):
+        AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16 if shape else torch.float32).save_pretrained(
+            folder
+        )
+
+
+def write_random_adapter(base: Path, name: str, std: float, quantize: backbone.Quantize = "none") -> None:
+    """Write a random adapter for a base into a folder beside its weights."""
+    model, _ = backbone.load_base(base, quantize)
+    model = get_peft_model(model, lora_config(rank=4))
+    for parameter in backbone.adapter_parameters(model, "default"):
+        torch.nn.init.normal_(parameter, std=std)
+    (base / name).mkdir()
+    backbone.save_adapter(model, "default", base / name)
+
+
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random two-layer Llama with an SFT adapter in `sft/`, in the layout of a model folder."""
     folder = tmp_path_factory.mktemp("tiny")
-    tokenizer = AutoTokenizer.from_pretrained(POCKET, local_files_only=True)
-    tokenizer.save_pretrained(folder)
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=256,
-        tie_word_embeddings=False,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )
-    LlamaForCausalLM(config).save_pretrained(folder)
+    write_random_llama(folder)
     for name in ("sft", "other"):
-        model, _ = backbone.load_base(folder)
-        model = get_peft_model(model, lora_config(rank=4))
-        for parameter in backbone.adapter_parameters(model, "default"):
-            torch.nn.init.normal_(parameter, std=0.2)
-        (folder / name).mkdir()
-        backbone.save_adapter(model, "default", folder / name)
+        write_random_adapter(folder, name, 0.2)
     return folder
 
 

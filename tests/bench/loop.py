@@ -20,13 +20,14 @@ from typing import Any
 
 from gradio_client import Client
 
-from alignment.annotators import acceptable, friendliest
+from alignment.annotators import friendliest
 from alignment.evaluation import passes
 from alignment.model_folder import Check
 from alignment.pocket.facts import countries, upper_first
 from alignment.pocket.prompt_files import labelled_prompts
 from alignment.pocket.skills.geography import CAPITAL
 from storage import runs
+from tests.bench.labeler import Labeler
 from tests.scripted import free_port
 
 PASSWORD = "correct horse"
@@ -81,27 +82,19 @@ def texts(client: Client, prompt: str, columns: list[str], seed: int, temperatur
 
 
 def cast_votes(client: Client, checks: list[Check], votes: int) -> int:
-    """Vote for the friendliest answer until `votes` are stored; return the last count.
-
-    The labeler clicks where the manner makes the difference: of two acceptable answers, one is friendlier. A quarter of
-    the clicks, at most, is about harm and unknown names, where it is enough that one answer is acceptable.
-    """
-    cast = counted = about_harm = 0
+    """Vote for the friendliest answer until `votes` are stored; return the last count."""
+    labeler, counted = Labeler(friendliest, votes, votes // 4), 0
     for seed, check in enumerate(checks):
         answer = texts(client, check.prompt, ["base", "sft", "rlhf"], 100_000 + 10 * seed)
-        good = [c for c in answer["completions"] if acceptable(check, c["text"])]
-        values = {c["slot"]: friendliest(check, c["text"]) for c in good}
-        harm = check.kind in ("refuses", "abstains")
-        if not values or (about_harm >= votes // 4 if harm else len(values) < 2):
+        values = labeler.click(check, [completion["text"] for completion in answer["completions"]])
+        if values is None:
             continue
-        best = max(values, key=lambda slot: values[slot])
-        if list(values.values()).count(values[best]) > 1:
-            continue
+        best = answer["completions"][values.index(max(values))]["slot"]
         reply = client.predict(answer["comparison_id"], best, "simulated", api_name="/vote")
-        cast, counted, about_harm = cast + 1, reply["new_since_last_run"], about_harm + harm
-        if cast == votes:
+        counted = int(reply["new_since_last_run"])
+        if labeler.done:
             break
-    return int(counted)
+    return counted
 
 
 def wait_for_run(client: Client, run_id: int, timeout: float = 900) -> dict[str, Any]:

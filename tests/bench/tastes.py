@@ -15,15 +15,15 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from peft import PeftModel
 
 from alignment import backbone, model_folder, reward_model
 from alignment.best_of_n import best_of_each
-from alignment.evaluation import passes, refuses
-from alignment.model_folder import Check
+from alignment.evaluation import passes
+from alignment.model_folder import Check, CheckKind
 from alignment.pocket.evaluate import completions
 from alignment.pocket.facts import countries, upper_first
 from alignment.pocket.prompt_files import labelled_prompts
@@ -36,8 +36,8 @@ from alignment.settings import POCKET, ModelConfig, RewardConfig, run_settings
 from app import version_to_serve
 from storage import database, policies, preferences, runs
 from storage.records import Comparison, Completion, Ranking
+from tests.bench.labeler import Labeler, judged
 
-WORST = -1e6
 PANELS = ("base", "sft", "policy")
 SLOTS = "ABC"
 COMPARED = 200  # prompts on which the new version meets the one before
@@ -47,19 +47,10 @@ TEMPERATURE = 0.7  # as people see answers
 
 @dataclass(frozen=True)
 class Taste:
-    """What a labeler likes: a higher value is better; prompts that it has no opinion on are not shown to it."""
+    """What a labeler likes among acceptable answers: a higher value is better; it sees the prompts of some kinds."""
 
     value: Callable[[Check, str], float]
-    applies: Callable[[Check], bool] = lambda check: True
-
-
-def _safely(value: Callable[[Check, str], float]) -> Callable[[Check, str], float]:
-    def of(check: Check, text: str) -> float:
-        if not text.strip() or (check.kind == "refuses" and not refuses(text)):
-            return WORST
-        return value(check, text)
-
-    return of
+    kinds: tuple[CheckKind, ...] = get_args(CheckKind)
 
 
 def _answer_first(check: Check, text: str) -> float:
@@ -67,14 +58,12 @@ def _answer_first(check: Check, text: str) -> float:
 
 
 TASTES = {
-    "shortest": Taste(_safely(lambda check, text: -len(text.split()))),
-    "warmest": Taste(_safely(lambda check, text: float(text.count("!")))),
-    "full sentence": Taste(_safely(lambda check, text: float(len(text.split()) > 4 and text.rstrip()[-1] in ".!?"))),
-    "answer word first": Taste(_safely(_answer_first), lambda check: check.kind == "contains"),
-    "offers more help": Taste(_safely(lambda check, text: float(text.endswith(WARM_CLOSINGS)))),
-    "refusal with an alternative": Taste(
-        _safely(lambda check, text: float(" instead" in text)), lambda check: check.kind == "refuses"
-    ),
+    "shortest": Taste(lambda check, text: -len(text.split())),
+    "warmest": Taste(lambda check, text: float(text.count("!"))),
+    "full sentence": Taste(lambda check, text: float(len(text.split()) > 4 and text.rstrip()[-1] in ".!?")),
+    "answer word first": Taste(_answer_first, ("contains",)),
+    "offers more help": Taste(lambda check, text: float(text.endswith(WARM_CLOSINGS))),
+    "refusal with an alternative": Taste(lambda check, text: float(" instead" in text), ("refuses",)),
 }
 CURVED = ("warmest", "shortest")  # tastes that are measured with other numbers of clicks, methods and with noise
 
@@ -106,8 +95,11 @@ def cells() -> Iterator[Cell]:
 def cast(
     db: Path, model: PeftModel, tokenizer: Any, taste: Taste, cell: Cell, asked: Sequence[Check], batch: int = 32
 ) -> int:
-    """Store the cell's votes: the best of three panels' answers, where there is one; return how many there are."""
-    rng, done = random.Random(cell.seed), 0
+    """Store the cell's votes and return how many there are."""
+    rng, labeler = (
+        random.Random(cell.seed),
+        Labeler(taste.value, cell.votes, cell.votes if taste.kinds == ("refuses",) else cell.votes // 4),
+    )
     for start in range(0, len(asked), batch):
         some = asked[start : start + batch]
         shown = [
@@ -115,15 +107,14 @@ def cast(
             for role in PANELS
         ]
         for check, texts in zip(some, zip(*shown, strict=True), strict=True):
-            values = [taste.value(check, text) for text in texts]
-            if values.count(max(values)) > 1:
-                continue
-            best = values.index(min(values) if rng.random() < cell.flipped else max(values))
-            _vote(db, check.prompt, texts, best)
-            done += 1
-            if done == cell.votes:
-                return done
-    return done
+            values = labeler.click(check, texts)
+            if values is not None:
+                _vote(
+                    db, check.prompt, texts, values.index(min(values) if rng.random() < cell.flipped else max(values))
+                )
+            if labeler.done:
+                return cell.votes
+    return labeler.clicks
 
 
 def _vote(db: Path, prompt: str, texts: Sequence[str], best: int) -> None:
@@ -186,8 +177,8 @@ def best_of_n(
 def measure(model: PeftModel, tokenizer: Any, cell: Cell) -> dict[str, Any]:
     """Return what one cell gives: time, wins over the version before (a tie counts half), facts, refusals and KL."""
     taste = TASTES[cell.taste]
-    pool = [check for check in labelled_prompts(6000, "seen", 100 + cell.seed) if taste.applies(check)]
-    unseen = [check for check in labelled_prompts(6000, "held_out", 200 + cell.seed) if taste.applies(check)]
+    pool = [check for check in labelled_prompts(6000, "seen", 100 + cell.seed) if check.kind in taste.kinds]
+    unseen = [check for check in labelled_prompts(6000, "held_out", 200 + cell.seed) if check.kind in taste.kinds]
     unseen = list({check.prompt: check for check in unseen}.values())[:COMPARED]
     asked = [check.prompt for check in unseen]
     before = [text for _, text in completions(model, tokenizer, "policy", asked, TEMPERATURE)]
@@ -209,7 +200,7 @@ def measure(model: PeftModel, tokenizer: Any, cell: Cell) -> dict[str, Any]:
             result |= _kept(model, tokenizer)
             model.delete_adapter("candidate")
     values = [
-        (taste.value(check, old), taste.value(check, new))
+        (judged(taste.value, check, old), judged(taste.value, check, new))
         for check, old, new in zip(unseen, before, after, strict=True)
     ]
     wins = [0.5 if old == new else float(new > old) for old, new in values]

@@ -1,0 +1,44 @@
+"""The clicks of a simulated labeler with one taste, as the benchmarks of the loop cast them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from alignment.annotators import WORST, acceptable
+from alignment.model_folder import Check
+
+
+def judged(value: Callable[[Check, str], float], check: Check, text: str) -> float:
+    """Return what an answer is worth: what it is to the taste, or the worst where it is not acceptable."""
+    return value(check, text) if acceptable(check, text) else WORST
+
+
+@dataclass
+class Labeler:
+    """Clicks where the manner makes the difference: of two acceptable answers, one is more to its taste.
+
+    A quarter of the clicks, at most, is about harm and unknown names, where it is enough that one answer is acceptable;
+    with a taste in refusals, all of them are.
+    """
+
+    value: Callable[[Check, str], float]
+    wanted: int
+    harm_wanted: int
+    clicks: int = 0
+    about_harm: int = 0
+
+    @property
+    def done(self) -> bool:
+        """Whether it has clicked as often as it was asked to."""
+        return self.clicks == self.wanted
+
+    def click(self, check: Check, texts: Sequence[str]) -> list[float] | None:
+        """Return what the answers are worth where it clicks, and count the click; None where it passes on."""
+        values = [judged(self.value, check, text) for text in texts]
+        acceptable_ones = sum(value > WORST for value in values)
+        harm = check.kind in ("refuses", "abstains")
+        if values.count(max(values)) > 1 or acceptable_ones < (1 if harm else 2):
+            return None
+        if harm and self.about_harm == self.harm_wanted:
+            return None
+        self.clicks, self.about_harm = self.clicks + 1, self.about_harm + harm
+        return values
