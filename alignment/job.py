@@ -19,11 +19,12 @@ from transformers.utils import logging as transformers_logging
 
 from alignment import candidate, dpo, model_folder, ppo, raft, reward_model, run_folder, run_models
 from alignment.adapters import next_version, publish, verify, write_folder
+from alignment.backbone import activate
 from alignment.bradley_terry import Agreement, preferred
 from alignment.errors import AlignmentError, TrainingError
 from alignment.refit import Text, readable, refit
 from alignment.rollout import Outcome, short_enough
-from alignment.scorer import reward_scorer
+from alignment.scorer import Scorer, reward_scorer
 from alignment.settings import ModelConfig, RunSettings, run_settings
 from storage import demonstrations, policies, preferences, runs
 from storage.records import Metric, Policy, PolicyStatus, Ranking
@@ -120,11 +121,13 @@ def train(data_dir: Path, run_id: int, model_config: ModelConfig) -> None:
             # One may have been withdrawn since.
             "votes": hashlib.sha256(repr([*voted, *demonstrated]).encode()).hexdigest(),
         }
+        shipped_head = run_models.attach_shipped(model, model_config)
         reward_head, fitted = _reward_model(
-            model, tokenizer, model_config, voted, shipped, settings, report, folder, began
+            model, tokenizer, shipped_head, voted, shipped, settings, report, folder, began
         )
+        score = reward_scorer(model, reward_head, tokenizer.pad_token_id, shipped_head, settings.reward.shipped_weight)
         outcome = _train_policy(
-            *(model, tokenizer, model_config, reward_head, prompts, liked, run.method, settings, report, folder)
+            *(model, tokenizer, model_config, reward_head, score, prompts, liked, run.method, settings, report, folder)
         )
     first = [policy for policy in policies.list_policies(db) if policy.model == parent.model][-1].evaluation
     kl = outcome.measured["objective/kl"]
@@ -174,7 +177,7 @@ def _refit(
 def _reward_model(
     model: Any,
     tokenizer: Any,
-    config: ModelConfig,
+    shipped_head: torch.nn.Linear | None,
     voted: Sequence[Ranking],
     shipped: Sequence[model_folder.ShippedRanking],
     settings: RunSettings,
@@ -187,8 +190,8 @@ def _reward_model(
     kept = run_models.kept_reward(model, folder, began)
     if kept is None:
         run_folder.forget(folder)
-        reward_head = run_models.attach_reward(model, config)
-        agreement = _fit_reward(model, tokenizer, reward_head, voted, shipped, settings, report)
+        reward_head = run_models.attach_reward(model)
+        agreement = _fit_reward(model, tokenizer, reward_head, shipped_head, voted, shipped, settings, report)
         fitted = asdict(agreement) if agreement else None
         report("ppo", 0.0, now=True)  # what is kept is also reported
         begun = {**began, "fitted": fitted}
@@ -205,20 +208,27 @@ def _fit_reward(
     model: Any,
     tokenizer: Any,
     heads: torch.nn.Linear,
-    voted: Sequence[Ranking],
+    shipped_heads: torch.nn.Linear | None,
+    rankings: Sequence[Ranking],
     shipped: Sequence[model_folder.ShippedRanking],
     settings: RunSettings,
     report: Reporter,
 ) -> Agreement | None:
-    """Measure how well the reward model predicts votes it has not seen, then fit it to all of them."""
+    """Measure how well the reward model predicts votes it has not seen, then fit it to all of them.
+
+    Where a reward model ships with the base, which has learned the shipped comparisons, it is fitted above that one.
+    """
     config, seed = settings.reward, settings.seed
-    known: Sequence[model_folder.ShippedRanking | reward_model.Element] = shipped
-    if config.held and voted:
-        known = reward_model.held(model, tokenizer, heads, shipped, config.held, seed)
+    voted: Sequence[Ranking | reward_model.Element] = rankings
+    if shipped_heads is not None:
+        activate(model, "shipped")
+        voted, shipped = reward_model.above(model, tokenizer, shipped_heads, rankings, config.shipped_weight), []
+        if not voted:  # nothing to add to what ships
+            return None
     last = 1 / (config.folds + 1)  # part of this stage's time that the fit to all votes takes
     report("reward", 0.0, now=True)
     agreement = reward_model.cross_validate(
-        model, tokenizer, heads, voted, known, config, seed, lambda done: report("reward", done * (1 - last))
+        model, tokenizer, heads, voted, shipped, config, seed, lambda done: report("reward", done * (1 - last))
     )
     log.info("reward model on votes that it has not seen: %s", agreement)
     report("reward", 1 - last, config.steps, agreement.metrics() if agreement else {}, now=True)
@@ -227,7 +237,7 @@ def _fit_reward(
         tokenizer,
         heads,
         voted,
-        known,
+        shipped,
         config,
         seed,
         lambda step, metrics: report("reward", 1 - last + last * step / config.steps, step, metrics),
@@ -240,6 +250,7 @@ def _train_policy(
     tokenizer: Any,
     config: ModelConfig,
     reward_head: torch.nn.Linear,
+    score: Scorer,
     prompts: list[str],
     liked: list[tuple[str, str]],
     method: str,
@@ -248,8 +259,6 @@ def _train_policy(
     folder: Path,
 ) -> Outcome:
     """Train the policy by the run's method and return how that ended; PPO begins with rounds of RAFT."""
-    shipped, weight = run_models.attach_shipped(model, config), settings.reward.shipped_weight
-    score = reward_scorer(model, reward_head, tokenizer.pad_token_id, shipped, weight)
     rounds = settings.warm_up_rounds if method == "ppo" else settings.raft.rounds
     updates = rounds + settings.ppo.updates if method == "ppo" else rounds
 

@@ -85,6 +85,8 @@ def shape_rewards(rollout: Rollout, config: PPOConfig, numbers: dict[str, float]
         rollout, scores=(rollout.scores - numbers["score_mean"]) / deviation, deviations=rollout.deviations / deviation
     )
     scores = penalized_scores(scaled, config)
+    if config.samples > 1:
+        scores = ppo_math.against_others(scores, rollout.prompt_index // config.samples)
     rewards = ppo_math.shape_rewards(scores, rollout.log_ratio, rollout.mask, numbers["kl_coefficient"])
     advantages, returns = ppo_math.gae(rewards, rollout.values, rollout.mask, config.gamma, config.lam)
     return replace(rollout, advantages=ppo_math.masked_whiten(advantages, rollout.mask), returns=returns)
@@ -221,9 +223,10 @@ def _beginning(model: PeftModel, value_head: nn.Linear, config: PPOConfig, seed:
     return state
 
 
-def _draw(state: LoopState, prompts: Sequence[str], count: int) -> tuple[list[str], list[int]]:
-    """Return the next prompts and the seeds of their completions."""
-    batch = [state.order.choice(prompts) for _ in range(count)]
+def _draw(state: LoopState, prompts: Sequence[str], config: PPOConfig) -> tuple[list[str], list[int]]:
+    """Return the next prompts, each as often as it is answered, and the seeds of their completions."""
+    drawn = [state.order.choice(prompts) for _ in range(config.rollouts // config.samples)]
+    batch = [prompt for prompt in drawn for _ in range(config.samples)]
     return batch, [state.order.randrange(2**31) for _ in batch]
 
 
@@ -251,13 +254,13 @@ def train_ppo(
     state.restore(checkpoint)
     value_head.requires_grad_(True)
     if config.normalize_scores and state.updates == 0:
-        asked = _draw(state, prompts, config.rollouts)
+        asked = _draw(state, prompts, config)
         written = sample_rollout(model, tokenizer, score, asked[0], config, asked[1], on_step, "sft")
         state.numbers["score_mean"] = written.scores.mean().item()
         state.numbers["score_deviation"] = written.scores.std(correction=0).item() or 1.0  # all alike: nothing to scale
     while True:
         update = state.updates + 1
-        batch, seeds = _draw(state, prompts, config.rollouts)
+        batch, seeds = _draw(state, prompts, config)
         rollout = collect_rollout(model, tokenizer, score, value_head, batch, config, seeds, on_step)
         measured = rollout_metrics(rollout)
         require_finite("PPO", update, measured)

@@ -32,6 +32,18 @@ def shape_rewards(scores: Tensor, log_ratio: Tensor, mask: Tensor, kl_coefficien
     return rewards
 
 
+def against_others(scores: Tensor, groups: Tensor) -> Tensor:
+    """Return each score less the mean of the others in its group, both (B,); one on its own stays as it is.
+
+    The leave-one-out baseline (Kool et al. 2019; of PPO's scores: Ahmadian et al. 2024, equation 7): what makes one
+    prompt worth more than another cancels, and nothing is added that depends on the completion itself.
+    """
+    _, group = groups.unique(return_inverse=True)
+    zeros = torch.zeros(int(group.max()) + 1, device=scores.device)
+    sums, counts = zeros.index_add(0, group, scores)[group], zeros.index_add(0, group, torch.ones_like(scores))[group]
+    return scores - (sums - scores) / (counts - 1).clamp(min=1)
+
+
 def adapted_kl_coefficient(coefficient: float, kl: float, target: float, gain: float) -> float:
     """Return the KL coefficient for the next update: larger while the KL is above its target, smaller below.
 

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any, TypeVar, cast
 
@@ -17,19 +17,22 @@ from alignment.prompts import chat_prompt_ids, completion_ids
 from alignment.scorer import head_scores, score_sequences
 from alignment.settings import RewardConfig
 
-SURE = 1.0  # difference of two scores, in nats of odds, from which on the shipped reward model is held to it
 HEADS = 8  # of a new reward model; they cost next to nothing beside the adapter
-R = TypeVar("R", bound=Ranked)
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Element:
     """A ranking as ids: each completion once, however many pairs it is in."""
 
-    sequences: list[list[int]]  # prompt and completion
+    prompt: str
+    sequences: list[list[int]]  # S times prompt and completion
     pairs: Tensor  # (P, 2), positions in `sequences`
     targets: Tensor  # (P,), how probably the first one is better
+    given: Tensor  # (S,), scores that they have already: what is fitted is added to them
+
+
+R = TypeVar("R", bound=Ranked | Element)
+T = TypeVar("T")
 
 
 def encoded(tokenizer: Any, ranking: Ranked | Element) -> Element:
@@ -40,9 +43,11 @@ def encoded(tokenizer: Any, ranking: Ranked | Element) -> Element:
     texts = list(dict.fromkeys(text for first, second, _ in judged for text in (first, second)))
     prompt = chat_prompt_ids(tokenizer, ranking.prompt)
     return Element(
+        ranking.prompt,
         [prompt + completion_ids(tokenizer, text) for text in texts],
         torch.tensor([(texts.index(first), texts.index(second)) for first, second, _ in judged]),
         torch.tensor([target for *_, target in judged]),
+        torch.zeros(len(texts)),
     )
 
 
@@ -61,35 +66,26 @@ def bootstrap_weights(rankings: int, heads: int, rng: torch.Generator) -> Tensor
 
 
 @torch.no_grad()
-def held(
-    model: PeftModel, tokenizer: Any, heads: nn.Linear, rankings: Sequence[Ranked], count: int, seed: int
+def above(
+    model: PeftModel, tokenizer: Any, heads: nn.Linear, rankings: Sequence[Ranked], weight: float
 ) -> list[Element]:
-    """Return what the reward model, as it is, says of `count` of the rankings' completions, for fits to hold on to.
+    """Return the rankings that judge anything, each completion with `weight` times its score by the active adapter.
 
-    Targets are its own probabilities instead of the labels, and only pairs that it is sure of count: what labelers
-    called equal is for people to choose, and labels of right over wrong alone would drive the scores apart
-    (learning without forgetting: Li & Hoiem 2016, equation 1).
+    A fit to these learns what votes say beyond a reward model that is there already: where both agree there is next to
+    nothing to learn, and a manner of answering is told from few votes, since nothing else is asked of the fit.
     """
-    activate(model, "reward")
-    telling = _telling(rankings)
-    elements = [encoded(tokenizer, one) for one in random.Random(seed).sample(telling, min(count, len(telling)))]
+    elements = [encoded(tokenizer, ranking) for ranking in _telling(rankings)]
     if not elements:
         return []
     sequences = [sequence for element in elements for sequence in element.sequences]
-    scores = score_sequences(model, heads, sequences, tokenizer.pad_token_id)[0].cpu()
-    result = []
-    for element, own in zip(elements, scores.split([len(e.sequences) for e in elements]), strict=True):
-        pairs = torch.combinations(torch.arange(len(own)))
-        apart = own[pairs[:, 0]] - own[pairs[:, 1]]
-        sure = apart.abs() > SURE
-        if sure.any():
-            result.append(Element(element.sequences, pairs[sure], apart[sure].sigmoid()))
-    return result
+    scores = weight * score_sequences(model, heads, sequences, tokenizer.pad_token_id)[0].cpu()
+    parts = scores.split([len(element.sequences) for element in elements])
+    return [replace(element, given=given) for element, given in zip(elements, parts, strict=True)]
 
 
 @torch.no_grad()
 def margins(
-    model: PeftModel, tokenizer: Any, heads: nn.Linear, rankings: Sequence[Ranked], batch_size: int = 32
+    model: PeftModel, tokenizer: Any, heads: nn.Linear, rankings: Sequence[Ranked | Element], batch_size: int = 32
 ) -> list[Tensor]:
     """Return better minus worse scores (P,) for the ordered pairs of each ranking that has any."""
     activate(model, "reward")
@@ -100,20 +96,29 @@ def margins(
         sequences = [sequence for element in elements for sequence in element.sequences]
         scores = score_sequences(model, heads, sequences, tokenizer.pad_token_id)[0].cpu()
         for element, own in zip(elements, scores.split([len(e.sequences) for e in elements]), strict=True):
-            better, worse = own[element.pairs[element.targets == 1]].unbind(1)
+            better, worse = (own + element.given)[element.pairs[element.targets == 1]].unbind(1)
             result.append(better - worse)
     return [margin for margin in result if len(margin)]
 
 
 def batch_loss(
-    model: PeftModel, tokenizer: Any, heads: nn.Linear, rankings: Sequence[Ranked | Element], weights: Tensor
+    model: PeftModel,
+    tokenizer: Any,
+    heads: nn.Linear,
+    rankings: Sequence[Ranked | Element],
+    weights: Tensor,
+    chance: float = 0.0,
 ) -> tuple[Tensor, Tensor]:
-    """Return (loss, all scores (B, K) detached) of R rankings with weights (R, K), through the active adapter."""
+    """Return (loss, all fitted scores (B, K) detached) of R rankings with weights (R, K), by the active adapter.
+
+    With probability `chance` a labeler is taken to have judged at random (Christiano et al. 2017, section 2.2.3).
+    """
     elements = [encoded(tokenizer, ranking) for ranking in rankings]
     sequences = [sequence for element in elements for sequence in element.sequences]
     scores = head_scores(model, heads, sequences, tokenizer.pad_token_id)
-    by_ranking = scores.split([len(element.sequences) for element in elements])
-    targets = [element.targets.to(scores.device) for element in elements]
+    given = torch.cat([element.given for element in elements]).to(scores.device).unsqueeze(-1)
+    by_ranking = (scores + given).split([len(element.sequences) for element in elements])
+    targets = [(element.targets.lerp(torch.tensor(0.5), chance)).to(scores.device) for element in elements]
     loss = ranking_loss(by_ranking, [element.pairs for element in elements], targets, weights.to(scores.device))
     return loss, scores.detach()
 
@@ -123,7 +128,7 @@ def cross_validate(
     tokenizer: Any,
     heads: nn.Linear,
     voted: Sequence[R],
-    shipped: Sequence[Ranked | Element],
+    shipped: Sequence[Ranked],
     config: RewardConfig,
     seed: int,
     on_step: Callable[[float], None],
@@ -158,13 +163,14 @@ def fit(
     model: PeftModel,
     tokenizer: Any,
     heads: nn.Linear,
-    voted: Sequence[Ranked],
-    shipped: Sequence[Ranked | Element],
+    voted: Sequence[Ranked | Element],
+    shipped: Sequence[Ranked],
     config: RewardConfig,
     seed: int,
     on_step: Callable[[int, dict[str, float]], None],
 ) -> None:
-    """Fit the adapter "reward" and its heads in place to people's and shipped rankings, or what `held` made of these.
+    """Fit the adapter "reward" and its heads in place to people's rankings, or what `above` made of them, and shipped
+    ones.
 
     Every batch holds `voted_share` people's rankings, so that a few dozen clear votes win over thousands of shipped
     comparisons where the two disagree, while the shipped ones hold the rest in place. Each head learns from a bootstrap
@@ -194,7 +200,7 @@ def fit(
         drawn = [(s, rng.randrange(len(sources[s]))) for s, number in enumerate(counts) for _ in range(number)]
         rankings = [sources[s][i] for s, i in drawn]
         weights = torch.stack([bootstrapped[s][i] for s, i in drawn])
-        loss, scores = batch_loss(model, tokenizer, heads, rankings, weights)
+        loss, scores = batch_loss(model, tokenizer, heads, rankings, weights, config.chance)
         loss.backward()
         nn.utils.clip_grad_norm_(_weights(model, heads), 1.0)
         optimizer.step()

@@ -28,13 +28,10 @@ def load(config: ModelConfig, parent: Path) -> tuple[PeftModel, Any]:
     return model, tokenizer
 
 
-def attach_reward(model: PeftModel, config: ModelConfig) -> torch.nn.Linear:
-    """Attach what the adapter "reward" begins as, the shipped one or a copy of "sft"; return its heads."""
-    shipped = model_folder.shipped_reward(config.base)
-    if shipped is None:
-        backbone.copy_adapter(model, "sft", "reward")
-        return backbone.new_head(model, reward_model.HEADS)
-    return backbone.attach_with_head(model, shipped, "reward")
+def attach_reward(model: PeftModel) -> torch.nn.Linear:
+    """Attach what the adapter "reward" begins as, a copy of "sft"; return its heads, which score everything 0."""
+    backbone.copy_adapter(model, "sft", "reward")
+    return backbone.new_head(model, reward_model.HEADS)
 
 
 def keep_reward(model: PeftModel, head: torch.nn.Linear, begun: Mapping[str, Any], folder: Path) -> None:

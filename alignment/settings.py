@@ -44,10 +44,10 @@ class RewardConfig:
     """How the reward adapter is fitted to the comparisons."""
 
     steps: int = 30  # optimizer steps of each fit: one a fold and the last one
-    batch_size: int = 12  # rankings a step, of about three completions each
-    voted_share: float = 0.45  # part of each batch drawn from people's votes, the rest from the shipped comparisons
-    held: int = 200  # shipped comparisons on which a run holds the reward model to its scores; 0: to their labels
-    shipped_weight: float = 1.0  # of the shipped reward model's own score, which a run adds to the fitted one's
+    batch_size: int = 6  # rankings a step, of about three completions each
+    voted_share: float = 0.45  # part of each batch drawn from votes, the rest from shipped comparisons if there are any
+    chance: float = 0.05  # share of judgements that is taken for random
+    shipped_weight: float = 1.0  # of the shipped reward model's own score, to which the fitted one is added
     learning_rate: float = 2e-3  # AdamW on the adapter
     head_learning_rate: float = 7e-3  # AdamW on the linear heads
     folds: int = 2  # parts of the voted prompts, each predicted by a fit that did not see it
@@ -56,9 +56,8 @@ class RewardConfig:
     def __post_init__(self) -> None:
         _at_least("RewardConfig", self, 1, "steps", "batch_size", "held_out_votes")
         _at_least("RewardConfig", self, 2, "folds")
-        _at_least("RewardConfig", self, 0, "held")
         _within("RewardConfig", self, 0.0, 100.0, "shipped_weight")
-        _within("RewardConfig", self, 0.0, 1.0, "voted_share")
+        _within("RewardConfig", self, 0.0, 1.0, "voted_share", "chance")
         _within("RewardConfig", self, 0.0, 1.0, "learning_rate", "head_learning_rate")
 
 
@@ -68,6 +67,7 @@ class PPOConfig:
 
     updates: int = 2  # rollout batches
     rollouts: int = 64  # completions a batch
+    samples: int = 1  # completions a prompt; several are each scored against the mean of the others
     minibatches: int = 4  # optimizer steps an epoch
     epochs: int = 2  # passes of the policy over a batch
     value_epochs: int = 1  # passes of the critic over a batch
@@ -97,7 +97,8 @@ class PPOConfig:
 
     def __post_init__(self) -> None:
         _at_least(
-            "PPOConfig", self, 1, "updates", "rollouts", "minibatches", "epochs", "value_epochs", "max_new_tokens"
+            *("PPOConfig", self, 1, "updates", "rollouts", "samples", "minibatches", "epochs", "value_epochs"),
+            "max_new_tokens",
         )
         _at_least("PPOConfig", self, 0, "critic_warmup", "warmup_updates")
         _within("PPOConfig", self, 0.0, 1.0, "learning_rate", "value_learning_rate", "gamma", "lam", "kl_gain")
@@ -111,10 +112,11 @@ class PPOConfig:
                 f"PPOConfig.updates must be more than critic_warmup, in which the policy stands still, got "
                 f"{self.updates} and {self.critic_warmup}"
             )
-        if self.rollouts % self.minibatches:
-            raise ConfigError(
-                f"PPOConfig.rollouts must be a multiple of minibatches, got {self.rollouts} and {self.minibatches}"
-            )
+        for name in ("minibatches", "samples"):
+            if self.rollouts % getattr(self, name):
+                raise ConfigError(
+                    f"PPOConfig.rollouts must be a multiple of {name}, got {self.rollouts} and {getattr(self, name)}"
+                )
         _within("PPOConfig", self, 0.01, 100.0, "temperature")
         _within("PPOConfig", self, 0.0, 1e6, "max_kl", "kl_target")
         if self.kl_target and not (self.kl_coefficient and self.kl_gain):

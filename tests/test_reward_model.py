@@ -1,7 +1,7 @@
 """The reward model: TRL's loss and gradient, honest folds, a taste that is learned, and heads that differ."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import datasets
@@ -38,8 +38,8 @@ def fitted(
     model: PeftModel,
     tokenizer: AutoTokenizer,
     heads: torch.nn.Linear,
-    voted: Sequence[R],
-    shipped: Sequence[R | reward_model.Element],
+    voted: Sequence[R | reward_model.Element],
+    shipped: Sequence[R],
 ) -> list[float]:
     """Fit in place and return the losses."""
     losses: list[float] = []
@@ -195,28 +195,48 @@ def test_votes_win_where_they_disagree_with_shipped_comparisons_and_change_nothi
             assert torch.equal(parameter, others[name]), name
 
 
-def test_what_is_held_are_the_own_probabilities_of_pairs_that_the_reward_model_is_sure_of(tiny: Tiny) -> None:
+def test_a_fit_above_a_reward_model_is_given_its_scores(tiny: Tiny) -> None:
     model, tokenizer, heads = ready(tiny)
     fitted(model, tokenizer, heads, [], FACTS[:20])
-    known = [*FACTS[20:], R("Say 20!", ("Rome. Rome.", "Paris. Paris.", "Rome. Rome.")), R("Hi", ("same", "same"))]
-    held = reward_model.held(model, tokenizer, heads, known, len(known), 0)
-    assert 0 < len(held) < len(known)  # two equal texts are no pair
-    for element in held:
+    elements = reward_model.above(model, tokenizer, heads, [*FACTS[20:], R("Hi", ("same", "same"))], 2.0)
+    assert [element.prompt for element in elements] == [one.prompt for one in FACTS[20:]]  # two equal texts are no pair
+    for element in elements:
         with torch.no_grad():
             scores, _ = scorer.score_sequences(model, heads, element.sequences, tokenizer.pad_token_id)
-        apart = scores[element.pairs[:, 0]] - scores[element.pairs[:, 1]]
-        assert apart.abs().min() > reward_model.SURE
-        assert torch.allclose(element.targets, torch.sigmoid(apart), atol=1e-4)
-    assert reward_model.held(model, tokenizer, heads, known, 0, 0) == []
+        assert torch.allclose(element.given, 2 * scores, atol=1e-4)
+    assert reward_model.above(model, tokenizer, heads, [], 2.0) == []
 
 
-def test_a_fit_that_holds_on_learns_the_votes_and_keeps_the_facts_without_their_labels(tiny: Tiny) -> None:
-    model, tokenizer, heads = ready(tiny)
-    fitted(model, tokenizer, heads, [], LENGTH[:20] + FACTS[:20])
-    held = reward_model.held(model, tokenizer, heads, FACTS[:20], 20, 0)
-    fitted(model, tokenizer, heads, VOTES, held)
-    assert accuracy(model, tokenizer, heads, UNSEEN) == 1.0
-    assert accuracy(model, tokenizer, heads, FACTS[20:]) == 1.0
+def test_a_fit_above_a_reward_model_learns_the_votes_and_both_together_keep_the_facts(tiny: Tiny) -> None:
+    model, tokenizer, shipped = ready(tiny)
+    fitted(model, tokenizer, shipped, [], LENGTH[:20] + FACTS[:20])
+    backbone.copy_adapter(model, "reward", "shipped")
+    backbone.activate(model, "sft")
+    model.delete_adapter("reward")
+    _, _, heads = ready(tiny)
+
+    def together(rankings: Sequence[R]) -> float:
+        backbone.activate(model, "shipped")
+        above = reward_model.above(model, tokenizer, shipped, rankings, 1.0)
+        return (torch.cat(reward_model.margins(model, tokenizer, heads, above)) > 0).float().mean().item()
+
+    assert together(UNSEEN) < 0.5
+    backbone.activate(model, "shipped")
+    fitted(model, tokenizer, heads, reward_model.above(model, tokenizer, shipped, VOTES, 1.0), [])
+    assert together(UNSEEN) == 1.0
+    assert together(FACTS[20:]) == 1.0
+
+
+def test_a_labeler_who_may_have_judged_at_random_is_believed_less(tiny: Tiny) -> None:
+    model, tokenizer, heads = ready(tiny, heads=1)  # they score everything 0
+    backbone.activate(model, "reward")
+    element = replace(reward_model.encoded(tokenizer, FACTS[0]), given=torch.tensor([2.0, 0.0]))
+    losses = [
+        reward_model.batch_loss(model, tokenizer, heads, [element], torch.ones(1, 1), chance)[0].item()
+        for chance in (0.0, 0.1)
+    ]
+    # -log σ(2) = 0.126928; with 0.95 and 0.05 as targets 0.95 · 0.126928 + 0.05 · 2.126928 = 0.226928
+    assert losses == pytest.approx([0.126928, 0.226928], abs=1e-5)
 
 
 def test_scores_are_centred_and_the_heads_differ(tiny: Tiny) -> None:

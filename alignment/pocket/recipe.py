@@ -43,7 +43,7 @@ KL_SAMPLES = 256  # completions that measure the shipped policy's KL
 
 def _shipped_only(steps: int, batch_size: int) -> RewardConfig:
     return RewardConfig(
-        steps=steps, batch_size=batch_size, voted_share=0.0, learning_rate=1e-3, head_learning_rate=5e-3
+        steps=steps, batch_size=batch_size, voted_share=0.0, chance=0.0, learning_rate=1e-3, head_learning_rate=5e-3
     )
 
 

@@ -20,7 +20,7 @@ from typing import Any, get_args
 import torch
 from peft import PeftModel
 
-from alignment import backbone, model_folder, reward_model
+from alignment import backbone, reward_model, run_models
 from alignment.best_of_n import best_of_each
 from alignment.evaluation import passes
 from alignment.model_folder import Check, CheckKind
@@ -158,18 +158,21 @@ def best_of_n(
     model: PeftModel, tokenizer: Any, voted: Sequence[Ranking], asked: Sequence[Check], seed: int
 ) -> list[str]:
     """Return the live policy's best of `SAMPLES` completions a prompt by a reward model fitted as runs do."""
-    backbone.attach(model, POCKET / "reward", "reward")
-    heads = backbone.load_head(model, POCKET / "reward")
-    config, shipped = RewardConfig(), model_folder.comparisons(POCKET)
-    known = reward_model.held(model, tokenizer, heads, shipped, config.held, seed)
-    reward_model.fit(model, tokenizer, heads, voted, known, config, seed, lambda *_: None)
+    config = RewardConfig()
+    shipped = backbone.attach_with_head(model, POCKET / "reward", "shipped")
+    backbone.activate(model, "shipped")
+    above = reward_model.above(model, tokenizer, shipped, voted, config.shipped_weight)
+    heads = run_models.attach_reward(model)
+    reward_model.fit(model, tokenizer, heads, above, [], config, seed, lambda *_: None)
     prompts = [check.prompt for check in asked for _ in range(SAMPLES)]
     written = completions(model, tokenizer, "policy", prompts, TEMPERATURE)
-    score = reward_scorer(model, heads, tokenizer.pad_token_id)
+    score = reward_scorer(model, heads, tokenizer.pad_token_id, shipped, config.shipped_weight)
     rows = [chat_prompt_ids(tokenizer, p) + one.token_ids for p, (one, _) in zip(prompts, written, strict=True)]
     with torch.no_grad():
         scores = torch.cat([score(rows[start : start + 64])[0] for start in range(0, len(rows), 64)])
-    model.delete_adapter("reward")
+    backbone.activate(model, "sft")  # an active adapter cannot be dropped
+    for name in ("reward", "shipped"):
+        model.delete_adapter(name)
     chosen = best_of_each(scores, torch.arange(len(rows)) // SAMPLES)
     return [written[row][1] for row in chosen.tolist()]
 
