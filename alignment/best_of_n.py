@@ -54,7 +54,8 @@ def pick(
     try:
         heads = [attach_with_head(model, folder, name) for name, folder in zip(NAMES, folders, strict=False)]
         own, shipped = heads[0], heads[1] if len(heads) > 1 else None
-        score = reward_scorer(model, own, tokenizer.pad_token_id, shipped, RewardConfig().shipped_weight)
+        config = RewardConfig()
+        score = reward_scorer(model, own, tokenizer.pad_token_id, shipped, config.shipped_weight, config.bound)
         scores, _ = score([[*chat_prompt_ids(tokenizer, prompt), *ids] for ids in completions])
         return int(scores.argmax())
     finally:

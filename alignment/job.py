@@ -275,7 +275,7 @@ def _train_policy(
         )
         if method == "raft" or outcome.stopped:
             return outcome
-    value_head = run_models.attach_critic(model, config, reward_head)
+    value_head = run_models.attach_critic(model, config, reward_head, settings.ppo.samples)
     return ppo.train_ppo(
         *(model, tokenizer, score, value_head, prompts, settings.ppo, settings.seed),
         *(lambda update, metrics: on_update(rounds + update, metrics), report.beat, checkpoint, liked),

@@ -14,7 +14,7 @@ from alignment.backbone import activate, adapter_parameters
 from alignment.bradley_terry import Agreement, Ranked, agreement, judged_pairs, ranking_loss
 from alignment.errors import TrainingError, require_finite
 from alignment.prompts import chat_prompt_ids, completion_ids
-from alignment.scorer import head_scores, score_sequences
+from alignment.scorer import bounded, head_scores, score_sequences
 from alignment.settings import RewardConfig
 
 HEADS = 8  # of a new reward model; they cost next to nothing beside the adapter
@@ -28,7 +28,14 @@ class Element:
     sequences: list[list[int]]  # S times prompt and completion
     pairs: Tensor  # (P, 2), positions in `sequences`
     targets: Tensor  # (P,), how probably the first one is better
-    given: Tensor  # (S,), scores that they have already: what is fitted is added to them
+    given: Tensor | None = None  # (S,), scores that they have already: what is fitted is bounded and added to them
+
+    def total(self, fitted: Tensor, bound: float) -> Tensor:
+        """Return the scores that count of its sequences, (S,) or (S, K), from the fitted ones."""
+        if self.given is None:
+            return fitted
+        given = self.given.to(fitted.device)
+        return bounded(fitted, bound) + (given if fitted.dim() == 1 else given.unsqueeze(-1))
 
 
 R = TypeVar("R", bound=Ranked | Element)
@@ -47,7 +54,6 @@ def encoded(tokenizer: Any, ranking: Ranked | Element) -> Element:
         [prompt + completion_ids(tokenizer, text) for text in texts],
         torch.tensor([(texts.index(first), texts.index(second)) for first, second, _ in judged]),
         torch.tensor([target for *_, target in judged]),
-        torch.zeros(len(texts)),
     )
 
 
@@ -72,7 +78,8 @@ def above(
     """Return the rankings that judge anything, each completion with `weight` times its score by the active adapter.
 
     A fit to these learns what votes say beyond a reward model that is there already: where both agree there is next to
-    nothing to learn, and a manner of answering is told from few votes, since nothing else is asked of the fit.
+    nothing to learn, and a manner of answering is told from few votes, since nothing else is asked of the fit. What it
+    adds is bounded, so that it cannot outweigh what that reward model is sure of.
     """
     elements = [encoded(tokenizer, ranking) for ranking in _telling(rankings)]
     if not elements:
@@ -85,7 +92,12 @@ def above(
 
 @torch.no_grad()
 def margins(
-    model: PeftModel, tokenizer: Any, heads: nn.Linear, rankings: Sequence[Ranked | Element], batch_size: int = 32
+    model: PeftModel,
+    tokenizer: Any,
+    heads: nn.Linear,
+    rankings: Sequence[Ranked | Element],
+    bound: float = 1.0,
+    batch_size: int = 32,
 ) -> list[Tensor]:
     """Return better minus worse scores (P,) for the ordered pairs of each ranking that has any."""
     activate(model, "reward")
@@ -96,7 +108,7 @@ def margins(
         sequences = [sequence for element in elements for sequence in element.sequences]
         scores = score_sequences(model, heads, sequences, tokenizer.pad_token_id)[0].cpu()
         for element, own in zip(elements, scores.split([len(e.sequences) for e in elements]), strict=True):
-            better, worse = (own + element.given)[element.pairs[element.targets == 1]].unbind(1)
+            better, worse = element.total(own, bound)[element.pairs[element.targets == 1]].unbind(1)
             result.append(better - worse)
     return [margin for margin in result if len(margin)]
 
@@ -107,18 +119,20 @@ def batch_loss(
     heads: nn.Linear,
     rankings: Sequence[Ranked | Element],
     weights: Tensor,
-    chance: float = 0.0,
+    bound: float = 1.0,
 ) -> tuple[Tensor, Tensor]:
     """Return (loss, all fitted scores (B, K) detached) of R rankings with weights (R, K), by the active adapter.
 
-    With probability `chance` a labeler is taken to have judged at random (Christiano et al. 2017, section 2.2.3).
+    `bound` is that of the fitted scores which are added to given ones.
     """
     elements = [encoded(tokenizer, ranking) for ranking in rankings]
     sequences = [sequence for element in elements for sequence in element.sequences]
     scores = head_scores(model, heads, sequences, tokenizer.pad_token_id)
-    given = torch.cat([element.given for element in elements]).to(scores.device).unsqueeze(-1)
-    by_ranking = (scores + given).split([len(element.sequences) for element in elements])
-    targets = [(element.targets.lerp(torch.tensor(0.5), chance)).to(scores.device) for element in elements]
+    by_ranking = [
+        element.total(own, bound)
+        for element, own in zip(elements, scores.split([len(e.sequences) for e in elements]), strict=True)
+    ]
+    targets = [element.targets.to(scores.device) for element in elements]
     loss = ranking_loss(by_ranking, [element.pairs for element in elements], targets, weights.to(scores.device))
     return loss, scores.detach()
 
@@ -152,7 +166,7 @@ def cross_validate(
             lambda step, metrics: on_step(next(steps) / (config.steps * len(folds))),
         )  # fmt: skip
         asked = random.Random(seed).sample(fold, min(len(fold), config.held_out_votes))
-        predicted += margins(model, tokenizer, heads, asked)
+        predicted += margins(model, tokenizer, heads, asked, config.bound)
         with torch.no_grad():
             for weight, value in zip(_weights(model, heads), start, strict=True):
                 weight.copy_(value)
@@ -200,7 +214,7 @@ def fit(
         drawn = [(s, rng.randrange(len(sources[s]))) for s, number in enumerate(counts) for _ in range(number)]
         rankings = [sources[s][i] for s, i in drawn]
         weights = torch.stack([bootstrapped[s][i] for s, i in drawn])
-        loss, scores = batch_loss(model, tokenizer, heads, rankings, weights, config.chance)
+        loss, scores = batch_loss(model, tokenizer, heads, rankings, weights, config.bound)
         loss.backward()
         nn.utils.clip_grad_norm_(_weights(model, heads), 1.0)
         optimizer.step()

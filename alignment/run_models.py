@@ -68,16 +68,19 @@ def attach_shipped(model: PeftModel, config: ModelConfig) -> torch.nn.Linear | N
     return None if shipped is None else backbone.attach_with_head(model, shipped, "shipped")
 
 
-def attach_critic(model: PeftModel, config: ModelConfig, reward_head: torch.nn.Linear) -> torch.nn.Linear:
+def attach_critic(model: PeftModel, config: ModelConfig, reward_head: torch.nn.Linear, samples: int) -> torch.nn.Linear:
     """Attach the critic that the shipped policy was trained with; return its head.
 
-    Without one the critic begins as the reward model, which has never judged half a completion.
+    Without one the critic begins as the reward model, which has never judged half a completion. Where several `samples`
+    of a prompt are scored against each other, the head begins at 0, which is what they are worth on average.
     """
     shipped = model_folder.shipped_critic(config.base)
     if shipped is None:
         backbone.copy_adapter(model, "reward", "value")
-        return backbone.mean_head(reward_head)
-    return backbone.attach_with_head(model, shipped, "value")
+        head = backbone.mean_head(reward_head)
+    else:
+        head = backbone.attach_with_head(model, shipped, "value")
+    return backbone.new_head(model) if samples > 1 else head
 
 
 def save_version(model: PeftModel, reward_head: torch.nn.Linear | None, *, with_sft: bool, target: Path) -> None:

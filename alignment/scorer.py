@@ -39,13 +39,24 @@ def score_sequences(
     return scores.mean(-1), scores.std(-1, correction=0)
 
 
+def bounded(scores: Tensor, bound: float) -> Tensor:
+    """Return the scores pressed between `-bound` and `bound`, in the same order; small ones stay as they are."""
+    return bound * torch.tanh(scores / bound)
+
+
 def reward_scorer(
-    model: PeftModel, heads: nn.Linear, pad_id: int, shipped: nn.Linear | None = None, weight: float = 1.0
+    model: PeftModel,
+    heads: nn.Linear,
+    pad_id: int,
+    shipped: nn.Linear | None = None,
+    weight: float = 1.0,
+    bound: float = 1.0,
 ) -> Scorer:
     """Return the scorer made of the adapter "reward" and its heads: their mean and their standard deviation.
 
-    With heads of the adapter "shipped", its score is added so many times: what a few votes taught must not outweigh
-    what it knows to be wrong (two reward models, one of them for safety: Touvron et al. 2023, section 3.2.2).
+    With heads of the adapter "shipped", that mean is bounded and the shipped score added to it, `weight` times: what a
+    few votes taught must not outweigh what is known to be wrong (two reward models, one of them for safety: Touvron et
+    al. 2023, section 3.2.2).
     """
 
     def score(sequences: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
@@ -53,7 +64,7 @@ def reward_scorer(
         scores, deviations = score_sequences(model, heads, sequences, pad_id)
         if shipped is not None:
             activate(model, "shipped")
-            scores = scores + weight * score_sequences(model, shipped, sequences, pad_id)[0]
+            scores = bounded(scores, bound) + weight * score_sequences(model, shipped, sequences, pad_id)[0]
         return scores, deviations
 
     return score

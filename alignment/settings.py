@@ -46,8 +46,8 @@ class RewardConfig:
     steps: int = 30  # optimizer steps of each fit: one a fold and the last one
     batch_size: int = 6  # rankings a step, of about three completions each
     voted_share: float = 0.45  # part of each batch drawn from votes, the rest from shipped comparisons if there are any
-    chance: float = 0.05  # share of judgements that is taken for random
     shipped_weight: float = 1.0  # of the shipped reward model's own score, to which the fitted one is added
+    bound: float = 1.0  # of what is added: the scores of two answers then differ by at most twice that
     learning_rate: float = 2e-3  # AdamW on the adapter
     head_learning_rate: float = 7e-3  # AdamW on the linear heads
     folds: int = 2  # parts of the voted prompts, each predicted by a fit that did not see it
@@ -57,7 +57,8 @@ class RewardConfig:
         _at_least("RewardConfig", self, 1, "steps", "batch_size", "held_out_votes")
         _at_least("RewardConfig", self, 2, "folds")
         _within("RewardConfig", self, 0.0, 100.0, "shipped_weight")
-        _within("RewardConfig", self, 0.0, 1.0, "voted_share", "chance")
+        _within("RewardConfig", self, 0.0, 1.0, "voted_share")
+        _within("RewardConfig", self, 0.01, 100.0, "bound")
         _within("RewardConfig", self, 0.0, 1.0, "learning_rate", "head_learning_rate")
 
 
@@ -67,7 +68,7 @@ class PPOConfig:
 
     updates: int = 2  # rollout batches
     rollouts: int = 64  # completions a batch
-    samples: int = 1  # completions a prompt; several are each scored against the mean of the others
+    samples: int = 4  # completions a prompt; several are each scored against the mean of the others
     minibatches: int = 4  # optimizer steps an epoch
     epochs: int = 2  # passes of the policy over a batch
     value_epochs: int = 1  # passes of the critic over a batch

@@ -181,9 +181,11 @@ def test_what_another_run_or_other_votes_left_in_the_folder_is_not_taken_up(
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.parametrize(("samples", "critic"), [(1, 7.0), (4, 0.0)])
 def test_ppo_begins_with_the_critic_that_ships_and_scores_by_the_shipped_reward_model_as_well(
-    tmp_path: Path, model: ModelConfig, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, model: ModelConfig, monkeypatch: pytest.MonkeyPatch, samples: int, critic: float
 ) -> None:
+    monkeypatch.setitem(SMALL["ppo"], "samples", samples)  # type: ignore[arg-type]
     base, _ = backbone.load_base(model.base)
     loaded = backbone.attach(base, model.sft, "sft")
     for name in ("value", "reward"):
@@ -205,4 +207,5 @@ def test_ppo_begins_with_the_critic_that_ships_and_scores_by_the_shipped_reward_
     monkeypatch.setattr(reward_model, "fit", lambda *arguments: None)
     with pytest.raises(PowerCutError):
         job.train(tmp_path, 1, model)
-    assert seen == {"critic": 7.0, "score": 3.0 + run_settings({}).reward.shipped_weight * 3.0}
+    # Nobody has voted, so nothing is added to the shipped score. Scored against each other, samples are worth 0.
+    assert seen == {"critic": critic, "score": run_settings({}).reward.shipped_weight * 3.0}

@@ -22,6 +22,7 @@ CONFIG = PPOConfig(
     warmup_updates=0,
     updates=2,
     rollouts=8,
+    samples=1,
     minibatches=2,
     epochs=2,
     max_new_tokens=6,
@@ -268,6 +269,20 @@ def test_scores_on_which_the_heads_disagree_count_less_where_that_is_asked_for(t
         rollout, replace(CONFIG, lam=1.0, uncertainty_penalty=2.0), numbers | {"score_deviation": 2.0}
     )
     torch.testing.assert_close(halved.returns[:, 0], careful / 2)
+
+
+def test_several_completions_of_a_prompt_are_scored_against_each_other(tiny: Tiny) -> None:
+    model, tokenizer = tiny
+    alone = replace(CONFIG, kl_coefficient=0.0, no_end_penalty=0.0)
+    rollout = replace(
+        _rollout(model, tokenizer), prompt_index=torch.tensor([2, 0, 1]), scores=torch.tensor([9.0, 1, 4])
+    )
+    numbers = {"kl_coefficient": 0.0, "score_mean": 0.0, "score_deviation": 1.0}
+    first = rollout.mask.bool() & (rollout.mask.cumsum(-1) == 1)
+    returns = ppo.shape_rewards(rollout, alone, numbers).returns[first]
+    torch.testing.assert_close(returns, rollout.scores)  # without discount, the score is the return of every token
+    returns = ppo.shape_rewards(rollout, replace(alone, samples=2), numbers).returns[first]
+    torch.testing.assert_close(returns, torch.tensor([9.0, -3.0, 3.0]))  # prompts 0 and 1 are one prompt, 2 another
 
 
 def test_in_the_warm_up_only_the_critic_moves(tiny: Tiny) -> None:

@@ -36,6 +36,12 @@ def test_score_arrives_at_the_last_token_and_kl_at_every_token() -> None:
     torch.testing.assert_close(rewards, torch.tensor([[-0.05, 1.9, 0.0], [-0.15, 0.05, -1.25]]))
 
 
+def test_a_score_against_others_is_less_their_mean() -> None:
+    scores, groups = torch.tensor([1.0, 7.0, 2.0, 6.0, 5.0]), torch.tensor([4, 0, 4, 4, 2])
+    # group 4: 1 - (2+6)/2 = -3, 2 - (1+6)/2 = -1.5, 6 - (1+2)/2 = 4.5; the others are on their own
+    torch.testing.assert_close(ppo_math.against_others(scores, groups), torch.tensor([-3.0, 7.0, -1.5, 4.5, 5.0]))
+
+
 def test_gae_of_two_tokens_worked_by_hand() -> None:
     # delta_1 = 1 + 0 - 0.5 = 0.5; delta_0 = 0 + 0.9·0.5 - 0.2 = 0.25; A_0 = 0.25 + 0.9·0.8·0.5 = 0.61
     advantages, returns = ppo_math.gae(

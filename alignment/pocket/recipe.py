@@ -16,7 +16,7 @@ import torch
 from peft import PeftModel
 from tqdm import tqdm
 
-from alignment import backbone, model_folder, ppo, raft, reward_model, sft
+from alignment import backbone, model_folder, ppo, raft, refit, reward_model, sft
 from alignment.bradley_terry import agreement, preferred
 from alignment.errors import TrainingError
 from alignment.evaluation import evaluate
@@ -26,9 +26,10 @@ from alignment.pocket.comparisons import MAX_NEW_TOKENS, sampled, vote
 from alignment.pocket.demonstrations import demonstrations
 from alignment.pocket.pretrain import PretrainConfig, pretrain
 from alignment.pocket.prompt_files import asked_prompts, gate_checks, page_examples, practice_prompts, rollout_prompts
+from alignment.pocket.settle import SettlingConfig, own_texts, settling_prompts
 from alignment.rollout import OnUpdate, Outcome, sampled_metrics
 from alignment.scorer import reward_scorer
-from alignment.settings import PPOConfig, RaftConfig, RewardConfig
+from alignment.settings import PPOConfig, RaftConfig, RefitConfig, RewardConfig
 from alignment.sft import InstructionTuningConfig
 from storage import database
 
@@ -38,12 +39,13 @@ FIRST = "first"  # folder of the first round's comparisons, reward adapter and p
 WARMED_UP = "warm-up policy"  # folder of the policy that PPO begins with
 STEADY = "steady policy weights"  # folders of the policies that the last one begins as the mean of
 VARIED = "varied policy weights"
+CONTRASTED = "contrasted policy weights"  # folder of the policy before it settles
 KL_SAMPLES = 256  # completions that measure the shipped policy's KL
 
 
 def _shipped_only(steps: int, batch_size: int) -> RewardConfig:
     return RewardConfig(
-        steps=steps, batch_size=batch_size, voted_share=0.0, chance=0.0, learning_rate=1e-3, head_learning_rate=5e-3
+        steps=steps, batch_size=batch_size, voted_share=0.0, learning_rate=1e-3, head_learning_rate=5e-3
     )
 
 
@@ -51,6 +53,7 @@ def _ppo(updates: int, kl_coefficient: float, preferred_coefficient: float) -> P
     return PPOConfig(
         updates=updates,
         rollouts=256,
+        samples=1,
         minibatches=8,
         learning_rate=3e-4,
         kl_coefficient=kl_coefficient,
@@ -122,7 +125,8 @@ class PocketConfig:
             contrast_beta=0.5,
         )
     )
-    contrast_share: float = 0.5  # of the weights after it in the shipped ones, the rest are those before it
+    contrast_share: float = 0.5  # of the weights after it in what settles, the rest are those before it
+    settling: SettlingConfig = field(default_factory=SettlingConfig)
     shipped_demonstrations: int = 2000  # for runs of the app that go on with instruction tuning
     seed: int = 0
 
@@ -276,15 +280,15 @@ def build_varied(config: PocketConfig, target: Path, work: Path) -> None:
     checkpoint.unlink(missing_ok=True)
 
 
-def build_policy(config: PocketConfig, target: Path, work: Path) -> None:
-    """Train the mean of both policies on by RAFT with contrast; write it to `policy/` and the critic to `value/`.
+def build_contrasted(config: PocketConfig, target: Path, work: Path) -> None:
+    """Train the mean of both policies on by RAFT with contrast; a draft.
 
     The mean of two policies from one warm-up is more often right than either and keeps the manners of the second
     (averaged weights: Wortsman et al. 2022; of policies: Rame et al. 2024). The contrast makes it surer of what is
     right and refuse in all of its manners; half of the way is as good at that, and names the act that it refuses more
-    often rightly (docs/lab-notes.md). How it does on the gate's checks goes to `policy-evaluation.json`.
+    often rightly (docs/lab-notes.md).
     """
-    checkpoint = work / "policy" / "raft.pt"
+    checkpoint = work / "contrasted policy" / "raft.pt"
     model, tokenizer, head = _judged(target, target / "reward")
     backbone.attach(model, work / VARIED, "policy")
     backbone.attach(model, work / STEADY, "steady")
@@ -292,11 +296,44 @@ def build_policy(config: PocketConfig, target: Path, work: Path) -> None:
     backbone.copy_adapter(model, "policy", "mean")
     _ranked_on(model, tokenizer, head, config.contrast, target, checkpoint, config)
     backbone.move_adapter(model, "policy", "mean", config.contrast_share)
+    _save(model, "policy", work / CONTRASTED)
+    checkpoint.unlink(missing_ok=True)
+
+
+def build_policy(config: PocketConfig, target: Path, work: Path) -> None:
+    """Let the policy settle and write it to `policy/`, with its critic beside it in `value/`.
+
+    How it does on the gate's checks goes to `policy-evaluation.json`.
+    """
+    model, tokenizer, head = _judged(target, target / "reward")
+    backbone.attach(model, work / CONTRASTED, "policy")
+    settle(model, tokenizer, head, model_folder.comparisons(target), config)
     _save(model, "policy", target / "policy")
     value_head = backbone.attach_with_head(model, work / VARIED / "value", "value")
     _save(model, "value", target / "value", value_head)
     record_evaluation(config, target)
-    checkpoint.unlink(missing_ok=True)
+
+
+def settle(
+    model: PeftModel,
+    tokenizer: Any,
+    head: torch.nn.Linear,
+    rankings: Sequence[ShippedRanking],
+    config: PocketConfig,
+) -> None:
+    """Train the adapter "policy" in place on completions of its own, and on what labelers liked best."""
+    settling, seed = config.settling, config.seed + 8
+    score = reward_scorer(model, head, tokenizer.pad_token_id)
+    own = own_texts(model, tokenizer, score, settling_prompts(settling, seed), settling)
+    liked = preferred(rankings, config.seed)
+    log.info("%s completions to settle on", len(own))
+    for number, rate in enumerate(settling.rates):
+        training = RefitConfig(settling.steps, settling.batch_size, rate, 1 - settling.liked_share)
+        with tqdm(total=training.steps, desc=f"settling at {rate:g}", mininterval=10) as bar:
+            refit.refit(
+                *(model, tokenizer, "policy", own, liked, training, seed + number),
+                lambda step, measured, bar=bar: bar.update(),  # type: ignore[misc]
+            )
 
 
 def record_evaluation(config: PocketConfig, target: Path) -> None:

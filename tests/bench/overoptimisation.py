@@ -74,7 +74,7 @@ def main() -> None:
     )
     bounds = PPOConfig()
     config = replace(
-        bounds, updates=arguments.updates, kl_coefficient=arguments.kl_coefficient,
+        bounds, updates=arguments.updates, samples=1, kl_coefficient=arguments.kl_coefficient,
         learning_rate=arguments.learning_rate, max_kl=1e6, max_disagreement=1e6, max_entropy=1e6,
         min_entropy=0.0, min_length=0.0, lam=1.0, value_clip_range=2.0,
     )  # fmt: skip

@@ -23,6 +23,7 @@ from peft import PeftModel
 from alignment import backbone, reward_model, run_models
 from alignment.best_of_n import best_of_each
 from alignment.evaluation import passes
+from alignment.generation import Generated
 from alignment.model_folder import Check, CheckKind
 from alignment.pocket.evaluate import completions
 from alignment.pocket.facts import countries, upper_first
@@ -42,6 +43,8 @@ PANELS = ("base", "sft", "policy")
 SLOTS = "ABC"
 COMPARED = 200  # prompts on which the new version meets the one before
 SAMPLES = 16  # of best-of-N
+BEST_OF = f"best-of-{SAMPLES}"
+CEILING = f"taste's own best of {SAMPLES}"  # what no reward model could do better with as many completions
 TEMPERATURE = 0.7  # as people see answers
 
 
@@ -81,14 +84,17 @@ class Cell:
     @property
     def name(self) -> str:
         """Return a name that no other cell has and that may be a file's."""
-        return f"{self.method}-{self.taste}-{self.votes}-{self.flipped:g}-seed{self.seed}".replace(" ", "_")
+        return f"{self.method}-{self.taste}-{self.votes}-{self.flipped:g}-seed{self.seed}".replace(" ", "_").replace(
+            "'", ""
+        )
 
 
 def cells() -> Iterator[Cell]:
     """Yield every cell of the benchmark, the tastes first."""
-    yield from (Cell(taste, seed) for seed in range(3) for taste in TASTES)
+    yield from (Cell(taste, 0, method) for taste in TASTES for method in ("ppo", CEILING))
+    yield from (Cell(taste, seed) for seed in (1, 2) for taste in TASTES)
     yield from (Cell(taste, seed, flipped=0.25) for taste in CURVED for seed in range(3))
-    yield from (Cell(taste, 0, method) for taste in CURVED for method in ("raft", "dpo", f"best-of-{SAMPLES}"))
+    yield from (Cell(taste, 0, method) for taste in CURVED for method in ("raft", "dpo", BEST_OF))
     yield from (Cell(taste, 0, votes=votes) for taste in CURVED for votes in (8, 128))
 
 
@@ -154,19 +160,25 @@ def train(data_dir: Path, method: str, seed: int) -> float:
     return time.monotonic() - began
 
 
-def best_of_n(
+def several(model: PeftModel, tokenizer: Any, asked: Sequence[Check]) -> list[tuple[Generated, str]]:
+    """Return `SAMPLES` completions of the live policy to each prompt, those of one prompt side by side."""
+    prompts = [check.prompt for check in asked for _ in range(SAMPLES)]
+    return completions(model, tokenizer, "policy", prompts, TEMPERATURE)
+
+
+def best_by_reward(
     model: PeftModel, tokenizer: Any, voted: Sequence[Ranking], asked: Sequence[Check], seed: int
 ) -> list[str]:
-    """Return the live policy's best of `SAMPLES` completions a prompt by a reward model fitted as runs do."""
+    """Return the best of several completions a prompt by a reward model that is fitted as runs do."""
     config = RewardConfig()
     shipped = backbone.attach_with_head(model, POCKET / "reward", "shipped")
     backbone.activate(model, "shipped")
     above = reward_model.above(model, tokenizer, shipped, voted, config.shipped_weight)
     heads = run_models.attach_reward(model)
     reward_model.fit(model, tokenizer, heads, above, [], config, seed, lambda *_: None)
+    written = several(model, tokenizer, asked)
+    score = reward_scorer(model, heads, tokenizer.pad_token_id, shipped, config.shipped_weight, config.bound)
     prompts = [check.prompt for check in asked for _ in range(SAMPLES)]
-    written = completions(model, tokenizer, "policy", prompts, TEMPERATURE)
-    score = reward_scorer(model, heads, tokenizer.pad_token_id, shipped, config.shipped_weight)
     rows = [chat_prompt_ids(tokenizer, p) + one.token_ids for p, (one, _) in zip(prompts, written, strict=True)]
     with torch.no_grad():
         scores = torch.cat([score(rows[start : start + 64])[0] for start in range(0, len(rows), 64)])
@@ -175,6 +187,15 @@ def best_of_n(
         model.delete_adapter(name)
     chosen = best_of_each(scores, torch.arange(len(rows)) // SAMPLES)
     return [written[row][1] for row in chosen.tolist()]
+
+
+def best_by_taste(model: PeftModel, tokenizer: Any, taste: Taste, asked: Sequence[Check]) -> list[str]:
+    """Return the best of several completions a prompt by the taste itself."""
+    texts = iter(text for _, text in several(model, tokenizer, asked))
+    return [
+        max((next(texts) for _ in range(SAMPLES)), key=lambda text, check=check: judged(taste.value, check, text))  # type: ignore[misc]
+        for check in asked
+    ]
 
 
 def measure(model: PeftModel, tokenizer: Any, cell: Cell) -> dict[str, Any]:
@@ -189,9 +210,13 @@ def measure(model: PeftModel, tokenizer: Any, cell: Cell) -> dict[str, Any]:
         data_dir, db = Path(folder), Path(folder) / "triptych.db"
         database.prepare(db)
         version_to_serve(db, data_dir, ModelConfig())
-        result: dict[str, Any] = asdict(cell) | {"votes": cast(db, model, tokenizer, taste, cell, pool)}
-        if cell.method.startswith("best-of"):
-            after = best_of_n(model, tokenizer, preferences.rankings(db), unseen, cell.seed)
+        result: dict[str, Any] = asdict(cell)
+        if cell.method != CEILING:
+            result["votes"] = cast(db, model, tokenizer, taste, cell, pool)
+        if cell.method == CEILING:
+            after = best_by_taste(model, tokenizer, taste, unseen)
+        elif cell.method == BEST_OF:
+            after = best_by_reward(model, tokenizer, preferences.rankings(db), unseen, cell.seed)
         else:
             result["seconds"] = train(data_dir, cell.method, cell.seed)
             candidate = policies.candidate_of(db, 1)

@@ -89,7 +89,11 @@ def ours() -> dict[str, Any]:
     heads = backbone.load_head(model, POCKET / "reward")
     names = ("updates", "rollouts", "minibatches", "epochs", "max_new_tokens")
     config = PPOConfig(
-        **{name: SETTINGS[name] for name in names}, value_epochs=SETTINGS["epochs"], critic_warmup=0, warmup_updates=0
+        **{name: SETTINGS[name] for name in names},
+        samples=1,
+        value_epochs=SETTINGS["epochs"],
+        critic_warmup=0,
+        warmup_updates=0,
     )
     times = [time.monotonic()]
     ppo.train_ppo(
