@@ -72,6 +72,8 @@ class LoopState:
             self.order.setstate(state["order"])
             self.shuffle.set_state(state["shuffle"])
             self.updates, self.numbers = state["updates"], state["numbers"]
+        except (OSError, MemoryError, torch.OutOfMemoryError):
+            raise  # the file is not to blame, and is needed yet
         except Exception as error:  # a broken file makes torch raise nearly anything
             why = f"{type(error).__name__}: {error}".splitlines()[0]
             aside = path.replace(path.with_name(f"{path.name}.unusable"))

@@ -19,12 +19,11 @@ from transformers.utils import logging as transformers_logging
 
 from alignment import candidate, dpo, model_folder, ppo, raft, reward_model, run_folder, run_models
 from alignment.adapters import next_version, publish, verify, write_folder
-from alignment.backbone import activate
 from alignment.bradley_terry import Agreement, preferred
 from alignment.errors import AlignmentError, TrainingError
 from alignment.refit import Text, readable, refit
 from alignment.rollout import Outcome, short_enough
-from alignment.scorer import Scorer, reward_scorer
+from alignment.scorer import Scorer, added_scorer, reward_scorer
 from alignment.settings import ModelConfig, RunSettings, run_settings
 from storage import demonstrations, policies, preferences, runs
 from storage.records import Metric, Policy, PolicyStatus, Ranking
@@ -125,7 +124,10 @@ def train(data_dir: Path, run_id: int, model_config: ModelConfig) -> None:
         reward_head, fitted = _reward_model(
             model, tokenizer, shipped_head, voted, shipped, settings, report, folder, began
         )
-        score = reward_scorer(model, reward_head, tokenizer.pad_token_id, shipped_head, settings.reward.shipped_weight)
+        if shipped_head is None:
+            score = reward_scorer(model, reward_head, tokenizer.pad_token_id)
+        else:
+            score = added_scorer(model, reward_head, tokenizer.pad_token_id, shipped_head, settings.reward)
         outcome = _train_policy(
             *(model, tokenizer, model_config, reward_head, score, prompts, liked, run.method, settings, report, folder)
         )
@@ -221,8 +223,8 @@ def _fit_reward(
     config, seed = settings.reward, settings.seed
     voted: Sequence[Ranking | reward_model.Element] = rankings
     if shipped_heads is not None:
-        activate(model, "shipped")
-        voted, shipped = reward_model.above(model, tokenizer, shipped_heads, rankings, config.shipped_weight), []
+        voted = reward_model.above(model, tokenizer, shipped_heads, rankings, config.shipped_weight, report.beat)
+        shipped = []
         if not voted:  # nothing to add to what ships
             return None
     last = 1 / (config.folds + 1)  # part of this stage's time that the fit to all votes takes

@@ -160,7 +160,7 @@ class PolicyServer:
         tokenizer, longest = self._reads
         if (tokens := prompts.demonstration_tokens(tokenizer, prompt, completion)) > longest:
             raise ConfigError(
-                f"prompt and completion need {tokens:,} tokens, this model reads {longest:,}; shorten the completion"
+                f"prompt and completion need {tokens:,} tokens, this model reads {longest:,}; shorten them"
             )
 
     async def stream(
@@ -196,13 +196,13 @@ class PolicyServer:
     def _run(self) -> None:
         try:
             model, tokenizer = self._load()
+            self._reads = tokenizer, model.config.max_position_embeddings
         except Exception as error:
             log.exception("the serving model could not be loaded")
             reason = str(error) if isinstance(error, AlignmentError) else f"{type(error).__name__}: {error}"
             self._state = ServerState("failed", f"The model could not be loaded: {reason}", self._age())
             self._refuse_all()
             return
-        self._reads = tokenizer, model.config.max_position_embeddings
         self._state = ServerState("ready", "Ready", self._age())
         log.info("model ready after %.1f s", self._age())
         while (item := self._queue.get()) is not None:

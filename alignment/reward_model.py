@@ -30,13 +30,6 @@ class Element:
     targets: Tensor  # (P,), how probably the first one is better
     given: Tensor | None = None  # (S,), scores that they have already: what is fitted is bounded and added to them
 
-    def total(self, fitted: Tensor, bound: float) -> Tensor:
-        """Return the scores that count of its sequences, (S,) or (S, K), from the fitted ones."""
-        if self.given is None:
-            return fitted
-        given = self.given.to(fitted.device)
-        return bounded(fitted, bound) + (given if fitted.dim() == 1 else given.unsqueeze(-1))
-
 
 R = TypeVar("R", bound=Ranked | Element)
 T = TypeVar("T")
@@ -73,21 +66,34 @@ def bootstrap_weights(rankings: int, heads: int, rng: torch.Generator) -> Tensor
 
 @torch.no_grad()
 def above(
-    model: PeftModel, tokenizer: Any, heads: nn.Linear, rankings: Sequence[Ranked], weight: float
+    model: PeftModel,
+    tokenizer: Any,
+    heads: nn.Linear,
+    rankings: Sequence[Ranked],
+    weight: float,
+    on_step: Callable[[], None] | None = None,
 ) -> list[Element]:
-    """Return the rankings that judge anything, each completion with `weight` times its score by the active adapter.
+    """Return the rankings that judge anything, each completion with `weight` times its score by the adapter "shipped".
 
     A fit to these learns what votes say beyond a reward model that is there already: where both agree there is next to
     nothing to learn, and a manner of answering is told from few votes, since nothing else is asked of the fit. What it
-    adds is bounded, so that it cannot outweigh what that reward model is sure of.
+    adds is bounded, so that it hardly moves what that reward model is very sure of.
     """
-    elements = [encoded(tokenizer, ranking) for ranking in _telling(rankings)]
-    if not elements:
-        return []
-    sequences = [sequence for element in elements for sequence in element.sequences]
-    scores = weight * score_sequences(model, heads, sequences, tokenizer.pad_token_id)[0].cpu()
-    parts = scores.split([len(element.sequences) for element in elements])
-    return [replace(element, given=given) for element, given in zip(elements, parts, strict=True)]
+    activate(model, "shipped")
+    result = []
+    for ranking in _telling(rankings):
+        element = encoded(tokenizer, ranking)
+        scores, _ = score_sequences(model, heads, element.sequences, tokenizer.pad_token_id)
+        result.append(replace(element, given=weight * scores.cpu()))
+        if on_step:
+            on_step()
+    return result
+
+
+def _given(elements: Sequence[Element]) -> Tensor | None:
+    """Return the scores that all sequences have already, or None where none has any."""
+    given = [element.given for element in elements if element.given is not None]
+    return torch.cat(given) if given else None
 
 
 @torch.no_grad()
@@ -96,7 +102,7 @@ def margins(
     tokenizer: Any,
     heads: nn.Linear,
     rankings: Sequence[Ranked | Element],
-    bound: float = 1.0,
+    bound: float,
     batch_size: int = 32,
 ) -> list[Tensor]:
     """Return better minus worse scores (P,) for the ordered pairs of each ranking that has any."""
@@ -106,9 +112,12 @@ def margins(
     for start in range(0, len(telling), batch_size):
         elements = [encoded(tokenizer, ranking) for ranking in telling[start : start + batch_size]]
         sequences = [sequence for element in elements for sequence in element.sequences]
-        scores = score_sequences(model, heads, sequences, tokenizer.pad_token_id)[0].cpu()
+        given = _given(elements)
+        limit = None if given is None else bound
+        scores = score_sequences(model, heads, sequences, tokenizer.pad_token_id, limit)[0].cpu()
+        scores = scores if given is None else scores + given
         for element, own in zip(elements, scores.split([len(e.sequences) for e in elements]), strict=True):
-            better, worse = element.total(own, bound)[element.pairs[element.targets == 1]].unbind(1)
+            better, worse = own[element.pairs[element.targets == 1]].unbind(1)
             result.append(better - worse)
     return [margin for margin in result if len(margin)]
 
@@ -119,7 +128,7 @@ def batch_loss(
     heads: nn.Linear,
     rankings: Sequence[Ranked | Element],
     weights: Tensor,
-    bound: float = 1.0,
+    bound: float,
 ) -> tuple[Tensor, Tensor]:
     """Return (loss, all fitted scores (B, K) detached) of R rankings with weights (R, K), by the active adapter.
 
@@ -128,10 +137,11 @@ def batch_loss(
     elements = [encoded(tokenizer, ranking) for ranking in rankings]
     sequences = [sequence for element in elements for sequence in element.sequences]
     scores = head_scores(model, heads, sequences, tokenizer.pad_token_id)
-    by_ranking = [
-        element.total(own, bound)
-        for element, own in zip(elements, scores.split([len(e.sequences) for e in elements]), strict=True)
-    ]
+    if (given := _given(elements)) is not None:
+        counted = bounded(scores, bound) + given.to(scores.device).unsqueeze(-1)
+    else:
+        counted = scores
+    by_ranking = counted.split([len(element.sequences) for element in elements])
     targets = [element.targets.to(scores.device) for element in elements]
     loss = ranking_loss(by_ranking, [element.pairs for element in elements], targets, weights.to(scores.device))
     return loss, scores.detach()
@@ -183,14 +193,14 @@ def fit(
     seed: int,
     on_step: Callable[[int, dict[str, float]], None],
 ) -> None:
-    """Fit the adapter "reward" and its heads in place to people's rankings, or what `above` made of them, and shipped
-    ones.
+    """Fit the adapter "reward" and its heads in place to people's and shipped rankings, or to what `above` made of
+    people's, with no shipped ones.
 
-    Every batch holds `voted_share` people's rankings, so that a few dozen clear votes win over thousands of shipped
+    `voted_share` of every batch are people's rankings, so that a few dozen clear votes win over thousands of shipped
     comparisons where the two disagree, while the shipped ones hold the rest in place. Each head learns from a bootstrap
     sample of its own, of the votes and of the shipped rankings apart (bootstrapped heads on a shared body: Osband et
-    al. 2016). Only differences are identified, so each head's scores are centred on those seen last. Raises
-    TrainingError when there is nothing to learn from or a loss is not finite.
+    al. 2016). Where only differences count, each head's scores are centred on those seen last. Raises TrainingError
+    when there is nothing to learn from or a loss is not finite.
     """
     sources: list[list[Ranked | Element]] = [[*_telling(voted)], [*_telling(shipped)]]
     if not any(sources):
@@ -226,8 +236,9 @@ def fit(
         on_step(step, metrics)
     activate(model, "reward")
     heads.requires_grad_(False)
-    with torch.no_grad():
-        heads.bias.sub_(torch.cat(seen[-10:]).mean(0))
+    if not any(isinstance(one, Element) and one.given is not None for one in sources[0]):  # a bound has a middle
+        with torch.no_grad():
+            heads.bias.sub_(torch.cat(seen[-10:]).mean(0))
 
 
 def _telling(rankings: Sequence[T]) -> list[T]:
@@ -236,11 +247,11 @@ def _telling(rankings: Sequence[T]) -> list[T]:
 
 
 def _batch_counts(sources: Sequence[Sequence[object]], config: RewardConfig) -> tuple[int, int]:
-    """Return how many of a batch's rankings are people's and how many are shipped."""
+    """Return how many of a batch's rankings are people's and how many shipped; without shipped ones it is smaller."""
     voted, shipped = sources
-    from_voted = round(config.batch_size * config.voted_share) if shipped else config.batch_size
-    from_voted = max(from_voted, int(config.voted_share > 0)) if voted else 0  # rounded to 0, votes would say nothing
-    return from_voted, config.batch_size - from_voted
+    from_voted = round(config.batch_size * config.voted_share) or int(config.voted_share > 0 or not shipped)
+    from_voted = from_voted if voted else 0
+    return from_voted, config.batch_size - from_voted if shipped else 0
 
 
 def _weights(model: PeftModel, heads: nn.Linear) -> list[nn.Parameter]:

@@ -69,18 +69,19 @@ def attach_shipped(model: PeftModel, config: ModelConfig) -> torch.nn.Linear | N
 
 
 def attach_critic(model: PeftModel, config: ModelConfig, reward_head: torch.nn.Linear, samples: int) -> torch.nn.Linear:
-    """Attach the critic that the shipped policy was trained with; return its head.
+    """Attach the critic's adapter "value" and return its head.
 
-    Without one the critic begins as the reward model, which has never judged half a completion. Where several `samples`
-    of a prompt are scored against each other, the head begins at 0, which is what they are worth on average.
+    It begins as the critic that the shipped policy was trained with; without one, as the reward model, which has never
+    judged half a completion. Where several `samples` of a prompt are scored against each other, the head begins at 0,
+    which is what they are worth on average.
     """
     shipped = model_folder.shipped_critic(config.base)
-    if shipped is None:
+    if shipped is not None:
+        head = backbone.attach_with_head(model, shipped, "value")
+    else:
         backbone.copy_adapter(model, "reward", "value")
         head = backbone.mean_head(reward_head)
-    else:
-        head = backbone.attach_with_head(model, shipped, "value")
-    return backbone.new_head(model) if samples > 1 else head
+    return head if samples == 1 else backbone.new_head(model)
 
 
 def save_version(model: PeftModel, reward_head: torch.nn.Linear | None, *, with_sft: bool, target: Path) -> None:

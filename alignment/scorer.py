@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from alignment.backbone import activate, hidden_states, rows_at_once
 from alignment.generation import left_padded
+from alignment.settings import RewardConfig
 
 CHUNK_ROWS = 16  # sequences in one pass on a CPU
 Scorer = Callable[[Sequence[Sequence[int]]], tuple[Tensor, Tensor]]  # ids -> scores, deviations among heads, both (B,)
@@ -32,39 +33,43 @@ def _score_chunk(model: PeftModel, heads: nn.Linear, sequences: Sequence[Sequenc
 
 
 def score_sequences(
-    model: PeftModel, heads: nn.Linear, sequences: Sequence[Sequence[int]], pad_id: int
+    model: PeftModel, heads: nn.Linear, sequences: Sequence[Sequence[int]], pad_id: int, bound: float | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Return one score a sequence and its standard deviation over the heads, both (B,); one head deviates by 0."""
+    """Return one score a sequence and its standard deviation over the heads, both (B,); one head deviates by 0.
+
+    With a bound, each head's score is pressed between minus that and that.
+    """
     scores = head_scores(model, heads, sequences, pad_id)
+    scores = scores if bound is None else bounded(scores, bound)
     return scores.mean(-1), scores.std(-1, correction=0)
 
 
 def bounded(scores: Tensor, bound: float) -> Tensor:
-    """Return the scores pressed between `-bound` and `bound`, in the same order; small ones stay as they are."""
+    """Return the scores pressed between `-bound` and `bound`, in the same order; small ones hardly change."""
     return bound * torch.tanh(scores / bound)
 
 
-def reward_scorer(
-    model: PeftModel,
-    heads: nn.Linear,
-    pad_id: int,
-    shipped: nn.Linear | None = None,
-    weight: float = 1.0,
-    bound: float = 1.0,
-) -> Scorer:
-    """Return the scorer made of the adapter "reward" and its heads: their mean and their standard deviation.
+def reward_scorer(model: PeftModel, heads: nn.Linear, pad_id: int) -> Scorer:
+    """Return the scorer made of the adapter "reward" and its heads: their mean and their standard deviation."""
 
-    With heads of the adapter "shipped", that mean is bounded and the shipped score added to it, `weight` times: what a
-    few votes taught must not outweigh what is known to be wrong (two reward models, one of them for safety: Touvron et
-    al. 2023, section 3.2.2).
+    def score(sequences: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+        activate(model, "reward")
+        return score_sequences(model, heads, sequences, pad_id)
+
+    return score
+
+
+def added_scorer(model: PeftModel, heads: nn.Linear, pad_id: int, shipped: nn.Linear, config: RewardConfig) -> Scorer:
+    """Return the scorer that adds what votes taught, bounded, to the score of the adapter "shipped" and its heads.
+
+    Of two answers to one prompt, votes can set right at most twice the bound (two reward models, one of them for
+    safety: Touvron et al. 2023, section 3.2.2). The standard deviation is that of the bounded scores.
     """
 
     def score(sequences: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
         activate(model, "reward")
-        scores, deviations = score_sequences(model, heads, sequences, pad_id)
-        if shipped is not None:
-            activate(model, "shipped")
-            scores = bounded(scores, bound) + weight * score_sequences(model, shipped, sequences, pad_id)[0]
-        return scores, deviations
+        scores, deviations = score_sequences(model, heads, sequences, pad_id, config.bound)
+        activate(model, "shipped")
+        return scores + config.shipped_weight * score_sequences(model, shipped, sequences, pad_id)[0], deviations
 
     return score

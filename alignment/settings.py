@@ -44,8 +44,8 @@ class RewardConfig:
     """How the reward adapter is fitted to the comparisons."""
 
     steps: int = 30  # optimizer steps of each fit: one a fold and the last one
-    batch_size: int = 6  # rankings a step, of about three completions each
-    voted_share: float = 0.45  # part of each batch drawn from votes, the rest from shipped comparisons if there are any
+    batch_size: int = 12  # rankings a step, of about three completions each
+    voted_share: float = 0.5  # part of it drawn from votes; the rest are shipped comparisons, if no reward model ships
     shipped_weight: float = 1.0  # of the shipped reward model's own score, to which the fitted one is added
     bound: float = 1.0  # of what is added: the scores of two answers then differ by at most twice that
     learning_rate: float = 2e-3  # AdamW on the adapter

@@ -212,7 +212,7 @@ class Supervisor:
     def _end_stopped(self, run_id: int) -> None:
         """End a run that the app left as failed; one whose candidate fits the model stays open and goes live yet."""
         made, live = policies.candidate_of(self._db, run_id), policies.live_policy(self._db)
-        if made and live and (made.status, made.model) == ("candidate", live.model):
+        if made and live and (made.status, made.model, made.parent) == ("candidate", live.model, live.version):
             return
         rest = f"v{made.version} was trained, but did not go live." if made else RESUME
         runs.end_run(self._db, run_id, "failed", f"The app was stopped while this run was under way. {rest}")

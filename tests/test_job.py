@@ -186,6 +186,7 @@ def test_ppo_begins_with_the_critic_that_ships_and_scores_by_the_shipped_reward_
     tmp_path: Path, model: ModelConfig, monkeypatch: pytest.MonkeyPatch, samples: int, critic: float
 ) -> None:
     monkeypatch.setitem(SMALL["ppo"], "samples", samples)  # type: ignore[arg-type]
+    monkeypatch.setitem(SMALL["reward"], "bound", 0.5)  # type: ignore[arg-type]
     base, _ = backbone.load_base(model.base)
     loaded = backbone.attach(base, model.sft, "sft")
     for name in ("value", "reward"):
@@ -195,8 +196,11 @@ def test_ppo_begins_with_the_critic_that_ships_and_scores_by_the_shipped_reward_
         folder = Path(model.base) / name
         folder.mkdir()
         backbone.save_adapter(loaded, "sft", folder, head)
-    started(tmp_path, model, "ppo")
+    started(tmp_path, model, "ppo", votes=6)
     seen: dict[str, float] = {}
+
+    def fit(model: Any, tokenizer: Any, heads: torch.nn.Linear, *rest: Any) -> None:
+        torch.nn.init.constant_(heads.bias, 50.0)
 
     def train_ppo(model: Any, tokenizer: Any, score: Any, value_head: torch.nn.Linear, *rest: Any) -> Any:
         seen["critic"] = value_head.bias.item()
@@ -204,8 +208,8 @@ def test_ppo_begins_with_the_critic_that_ships_and_scores_by_the_shipped_reward_
         raise PowerCutError
 
     monkeypatch.setattr(job.ppo, "train_ppo", train_ppo)
-    monkeypatch.setattr(reward_model, "fit", lambda *arguments: None)
+    monkeypatch.setattr(reward_model, "fit", fit)
     with pytest.raises(PowerCutError):
         job.train(tmp_path, 1, model)
-    # Nobody has voted, so nothing is added to the shipped score. Scored against each other, samples are worth 0.
-    assert seen == {"critic": critic, "score": run_settings({}).reward.shipped_weight * 3.0}
+    # What votes add is pressed to the bound. Scored against each other, samples are worth 0 on average.
+    assert seen == {"critic": critic, "score": pytest.approx(run_settings({}).reward.shipped_weight * 3.0 + 0.5)}

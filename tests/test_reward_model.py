@@ -51,7 +51,7 @@ def fitted(
 
 
 def accuracy(model: PeftModel, tokenizer: AutoTokenizer, heads: torch.nn.Linear, rankings: Sequence[R]) -> float:
-    margins = torch.cat(reward_model.margins(model, tokenizer, heads, rankings))
+    margins = torch.cat(reward_model.margins(model, tokenizer, heads, rankings, QUICK.bound))
     return (margins > 0).float().mean().item()
 
 
@@ -64,7 +64,7 @@ def test_loss_and_gradient_on_plain_pairs_agree_with_trl(tiny_folder: Path, tiny
         R("Thanks", ("You are welcome.", "I can't help you with that.")),
     ]
     backbone.activate(model, "reward", train=True)
-    loss, _ = reward_model.batch_loss(model, tokenizer, head, pairs, torch.ones(3, 1))
+    loss, _ = reward_model.batch_loss(model, tokenizer, head, pairs, torch.ones(3, 1), QUICK.bound)
     loss.backward()
 
     peer = LlamaForSequenceClassification.from_pretrained(tiny_folder, num_labels=1)
@@ -114,9 +114,10 @@ def test_loss_of_a_batch_is_the_mean_of_its_rankings(tiny: Tiny) -> None:
     rankings = [R("Hi", ("Hello.", "No.", "Go away now."), ((0,), (1,), (2,))), R("Thanks", ("Welcome.", "Why?"))]
     backbone.activate(model, "reward")
     with torch.no_grad():
-        whole, scores = reward_model.batch_loss(model, tokenizer, heads, rankings, torch.ones(2, 4))
+        whole, scores = reward_model.batch_loss(model, tokenizer, heads, rankings, torch.ones(2, 4), QUICK.bound)
         parts = [
-            reward_model.batch_loss(model, tokenizer, heads, [ranking], torch.ones(1, 4))[0] for ranking in rankings
+            reward_model.batch_loss(model, tokenizer, heads, [ranking], torch.ones(1, 4), QUICK.bound)[0]
+            for ranking in rankings
         ]
     assert scores.shape == (5, 4)
     torch.testing.assert_close(whole, torch.stack(parts).mean())
@@ -199,11 +200,13 @@ def test_votes_win_where_they_disagree_with_shipped_comparisons_and_change_nothi
 def test_a_fit_above_a_reward_model_is_given_its_scores(tiny: Tiny) -> None:
     model, tokenizer, heads = ready(tiny)
     fitted(model, tokenizer, heads, [], FACTS[:20])
+    backbone.copy_adapter(model, "reward", "shipped")
     elements = reward_model.above(model, tokenizer, heads, [*FACTS[20:], R("Hi", ("same", "same"))], 2.0)
     assert [element.prompt for element in elements] == [one.prompt for one in FACTS[20:]]  # two equal texts are no pair
     for element in elements:
         with torch.no_grad():
             scores, _ = scorer.score_sequences(model, heads, element.sequences, tokenizer.pad_token_id)
+        assert element.given is not None
         assert torch.allclose(element.given, 2 * scores, atol=1e-4)
     assert reward_model.above(model, tokenizer, heads, [], 2.0) == []
 
@@ -220,7 +223,6 @@ def test_a_fit_above_a_reward_model_learns_the_votes_and_both_together_keep_the_
     _, _, heads = ready(tiny)
 
     def above(rankings: Sequence[R]) -> list[reward_model.Element]:
-        backbone.activate(model, "shipped")
         return reward_model.above(model, tokenizer, shipped_heads, rankings, 1.0)
 
     def together(rankings: Sequence[R]) -> torch.Tensor:
@@ -234,14 +236,18 @@ def test_a_fit_above_a_reward_model_learns_the_votes_and_both_together_keep_the_
     assert together(FACTS[20:]).min() > 0
 
 
-def test_what_a_fit_adds_to_given_scores_is_bounded() -> None:
-    pair = torch.tensor([[0, 1]])
-    element = reward_model.Element("Hi", [[1], [2]], pair, torch.ones(1), given=torch.tensor([-3.0, 0.0]))
-    fitted = torch.tensor([0.01, -50.0])
-    torch.testing.assert_close(element.total(fitted, 1.0), torch.tensor([-2.99, -1.0]), atol=1e-4, rtol=0)
-    heads = element.total(torch.stack([fitted, -fitted], -1), 1.0)
-    torch.testing.assert_close(heads, torch.tensor([[-2.99, -3.01], [-1.0, 1.0]]), atol=1e-4, rtol=0)
-    assert replace(element, given=None).total(fitted, 1.0) is fitted
+def test_what_a_fit_adds_to_given_scores_is_bounded(tiny: Tiny) -> None:
+    model, tokenizer, heads = ready(tiny, heads=2)
+    torch.nn.init.zeros_(heads.weight)
+    with torch.no_grad():
+        heads.bias.copy_(torch.tensor([0.01, -50.0]))
+    scores = scorer.score_sequences(model, heads, [[1, 2]], tokenizer.pad_token_id, bound=1.0)
+    assert [value.item() for value in scores] == pytest.approx([(0.01 - 1) / 2, (0.01 + 1) / 2], abs=1e-4)
+    given = replace(reward_model.encoded(tokenizer, FACTS[0]), given=torch.tensor([-3.0, 0.0]))
+    loss, _ = reward_model.batch_loss(model, tokenizer, heads, [given], torch.ones(1, 2), 1.0)
+    assert loss.item() == pytest.approx(3.048587, abs=1e-4)  # -log σ(-3): both answers get the same from a head
+    (margin,) = reward_model.margins(model, tokenizer, heads, [given], 1.0)
+    assert margin.tolist() == pytest.approx([-3.0], abs=1e-5)
 
 
 def test_scores_are_centred_and_the_heads_differ(tiny: Tiny) -> None:

@@ -23,7 +23,7 @@ from ui.spoken import sentence
 Phase = Literal["idle", "streaming", "open", "voted"]
 LOADING_POLL_SECONDS = 0.5
 SLOTS = "ABC"
-NOTHING: dict[str, Any] = {}  # no pending comparison; None would not be written, and the browser remember the last one
+NOTHING: dict[str, Any] = {}  # no pending comparison; None would not be written: the browser would remember
 INVITATION = "Ask something above, or pick an example."
 SILENCE = "(ended without a word)"
 STORED = """<p class="small">Models may be wrong. What you choose is stored on the computer that runs this page and

@@ -221,7 +221,7 @@ def _fit_reward(
             bar.set_postfix(loss=f"{metrics['reward/loss']:.3f}")
 
         reward_model.fit(model, tokenizer, head, [], learned, fitting, config.seed, on_step)
-    log.info("held-out agreement: %s", agreement(reward_model.margins(model, tokenizer, head, held_out)))
+    log.info("held-out agreement: %s", agreement(reward_model.margins(model, tokenizer, head, held_out, fitting.bound)))
     _save(model, "reward", folder, head)
 
 
@@ -324,7 +324,7 @@ def settle(
     """Train the adapter "policy" in place on completions of its own, and on what labelers liked best."""
     settling, seed = config.settling, config.seed + 8
     score = reward_scorer(model, head, tokenizer.pad_token_id)
-    own = own_texts(model, tokenizer, score, settling_prompts(settling, seed), settling)
+    own = own_texts(model, tokenizer, score, settling_prompts(settling, seed), settling, config.seed)
     liked = preferred(rankings, config.seed)
     log.info("%s completions to settle on", len(own))
     for number, rate in enumerate(settling.rates):

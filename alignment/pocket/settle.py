@@ -64,16 +64,21 @@ def settling_prompts(config: SettlingConfig, seed: int) -> list[tuple[str, float
 
 @torch.no_grad()
 def own_texts(
-    model: PeftModel, tokenizer: Any, score: Scorer, prompts: Sequence[tuple[str, float]], config: SettlingConfig
+    model: PeftModel,
+    tokenizer: Any,
+    score: Scorer,
+    prompts: Sequence[tuple[str, float]],
+    config: SettlingConfig,
+    seed: int,
 ) -> list[Text]:
     """Return (prompt, completion) of the adapter "policy" that are worth imitating; all ended by themselves."""
-    rng, texts = Random(0), []
+    rng, texts = Random(seed), []
     size = max(1, ROWS // config.samples) * config.samples
     for temperature, group in groupby(prompts, key=lambda one: one[1]):
         several = [prompt for prompt, _ in group for _ in range(config.samples)]
         for first in range(0, len(several), size):
             asked = several[first : first + size]
-            written = answers(model, tokenizer, "policy", asked, Sampling(temperature, MAX_NEW_TOKENS), first)
+            written = answers(model, tokenizer, "policy", asked, Sampling(temperature, MAX_NEW_TOKENS), seed + first)
             rows = [
                 [*chat_prompt_ids(tokenizer, prompt), *one.token_ids]
                 for prompt, one in zip(asked, written, strict=True)

@@ -21,6 +21,7 @@ import torch
 from peft import PeftModel
 
 from alignment import backbone, reward_model, run_models
+from alignment.annotators import WORST
 from alignment.best_of_n import best_of_each
 from alignment.evaluation import passes
 from alignment.generation import Generated
@@ -32,7 +33,7 @@ from alignment.pocket.skill import WARM_CLOSINGS
 from alignment.pocket.skills import requests
 from alignment.pocket.skills.geography import CAPITAL
 from alignment.prompts import chat_prompt_ids
-from alignment.scorer import reward_scorer
+from alignment.scorer import added_scorer
 from alignment.settings import POCKET, ModelConfig, RewardConfig, run_settings
 from app import version_to_serve
 from storage import database, policies, preferences, runs
@@ -79,7 +80,7 @@ class Cell:
     seed: int
     method: str = "ppo"
     votes: int = 32
-    flipped: float = 0.0  # share of the clicks that go to the worst answer
+    flipped: float = 0.0  # share of the clicks that go to the acceptable answer that is least to the taste
 
     @property
     def name(self) -> str:
@@ -115,9 +116,8 @@ def cast(
         for check, texts in zip(some, zip(*shown, strict=True), strict=True):
             values = labeler.click(check, texts)
             if values is not None:
-                _vote(
-                    db, check.prompt, texts, values.index(min(values) if rng.random() < cell.flipped else max(values))
-                )
+                worst = min(value for value in values if value > WORST)  # an error of taste, not of fact
+                _vote(db, check.prompt, texts, values.index(worst if rng.random() < cell.flipped else max(values)))
             if labeler.done:
                 return cell.votes
     return labeler.clicks
@@ -172,12 +172,11 @@ def best_by_reward(
     """Return the best of several completions a prompt by a reward model that is fitted as runs do."""
     config = RewardConfig()
     shipped = backbone.attach_with_head(model, POCKET / "reward", "shipped")
-    backbone.activate(model, "shipped")
     above = reward_model.above(model, tokenizer, shipped, voted, config.shipped_weight)
     heads = run_models.attach_reward(model)
     reward_model.fit(model, tokenizer, heads, above, [], config, seed, lambda *_: None)
     written = several(model, tokenizer, asked)
-    score = reward_scorer(model, heads, tokenizer.pad_token_id, shipped, config.shipped_weight, config.bound)
+    score = added_scorer(model, heads, tokenizer.pad_token_id, shipped, config)
     prompts = [check.prompt for check in asked for _ in range(SAMPLES)]
     rows = [chat_prompt_ids(tokenizer, p) + one.token_ids for p, (one, _) in zip(prompts, written, strict=True)]
     with torch.no_grad():
