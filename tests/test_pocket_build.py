@@ -9,7 +9,6 @@ from alignment.pocket import build as building
 from alignment.pocket.build import build
 from alignment.pocket.pretrain import PretrainConfig
 from alignment.pocket.recipe import PocketConfig
-from alignment.pocket.settle import SettlingConfig
 from alignment.settings import PPOConfig, RaftConfig, RewardConfig
 from alignment.sft import InstructionTuningConfig
 
@@ -30,9 +29,6 @@ TOY = PocketConfig(
     steady_ppo=PPOConfig(updates=1, rollouts=2, samples=1, minibatches=1, max_new_tokens=8),
     ppo=PPOConfig(updates=2, rollouts=2, samples=1, minibatches=1, max_new_tokens=8, preferred_coefficient=0.5),
     contrast=RaftConfig(rounds=1, prompts=2, samples=2, minibatches=1, max_new_tokens=8),
-    settling=SettlingConfig(
-        geography=2, lifetimes=1, harmful=1, harmless=1, practice=2, samples=2, liked_share=0.5, batch_size=2, steps=2
-    ),
 )
 
 

@@ -13,7 +13,6 @@ from alignment.pocket.corpus import documents
 from alignment.pocket.demonstrations import demonstrations
 from alignment.pocket.facts import Act, benign_acts, elements, harmful_acts, novel_acts
 from alignment.pocket.prompt_files import asked_prompts, gate_checks, page_examples, practice_prompts, rollout_prompts
-from alignment.pocket.settle import SettlingConfig, settling_prompts
 from alignment.pocket.skill import ONE_IN, Asked, Phrasings, Skill, Split, of_split, side
 from alignment.pocket.skills import (
     SKILLS,
@@ -37,7 +36,6 @@ def tuned_on() -> set[str]:
     """Prompts that tuning is drawn from, many more than one run sees of each kind."""
     shown = {demonstration.prompt for demonstration in itertools.islice(demonstrations(seed=0), 12_000)}
     rolled_out = {*rollout_prompts(3_000, 1), *practice_prompts(3_000, 4)}
-    rolled_out |= {prompt for prompt, _ in settling_prompts(SettlingConfig(), 5)}
     return shown | rolled_out | {one.prompt for one in asked_prompts(3_000, "seen", 3)}
 
 

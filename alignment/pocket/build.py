@@ -17,8 +17,7 @@ from alignment.pocket import recipe
 from alignment.pocket.corpus import documents
 from alignment.pocket.demonstrations import demonstrations
 from alignment.pocket.prompt_files import asked_prompts, gate_checks, page_examples, practice_prompts, rollout_prompts
-from alignment.pocket.recipe import COMPARISONS, CONTRASTED, FIRST, STEADY, VARIED, WARMED_UP, PocketConfig
-from alignment.pocket.settle import settling_prompts
+from alignment.pocket.recipe import COMPARISONS, FIRST, STEADY, VARIED, WARMED_UP, PocketConfig
 from alignment.settings import POCKET
 
 HERE = Path(__file__).parent
@@ -123,18 +122,10 @@ STAGES = (
         draft=True,
     ),
     Stage(
-        "contrasted policy",
-        recipe.build_contrasted,
-        lambda c: (c.varied_share, c.contrast, c.contrast_share),
-        (),
-        _adapter(CONTRASTED),
-        draft=True,
-    ),
-    Stage(
         "policy",
         recipe.build_policy,
-        lambda c: (c.settling, *settling_prompts(c.settling, c.seed + 8)),
-        ("pocket/settle.py", "refit.py"),
+        lambda c: (c.varied_share, c.contrast, c.contrast_share),
+        (),
         (*_adapter("policy"), *_adapter("value"), "value/head.safetensors", "policy-evaluation.json"),
     ),
     Stage("examples", recipe.build_examples, lambda c: page_examples(), (), ("examples.jsonl",)),

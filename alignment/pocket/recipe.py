@@ -16,7 +16,7 @@ import torch
 from peft import PeftModel
 from tqdm import tqdm
 
-from alignment import backbone, model_folder, ppo, raft, refit, reward_model, sft
+from alignment import backbone, model_folder, ppo, raft, reward_model, sft
 from alignment.bradley_terry import agreement, preferred
 from alignment.errors import TrainingError
 from alignment.evaluation import evaluate
@@ -26,10 +26,9 @@ from alignment.pocket.comparisons import MAX_NEW_TOKENS, sampled, vote
 from alignment.pocket.demonstrations import demonstrations
 from alignment.pocket.pretrain import PretrainConfig, pretrain
 from alignment.pocket.prompt_files import asked_prompts, gate_checks, page_examples, practice_prompts, rollout_prompts
-from alignment.pocket.settle import SettlingConfig, own_texts, settling_prompts
 from alignment.rollout import OnUpdate, Outcome, sampled_metrics
 from alignment.scorer import reward_scorer
-from alignment.settings import PPOConfig, RaftConfig, RefitConfig, RewardConfig
+from alignment.settings import PPOConfig, RaftConfig, RewardConfig
 from alignment.sft import InstructionTuningConfig
 from storage import database
 
@@ -39,7 +38,6 @@ FIRST = "first"  # folder of the first round's comparisons, reward adapter and p
 WARMED_UP = "warm-up policy"  # folder of the policy that PPO begins with
 STEADY = "steady policy weights"  # folders of the policies that the last one begins as the mean of
 VARIED = "varied policy weights"
-CONTRASTED = "contrasted policy weights"  # folder of the policy before it settles
 KL_SAMPLES = 256  # completions that measure the shipped policy's KL
 
 
@@ -125,8 +123,7 @@ class PocketConfig:
             contrast_beta=0.5,
         )
     )
-    contrast_share: float = 0.5  # of the weights after it in what settles, the rest are those before it
-    settling: SettlingConfig = field(default_factory=SettlingConfig)
+    contrast_share: float = 0.5  # of the weights after it in the shipped ones, the rest are those before it
     shipped_demonstrations: int = 2000  # for runs of the app that go on with instruction tuning
     seed: int = 0
 
@@ -280,15 +277,15 @@ def build_varied(config: PocketConfig, target: Path, work: Path) -> None:
     checkpoint.unlink(missing_ok=True)
 
 
-def build_contrasted(config: PocketConfig, target: Path, work: Path) -> None:
-    """Train the mean of both policies on by RAFT with contrast; a draft.
+def build_policy(config: PocketConfig, target: Path, work: Path) -> None:
+    """Train the mean of both policies on by RAFT with contrast; write it to `policy/` and the critic to `value/`.
 
     The mean of two policies from one warm-up is more often right than either and keeps the manners of the second
     (averaged weights: Wortsman et al. 2022; of policies: Rame et al. 2024). The contrast makes it surer of what is
     right and refuse in all of its manners; half of the way is as good at that, and names the act that it refuses more
-    often rightly (docs/lab-notes.md).
+    often rightly (docs/lab-notes.md). How it does on the gate's checks goes to `policy-evaluation.json`.
     """
-    checkpoint = work / "contrasted policy" / "raft.pt"
+    checkpoint = work / "policy" / "raft.pt"
     model, tokenizer, head = _judged(target, target / "reward")
     backbone.attach(model, work / VARIED, "policy")
     backbone.attach(model, work / STEADY, "steady")
@@ -296,44 +293,11 @@ def build_contrasted(config: PocketConfig, target: Path, work: Path) -> None:
     backbone.copy_adapter(model, "policy", "mean")
     _ranked_on(model, tokenizer, head, config.contrast, target, checkpoint, config)
     backbone.move_adapter(model, "policy", "mean", config.contrast_share)
-    _save(model, "policy", work / CONTRASTED)
-    checkpoint.unlink(missing_ok=True)
-
-
-def build_policy(config: PocketConfig, target: Path, work: Path) -> None:
-    """Let the policy settle and write it to `policy/`, with its critic beside it in `value/`.
-
-    How it does on the gate's checks goes to `policy-evaluation.json`.
-    """
-    model, tokenizer, head = _judged(target, target / "reward")
-    backbone.attach(model, work / CONTRASTED, "policy")
-    settle(model, tokenizer, head, model_folder.comparisons(target), config)
     _save(model, "policy", target / "policy")
     value_head = backbone.attach_with_head(model, work / VARIED / "value", "value")
     _save(model, "value", target / "value", value_head)
     record_evaluation(config, target)
-
-
-def settle(
-    model: PeftModel,
-    tokenizer: Any,
-    head: torch.nn.Linear,
-    rankings: Sequence[ShippedRanking],
-    config: PocketConfig,
-) -> None:
-    """Train the adapter "policy" in place on completions of its own, and on what labelers liked best."""
-    settling, seed = config.settling, config.seed + 8
-    score = reward_scorer(model, head, tokenizer.pad_token_id)
-    own = own_texts(model, tokenizer, score, settling_prompts(settling, seed), settling, config.seed)
-    liked = preferred(rankings, config.seed)
-    log.info("%s completions to settle on", len(own))
-    for number, rate in enumerate(settling.rates):
-        training = RefitConfig(settling.steps, settling.batch_size, rate, 1 - settling.liked_share)
-        with tqdm(total=training.steps, desc=f"settling at {rate:g}", mininterval=10) as bar:
-            refit.refit(
-                *(model, tokenizer, "policy", own, liked, training, seed + number),
-                lambda step, measured, bar=bar: bar.update(),  # type: ignore[misc]
-            )
+    checkpoint.unlink(missing_ok=True)
 
 
 def record_evaluation(config: PocketConfig, target: Path) -> None:
