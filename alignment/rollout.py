@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 
 ROWS = 32  # of like length in one pass on a CPU
 MAX_PROMPT_TOKENS = 256  # of a rollout
+DOUBT = 0.05  # spread among reward heads, of a score in nats of odds, below which they are taken to agree
 LOGITS_AT_ONCE = 2**24  # numbers in a block of logits: 64 MiB in fp32
 OnUpdate = Callable[[int, dict[str, float]], None]  # number of the update, what was measured
 OnStep = Callable[[], None]  # called at every decoded token and every minibatch: a sign of life
@@ -282,12 +283,13 @@ def sampled_metrics(
 
 def why_stop(measured: dict[str, float], first: dict[str, float], config: PPOConfig | RaftConfig) -> str | None:
     """Return why training should go no further, or None; what has no natural unit is held against the first rollout."""
+    doubt = max(DOUBT, first["objective/disagreement"])
     bounds = [
         ("kl", config.max_kl, 1, "KL to SFT, nats a completion"),
         ("entropy", config.min_entropy * first["objective/entropy"], -1, "entropy, nats a token"),
         ("entropy", config.max_entropy * first["objective/entropy"], 1, "entropy, nats a token"),
         ("length", config.min_length * first["objective/length"], -1, "length, tokens"),
-        ("disagreement", config.max_disagreement * first["objective/disagreement"], 1, "spread among reward heads"),
+        ("disagreement", config.max_disagreement * doubt, 1, "spread among reward heads"),
     ]
     for name, bound, sign, words in bounds:
         value = measured[f"objective/{name}"]

@@ -47,7 +47,7 @@ class RewardConfig:
     batch_size: int = 12  # rankings a step, of about three completions each
     voted_share: float = 0.5  # part of it drawn from votes; the rest are shipped comparisons, if no reward model ships
     shipped_weight: float = 1.0  # of the shipped reward model's own score, to which the fitted one is added
-    bound: float = 1.0  # of what is added: the scores of two answers then differ by at most twice that
+    bound: float = 0.75  # of what is added: it sets two answers at most twice that apart
     learning_rate: float = 2e-3  # AdamW on the adapter
     head_learning_rate: float = 7e-3  # AdamW on the linear heads
     folds: int = 2  # parts of the voted prompts, each predicted by a fit that did not see it
@@ -94,7 +94,7 @@ class PPOConfig:
     min_entropy: float = 0.1  # of the first rollout's entropy; training stops early below it
     max_entropy: float = 1.75  # of the first rollout's entropy; beyond it words fall apart, whatever the score says
     min_length: float = 0.1  # of the first rollout's mean length; training stops early below it
-    max_disagreement: float = 3.0  # of the first rollout's spread among reward heads; training stops early beyond it
+    max_disagreement: float = 3.0  # of the first rollout's spread among reward heads, or of 0.05; it stops beyond that
 
     def __post_init__(self) -> None:
         _at_least(

@@ -359,6 +359,12 @@ def test_training_stops_on_any_collapse_and_names_it(name: str, value: float, re
     assert why_stop(HEALTHY | {f"objective/{name}": value}, HEALTHY, CONFIG) == reason
 
 
+def test_reward_heads_that_hardly_differ_may_differ_a_little_more() -> None:
+    alike = HEALTHY | {"objective/disagreement": 0.001}
+    assert why_stop(HEALTHY | {"objective/disagreement": 0.1}, alike, CONFIG) is None
+    assert why_stop(HEALTHY | {"objective/disagreement": 0.2}, alike, CONFIG) is not None
+
+
 def test_reward_heads_that_come_to_disagree_end_the_training(tiny: Tiny) -> None:
     def unsure(sequences: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
         asked.append(len(sequences))
