@@ -264,7 +264,7 @@ def test_a_demonstration_longer_than_the_model_reads_is_refused_in_words_once_th
     loading.require_readable("Hi", "capital " * 300)
     asyncio.run(_collect(server, _three(server.live)))
     server.require_readable("Hi", "capital " * 100)
-    with pytest.raises(ConfigError, match=r"need 3\d\d tokens, this model reads 256; shorten the completion"):
+    with pytest.raises(ConfigError, match=r"need 3\d\d tokens, this model reads 256; shorten them"):
         server.require_readable("Hi", "capital " * 300)
 
 
