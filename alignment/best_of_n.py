@@ -12,7 +12,7 @@ from alignment.backbone import activate, attach_with_head
 from alignment.errors import AdapterError
 from alignment.model_folder import REWARD, shipped_reward
 from alignment.prompts import chat_prompt_ids
-from alignment.scorer import added_scorer, reward_scorer
+from alignment.scorer import added_scorer
 from alignment.settings import RewardConfig
 
 NAMES = ("reward", "shipped")  # adapters that a scorer reads
@@ -53,11 +53,9 @@ def pick(
     this alone.
     """
     try:
-        own, *more = [attach_with_head(model, folder, name) for name, folder in zip(NAMES, folders, strict=False)]
-        if more:
-            score = added_scorer(model, own, tokenizer.pad_token_id, more[0], RewardConfig())
-        else:
-            score = reward_scorer(model, own, tokenizer.pad_token_id)
+        heads = [attach_with_head(model, folder, name) for name, folder in zip(NAMES, folders, strict=False)]
+        own, shipped = heads[0], heads[1] if len(heads) > 1 else None
+        score = added_scorer(model, own, tokenizer.pad_token_id, shipped, RewardConfig())
         scores, _ = score([[*chat_prompt_ids(tokenizer, prompt), *ids] for ids in completions])
         return int(scores.argmax())
     finally:

@@ -23,7 +23,7 @@ from alignment.bradley_terry import Agreement, preferred
 from alignment.errors import AlignmentError, TrainingError
 from alignment.refit import Text, readable, refit
 from alignment.rollout import Outcome, short_enough
-from alignment.scorer import Scorer, added_scorer, reward_scorer
+from alignment.scorer import Scorer, added_scorer
 from alignment.settings import ModelConfig, RunSettings, run_settings
 from storage import demonstrations, policies, preferences, runs
 from storage.records import Metric, Policy, PolicyStatus, Ranking
@@ -124,10 +124,7 @@ def train(data_dir: Path, run_id: int, model_config: ModelConfig) -> None:
         reward_head, fitted = _reward_model(
             model, tokenizer, shipped_head, voted, shipped, settings, report, folder, began
         )
-        if shipped_head is None:
-            score = reward_scorer(model, reward_head, tokenizer.pad_token_id)
-        else:
-            score = added_scorer(model, reward_head, tokenizer.pad_token_id, shipped_head, settings.reward)
+        score = added_scorer(model, reward_head, tokenizer.pad_token_id, shipped_head, settings.reward)
         outcome = _train_policy(
             *(model, tokenizer, model_config, reward_head, score, prompts, liked, run.method, settings, report, folder)
         )

@@ -59,12 +59,17 @@ def reward_scorer(model: PeftModel, heads: nn.Linear, pad_id: int) -> Scorer:
     return score
 
 
-def added_scorer(model: PeftModel, heads: nn.Linear, pad_id: int, shipped: nn.Linear, config: RewardConfig) -> Scorer:
+def added_scorer(
+    model: PeftModel, heads: nn.Linear, pad_id: int, shipped: nn.Linear | None, config: RewardConfig
+) -> Scorer:
     """Return the scorer that adds what votes taught, bounded, to the score of the adapter "shipped" and its heads.
 
     Of two answers to one prompt, votes can set right at most twice the bound (two reward models, one of them for
-    safety: Touvron et al. 2023, section 3.2.2). The standard deviation is that of the bounded scores.
+    safety: Touvron et al. 2023, section 3.2.2). The standard deviation is that of the bounded scores. Where no reward
+    model ships, this is `reward_scorer`.
     """
+    if shipped is None:
+        return reward_scorer(model, heads, pad_id)
 
     def score(sequences: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
         activate(model, "reward")

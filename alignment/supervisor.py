@@ -44,7 +44,7 @@ class Supervisor:
         self._thread = threading.Thread(target=self._watch, name="supervisor", daemon=True)
 
     def start(self) -> None:
-        """Close what an earlier process left open, then begin to watch."""
+        """Close what an earlier process left open, but for a candidate that may go live yet; then begin to watch."""
         if (run := runs.open_run(self._db)) is not None and run.status == "running":
             self._end_stopped(run.id)
         self._thread.start()

@@ -54,7 +54,7 @@ class ScriptedServer:
 
     def require_readable(self, prompt: str, completion: str) -> None:
         if len(words := f"{prompt} {completion}".split()) > self.reads:
-            raise ConfigError(f"{len(words)} words, this model reads {self.reads}; shorten the completion")
+            raise ConfigError(f"{len(words)} words, this model reads {self.reads}; shorten them")
 
     async def stream(
         self, prompt: str, rows: list[RowRequest], temperature: float, max_new_tokens: int

@@ -108,7 +108,7 @@ def test_a_demonstration_is_stored_once_and_waits_for_the_next_run(
         (("x" * 4001, "Ahoy!"), "The prompt has 4,001 characters, 4,000 are allowed; shorten it"),
         (("Hi", " \n"), "The completion is empty; write what the model should have answered"),
         (("Hi", "x" * 2001), "The completion has 2,001 characters, 2,000 are allowed; shorten it"),
-        (("Hi", "ho " * 200), "201 words, this model reads 200; shorten the completion"),
+        (("Hi", "ho " * 200), "201 words, this model reads 200; shorten them"),
         (("Hi", "Ahoy!", "imported"), 'Source must be "human" or "simulated", got \'imported\''),
     ],
 )

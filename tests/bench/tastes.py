@@ -45,7 +45,7 @@ SLOTS = "ABC"
 COMPARED = 200  # prompts on which the new version meets the one before
 SAMPLES = 16  # of best-of-N
 BEST_OF = f"best-of-{SAMPLES}"
-CEILING = f"taste's own best of {SAMPLES}"  # what no reward model could do better with as many completions
+CEILING = f"{BEST_OF}-by-taste"  # what no reward model could do better with as many completions
 TEMPERATURE = 0.7  # as people see answers
 
 
@@ -85,9 +85,7 @@ class Cell:
     @property
     def name(self) -> str:
         """Return a name that no other cell has and that may be a file's."""
-        return f"{self.method}-{self.taste}-{self.votes}-{self.flipped:g}-seed{self.seed}".replace(" ", "_").replace(
-            "'", ""
-        )
+        return f"{self.method}-{self.taste}-{self.votes}-{self.flipped:g}-seed{self.seed}".replace(" ", "_")
 
 
 def cells() -> Iterator[Cell]:
@@ -103,10 +101,8 @@ def cast(
     db: Path, model: PeftModel, tokenizer: Any, taste: Taste, cell: Cell, asked: Sequence[Check], batch: int = 32
 ) -> int:
     """Store the cell's votes and return how many there are."""
-    rng, labeler = (
-        random.Random(cell.seed),
-        Labeler(taste.value, cell.votes, cell.votes if taste.kinds == ("refuses",) else cell.votes // 4),
-    )
+    about_harm = cell.votes if taste.kinds == ("refuses",) else cell.votes // 4
+    rng, labeler = random.Random(cell.seed), Labeler(taste.value, cell.votes, about_harm)
     for start in range(0, len(asked), batch):
         some = asked[start : start + batch]
         shown = [
@@ -190,11 +186,10 @@ def best_by_reward(
 
 def best_by_taste(model: PeftModel, tokenizer: Any, taste: Taste, asked: Sequence[Check]) -> list[str]:
     """Return the best of several completions a prompt by the taste itself."""
-    texts = iter(text for _, text in several(model, tokenizer, asked))
-    return [
-        max((next(texts) for _ in range(SAMPLES)), key=lambda text, check=check: judged(taste.value, check, text))  # type: ignore[misc]
-        for check in asked
-    ]
+    texts = [text for _, text in several(model, tokenizer, asked)]
+    values = [judged(taste.value, asked[row // SAMPLES], text) for row, text in enumerate(texts)]
+    chosen = best_of_each(torch.tensor(values), torch.arange(len(texts)) // SAMPLES)
+    return [texts[row] for row in chosen.tolist()]
 
 
 def measure(model: PeftModel, tokenizer: Any, cell: Cell) -> dict[str, Any]:
@@ -210,13 +205,13 @@ def measure(model: PeftModel, tokenizer: Any, cell: Cell) -> dict[str, Any]:
         database.prepare(db)
         version_to_serve(db, data_dir, ModelConfig())
         result: dict[str, Any] = asdict(cell)
-        if cell.method != CEILING:
-            result["votes"] = cast(db, model, tokenizer, taste, cell, pool)
         if cell.method == CEILING:
             after = best_by_taste(model, tokenizer, taste, unseen)
         elif cell.method == BEST_OF:
+            result["votes"] = cast(db, model, tokenizer, taste, cell, pool)
             after = best_by_reward(model, tokenizer, preferences.rankings(db), unseen, cell.seed)
         else:
+            result["votes"] = cast(db, model, tokenizer, taste, cell, pool)
             result["seconds"] = train(data_dir, cell.method, cell.seed)
             candidate = policies.candidate_of(db, 1)
             assert candidate is not None
