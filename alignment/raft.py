@@ -8,7 +8,7 @@ worst ones, as DPO has it, against the policy of the round (iterative reasoning 
 
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -42,6 +42,9 @@ from alignment.scorer import Scorer
 from alignment.settings import RaftConfig
 
 log = logging.getLogger(__name__)
+# The samples of a round, their prompts and a source of chance -> better completions (N), then the worse ones of the
+# same prompts in the same order (N), with scores: a rollout of 2N rows; None where no completion is better.
+Pairs = Callable[[Rollout, Sequence[str], random.Random], Rollout | None]
 
 
 def ranked_ends(rollout: Rollout, config: RaftConfig) -> Rollout:
@@ -83,11 +86,12 @@ def imitate(
     mixed_in: Rollout | None = None,
     number: int = 1,
 ) -> dict[str, float]:
-    """Take the epochs of steps on what `ranked_ends` returns of a round and return the mean of their metrics.
+    """Take the epochs of steps on the pairs of a round (`Pairs`) and return the mean of their metrics.
 
-    As many rows of preferred texts are mixed into each step as it has of the best completions.
+    As many rows of preferred texts are mixed into each step as it has pairs.
     """
     beta, weight = config.contrast_beta, config.contrast_coefficient
+    pairs = len(ends.ids) // 2
 
     def loss_of(part: Rollout) -> tuple[Tensor, dict[str, float]]:
         log_probs, _ = completion_log_probs(model, part, config.temperature)
@@ -104,11 +108,11 @@ def imitate(
     activate(model, "policy", train=True)
     steps = count((number - 1) * config.epochs * config.minibatches + 1)
     for _ in range(config.epochs):
-        for minibatch in torch.randperm(config.prompts, generator=rng).split(config.prompts // config.minibatches):
+        for minibatch in torch.randperm(pairs, generator=rng).chunk(config.minibatches):
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(config, number, next(steps))
             groups = minibatch.split(rows_at_once(model, ROWS) // 2)
-            taken = [torch.cat([some, some + config.prompts]) if weight else some for some in groups]
+            taken = [torch.cat([some, some + pairs]) if weight else some for some in groups]
             terms = [Term([ends.rows(rows) for rows in taken], loss_of)]
             if mixed_in is not None:
                 terms.append(preferred_term(model, mixed_in, minibatch, config.preferred_coefficient))
@@ -131,6 +135,7 @@ def train_raft(
     checkpoint: Path | None = None,
     preferred: Sequence[tuple[str, str]] = (),
     *,
+    pairs: Pairs | None = None,
     measures_end: bool = True,
 ) -> Outcome:
     """Train the adapter "policy" in place on its own best completions, with "sft" as reference.
@@ -138,6 +143,7 @@ def train_raft(
     It ends as the mean of the weights after each of the last `averaged_rounds` (Izmailov et al. 2018): single rounds
     swing between too cautious and too bold. Where training stops early, it stays as it is.
 
+    `pairs` says which completions of a round are learned from, the best and the worst of each prompt unless given.
     `preferred` are (prompt, completion) that labelers liked best, mixed into the loss by `preferred_coefficient`. The
     file `checkpoint`, if given, is replaced after every round; where it exists already, training goes on from it.
     Without `measures_end` there is no last rollout and nothing measured: what trains on begins with one anyway. Raises
@@ -168,10 +174,15 @@ def train_raft(
         if stopped or update > config.rounds:
             on_update(update, measured)
             break
-        ends = ranked_ends(rollout, config)
-        mixed_in = draw_preferred(state, preferred, config.prompts, mix, tokenizer, model)
-        losses = imitate(model, ends, optimizer, config, state.shuffle, on_step, mixed_in, update)
-        losses["objective/best_worth"] = ends.scores[: config.prompts].mean().item()
+        ends = pairs(rollout, batch, state.order) if pairs else ranked_ends(rollout, config)
+        losses: dict[str, float] = {}
+        if ends is None:
+            log.warning("RAFT, round %s: no completion is better than another of its prompt", update)
+        else:
+            better = len(ends.ids) // 2
+            mixed_in = draw_preferred(state, preferred, better, mix, tokenizer, model)
+            losses = imitate(model, ends, optimizer, config, state.shuffle, on_step, mixed_in, update)
+            losses["objective/best_worth"] = ends.scores[:better].mean().item()
         require_finite("RAFT", update, losses)
         on_update(update, measured | losses)
         _average(mean, policy, update - max(0, config.rounds - config.averaged_rounds))

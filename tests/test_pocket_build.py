@@ -29,6 +29,9 @@ TOY = PocketConfig(
     steady_ppo=PPOConfig(updates=1, rollouts=2, samples=1, minibatches=1, max_new_tokens=8),
     ppo=PPOConfig(updates=2, rollouts=2, samples=1, minibatches=1, max_new_tokens=8, preferred_coefficient=0.5),
     contrast=RaftConfig(rounds=1, prompts=2, samples=2, minibatches=1, max_new_tokens=8),
+    verified=RaftConfig(rounds=1, prompts=2, samples=2, minibatches=1, max_new_tokens=8),
+    verified_prompts=6,
+    verified_policies=2,
 )
 
 

@@ -26,6 +26,7 @@ from alignment.pocket.skills import (
     small_talk,
 )
 from alignment.pocket.skills.situations import SITUATIONS, Situation
+from alignment.pocket.verified import verified_prompts
 
 SPLIT_SKILLS = [skill for skill in SKILLS if skill.compared]  # the others are held out whole
 PER_SKILL = 400
@@ -36,6 +37,7 @@ def tuned_on() -> set[str]:
     """Prompts that tuning is drawn from, many more than one run sees of each kind."""
     shown = {demonstration.prompt for demonstration in itertools.islice(demonstrations(seed=0), 12_000)}
     rolled_out = {*rollout_prompts(3_000, 1), *practice_prompts(3_000, 4)}
+    rolled_out |= {one.prompt for one in verified_prompts(6_000, 8)}
     return shown | rolled_out | {one.prompt for one in asked_prompts(3_000, "seen", 3)}
 
 

@@ -17,7 +17,17 @@ from alignment.pocket import recipe
 from alignment.pocket.corpus import documents
 from alignment.pocket.demonstrations import demonstrations
 from alignment.pocket.prompt_files import asked_prompts, gate_checks, page_examples, practice_prompts, rollout_prompts
-from alignment.pocket.recipe import COMPARISONS, FIRST, STEADY, VARIED, WARMED_UP, PocketConfig
+from alignment.pocket.recipe import (
+    COMPARISONS,
+    CONTRASTED,
+    FIRST,
+    STEADY,
+    VARIED,
+    VERIFIED,
+    WARMED_UP,
+    PocketConfig,
+)
+from alignment.pocket.verified import verified_prompts
 from alignment.settings import POCKET
 
 HERE = Path(__file__).parent
@@ -122,9 +132,25 @@ STAGES = (
         draft=True,
     ),
     Stage(
+        "contrasted policy",
+        recipe.build_contrasted,
+        lambda c: (c.varied_share, c.contrast, c.contrast_share),
+        (),
+        _adapter(CONTRASTED),
+        draft=True,
+    ),
+    Stage(
+        "verified policies",
+        recipe.build_verified,
+        lambda c: (c.verified, c.verified_policies, *verified_prompts(c.verified_prompts, c.seed + 8)),
+        ("pocket/verified.py",),
+        tuple(path for number in range(PocketConfig().verified_policies) for path in _adapter(f"{VERIFIED}/{number}")),
+        draft=True,
+    ),
+    Stage(
         "policy",
         recipe.build_policy,
-        lambda c: (c.varied_share, c.contrast, c.contrast_share),
+        lambda c: (c.verified_policies,),
         (),
         (*_adapter("policy"), *_adapter("value"), "value/head.safetensors", "policy-evaluation.json"),
     ),

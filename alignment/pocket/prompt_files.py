@@ -50,6 +50,11 @@ def practice_prompts(count: int, seed: int) -> list[str]:
     return _prompts([skill.practiced for skill in SKILLS], count, seed)
 
 
+def practice(rng: Random, split: Split) -> Asked:
+    """Return a prompt in the shares of `practice_prompts`, with what labelers know about it."""
+    return rng.choices(SKILLS, [skill.practiced for skill in SKILLS])[0].ask(rng, split)
+
+
 def _prompts(shares: Sequence[float], count: int, seed: int) -> list[str]:
     return [asked.prompt for asked in _asked(shares, count, "seen", seed)]
 

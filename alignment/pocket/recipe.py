@@ -26,6 +26,7 @@ from alignment.pocket.comparisons import MAX_NEW_TOKENS, sampled, vote
 from alignment.pocket.demonstrations import demonstrations
 from alignment.pocket.pretrain import PretrainConfig, pretrain
 from alignment.pocket.prompt_files import asked_prompts, gate_checks, page_examples, practice_prompts, rollout_prompts
+from alignment.pocket.verified import right_scorer, verified_pairs, verified_prompts
 from alignment.rollout import OnUpdate, Outcome, sampled_metrics
 from alignment.scorer import reward_scorer
 from alignment.settings import PPOConfig, RaftConfig, RewardConfig
@@ -38,6 +39,8 @@ FIRST = "first"  # folder of the first round's comparisons, reward adapter and p
 WARMED_UP = "warm-up policy"  # folder of the policy that PPO begins with
 STEADY = "steady policy weights"  # folders of the policies that the last one begins as the mean of
 VARIED = "varied policy weights"
+CONTRASTED = "contrasted policy weights"  # folder of what they become
+VERIFIED = "verified policies"  # folders of those whose mean ships
 KL_SAMPLES = 256  # completions that measure the shipped policy's KL
 
 
@@ -123,7 +126,23 @@ class PocketConfig:
             contrast_beta=0.5,
         )
     )
-    contrast_share: float = 0.5  # of the weights after it in the shipped ones, the rest are those before it
+    contrast_share: float = 0.5  # of the weights after it in the next ones, the rest are those before it
+    verified: RaftConfig = field(
+        default_factory=lambda: _raft(
+            rounds=12,
+            prompts=256,
+            samples=6,
+            minibatches=8,
+            epochs=2,
+            learning_rate=3e-4,
+            last_rate=0.3,
+            averaged_rounds=6,
+            contrast_coefficient=2.0,
+            contrast_beta=0.5,
+        )
+    )
+    verified_prompts: int = 20_000
+    verified_policies: int = 4  # of different seeds
     shipped_demonstrations: int = 2000  # for runs of the app that go on with instruction tuning
     seed: int = 0
 
@@ -277,15 +296,15 @@ def build_varied(config: PocketConfig, target: Path, work: Path) -> None:
     checkpoint.unlink(missing_ok=True)
 
 
-def build_policy(config: PocketConfig, target: Path, work: Path) -> None:
-    """Train the mean of both policies on by RAFT with contrast; write it to `policy/` and the critic to `value/`.
+def build_contrasted(config: PocketConfig, target: Path, work: Path) -> None:
+    """Train the mean of both policies on by RAFT with contrast; a draft.
 
     The mean of two policies from one warm-up is more often right than either and keeps the manners of the second
     (averaged weights: Wortsman et al. 2022; of policies: Rame et al. 2024). The contrast makes it surer of what is
     right and refuse in all of its manners; half of the way is as good at that, and names the act that it refuses more
-    often rightly (docs/lab-notes.md). How it does on the gate's checks goes to `policy-evaluation.json`.
+    often rightly (docs/lab-notes.md).
     """
-    checkpoint = work / "policy" / "raft.pt"
+    checkpoint = work / "contrasted policy" / "raft.pt"
     model, tokenizer, head = _judged(target, target / "reward")
     backbone.attach(model, work / VARIED, "policy")
     backbone.attach(model, work / STEADY, "steady")
@@ -293,11 +312,50 @@ def build_policy(config: PocketConfig, target: Path, work: Path) -> None:
     backbone.copy_adapter(model, "policy", "mean")
     _ranked_on(model, tokenizer, head, config.contrast, target, checkpoint, config)
     backbone.move_adapter(model, "policy", "mean", config.contrast_share)
+    _save(model, "policy", work / CONTRASTED)
+    checkpoint.unlink(missing_ok=True)
+
+
+def build_verified(config: PocketConfig, target: Path, work: Path) -> None:
+    """Train it on several times, by RAFT with contrast on what the recipe can tell right from wrong; drafts."""
+    asked = verified_prompts(config.verified_prompts, config.seed + 8)
+    for number in range(config.verified_policies):
+        folder, checkpoint = work / VERIFIED / str(number), work / VERIFIED / f"{number}.pt"
+        if folder.exists() and not checkpoint.exists():  # whole: an interrupted build had come further than this one
+            continue
+        model, tokenizer = _loaded(target)
+        model = backbone.attach(model, target / "sft", "sft")
+        backbone.attach(model, work / CONTRASTED, "policy")
+        with _shown(f"RAFT, policy {number + 1}", config.verified.rounds) as on_update:
+            outcome = raft.train_raft(
+                *(model, tokenizer, right_scorer(tokenizer, asked), [one.prompt for one in asked], config.verified),
+                *(config.seed + number, on_update),
+                checkpoint=checkpoint,
+                preferred=preferred(model_folder.comparisons(target), config.seed),
+                pairs=verified_pairs(tokenizer, asked),
+            )
+        _require_whole(outcome)
+        _save(model, "policy", folder)
+        checkpoint.unlink(missing_ok=True)
+
+
+def build_policy(config: PocketConfig, target: Path, work: Path) -> None:
+    """Write the mean of the verified policies to `policy/` and the critic to `value/`.
+
+    The mean is more often right than any of them, is nearer to SFT, and runs train on from it without losing facts. How
+    it does on the gate's checks goes to `policy-evaluation.json`.
+    """
+    model, _ = _loaded(target)
+    model = backbone.attach(model, work / VERIFIED / "0", "policy")
+    for number in range(1, config.verified_policies):
+        backbone.attach(model, work / VERIFIED / str(number), "next")
+        backbone.move_adapter(model, "policy", "next", number / (number + 1))
+        backbone.activate(model, "policy")  # an active adapter cannot be dropped
+        model.delete_adapter("next")
     _save(model, "policy", target / "policy")
     value_head = backbone.attach_with_head(model, work / VARIED / "value", "value")
     _save(model, "value", target / "value", value_head)
     record_evaluation(config, target)
-    checkpoint.unlink(missing_ok=True)
 
 
 def record_evaluation(config: PocketConfig, target: Path) -> None:
