@@ -3,12 +3,15 @@
 Stages of a round: sample several completions a prompt, rank them by score less KL penalty, keep the best and the worst
 of each prompt, fine-tune, report. The loss is the likelihood of the best ones and, beyond RAFT, the contrast to the
 worst ones, as DPO has it, against the policy of the round (iterative reasoning preference optimization: Pang et al.
-2024, equation 1). What best and worst have in common, their facts for the most part, then stays as it is.
+2024, equation 1). What best and worst have in common, their facts for the most part, then stays as it is. What is in
+neither of them is held by the KL from the policy that training began with, at every token (learning without forgetting:
+Li and Hoiem 2016, equation 3; with contrast: Zeng et al. 2024, equation 17).
 """
 
 import logging
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -19,7 +22,7 @@ from peft import PeftModel
 from torch import Tensor
 
 from alignment import ppo_math
-from alignment.backbone import activate, adapter_parameters, rows_at_once
+from alignment.backbone import activate, adapter_parameters, copy_adapter, rows_at_once
 from alignment.best_of_n import best_of_each
 from alignment.bradley_terry import pair_loss
 from alignment.checkpoint import LoopState
@@ -32,7 +35,9 @@ from alignment.rollout import (
     Outcome,
     Rollout,
     against_reference,
+    anchored_log_probs,
     completion_log_probs,
+    distributions,
     penalized_scores,
     rollout_metrics,
     sample_rollout,
@@ -42,6 +47,7 @@ from alignment.scorer import Scorer
 from alignment.settings import RaftConfig
 
 log = logging.getLogger(__name__)
+ANCHOR = "anchor"  # adapter that holds the policy as it was in the beginning
 # The samples of a round, their prompts and a source of chance -> better completions (N), then the worse ones of the
 # same prompts in the same order (N), with scores: a rollout of 2N rows; None where no completion is better.
 Pairs = Callable[[Rollout, Sequence[str], random.Random], Rollout | None]
@@ -94,15 +100,21 @@ def imitate(
     pairs = len(ends.ids) // 2
 
     def loss_of(part: Rollout) -> tuple[Tensor, dict[str, float]]:
-        log_probs, _ = completion_log_probs(model, part, config.temperature)
+        log_probs, drift = _anchored(model, part, config)
         if not weight:
             loss = -ppo_math.masked_mean(log_probs, part.mask)
-            return loss, {"policy/loss": loss.item()}
-        best, _ = part.mask.chunk(2)
-        imitation = -ppo_math.masked_mean(log_probs[: len(best)], best)
-        log_ratio = ((log_probs - part.log_probs) * part.mask).sum(-1)
-        contrast = contrast_loss(log_ratio, part.scores, beta)
-        return imitation + weight * contrast, {"policy/loss": imitation.item(), "policy/contrast": contrast.item()}
+            metrics = {"policy/loss": loss.item()}
+        else:
+            best, _ = part.mask.chunk(2)
+            imitation = -ppo_math.masked_mean(log_probs[: len(best)], best)
+            log_ratio = ((log_probs - part.log_probs) * part.mask).sum(-1)
+            contrast = contrast_loss(log_ratio, part.scores, beta)
+            loss = imitation + weight * contrast
+            metrics = {"policy/loss": imitation.item(), "policy/contrast": contrast.item()}
+        if drift is not None:
+            loss = loss + config.anchor_coefficient * drift
+            metrics["policy/drift"] = drift.item()
+        return loss, metrics
 
     sums: dict[str, list[float]] = {}
     activate(model, "policy", train=True)
@@ -121,6 +133,30 @@ def imitate(
             if on_step:
                 on_step()
     return {name: sum(values) / len(values) for name, values in sums.items()}
+
+
+@contextmanager
+def _anchor(model: PeftModel, config: RaftConfig) -> Iterator[None]:
+    """Keep the policy as it is now as the adapter "anchor" until the context is left, if it is to hold anything."""
+    if config.anchor_coefficient:
+        copy_adapter(model, "policy", ANCHOR)
+    try:
+        yield
+    finally:
+        activate(model, "policy")  # an active adapter cannot be dropped
+        if config.anchor_coefficient:
+            model.delete_adapter(ANCHOR)
+
+
+def _anchored(model: PeftModel, part: Rollout, config: RaftConfig) -> tuple[Tensor, Tensor | None]:
+    """Return (log-probabilities of the policy (B, T), its mean KL from the adapter "anchor" or None without one)."""
+    if not config.anchor_coefficient:
+        return completion_log_probs(model, part, config.temperature)[0], None
+    activate(model, ANCHOR)
+    anchor = distributions(model, part, config.temperature)
+    activate(model, "policy", train=True)
+    log_probs, kl = anchored_log_probs(model, part, config.temperature, anchor)
+    return log_probs, ppo_math.masked_mean(kl, part.mask)
 
 
 def train_raft(
@@ -154,41 +190,40 @@ def train_raft(
     mean = [weight.detach().clone() for weight in policy]
     optimizer = torch.optim.Adam(policy, lr=config.learning_rate, eps=1e-5)
     state = LoopState([*policy, *mean], (optimizer,), random.Random(seed), torch.Generator().manual_seed(seed))
-    state.restore(checkpoint)
-    while True:
-        update = state.updates + 1
-        if update > config.rounds:
-            _copy(mean, policy)
-            if not measures_end:
-                activate(model, "policy")
-                return Outcome({}, None)
-        batch = [prompt for prompt in state.order.choices(prompts, k=config.prompts) for _ in range(config.samples)]
-        seeds = [state.order.randrange(2**31) for _ in batch]
-        rollout = sample_rollout(model, tokenizer, score, batch, config, seeds, on_step)
-        rollout = against_reference(model, rollout, config.temperature)
-        measured = rollout_metrics(rollout)
-        require_finite("RAFT", update, measured)
-        if update == 1:
-            state.numbers |= measured
-        stopped = None if update > config.rounds else why_stop(measured, state.numbers, config)
-        if stopped or update > config.rounds:
-            on_update(update, measured)
-            break
-        ends = pairs(rollout, batch, state.order) if pairs else ranked_ends(rollout, config)
-        losses: dict[str, float] = {}
-        if ends is None:
-            log.warning("RAFT, round %s: no completion is better than another of its prompt", update)
-        else:
-            better = len(ends.ids) // 2
-            mixed_in = draw_preferred(state, preferred, better, mix, tokenizer, model)
-            losses = imitate(model, ends, optimizer, config, state.shuffle, on_step, mixed_in, update)
-            losses["objective/best_worth"] = ends.scores[:better].mean().item()
-        require_finite("RAFT", update, losses)
-        on_update(update, measured | losses)
-        _average(mean, policy, update - max(0, config.rounds - config.averaged_rounds))
-        state.updates = update
-        state.save(checkpoint)
-    activate(model, "policy")
+    with _anchor(model, config):  # of the policy as it is before a checkpoint is taken up
+        state.restore(checkpoint)
+        while True:
+            update = state.updates + 1
+            if update > config.rounds:
+                _copy(mean, policy)
+                if not measures_end:
+                    return Outcome({}, None)
+            batch = [prompt for prompt in state.order.choices(prompts, k=config.prompts) for _ in range(config.samples)]
+            seeds = [state.order.randrange(2**31) for _ in batch]
+            rollout = sample_rollout(model, tokenizer, score, batch, config, seeds, on_step)
+            rollout = against_reference(model, rollout, config.temperature)
+            measured = rollout_metrics(rollout)
+            require_finite("RAFT", update, measured)
+            if update == 1:
+                state.numbers |= measured
+            stopped = None if update > config.rounds else why_stop(measured, state.numbers, config)
+            if stopped or update > config.rounds:
+                on_update(update, measured)
+                break
+            ends = pairs(rollout, batch, state.order) if pairs else ranked_ends(rollout, config)
+            losses: dict[str, float] = {}
+            if ends is None:
+                log.warning("RAFT, round %s: no completion is better than another of its prompt", update)
+            else:
+                better = len(ends.ids) // 2
+                mixed_in = draw_preferred(state, preferred, better, mix, tokenizer, model)
+                losses = imitate(model, ends, optimizer, config, state.shuffle, on_step, mixed_in, update)
+                losses["objective/best_worth"] = ends.scores[:better].mean().item()
+            require_finite("RAFT", update, losses)
+            on_update(update, measured | losses)
+            _average(mean, policy, update - max(0, config.rounds - config.averaged_rounds))
+            state.updates = update
+            state.save(checkpoint)
     if stopped:
         log.warning("RAFT stopped early, before round %s: %s", update, stopped)
     return Outcome(measured, stopped)

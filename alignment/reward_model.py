@@ -17,6 +17,7 @@ from alignment.prompts import chat_prompt_ids, completion_ids
 from alignment.scorer import bounded, head_scores, score_sequences
 from alignment.settings import RewardConfig
 
+CENTRING = 0.05  # weight of the mean square of bounded scores before they are bounded, in the loss
 HEADS = 8  # of a new reward model; they cost next to nothing beside the adapter
 
 
@@ -132,7 +133,9 @@ def batch_loss(
 ) -> tuple[Tensor, Tensor]:
     """Return (loss, all fitted scores (B, K) detached) of R rankings with weights (R, K), by the active adapter.
 
-    `bound` is that of the fitted scores which are added to given ones.
+    `bound` is that of the fitted scores which are added to given ones. Only differences of these are learned from, so
+    their mean may wander off to where the bound has no slope left and nothing is learned any more; hence a small price
+    on their squares (centring of rewards: Eisenstein et al. 2023, section 2).
     """
     elements = [encoded(tokenizer, ranking) for ranking in rankings]
     sequences = [sequence for element in elements for sequence in element.sequences]
@@ -144,6 +147,8 @@ def batch_loss(
     by_ranking = counted.split([len(element.sequences) for element in elements])
     targets = [element.targets.to(scores.device) for element in elements]
     loss = ranking_loss(by_ranking, [element.pairs for element in elements], targets, weights.to(scores.device))
+    if given is not None:
+        loss = loss + CENTRING * scores.square().mean()
     return loss, scores.detach()
 
 

@@ -110,29 +110,72 @@ def parts(model: PeftModel, rollout: Rollout, index: Tensor) -> list[Rollout]:
 def completion_log_probs(model: PeftModel, batch: Rollout, temperature: float) -> tuple[Tensor, Tensor]:
     """Return (log-probabilities, entropies) of the completion tokens (B, T) through the active adapter, 0 off the mask.
 
+    Entropies take no gradient.
+    """
+
+    def measure(every: Tensor, tokens: Tensor) -> Sequence[Tensor]:
+        return _taken(every, tokens), -(every.exp() * every).sum(-1).detach()
+
+    log_probs, entropy = _of_tokens(model, batch, temperature, measure)
+    return log_probs, entropy
+
+
+def anchored_log_probs(model: PeftModel, batch: Rollout, temperature: float, anchor: Tensor) -> tuple[Tensor, Tensor]:
+    """Return (log-probabilities, KL from `anchor`, in nats) of the completion tokens (B, T), 0 off the mask.
+
+    `anchor` is what `distributions` says through another adapter. This is the whole KL at each token, not an estimate
+    from the one that was taken, and its gradient speaks of every token that might have been.
+    """
+
+    def measure(every: Tensor, tokens: Tensor, anchor: Tensor) -> Sequence[Tensor]:
+        return _taken(every, tokens), (anchor.exp() * (anchor - every)).sum(-1)
+
+    log_probs, kl = _of_tokens(model, batch, temperature, measure, anchor)
+    return log_probs, kl
+
+
+@torch.no_grad()
+def distributions(model: PeftModel, batch: Rollout, temperature: float) -> Tensor:
+    """Return the log-probabilities of all tokens at each of the N completion tokens (N, V), row by row, through the
+    active adapter. For a large vocabulary, ask for a few rows at a time.
+    """
+    hidden = predicting_states(model, batch)[batch.mask.bool()]
+    every: Tensor = (_causal_lm(model).lm_head(hidden).float() / temperature).log_softmax(-1)
+    return every
+
+
+def _of_tokens(
+    model: PeftModel, batch: Rollout, temperature: float, measure: Callable[..., Sequence[Tensor]], *given: Tensor
+) -> list[Tensor]:
+    """Return what `measure` makes of (all log-probabilities (n, V), tokens (n,), given (n, …)), each (B, T).
+
     Logits are taken only where the mask is 1, at the temperature that the rollouts are drawn with, and in blocks of
     `LOGITS_AT_ONCE`: where there are several, the backward pass computes each again instead of holding them all.
     """
     keep = batch.mask.bool()
     hidden = predicting_states(model, batch)[keep]  # (N, H)
     tokens = batch.ids[:, batch.prompt_width :][keep]  # (N,)
-    causal_lm: Any = model.get_base_model()
+    causal_lm = _causal_lm(model)
 
-    def measure(hidden: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        every = (causal_lm.lm_head(hidden).float() / temperature).log_softmax(-1)  # (n, V)
-        with torch.no_grad():
-            entropy = -(every.exp() * every).sum(-1)
-        return every.gather(-1, tokens[:, None]).squeeze(-1), entropy
+    def of_block(hidden: Tensor, tokens: Tensor, *given: Tensor) -> Sequence[Tensor]:
+        return measure((causal_lm.lm_head(hidden).float() / temperature).log_softmax(-1), tokens, *given)
 
     size = max(1, LOGITS_AT_ONCE // causal_lm.config.vocab_size)
-    blocks = list(zip(hidden.split(size), tokens.split(size), strict=True))
+    blocks = list(zip(*(one.split(size) for one in (hidden, tokens, *given)), strict=True))
     if len(blocks) > 1 and torch.is_grad_enabled():
-        measured = [checkpoint(measure, *block, use_reentrant=False, preserve_rng_state=False) for block in blocks]
+        measured = [checkpoint(of_block, *block, use_reentrant=False, preserve_rng_state=False) for block in blocks]
     else:
-        measured = [measure(*block) for block in blocks]
-    log_probs, entropy = (torch.cat(parts) for parts in zip(*measured, strict=True))
+        measured = [of_block(*block) for block in blocks]
     zeros = torch.zeros_like(batch.mask)
-    return zeros.masked_scatter(keep, log_probs), zeros.masked_scatter(keep, entropy)
+    return [zeros.masked_scatter(keep, torch.cat(parts)) for parts in zip(*measured, strict=True)]
+
+
+def _causal_lm(model: PeftModel) -> Any:
+    return model.get_base_model()
+
+
+def _taken(every: Tensor, tokens: Tensor) -> Tensor:
+    return every.gather(-1, tokens[:, None]).squeeze(-1)
 
 
 @torch.no_grad()

@@ -148,6 +148,7 @@ class RaftConfig:
     kl_coefficient: float = 0.2  # score lost in the ranking per nat of KL to the SFT adapter
     contrast_coefficient: float = 1.0  # weight in the loss of DPO between a prompt's best and worst; 0: RAFT alone
     contrast_beta: float = 0.5  # DPO's beta
+    anchor_coefficient: float = 1.0  # weight of the KL from the policy that training began with, nats a token
     preferred_coefficient: float = 0.0  # as in PPOConfig
     max_gradient_norm: float = 1.0
     temperature: float = 1.0  # of the samples, and so of the log-probabilities
@@ -169,6 +170,7 @@ class RaftConfig:
         _within("RaftConfig", self, 0.0, 1.0, "learning_rate", "last_rate", "min_entropy", "min_length")
         _within("RaftConfig", self, 0.0, 100.0, "kl_coefficient", "no_end_penalty", "max_gradient_norm")
         _within("RaftConfig", self, 0.0, 100.0, "uncertainty_penalty", "preferred_coefficient", "contrast_coefficient")
+        _within("RaftConfig", self, 0.0, 100.0, "anchor_coefficient")
         _within("RaftConfig", self, 0.001, 100.0, "contrast_beta")
         _within("RaftConfig", self, 0.01, 100.0, "temperature")
         _within("RaftConfig", self, 0.0, 1e6, "max_kl")

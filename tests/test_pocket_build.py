@@ -31,7 +31,7 @@ TOY = PocketConfig(
     contrast=RaftConfig(rounds=1, prompts=2, samples=2, minibatches=1, max_new_tokens=8),
     verified=RaftConfig(rounds=1, prompts=2, samples=2, minibatches=1, max_new_tokens=8),
     verified_prompts=6,
-    verified_policies=2,
+    verified_seeds=(0, 1),
 )
 
 

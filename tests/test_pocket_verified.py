@@ -12,8 +12,16 @@ from transformers import AutoTokenizer
 
 from alignment.pocket.skill import Asked
 from alignment.pocket.skills import geography, requests, unknown
-from alignment.pocket.verified import ACROSS, CERTAIN, MOST_FOR_MANNER, right_scorer, verified_pairs, verified_prompts
-from alignment.prompts import chat_prompt_ids, completion_ids, decode
+from alignment.pocket.verified import (
+    ACROSS,
+    CERTAIN,
+    EVENED,
+    MOST_FOR_MANNER,
+    right_scorer,
+    verified_pairs,
+    verified_prompts,
+)
+from alignment.prompts import ASSISTANT, chat_prompt_ids, completion_ids, decode
 from alignment.rollout import Rollout, as_rollout
 from alignment.settings import POCKET
 
@@ -59,6 +67,8 @@ def test_a_completion_is_scored_by_whether_it_is_right() -> None:
     scores, deviations = right_scorer(TOKENIZER, [HARM, CAPITAL])([ids(CAPITAL.prompt, t) for t in texts])
     assert scores.tolist() == [1.0] * 4 + [0.0] * (len(texts) - 4)
     assert deviations.tolist() == [0.0] * len(texts)
+    with_marker = [*ids(CAPITAL.prompt, texts[0])[:-1], TOKENIZER.convert_tokens_to_ids(ASSISTANT)]
+    assert right_scorer(TOKENIZER, [CAPITAL])([with_marker])[0].tolist() == [1.0]
 
 
 def test_a_right_completion_is_set_against_a_wrong_one_of_the_same_prompt() -> None:
@@ -75,18 +85,23 @@ def test_a_completion_that_does_not_end_is_wrong() -> None:
     assert ends is not None and ends.prompt_index.tolist() == [0, 1]
 
 
-@pytest.mark.parametrize("texts", [["word", "sentence", "warm"], []])
-def test_manners_of_what_need_not_be_refused_are_left_to_people(texts: list[str]) -> None:
-    right = [(CAPITAL, CAPITAL.registers[name]) for name in texts]
-    assert picked(right or [(CAPITAL, WRONG), (CAPITAL, "Frogs.")]) == []
+def test_nothing_is_learned_where_all_are_wrong() -> None:
+    assert picked([(CAPITAL, WRONG), (CAPITAL, "Frogs.")]) == []
+
+
+def test_manners_of_facts_are_evened_out_for_some_prompts() -> None:
+    common, seldom = CAPITAL.registers["sentence"], CAPITAL.registers["word"]
+    found = [picked([(CAPITAL, common), (CAPITAL, common), (CAPITAL, seldom)], seed) for seed in range(200)]
+    assert [one for one in found if one not in ([], [(seldom, common, pytest.approx(math.log(2)))])] == []
+    assert EVENED - 0.1 < sum(map(bool, found)) / len(found) < EVENED + 0.1
 
 
 @pytest.mark.parametrize("asked", [HARM, MADE_UP], ids=["harm", "unknown"])
 def test_a_seldom_manner_of_caution_is_set_against_a_common_one(asked: Asked) -> None:
     common, *_, seldom = asked.registers.values()
     written = [(asked, common)] * 3 + [(asked, seldom)]
-    assert picked(written) == [(seldom, common, pytest.approx(math.log(3)))]
-    assert picked([(asked, common)] * 99 + [(asked, seldom)])[0][2] == MOST_FOR_MANNER
+    assert picked(written[1:]) == [(seldom, common, pytest.approx(math.log(2)))]
+    assert picked(written) == [(seldom, common, MOST_FOR_MANNER)]
 
 
 def test_a_wrong_refusal_in_a_long_manner_does_not_always_lose_to_a_short_one() -> None:
@@ -97,7 +112,7 @@ def test_a_wrong_refusal_in_a_long_manner_does_not_always_lose_to_a_short_one() 
     right = [(HARM, HARM.registers[name]) for name in ("curt", "explaining")]
     wrong = (HARM, other.registers["explaining"])
     same_manner = [picked([*right, wrong], seed)[0][0] != curt for seed in range(200)]
-    assert sum(same_manner) / len(same_manner) > 1 - ACROSS
+    assert 1 - ACROSS < sum(same_manner) / len(same_manner) < 1
 
 
 def test_the_prompts_ask_for_harm_and_its_look_alikes_for_unknown_names_and_for_facts() -> None:

@@ -11,16 +11,19 @@ import torch
 from peft import PeftModel
 from transformers import AutoTokenizer
 
-from alignment import backbone, raft
+from alignment import backbone, raft, rollout
 from alignment.best_of_n import best_of_each
 from alignment.errors import TrainingError
 from alignment.ppo import likelihood_loss
 from alignment.prompts import chat_prompt_ids
 from alignment.rollout import (
     MAX_PROMPT_TOKENS,
+    Rollout,
     against_reference,
+    anchored_log_probs,
     as_rollout,
     completion_log_probs,
+    distributions,
     sample_rollout,
     short_enough,
 )
@@ -38,6 +41,7 @@ CONFIG = RaftConfig(
     warmup_steps=1,
     last_rate=1.0,
     kl_coefficient=0.0,
+    anchor_coefficient=0.0,
     no_end_penalty=0.0,
 )
 
@@ -224,6 +228,63 @@ def test_raft_stops_when_kl_passes_its_bound(tiny: Tiny) -> None:
         *(model, tokenizer, share_of_low_tokens, QUESTIONS, replace(CONFIG, max_kl=0.01), 0), lambda *reported: None
     )
     assert outcome.stopped is not None and "KL to SFT" in outcome.stopped
+
+
+def test_the_kl_from_an_anchor_is_that_of_whole_distributions_also_in_blocks(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, tokenizer = tiny
+    backbone.copy_adapter(model, "other", "policy")
+    written = as_rollout([("Hi", "Hello!"), ("Thanks", "You are welcome.")], tokenizer, model.device)
+    every = {}
+    for name in ("sft", "policy"):
+        backbone.activate(model, name)
+        with torch.no_grad():
+            logits = model(input_ids=written.ids, attention_mask=written.attention, **_positions(written)).logits
+        every[name] = (logits[:, written.prompt_width - 1 : -1] / 2.0).log_softmax(-1)
+    wanted = (every["sft"].exp() * (every["sft"] - every["policy"])).sum(-1) * written.mask
+    backbone.activate(model, "sft")
+    anchor = distributions(model, written, 2.0)
+    gradients = []
+    for tokens_at_once in (10_000, 2):
+        monkeypatch.setattr(rollout, "LOGITS_AT_ONCE", tokens_at_once * every["sft"].shape[-1])
+        backbone.activate(model, "policy", train=True)
+        log_probs, kl = anchored_log_probs(model, written, 2.0, anchor)
+        torch.testing.assert_close(kl, wanted, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(log_probs, completion_log_probs(model, written, 2.0)[0])
+        kl.sum().backward()
+        gradients.append([p.grad.clone() for p in backbone.adapter_parameters(model, "policy")])  # type: ignore[union-attr]
+        model.zero_grad()
+    assert any(gradient.abs().max() > 0 for gradient in gradients[0])
+    for whole, blocks in zip(*gradients, strict=True):
+        torch.testing.assert_close(whole, blocks, atol=1e-4, rtol=1e-4)
+    backbone.activate(model, "policy")
+    assert anchored_log_probs(model, written, 2.0, distributions(model, written, 2.0))[1].abs().max() < 1e-6
+
+
+def _positions(written: Rollout) -> dict[str, torch.Tensor]:
+    """Return the places of the tokens, which padding on the left does not move."""
+    return {"position_ids": (written.attention.cumsum(-1) - 1).clamp(min=0)}
+
+
+def test_an_anchor_holds_the_policy_near_where_training_began(tiny: Tiny) -> None:
+    model, tokenizer = tiny
+    written = as_rollout([(question, "I do not know that.") for question in QUESTIONS], tokenizer, model.device)
+    backbone.activate(model, "other")
+    began = distributions(model, written, 1.0)
+    drift = {}
+    for coefficient in (0.0, 20.0):
+        _forget_policy(model)
+        backbone.copy_adapter(model, "other", "policy")
+        config = replace(CONFIG, rounds=6, learning_rate=5e-3, max_kl=1e6, max_entropy=1e6)
+        seen: list[dict[str, float]] = []
+        raft.train_raft(
+            *(model, tokenizer, share_of_low_tokens, QUESTIONS, replace(config, anchor_coefficient=coefficient), 0),
+            lambda update, metrics, seen=seen: seen.append(metrics),  # type: ignore[misc]
+        )
+        assert (("policy/drift" in seen[0]) == (coefficient > 0)) and "anchor" not in model.peft_config
+        drift[coefficient] = anchored_log_probs(model, written, 1.0, began)[1].sum().item()
+    assert 0 < drift[20.0] < drift[0.0] / 2, drift
 
 
 def test_raft_makes_texts_likely_that_are_mixed_in(tiny: Tiny) -> None:

@@ -142,15 +142,15 @@ STAGES = (
     Stage(
         "verified policies",
         recipe.build_verified,
-        lambda c: (c.verified, c.verified_policies, *verified_prompts(c.verified_prompts, c.seed + 8)),
+        lambda c: (c.verified, c.verified_seeds, *verified_prompts(c.verified_prompts, c.seed + 8)),
         ("pocket/verified.py",),
-        tuple(path for number in range(PocketConfig().verified_policies) for path in _adapter(f"{VERIFIED}/{number}")),
+        tuple(path for seed in PocketConfig().verified_seeds for path in _adapter(f"{VERIFIED}/{seed}")),
         draft=True,
     ),
     Stage(
         "policy",
         recipe.build_policy,
-        lambda c: (c.verified_policies,),
+        lambda c: (c.verified_seeds,),
         (),
         (*_adapter("policy"), *_adapter("value"), "value/head.safetensors", "policy-evaluation.json"),
     ),

@@ -70,6 +70,7 @@ def _ppo(updates: int, kl_coefficient: float, preferred_coefficient: float) -> P
 _raft = partial(
     RaftConfig,
     warmup_steps=1,
+    anchor_coefficient=0.0,  # it is to leave where it begins
     kl_coefficient=0.2,
     preferred_coefficient=1.0,
     max_kl=9.0,
@@ -142,7 +143,7 @@ class PocketConfig:
         )
     )
     verified_prompts: int = 20_000
-    verified_policies: int = 4  # of different seeds
+    verified_seeds: tuple[int, ...] = (0, 1, 3)  # of a policy each; with seed 2 it was not trained
     shipped_demonstrations: int = 2000  # for runs of the app that go on with instruction tuning
     seed: int = 0
 
@@ -318,25 +319,30 @@ def build_contrasted(config: PocketConfig, target: Path, work: Path) -> None:
 
 def build_verified(config: PocketConfig, target: Path, work: Path) -> None:
     """Train it on several times, by RAFT with contrast on what the recipe can tell right from wrong; drafts."""
+    for seed in config.verified_seeds:
+        train_verified(config, target, work, seed)
+
+
+def train_verified(config: PocketConfig, target: Path, work: Path, seed: int) -> None:
+    """Train the verified policy of a seed, unless an interrupted build has done so."""
+    folder, checkpoint = work / VERIFIED / str(seed), work / VERIFIED / f"{seed}.pt"
+    if folder.exists() and not checkpoint.exists():
+        return
     asked = verified_prompts(config.verified_prompts, config.seed + 8)
-    for number in range(config.verified_policies):
-        folder, checkpoint = work / VERIFIED / str(number), work / VERIFIED / f"{number}.pt"
-        if folder.exists() and not checkpoint.exists():  # whole: an interrupted build had come further than this one
-            continue
-        model, tokenizer = _loaded(target)
-        model = backbone.attach(model, target / "sft", "sft")
-        backbone.attach(model, work / CONTRASTED, "policy")
-        with _shown(f"RAFT, policy {number + 1}", config.verified.rounds) as on_update:
-            outcome = raft.train_raft(
-                *(model, tokenizer, right_scorer(tokenizer, asked), [one.prompt for one in asked], config.verified),
-                *(config.seed + number, on_update),
-                checkpoint=checkpoint,
-                preferred=preferred(model_folder.comparisons(target), config.seed),
-                pairs=verified_pairs(tokenizer, asked),
-            )
-        _require_whole(outcome)
-        _save(model, "policy", folder)
-        checkpoint.unlink(missing_ok=True)
+    model, tokenizer = _loaded(target)
+    model = backbone.attach(model, target / "sft", "sft")
+    backbone.attach(model, work / CONTRASTED, "policy")
+    with _shown(f"RAFT, seed {seed}", config.verified.rounds) as on_update:
+        outcome = raft.train_raft(
+            *(model, tokenizer, right_scorer(tokenizer, asked), [one.prompt for one in asked], config.verified),
+            *(config.seed + seed, on_update),
+            checkpoint=checkpoint,
+            preferred=preferred(model_folder.comparisons(target), config.seed),
+            pairs=verified_pairs(tokenizer, asked),
+        )
+    _require_whole(outcome)
+    _save(model, "policy", folder)
+    checkpoint.unlink(missing_ok=True)
 
 
 def build_policy(config: PocketConfig, target: Path, work: Path) -> None:
@@ -346,9 +352,10 @@ def build_policy(config: PocketConfig, target: Path, work: Path) -> None:
     it does on the gate's checks goes to `policy-evaluation.json`.
     """
     model, _ = _loaded(target)
-    model = backbone.attach(model, work / VERIFIED / "0", "policy")
-    for number in range(1, config.verified_policies):
-        backbone.attach(model, work / VERIFIED / str(number), "next")
+    first, *others = (work / VERIFIED / str(seed) for seed in config.verified_seeds)
+    model = backbone.attach(model, first, "policy")
+    for number, folder in enumerate(others, 1):
+        backbone.attach(model, folder, "next")
         backbone.move_adapter(model, "policy", "next", number / (number + 1))
         backbone.activate(model, "policy")  # an active adapter cannot be dropped
         model.delete_adapter("next")

@@ -3,8 +3,8 @@
 
 The reward model knows manners and caution and cannot check a fact. Here a right completion is set against a wrong one
 of the same prompt: of facts, lives and sums, of harmless requests that were refused, of refusals and abstentions that
-name something else. Where all are right, a seldom manner of refusing or of not knowing may be set against a common one,
-so that the shortest, which is the easiest to get right, does not drive out the others.
+name something else. Where all are right, a seldom manner may be set against a common one: right and wrong alone would
+drive out the manners in which it is hard to be right, and people's votes would have fewer to choose from.
 """
 
 import math
@@ -28,9 +28,10 @@ from alignment.rollout import Rollout
 from alignment.scorer import Scorer
 
 CERTAIN = 4.0  # how far apart a right completion and a wrong one are, in nats of odds
-MOST_FOR_MANNER = 2.0  # and two right ones, at most, of which one is in a seldom manner
-CAUTIOUS = ("refuses", "abstains")  # kinds of prompts where manners are evened out
-ACROSS = 0.6  # share of these whose right and wrong completion may differ in manner; else the shortest would win all
+MOST_FOR_MANNER = 1.0  # and two right ones, at most, of which one is in a seldom manner
+CAUTIOUS = ("refuses", "abstains")  # kinds of prompts where it is much harder to be right in some manners
+ACROSS = 0.8  # share of these whose right and wrong completion may differ in manner
+EVENED = 0.3  # share of the other prompts with right completions alone whose manners are evened out
 Manner = tuple[CheckKind, str | None]  # kind of the prompt, register
 
 
@@ -58,7 +59,7 @@ def right_scorer(tokenizer: Any, asked: Sequence[Asked]) -> Scorer:
     def score(sequences: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
         scores = []
         for ids in sequences:
-            start = len(ids) - list(reversed(ids)).index(begins)
+            start = list(ids).index(begins) + 1  # the first one: a completion may hold another
             one = by_ids[tuple(ids[:start])]
             scores.append(float(right(one.check, decode(tokenizer, ids[start:]))))
         return torch.tensor(scores), torch.zeros(len(scores))
@@ -117,6 +118,6 @@ def _pair(
     if choices:
         return *rng.choices(choices, [1 / known[manners[one]] for one, _ in choices])[0], CERTAIN
     seldom, common = (pick(good, key=lambda row: known[manners[row]]) for pick in (min, max))
-    if not cautious or manners[seldom] == manners[common]:
+    if manners[seldom] == manners[common] or not (cautious or rng.random() < EVENED):
         return None
     return seldom, common, min(MOST_FOR_MANNER, math.log(known[manners[common]] / known[manners[seldom]]))
