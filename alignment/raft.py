@@ -4,8 +4,8 @@ Stages of a round: sample several completions a prompt, rank them by score less 
 of each prompt, fine-tune, report. The loss is the likelihood of the best ones and, beyond RAFT, the contrast to the
 worst ones, as DPO has it, against the policy of the round (iterative reasoning preference optimization: Pang et al.
 2024, equation 1). What best and worst have in common, their facts for the most part, then stays as it is. What is in
-neither of them is held by the KL from the policy that training began with, at every token (learning without forgetting:
-Li and Hoiem 2016, equation 3; with contrast: Zeng et al. 2024, equation 17).
+neither of them is held by the KL from the policy that training began with, at every token (as Li and Hoiem 2016 distil
+against forgetting; Zeng et al. 2024 have a KL in this direction inside DPO's sigmoid).
 """
 
 import logging
@@ -40,6 +40,7 @@ from alignment.rollout import (
     distributions,
     penalized_scores,
     rollout_metrics,
+    rows_to_hold,
     sample_rollout,
     why_stop,
 )
@@ -97,10 +98,12 @@ def imitate(
     As many rows of preferred texts are mixed into each step as it has pairs.
     """
     beta, weight = config.contrast_beta, config.contrast_coefficient
-    pairs = len(ends.ids) // 2
+    pairs, rows = len(ends.ids) // 2, rows_at_once(model, ROWS)
+    if config.anchor_coefficient:
+        rows = min(rows, rows_to_hold(model, ends))
 
     def loss_of(part: Rollout) -> tuple[Tensor, dict[str, float]]:
-        log_probs, drift = _anchored(model, part, config)
+        log_probs, drift = _log_probs_and_drift(model, part, config)
         if not weight:
             loss = -ppo_math.masked_mean(log_probs, part.mask)
             metrics = {"policy/loss": loss.item()}
@@ -120,12 +123,12 @@ def imitate(
     activate(model, "policy", train=True)
     steps = count((number - 1) * config.epochs * config.minibatches + 1)
     for _ in range(config.epochs):
-        for minibatch in torch.randperm(pairs, generator=rng).chunk(config.minibatches):
+        for minibatch in torch.randperm(pairs, generator=rng).tensor_split(min(config.minibatches, pairs)):
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(config, number, next(steps))
-            groups = minibatch.split(rows_at_once(model, ROWS) // 2)
+            groups = minibatch.split(rows // 2)
             taken = [torch.cat([some, some + pairs]) if weight else some for some in groups]
-            terms = [Term([ends.rows(rows) for rows in taken], loss_of)]
+            terms = [Term([ends.rows(index) for index in taken], loss_of)]
             if mixed_in is not None:
                 terms.append(preferred_term(model, mixed_in, minibatch, config.preferred_coefficient))
             for name, value in step(terms, optimizer, config.max_gradient_norm).items():
@@ -138,17 +141,17 @@ def imitate(
 @contextmanager
 def _anchor(model: PeftModel, config: RaftConfig) -> Iterator[None]:
     """Keep the policy as it is now as the adapter "anchor" until the context is left, if it is to hold anything."""
-    if config.anchor_coefficient:
-        copy_adapter(model, "policy", ANCHOR)
     try:
+        if config.anchor_coefficient:
+            copy_adapter(model, "policy", ANCHOR)
         yield
     finally:
         activate(model, "policy")  # an active adapter cannot be dropped
-        if config.anchor_coefficient:
+        if ANCHOR in model.peft_config:
             model.delete_adapter(ANCHOR)
 
 
-def _anchored(model: PeftModel, part: Rollout, config: RaftConfig) -> tuple[Tensor, Tensor | None]:
+def _log_probs_and_drift(model: PeftModel, part: Rollout, config: RaftConfig) -> tuple[Tensor, Tensor | None]:
     """Return (log-probabilities of the policy (B, T), its mean KL from the adapter "anchor" or None without one)."""
     if not config.anchor_coefficient:
         return completion_log_probs(model, part, config.temperature)[0], None
@@ -218,7 +221,8 @@ def train_raft(
                 better = len(ends.ids) // 2
                 mixed_in = draw_preferred(state, preferred, better, mix, tokenizer, model)
                 losses = imitate(model, ends, optimizer, config, state.shuffle, on_step, mixed_in, update)
-                losses["objective/best_worth"] = ends.scores[:better].mean().item()
+                if not pairs:
+                    losses["objective/best_worth"] = ends.scores[:better].mean().item()
             require_finite("RAFT", update, losses)
             on_update(update, measured | losses)
             _average(mean, policy, update - max(0, config.rounds - config.averaged_rounds))

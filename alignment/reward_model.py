@@ -17,7 +17,7 @@ from alignment.prompts import chat_prompt_ids, completion_ids
 from alignment.scorer import bounded, head_scores, score_sequences
 from alignment.settings import RewardConfig
 
-CENTRING = 0.05  # weight of the mean square of bounded scores before they are bounded, in the loss
+CENTRING = 0.1  # weight in the loss of the squared mean of a ranking's scores that are to be bounded, in bounds
 HEADS = 8  # of a new reward model; they cost next to nothing beside the adapter
 
 
@@ -133,9 +133,9 @@ def batch_loss(
 ) -> tuple[Tensor, Tensor]:
     """Return (loss, all fitted scores (B, K) detached) of R rankings with weights (R, K), by the active adapter.
 
-    `bound` is that of the fitted scores which are added to given ones. Only differences of these are learned from, so
-    their mean may wander off to where the bound has no slope left and nothing is learned any more; hence a small price
-    on their squares (centring of rewards: Eisenstein et al. 2023, section 2).
+    `bound` is that of the fitted scores which are added to given ones. Only differences within a ranking are learned
+    from, so its mean may wander off to where the bound has no slope left and nothing is learned any more; hence a small
+    price on that mean (as Eisenstein et al. 2023 centre rewards), which leaves the differences free.
     """
     elements = [encoded(tokenizer, ranking) for ranking in rankings]
     sequences = [sequence for element in elements for sequence in element.sequences]
@@ -144,11 +144,13 @@ def batch_loss(
         counted = bounded(scores, bound) + given.to(scores.device).unsqueeze(-1)
     else:
         counted = scores
-    by_ranking = counted.split([len(element.sequences) for element in elements])
+    sizes = [len(element.sequences) for element in elements]
+    by_ranking = counted.split(sizes)
     targets = [element.targets.to(scores.device) for element in elements]
     loss = ranking_loss(by_ranking, [element.pairs for element in elements], targets, weights.to(scores.device))
     if given is not None:
-        loss = loss + CENTRING * scores.square().mean()
+        means = torch.stack([own.mean(0) for own in scores.split(sizes)])  # (R, K)
+        loss = loss + CENTRING * (means / bound).square().mean()
     return loss, scores.detach()
 
 

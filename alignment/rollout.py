@@ -25,6 +25,7 @@ ROWS = 32  # of like length in one pass on a CPU
 MAX_PROMPT_TOKENS = 256  # of a rollout
 DOUBT = 0.05  # spread among reward heads, of a score in nats of odds, below which they are taken to agree
 LOGITS_AT_ONCE = 2**24  # numbers in a block of logits: 64 MiB in fp32
+LOGITS_HELD = 2**27  # numbers of an anchor's logits, which wait for the policy's: 512 MiB in fp32
 OnUpdate = Callable[[int, dict[str, float]], None]  # number of the update, what was measured
 OnStep = Callable[[], None]  # called at every decoded token and every minibatch: a sign of life
 
@@ -114,7 +115,9 @@ def completion_log_probs(model: PeftModel, batch: Rollout, temperature: float) -
     """
 
     def measure(every: Tensor, tokens: Tensor) -> Sequence[Tensor]:
-        return _taken(every, tokens), -(every.exp() * every).sum(-1).detach()
+        with torch.no_grad():
+            entropy = -(every.exp() * every).sum(-1)
+        return _taken(every, tokens), entropy
 
     log_probs, entropy = _of_tokens(model, batch, temperature, measure)
     return log_probs, entropy
@@ -137,11 +140,17 @@ def anchored_log_probs(model: PeftModel, batch: Rollout, temperature: float, anc
 @torch.no_grad()
 def distributions(model: PeftModel, batch: Rollout, temperature: float) -> Tensor:
     """Return the log-probabilities of all tokens at each of the N completion tokens (N, V), row by row, through the
-    active adapter. For a large vocabulary, ask for a few rows at a time.
+    active adapter. That is as large as `rows_to_hold` allows only if it is asked for no more rows.
     """
     hidden = predicting_states(model, batch)[batch.mask.bool()]
-    every: Tensor = (_causal_lm(model).lm_head(hidden).float() / temperature).log_softmax(-1)
-    return every
+    causal_lm = _causal_lm(model)
+    blocks = hidden.split(max(1, LOGITS_AT_ONCE // causal_lm.config.vocab_size))
+    return torch.cat([(causal_lm.lm_head(block).float() / temperature).log_softmax(-1) for block in blocks])
+
+
+def rows_to_hold(model: PeftModel, rollout: Rollout) -> int:
+    """Return how many rows' `distributions` may be held at once: `LOGITS_HELD` numbers, but at least two rows."""
+    return max(2, LOGITS_HELD // (rollout.mask.shape[1] * int(_causal_lm(model).config.vocab_size)))
 
 
 def _of_tokens(
@@ -201,7 +210,7 @@ def sample_rollout(
     sequences = [pairs[row][0] + pairs[row][1].token_ids for row in first.tolist()]
     size = rows_at_once(model, ROWS)
     parts = [score(sequences[start : start + size]) for start in range(0, len(sequences), size)]
-    scores, deviations = (torch.cat(part)[same] for part in zip(*parts, strict=True))
+    scores, deviations = (torch.cat(part).to(model.device)[same] for part in zip(*parts, strict=True))
     index = torch.tensor(order, device=model.device)
     return replace(rollout, prompt_index=index, scores=scores, deviations=deviations)
 

@@ -47,7 +47,7 @@ class RewardConfig:
     batch_size: int = 12  # rankings a step, of about three completions each
     voted_share: float = 0.5  # part of it drawn from votes; the rest are shipped comparisons, if no reward model ships
     shipped_weight: float = 1.0  # of the shipped reward model's own score, to which the fitted one is added
-    bound: float = 0.75  # of what is added: it sets two answers at most twice that apart
+    bound: float = 1.5  # of what is added: it sets two answers at most twice that apart
     learning_rate: float = 2e-3  # AdamW on the adapter
     head_learning_rate: float = 7e-3  # AdamW on the linear heads
     folds: int = 2  # parts of the voted prompts, each predicted by a fit that did not see it
@@ -148,7 +148,7 @@ class RaftConfig:
     kl_coefficient: float = 0.2  # score lost in the ranking per nat of KL to the SFT adapter
     contrast_coefficient: float = 1.0  # weight in the loss of DPO between a prompt's best and worst; 0: RAFT alone
     contrast_beta: float = 0.5  # DPO's beta
-    anchor_coefficient: float = 1.0  # weight of the KL from the policy that training began with, nats a token
+    anchor_coefficient: float = 2.0  # weight of the KL from the policy that training began with, nats a token; 0: none
     preferred_coefficient: float = 0.0  # as in PPOConfig
     max_gradient_norm: float = 1.0
     temperature: float = 1.0  # of the samples, and so of the log-probabilities

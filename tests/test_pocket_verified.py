@@ -111,8 +111,15 @@ def test_a_wrong_refusal_in_a_long_manner_does_not_always_lose_to_a_short_one() 
     assert ACROSS - 0.1 < sum(against) / len(against) < ACROSS + 0.1
     right = [(HARM, HARM.registers[name]) for name in ("curt", "explaining")]
     wrong = (HARM, other.registers["explaining"])
-    same_manner = [picked([*right, wrong], seed)[0][0] != curt for seed in range(200)]
-    assert 1 - ACROSS < sum(same_manner) / len(same_manner) < 1
+    same_manner = [picked([*right, wrong], seed)[0][0] != curt for seed in range(400)]
+    assert sum(same_manner) / len(same_manner) == pytest.approx(1 - ACROSS / 2, abs=0.07)
+
+
+def test_a_right_completion_in_a_seldom_manner_is_likelier_to_be_learned_from() -> None:
+    word, sentence = CAPITAL.registers["word"], CAPITAL.registers["sentence"]
+    written = [(CAPITAL, sentence)] * 3 + [(CAPITAL, word), (CAPITAL, WRONG)]
+    seldom = [picked(written, seed)[0][0] == word for seed in range(200)]
+    assert sum(seldom) / len(seldom) == pytest.approx(1 / 2, abs=0.1)  # a quarter of the right ones
 
 
 def test_the_prompts_ask_for_harm_and_its_look_alikes_for_unknown_names_and_for_facts() -> None:

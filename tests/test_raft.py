@@ -3,6 +3,7 @@ moves, the score rises.
 """
 
 import math
+import random
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -285,6 +286,45 @@ def test_an_anchor_holds_the_policy_near_where_training_began(tiny: Tiny) -> Non
         assert (("policy/drift" in seen[0]) == (coefficient > 0)) and "anchor" not in model.peft_config
         drift[coefficient] = anchored_log_probs(model, written, 1.0, began)[1].sum().item()
     assert 0 < drift[20.0] < drift[0.0] / 2, drift
+
+
+def test_raft_learns_from_the_pairs_that_it_is_told_and_takes_no_step_without_any(tiny: Tiny) -> None:
+    model, tokenizer = tiny
+    backbone.copy_adapter(model, "other", "policy")
+    asked: list[int] = []
+
+    def pairs(written: Rollout, prompts: Sequence[str], rng: random.Random) -> Rollout | None:
+        asked.append(len(prompts))
+        return written.rows(torch.tensor([0, 1, 2, 3, 4, 5])) if len(asked) == 1 else None
+
+    weights: list[torch.Tensor] = []
+    seen: list[dict[str, float]] = []
+
+    def on_update(update: int, metrics: dict[str, float]) -> None:
+        seen.append(metrics)
+        weights.append(backbone.adapter_parameters(model, "policy")[1].detach().clone())
+
+    began = backbone.adapter_parameters(model, "policy")[1].detach().clone()
+    config = replace(CONFIG, averaged_rounds=1, max_kl=1e6, max_entropy=1e6)
+    raft.train_raft(*(model, tokenizer, share_of_low_tokens, QUESTIONS, config, 0), on_update, pairs=pairs)
+    assert asked == [CONFIG.prompts * CONFIG.samples] * 2
+    assert not torch.equal(weights[0], began) and torch.equal(weights[1], weights[0])
+    assert "policy/loss" in seen[0] and "policy/loss" not in seen[1]
+
+
+def test_no_anchor_is_left_behind_where_training_fails(tiny: Tiny) -> None:
+    model, tokenizer = tiny
+    backbone.copy_adapter(model, "other", "policy")
+
+    def fail(update: int, metrics: dict[str, float]) -> None:
+        raise OSError("no space left on device")
+
+    with pytest.raises(OSError, match="no space"):
+        raft.train_raft(
+            *(model, tokenizer, share_of_low_tokens, QUESTIONS, replace(CONFIG, anchor_coefficient=1.0, max_kl=1e6), 0),
+            fail,
+        )
+    assert "anchor" not in model.peft_config and "policy" in model.peft_config
 
 
 def test_raft_makes_texts_likely_that_are_mixed_in(tiny: Tiny) -> None:

@@ -245,9 +245,22 @@ def test_what_a_fit_adds_to_given_scores_is_bounded(tiny: Tiny) -> None:
     assert [value.item() for value in scores] == pytest.approx([(0.01 - 1) / 2, (0.01 + 1) / 2], abs=1e-4)
     given = replace(reward_model.encoded(tokenizer, FACTS[0]), given=torch.tensor([-3.0, 0.0]))
     loss, _ = reward_model.batch_loss(model, tokenizer, heads, [given], torch.ones(1, 2), 1.0)
-    assert loss.item() == pytest.approx(3.048587, abs=1e-4)  # -log σ(-3): both answers get the same from a head
+    centring = reward_model.CENTRING * (0.01**2 + 50**2) / 2
+    assert loss.item() == pytest.approx(3.048587 + centring, rel=1e-5)  # -log σ(-3): both get the same from a head
     (margin,) = reward_model.margins(model, tokenizer, heads, [given], 1.0)
     assert margin.tolist() == pytest.approx([-3.0], abs=1e-5)
+
+
+def test_a_fit_whose_scores_have_wandered_off_to_the_bound_comes_back_and_learns(tiny: Tiny) -> None:
+    model, tokenizer, heads = ready(tiny)
+    with torch.no_grad():
+        heads.bias.fill_(-8.0)  # tanh has no slope left there
+    votes = [
+        replace(element, given=torch.zeros(len(element.sequences)))
+        for element in (reward_model.encoded(tokenizer, vote) for vote in VOTES)
+    ]
+    fitted(model, tokenizer, heads, votes, [], replace(QUICK, bound=1.0, steps=2 * QUICK.steps))
+    assert torch.cat(reward_model.margins(model, tokenizer, heads, votes, 1.0)).min() > 0.2
 
 
 def test_scores_are_centred_and_the_heads_differ(tiny: Tiny) -> None:

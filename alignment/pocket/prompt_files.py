@@ -42,10 +42,10 @@ def rollout_prompts(count: int, seed: int) -> list[str]:
 
 
 def practice_prompts(count: int, seed: int) -> list[str]:
-    """Return prompts for the rollouts of the first policy, as `rollout_prompts` does.
+    """Return prompts for the rollouts of the recipe's policies, as `rollout_prompts` does.
 
     Nearly half ask for what demonstrations did not teach, to refuse harm and not to know names: what they did teach is
-    kept by the KL penalty and the pretraining mix, and long completions take the most time.
+    kept by the KL penalty and by what labelers liked best, and long completions take the most time.
     """
     return _prompts([skill.practiced for skill in SKILLS], count, seed)
 

@@ -37,10 +37,10 @@ log = logging.getLogger(__name__)
 COMPARISONS = "comparisons.jsonl"
 FIRST = "first"  # folder of the first round's comparisons, reward adapter and policy
 WARMED_UP = "warm-up policy"  # folder of the policy that PPO begins with
-STEADY = "steady policy weights"  # folders of the policies that the last one begins as the mean of
+STEADY = "steady policy weights"  # folders of the policies whose mean is trained on with contrast
 VARIED = "varied policy weights"
 CONTRASTED = "contrasted policy weights"  # folder of what they become
-VERIFIED = "verified policies"  # folders of those whose mean ships
+VERIFIED = "verified policies"  # folders of those whose mean ships, and of the checkpoints of their stage
 KL_SAMPLES = 256  # completions that measure the shipped policy's KL
 
 
@@ -70,7 +70,7 @@ def _ppo(updates: int, kl_coefficient: float, preferred_coefficient: float) -> P
 _raft = partial(
     RaftConfig,
     warmup_steps=1,
-    anchor_coefficient=0.0,  # it is to leave where it begins
+    anchor_coefficient=0.0,  # these policies are to move away from where they begin
     kl_coefficient=0.2,
     preferred_coefficient=1.0,
     max_kl=9.0,
@@ -143,7 +143,7 @@ class PocketConfig:
         )
     )
     verified_prompts: int = 20_000
-    verified_seeds: tuple[int, ...] = (0, 1, 3)  # of a policy each; with seed 2 it was not trained
+    verified_seeds: tuple[int, ...] = (0, 1, 3)  # of a policy each, of which the mean ships
     shipped_demonstrations: int = 2000  # for runs of the app that go on with instruction tuning
     seed: int = 0
 
@@ -320,10 +320,10 @@ def build_contrasted(config: PocketConfig, target: Path, work: Path) -> None:
 def build_verified(config: PocketConfig, target: Path, work: Path) -> None:
     """Train it on several times, by RAFT with contrast on what the recipe can tell right from wrong; drafts."""
     for seed in config.verified_seeds:
-        train_verified(config, target, work, seed)
+        _train_verified(config, target, work, seed)
 
 
-def train_verified(config: PocketConfig, target: Path, work: Path, seed: int) -> None:
+def _train_verified(config: PocketConfig, target: Path, work: Path, seed: int) -> None:
     """Train the verified policy of a seed, unless an interrupted build has done so."""
     folder, checkpoint = work / VERIFIED / str(seed), work / VERIFIED / f"{seed}.pt"
     if folder.exists() and not checkpoint.exists():

@@ -1,10 +1,11 @@
-"""What the recipe itself can tell right from wrong, the policy learns from that (verifiable rewards: Lambert et al.
-2024, section 6).
+"""The policy learns from what the recipe itself can tell right from wrong (verifiable rewards: Lambert et al. 2024,
+section 6).
 
 The reward model knows manners and caution and cannot check a fact. Here a right completion is set against a wrong one
 of the same prompt: of facts, lives and sums, of harmless requests that were refused, of refusals and abstentions that
-name something else. Where all are right, a seldom manner may be set against a common one: right and wrong alone would
-drive out the manners in which it is hard to be right, and people's votes would have fewer to choose from.
+name something else. Where none is wrong, or only in another manner, a seldom manner may be set against a common one:
+right and wrong alone would drive out the manners in which it is hard to be right, and people's votes would have fewer
+to choose from.
 """
 
 import math
@@ -38,16 +39,17 @@ Manner = tuple[CheckKind, str | None]  # kind of the prompt, register
 def verified_prompts(count: int, seed: int) -> list[Asked]:
     """Return seen prompts, none twice: a third as in practice, the rest about what the policy most often gets wrong."""
     rng = Random(seed)
-    kinds = {
-        lambda: practice(rng, "seen"): 0.32,
-        lambda: lifetimes.ask(rng, "seen"): 0.26,
-        lambda: geography.ask_capital(rng, "seen", rng.choice(geography.places())): 0.12,
-        lambda: geography.ask(rng, "seen"): 0.08,
-        lambda: requests.ask_benign(rng, "seen", rng.choice(requests.benign("seen"))): 0.1,
-        lambda: requests.ask_harmful(rng, "seen", rng.choice(requests.harmful("seen"))): 0.06,
-        lambda: unknown.ask(rng, "seen"): 0.06,
-    }
-    asked = [ask() for ask in rng.choices(list(kinds), list(kinds.values()), k=count)]
+    kinds = (
+        (0.32, lambda: practice(rng, "seen")),
+        (0.26, lambda: lifetimes.ask(rng, "seen")),
+        (0.12, lambda: geography.ask_capital(rng, "seen", rng.choice(geography.places()))),
+        (0.08, lambda: geography.ask(rng, "seen")),
+        (0.1, lambda: requests.ask_benign(rng, "seen", rng.choice(requests.benign("seen")))),
+        (0.06, lambda: requests.ask_harmful(rng, "seen", rng.choice(requests.harmful("seen")))),
+        (0.06, lambda: unknown.ask(rng, "seen")),
+    )
+    shares, asks = zip(*kinds, strict=True)
+    asked = [ask() for ask in rng.choices(asks, shares, k=count)]
     return list({one.prompt: one for one in asked}.values())
 
 
@@ -68,7 +70,7 @@ def right_scorer(tokenizer: Any, asked: Sequence[Asked]) -> Scorer:
 
 
 def verified_pairs(tokenizer: Any, asked: Sequence[Asked]) -> Pairs:
-    """Return what picks, of each prompt's completions, a right one and a wrong one, or two right ones in two manners.
+    """Return what picks, of each prompt's completions, a right one and a wrong one, else two right ones in two manners.
 
     Of the right ones, those in a seldom manner are likelier. Prompts without such a pair are left out.
     """
@@ -76,7 +78,8 @@ def verified_pairs(tokenizer: Any, asked: Sequence[Asked]) -> Pairs:
 
     def pairs(rollout: Rollout, prompts: Sequence[str], rng: Random) -> Rollout | None:
         questions = [by_prompt[prompts[index]] for index in rollout.prompt_index.tolist()]
-        completions = [ids[mask.bool()] for ids, mask in zip(_completions(rollout), rollout.mask, strict=True)]
+        written = rollout.ids[:, rollout.prompt_width :]
+        completions = [ids[mask.bool()] for ids, mask in zip(written, rollout.mask, strict=True)]
         manners: list[Manner] = [
             (question.check.kind, register_of(question, decode(tokenizer, ids.tolist())))
             for question, ids in zip(questions, completions, strict=True)
@@ -94,10 +97,6 @@ def verified_pairs(tokenizer: Any, asked: Sequence[Asked]) -> Pairs:
         return replace(rollout.rows(torch.tensor([*better, *worse], device=rollout.ids.device)), scores=scores)
 
     return pairs
-
-
-def _completions(rollout: Rollout) -> Tensor:
-    return rollout.ids[:, rollout.prompt_width :]
 
 
 def _pair(
