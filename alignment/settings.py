@@ -137,7 +137,7 @@ class RaftConfig:
     """Reward-ranked fine-tuning: the policy imitates the best of several completions of its own."""
 
     rounds: int = 4  # batches of prompts
-    prompts: int = 96  # a round
+    prompts: int = 84  # a round
     samples: int = 4  # completions a prompt, of which the best is imitated
     minibatches: int = 6  # optimizer steps an epoch
     epochs: int = 2  # passes over a round's best completions
@@ -148,7 +148,7 @@ class RaftConfig:
     kl_coefficient: float = 0.2  # score lost in the ranking per nat of KL to the SFT adapter
     contrast_coefficient: float = 1.0  # weight in the loss of DPO between a prompt's best and worst; 0: RAFT alone
     contrast_beta: float = 0.5  # DPO's beta
-    anchor_coefficient: float = 2.0  # weight of the KL from the policy that training began with, nats a token; 0: none
+    anchor_coefficient: float = 3.0  # weight of the KL from the policy that training began with, nats a token; 0: none
     preferred_coefficient: float = 0.0  # as in PPOConfig
     max_gradient_norm: float = 1.0
     temperature: float = 1.0  # of the samples, and so of the log-probabilities
