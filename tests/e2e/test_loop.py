@@ -53,7 +53,7 @@ def test_votes_train_a_version_that_is_served_if_it_passes_the_gate_and_can_be_c
     assert client.predict(api_name="/policies")["live"] == live
     answer = texts(client, "What is the capital city of Peru?", ["base", "sft", "rlhf", "v2"], 5)
     assert [c["policy_version"] for c in answer["completions"]] == [None, None, live, 2]
-    assert capital_accuracy(client, "rlhf", capital_checks()[::16]) >= 0.75
+    assert capital_accuracy(client, "rlhf", capital_checks()[::16]) >= 0.9
 
 
 def test_a_person_asks_votes_trains_and_sees_the_next_version(app: RunningApp, client: Client, page: Page) -> None:
