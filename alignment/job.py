@@ -341,7 +341,8 @@ def _record(
         db, Policy(version, parent.version, run_id, relative, sha256, status, evaluation, parent.model)
     )
     if not passed:
-        failed = "; ".join(reason for reason in evaluation["gate"]["reasons"] if reason.endswith("✗"))
+        reasons = evaluation["gate"]["reasons"]
+        failed = "; ".join(reason.removesuffix(" ✗") for reason in reasons if reason.endswith("✗"))
         runs.end_run(db, run_id, "rejected", f"v{version} did not pass the gate and is not served: {failed}")
 
 
