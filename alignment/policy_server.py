@@ -302,7 +302,7 @@ class PolicyServer:
         limit = model.config.max_position_embeddings
         if longest > limit:
             raise AlignmentError(
-                f"prompt and answer need {longest} tokens, this model reads {limit}; shorten the prompt"
+                f"prompt and answer need {longest:,} tokens, this model reads {limit:,}; shorten the prompt"
             )
         ends = generation.eos_ids(model, tokenizer)
         sampling = generation.Sampling(job.temperature, job.max_new_tokens)

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import gradio as gr
 
 from alignment.errors import ConfigError
-from alignment.settings import MAX_BEST_OF, MAX_COMPLETION_CHARACTERS, MAX_NEW_TOKENS, MAX_PROMPT_CHARACTERS
+from alignment.settings import MAX_BEST_OF, MAX_NEW_TOKENS
 from storage import preferences, runs
 from storage.records import Preference
 from ui import endpoints
@@ -248,7 +248,6 @@ def build(services: Services, pending: Any, header: Any, status: Callable[[], st
             container=False,
             lines=1,
             max_lines=5,
-            max_length=MAX_PROMPT_CHARACTERS,
             elem_id="prompt",
             html_attributes=gr.InputHTMLAttributes(autocomplete="off", spellcheck=False),
         )
@@ -284,7 +283,6 @@ def build(services: Services, pending: Any, header: Any, status: Callable[[], st
             label="What should they have answered?",
             lines=3,
             max_lines=8,
-            max_length=MAX_COMPLETION_CHARACTERS,
             elem_id="written",
         )
         save = gr.Button("Save as demonstration", elem_id="demonstrate", size="sm")

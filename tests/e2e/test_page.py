@@ -238,6 +238,13 @@ def test_loading_waiting_and_failing_each_have_a_sentence(page: Page, site: Site
     open_page(page, site, "The model could not be loaded: no disk")
 
 
+def test_a_prompt_that_is_too_long_is_refused_whole_and_not_cut(page: Page, site: Site) -> None:
+    open_page(page, site)
+    page.fill("#prompt textarea", "hello " * 1000)
+    page.click("#send")
+    expect(said(page)).to_contain_text("characters, 4,000 are allowed")
+
+
 def test_the_third_panel_names_the_version_that_is_live(page: Page, site: Site) -> None:
     open_page(page, site)
     run_id = runs.queue_run(site.behind.db, "ppo", {})
