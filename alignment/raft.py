@@ -98,7 +98,7 @@ def imitate(
     As many rows of preferred texts are mixed into each step as it has pairs.
     """
     beta, weight = config.contrast_beta, config.contrast_coefficient
-    pairs, rows = len(ends.ids) // 2, rows_at_once(model, ROWS)
+    count_of_pairs, rows = len(ends.ids) // 2, rows_at_once(model, ROWS)
     if config.anchor_coefficient:
         rows = min(rows, rows_to_hold(model, ends))
 
@@ -121,13 +121,14 @@ def imitate(
 
     sums: dict[str, list[float]] = {}
     activate(model, "policy", train=True)
+    steps_an_epoch = min(config.minibatches, count_of_pairs)
     steps = count((number - 1) * config.epochs * config.minibatches + 1)
     for _ in range(config.epochs):
-        for minibatch in torch.randperm(pairs, generator=rng).tensor_split(min(config.minibatches, pairs)):
+        for minibatch in torch.randperm(count_of_pairs, generator=rng).tensor_split(steps_an_epoch):
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(config, number, next(steps))
             groups = minibatch.split(rows // 2)
-            taken = [torch.cat([some, some + pairs]) if weight else some for some in groups]
+            taken = [torch.cat([some, some + count_of_pairs]) if weight else some for some in groups]
             terms = [Term([ends.rows(index) for index in taken], loss_of)]
             if mixed_in is not None:
                 terms.append(preferred_term(model, mixed_in, minibatch, config.preferred_coefficient))

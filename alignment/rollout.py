@@ -131,7 +131,7 @@ def anchored_log_probs(model: PeftModel, batch: Rollout, temperature: float, anc
     """
 
     def measure(every: Tensor, tokens: Tensor, anchor: Tensor) -> Sequence[Tensor]:
-        return _taken(every, tokens), (anchor.exp() * (anchor - every)).sum(-1)
+        return _taken(every, tokens), nn.functional.kl_div(every, anchor, reduction="none", log_target=True).sum(-1)
 
     log_probs, kl = _of_tokens(model, batch, temperature, measure, anchor)
     return log_probs, kl
@@ -140,7 +140,7 @@ def anchored_log_probs(model: PeftModel, batch: Rollout, temperature: float, anc
 @torch.no_grad()
 def distributions(model: PeftModel, batch: Rollout, temperature: float) -> Tensor:
     """Return the log-probabilities of all tokens at each of the N completion tokens (N, V), row by row, through the
-    active adapter. That is as large as `rows_to_hold` allows only if it is asked for no more rows.
+    active adapter. `rows_to_hold` says for how many rows at once there is room.
     """
     hidden = predicting_states(model, batch)[batch.mask.bool()]
     causal_lm = _causal_lm(model)

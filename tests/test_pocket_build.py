@@ -8,7 +8,7 @@ from alignment import backbone, model_folder
 from alignment.pocket import build as building
 from alignment.pocket.build import build
 from alignment.pocket.pretrain import PretrainConfig
-from alignment.pocket.recipe import PocketConfig
+from alignment.pocket.settings import PocketConfig
 from alignment.settings import PPOConfig, RaftConfig, RewardConfig
 from alignment.sft import InstructionTuningConfig
 

@@ -32,7 +32,7 @@ from alignment.pocket.prompt_files import (
     practice_prompts,
     rollout_prompts,
 )
-from alignment.pocket.recipe import PocketConfig
+from alignment.pocket.settings import PocketConfig
 from alignment.pocket.skill import Asked, Skill, register_of
 from alignment.pocket.skills import SKILLS, inference, open_prompts
 from alignment.pocket.skills.geography import CAPITAL

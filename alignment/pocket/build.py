@@ -25,8 +25,8 @@ from alignment.pocket.recipe import (
     VARIED,
     VERIFIED,
     WARMED_UP,
-    PocketConfig,
 )
+from alignment.pocket.settings import PocketConfig
 from alignment.pocket.verified import verified_prompts
 from alignment.settings import POCKET
 

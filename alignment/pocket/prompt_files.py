@@ -23,7 +23,11 @@ def asked_prompts(count: int, split: Split, seed: int) -> list[Asked]:
 
 def _asked(shares: Sequence[float], count: int, split: Split, seed: int) -> list[Asked]:
     rng = Random(seed)
-    return [rng.choices(SKILLS, shares)[0].ask(rng, split) for _ in range(count)]
+    return [_drawn(shares, rng, split) for _ in range(count)]
+
+
+def _drawn(shares: Sequence[float], rng: Random, split: Split) -> Asked:
+    return rng.choices(SKILLS, shares)[0].ask(rng, split)
 
 
 def labelled_prompts(count: int, split: Split, seed: int) -> list[Check]:
@@ -52,7 +56,7 @@ def practice_prompts(count: int, seed: int) -> list[str]:
 
 def practice(rng: Random, split: Split) -> Asked:
     """Return a prompt in the shares of `practice_prompts`, with what labelers know about it."""
-    return rng.choices(SKILLS, [skill.practiced for skill in SKILLS])[0].ask(rng, split)
+    return _drawn([skill.practiced for skill in SKILLS], rng, split)
 
 
 def _prompts(shares: Sequence[float], count: int, seed: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""The recipe of the pocket model: its settings, and what each stage makes of what the stages before it made."""
+"""The steps of the pocket model's recipe: what each stage makes of what the stages before it made."""
 
 import json
 import logging
@@ -6,8 +6,7 @@ import random
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
-from functools import partial
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -24,13 +23,13 @@ from alignment.generation import Sampling
 from alignment.model_folder import ShippedRanking
 from alignment.pocket.comparisons import MAX_NEW_TOKENS, sampled, vote
 from alignment.pocket.demonstrations import demonstrations
-from alignment.pocket.pretrain import PretrainConfig, pretrain
+from alignment.pocket.pretrain import pretrain
 from alignment.pocket.prompt_files import asked_prompts, gate_checks, page_examples, practice_prompts, rollout_prompts
+from alignment.pocket.settings import PocketConfig
 from alignment.pocket.verified import right_scorer, verified_pairs, verified_prompts
 from alignment.rollout import OnUpdate, Outcome, sampled_metrics
 from alignment.scorer import reward_scorer
 from alignment.settings import PPOConfig, RaftConfig, RewardConfig
-from alignment.sft import InstructionTuningConfig
 from storage import database
 
 log = logging.getLogger(__name__)
@@ -42,110 +41,6 @@ VARIED = "varied policy weights"
 CONTRASTED = "contrasted policy weights"  # folder of what they become
 VERIFIED = "verified policies"  # folders of those whose mean ships, and of the checkpoints of their stage
 KL_SAMPLES = 256  # completions that measure the shipped policy's KL
-
-
-def _shipped_only(steps: int, batch_size: int) -> RewardConfig:
-    return RewardConfig(
-        steps=steps, batch_size=batch_size, voted_share=0.0, learning_rate=1e-3, head_learning_rate=5e-3
-    )
-
-
-def _ppo(updates: int, kl_coefficient: float, preferred_coefficient: float) -> PPOConfig:
-    return PPOConfig(
-        updates=updates,
-        rollouts=256,
-        samples=1,
-        minibatches=8,
-        learning_rate=3e-4,
-        kl_coefficient=kl_coefficient,
-        preferred_coefficient=preferred_coefficient,
-        critic_warmup=1,
-        lam=1.0,  # the critic starts far off: with less, its errors weigh more than the score
-        value_clip_range=2.0,
-        max_kl=9.0,
-        max_new_tokens=MAX_NEW_TOKENS,
-    )
-
-
-_raft = partial(
-    RaftConfig,
-    warmup_steps=1,
-    anchor_coefficient=0.0,  # these policies are to move away from where they begin
-    kl_coefficient=0.2,
-    preferred_coefficient=1.0,
-    max_kl=9.0,
-    max_new_tokens=MAX_NEW_TOKENS,
-)
-
-
-@dataclass(frozen=True)
-class PocketConfig:
-    """The whole recipe."""
-
-    pretrain: PretrainConfig = field(default_factory=PretrainConfig)
-    sft: InstructionTuningConfig = field(default_factory=InstructionTuningConfig)
-    demonstrations: int = 96_000  # as many as instruction tuning reads
-    rollout_prompts: int = 1500  # for the runs of the app
-    practice_prompts: int = 8000  # for RAFT and PPO here
-    first_prompts: int = 20_000  # for comparisons of the first round
-    first_sampled: int = 10_000  # of them, to which the SFT adapter writes completions of its own
-    second_prompts: int = 8_000  # to all of which the policy of the first round writes
-    completions_per_prompt: int = 2
-    labeler_noise: float = 0.03  # share of simulated rankings that are upside down
-    reward_folds: int = 20  # one of so many parts of the comparisons is held out to measure the reward model
-    first_reward: RewardConfig = field(default_factory=lambda: _shipped_only(steps=1500, batch_size=14))
-    reward: RewardConfig = field(default_factory=lambda: _shipped_only(steps=2000, batch_size=16))
-    raft: RaftConfig = field(
-        default_factory=lambda: _raft(
-            rounds=6,
-            prompts=96,
-            samples=8,
-            minibatches=6,
-            epochs=3,
-            learning_rate=5e-4,
-            last_rate=1.0,
-            averaged_rounds=1,
-            contrast_coefficient=0.0,
-        )
-    )
-    steady_ppo: PPOConfig = field(
-        default_factory=lambda: _ppo(updates=60, kl_coefficient=0.15, preferred_coefficient=0.5)
-    )
-    ppo: PPOConfig = field(default_factory=lambda: _ppo(updates=36, kl_coefficient=0.3, preferred_coefficient=1.5))
-    varied_share: float = 0.7  # of the second policy's weights in their mean, the rest is the first one's
-    contrast: RaftConfig = field(
-        default_factory=lambda: _raft(
-            rounds=12,
-            prompts=192,
-            samples=4,
-            minibatches=12,
-            epochs=2,
-            learning_rate=4e-4,
-            last_rate=0.5,
-            averaged_rounds=10,
-            contrast_coefficient=1.0,
-            contrast_beta=0.5,
-        )
-    )
-    contrast_share: float = 0.5  # of the weights after it in the next ones, the rest are those before it
-    verified: RaftConfig = field(
-        default_factory=lambda: _raft(
-            rounds=12,
-            prompts=256,
-            samples=6,
-            minibatches=8,
-            epochs=2,
-            learning_rate=3e-4,
-            last_rate=0.3,
-            averaged_rounds=6,
-            contrast_coefficient=2.0,
-            contrast_beta=0.5,
-        )
-    )
-    verified_prompts: int = 20_000
-    verified_seeds: tuple[int, ...] = (0, 1, 3)  # of a policy each, of which the mean ships
-    shipped_demonstrations: int = 2000  # for runs of the app that go on with instruction tuning
-    seed: int = 0
 
 
 def build_base(config: PocketConfig, target: Path, work: Path) -> None:
@@ -318,7 +213,7 @@ def build_contrasted(config: PocketConfig, target: Path, work: Path) -> None:
 
 
 def build_verified(config: PocketConfig, target: Path, work: Path) -> None:
-    """Train it on several times, by RAFT with contrast on what the recipe can tell right from wrong; drafts."""
+    """Train that policy on several times, by RAFT on what the recipe can tell right from wrong; drafts."""
     for seed in config.verified_seeds:
         _train_verified(config, target, work, seed)
 
@@ -348,8 +243,8 @@ def _train_verified(config: PocketConfig, target: Path, work: Path, seed: int) -
 def build_policy(config: PocketConfig, target: Path, work: Path) -> None:
     """Write the mean of the verified policies to `policy/` and the critic to `value/`.
 
-    The mean is more often right than any of them, is nearer to SFT, and runs train on from it without losing facts. How
-    it does on the gate's checks goes to `policy-evaluation.json`.
+    Means of such policies were more often right at temperature 1 than any of them, and nearer to SFT than most
+    (docs/lab-notes.md). How this one does on the gate's checks goes to `policy-evaluation.json`.
     """
     model, _ = _loaded(target)
     first, *others = (work / VERIFIED / str(seed) for seed in config.verified_seeds)
