@@ -8,7 +8,7 @@ INSTALLED_TEST := $(VENV)/.installed-test
 SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow lint bench-loop bench-tastes bench-training pocket evaluate clean
+.PHONY: help run test test-slow test-gpu lint bench-loop bench-tastes bench-training pocket evaluate clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ test: $(INSTALLED_TEST) ## run the tests
 
 test-slow: $(INSTALLED_TEST) ## run the tests that take longer
 	$(BIN)/python -m pytest -m slow
+
+test-gpu: $(INSTALLED_TEST) ## run the tests that need a CUDA device; what they measure goes into build/gpu.xml
+	$(BIN)/python -m pytest -m gpu --junitxml=build/gpu.xml
 
 lint: $(INSTALLED_TEST) ## check style, formatting and types
 	$(BIN)/ruff check .

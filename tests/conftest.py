@@ -20,6 +20,12 @@ from alignment.sft import lora_config
 torch.set_num_threads(2)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Hide the GPUs, unless `-m gpu` asks for them: what the suite holds to five digits is fp32 on a CPU."""
+    if config.option.markexpr != "gpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+
 def write_random_llama(folder: Path, **shape: Any) -> None:
     """Write a random Llama of a shape, two small layers unless told otherwise, with the pocket tokenizer."""
     tokenizer = AutoTokenizer.from_pretrained(POCKET, local_files_only=True)
