@@ -1,5 +1,6 @@
 """The decode loop: one batch of prompts, a step at a time, with a key-value cache."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -18,6 +19,7 @@ class Sampling:
 
     temperature: float = 0.7  # 0 = the likeliest token every time
     max_new_tokens: int = 96
+    min_p: float = 0.0  # a token is not drawn whose probability is below this part of the likeliest one's
 
 
 @dataclass(frozen=True)
@@ -42,11 +44,19 @@ def _uniforms(seeds: Sequence[int], steps: int, device: torch.device) -> torch.T
     return torch.stack(rows).to(device)
 
 
-def _draw(logits: torch.Tensor, temperature: float, uniform: torch.Tensor) -> torch.Tensor:
-    """Return one token id a row (B,) by inverting the distribution function at `uniform` (B,)."""
-    if temperature == 0:
+def _draw(logits: torch.Tensor, sampling: Sampling, uniform: torch.Tensor) -> torch.Tensor:
+    """Return one token id a row (B,) by inverting the distribution function at `uniform` (B,).
+
+    Min-p (Nguyen et al. 2024) looks at the probabilities before the temperature: a high one then evens out what the
+    model thinks possible and lets in nothing else.
+    """
+    if sampling.temperature == 0:
         return logits.argmax(-1)
-    cumulative = torch.softmax(logits.float() / temperature, -1).double().cumsum(-1)  # (B, V)
+    logits = logits.float()
+    if sampling.min_p:
+        least = logits.amax(-1, keepdim=True) + math.log(sampling.min_p)
+        logits = logits.masked_fill(logits < least, -torch.inf)
+    cumulative = torch.softmax(logits / sampling.temperature, -1).double().cumsum(-1)  # (B, V)
     thresholds = uniform.double().unsqueeze(-1) * cumulative[:, -1:]
     return torch.searchsorted(cumulative, thresholds, right=True).squeeze(-1).clamp(max=logits.shape[-1] - 1)
 
@@ -83,7 +93,7 @@ def decode_steps(
             use_cache=True,
             logits_to_keep=1,
         )
-        drawn = _draw(output.logits[:, -1], sampling.temperature, uniforms[in_batch, step])
+        drawn = _draw(output.logits[:, -1], sampling, uniforms[in_batch, step])
         tokens: list[int | None] = [None] * len(prompts)
         for row, token in zip(in_batch, drawn.tolist(), strict=True):
             if row in open_rows:

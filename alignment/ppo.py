@@ -19,6 +19,7 @@ from alignment import ppo_math
 from alignment.backbone import activate, adapter_parameters
 from alignment.checkpoint import LoopState
 from alignment.errors import ConfigError, require_finite
+from alignment.generation import Sampling
 from alignment.rollout import (
     OnStep,
     OnUpdate,
@@ -68,7 +69,7 @@ def collect_rollout(
     on_step: OnStep | None = None,
 ) -> Rollout:
     """Return completions sampled from the policy, with what policy, reference, critic and reward model say of them."""
-    rollout = sample_rollout(model, tokenizer, score, prompts, config, seeds, on_step)
+    rollout = sample_rollout(model, tokenizer, score, prompts, _sampling(config), seeds, on_step)
     rollout = against_reference(model, rollout, config.temperature)
     activate(model, "value")
     (values,) = in_chunks(model, rollout, lambda chunk: [completion_values(model, value_head, chunk)])
@@ -223,6 +224,11 @@ def _beginning(model: PeftModel, value_head: nn.Linear, config: PPOConfig, seed:
     return state
 
 
+def _sampling(config: PPOConfig) -> Sampling:
+    """Return how rollouts are drawn: from the very distribution that the log-probabilities are of."""
+    return Sampling(config.temperature, config.max_new_tokens)
+
+
 def _draw(state: LoopState, prompts: Sequence[str], config: PPOConfig) -> tuple[list[str], list[int]]:
     """Return the next prompts, each as often as it is answered, and the seeds of their completions."""
     drawn = [state.order.choice(prompts) for _ in range(config.rollouts // config.samples)]
@@ -255,7 +261,7 @@ def train_ppo(
     value_head.requires_grad_(True)
     if config.normalize_scores and state.updates == 0:
         asked = _draw(state, prompts, config)
-        written = sample_rollout(model, tokenizer, score, asked[0], config, asked[1], on_step, "sft")
+        written = sample_rollout(model, tokenizer, score, asked[0], _sampling(config), asked[1], on_step, "sft")
         state.numbers["score_mean"] = written.scores.mean().item()
         state.numbers["score_deviation"] = written.scores.std(correction=0).item() or 1.0  # all alike: nothing to scale
     while True:

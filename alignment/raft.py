@@ -1,11 +1,13 @@
 """RAFT, reward-ranked fine-tuning (Dong et al. 2023, algorithm 1): the policy imitates the best of its own completions.
 
 Stages of a round: sample several completions a prompt, rank them by score less KL penalty, keep the best and the worst
-of each prompt, fine-tune, report. The loss is the likelihood of the best ones and, beyond RAFT, the contrast to the
-worst ones, as DPO has it, against the policy of the round (iterative reasoning preference optimization: Pang et al.
-2024, equation 1). What best and worst have in common, their facts for the most part, then stays as it is. What is in
-neither of them is held by the KL from the policy that training began with, at every token (as Li and Hoiem 2016 distil
-against forgetting; Zeng et al. 2024 have a KL in this direction inside DPO's sigmoid).
+of each prompt, fine-tune, report. Samples are drawn at a high temperature among the tokens that the policy thinks
+likely (min-p: Nguyen et al. 2024), so that they differ in manner more often than in what they say. The loss is the
+likelihood of the best ones and, beyond RAFT, the contrast to the worst ones, as DPO has it, against the policy of the
+round (iterative reasoning preference optimization: Pang et al. 2024, equation 1). What best and worst have in common,
+their facts for the most part, then stays as it is. What is in neither of them is held by the KL from the policy that
+training began with, at every token (as Li and Hoiem 2016 distil against forgetting; Zeng et al. 2024 have a KL in this
+direction inside DPO's sigmoid).
 """
 
 import logging
@@ -27,6 +29,7 @@ from alignment.best_of_n import best_of_each
 from alignment.bradley_terry import pair_loss
 from alignment.checkpoint import LoopState
 from alignment.errors import require_finite
+from alignment.generation import Sampling
 from alignment.ppo import Term, draw_preferred, preferred_term, step
 from alignment.rollout import (
     ROWS,
@@ -194,6 +197,8 @@ def train_raft(
     mean = [weight.detach().clone() for weight in policy]
     optimizer = torch.optim.Adam(policy, lr=config.learning_rate, eps=1e-5)
     state = LoopState([*policy, *mean], (optimizer,), random.Random(seed), torch.Generator().manual_seed(seed))
+    exploring = Sampling(config.sampling_temperature, config.max_new_tokens, config.min_p)
+    measuring = Sampling(config.temperature, config.max_new_tokens)
     with _anchor(model, config):  # of the policy as it is before a checkpoint is taken up
         state.restore(checkpoint)
         while True:
@@ -204,7 +209,8 @@ def train_raft(
                     return Outcome({}, None)
             batch = [prompt for prompt in state.order.choices(prompts, k=config.prompts) for _ in range(config.samples)]
             seeds = [state.order.randrange(2**31) for _ in batch]
-            rollout = sample_rollout(model, tokenizer, score, batch, config, seeds, on_step)
+            sampling = measuring if update > config.rounds else exploring
+            rollout = sample_rollout(model, tokenizer, score, batch, sampling, seeds, on_step)
             rollout = against_reference(model, rollout, config.temperature)
             measured = rollout_metrics(rollout)
             require_finite("RAFT", update, measured)

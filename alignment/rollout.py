@@ -193,7 +193,7 @@ def sample_rollout(
     tokenizer: Any,
     score: Scorer,
     prompts: Sequence[str],
-    config: PPOConfig | RaftConfig | Sampling,
+    sampling: Sampling,
     seeds: Sequence[int],
     on_step: OnStep | None = None,
     adapter: str = "policy",
@@ -201,7 +201,6 @@ def sample_rollout(
     """Return completions sampled from an adapter, one a prompt, with their scores; the rest is still zero."""
     prompt_rows = [chat_prompt_ids(tokenizer, prompt) for prompt in prompts]
     activate(model, adapter)
-    sampling = Sampling(config.temperature, config.max_new_tokens)
     written = generate(model, tokenizer, prompt_rows, sampling, seeds, on_step)
     order = sorted(range(len(written)), key=lambda i: len(prompt_rows[i]) + len(written[i].token_ids))
     pairs = [(prompt_rows[i], written[i]) for i in order]

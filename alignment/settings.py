@@ -145,13 +145,15 @@ class RaftConfig:
     warmup_steps: int = 24  # optimizer steps until the rate is whole: Adam's first steps are as long as its rate
     last_rate: float = 0.3  # part of the learning rate in the last round, to which it falls evenly
     averaged_rounds: int = 2  # the last ones, whose weights' mean is the result
-    kl_coefficient: float = 0.2  # score lost in the ranking per nat of KL to the SFT adapter
+    kl_coefficient: float = 0.05  # score lost in the ranking per nat of KL to the SFT adapter
     contrast_coefficient: float = 1.0  # weight in the loss of DPO between a prompt's best and worst; 0: RAFT alone
     contrast_beta: float = 0.5  # DPO's beta
     anchor_coefficient: float = 3.0  # weight of the KL from the policy that training began with, nats a token; 0: none
     preferred_coefficient: float = 0.0  # as in PPOConfig
     max_gradient_norm: float = 1.0
-    temperature: float = 1.0  # of the samples, and so of the log-probabilities
+    temperature: float = 1.0  # of the log-probabilities
+    sampling_temperature: float = 1.3  # of the samples: more manners among the few completions of a prompt
+    min_p: float = 0.1  # part of the likeliest token's probability that a sampled one has at least: fewer mistakes
     max_new_tokens: int = 96
     uncertainty_penalty: float = 0.0  # as in PPOConfig
     no_end_penalty: float = 3.0  # taken from the score of a completion that did not end by itself
@@ -172,7 +174,8 @@ class RaftConfig:
         _within("RaftConfig", self, 0.0, 100.0, "uncertainty_penalty", "preferred_coefficient", "contrast_coefficient")
         _within("RaftConfig", self, 0.0, 100.0, "anchor_coefficient")
         _within("RaftConfig", self, 0.001, 100.0, "contrast_beta")
-        _within("RaftConfig", self, 0.01, 100.0, "temperature")
+        _within("RaftConfig", self, 0.01, 100.0, "temperature", "sampling_temperature")
+        _within("RaftConfig", self, 0.0, 1.0, "min_p")
         _within("RaftConfig", self, 0.0, 1e6, "max_kl")
         _within("RaftConfig", self, 1.0, 1e6, "max_entropy", "max_disagreement")
         if self.prompts % self.minibatches:

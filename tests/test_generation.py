@@ -47,9 +47,17 @@ def test_seeds_repeat_and_differ(tiny: Tiny) -> None:
 def test_draws_follow_the_distribution() -> None:
     probabilities = torch.tensor([0.5, 0.0, 0.3, 0.2])
     uniform = torch.linspace(0, 1, 1001)[:-1]
-    drawn = generation._draw(probabilities.log().repeat(1000, 1), 1.0, uniform)
+    drawn = generation._draw(probabilities.log().repeat(1000, 1), Sampling(1.0), uniform)
     shares = torch.bincount(drawn, minlength=4) / 1000
     torch.testing.assert_close(shares, probabilities, atol=2e-3, rtol=0)
+
+
+def test_min_p_leaves_out_what_is_unlikely_before_the_temperature_evens_out_the_rest() -> None:
+    probabilities = torch.tensor([0.64, 0.16, 0.12, 0.08])
+    uniform = torch.linspace(0, 1, 1001)[:-1]
+    drawn = generation._draw(probabilities.log().repeat(1000, 1), Sampling(2.0, min_p=0.2), uniform)
+    shares = torch.bincount(drawn, minlength=4) / 1000  # 0.2 * 0.64 = 0.128 is the least; √0.64 to √0.16 is 2 to 1
+    torch.testing.assert_close(shares, torch.tensor([2 / 3, 1 / 3, 0.0, 0.0]), atol=2e-3, rtol=0)
 
 
 def test_rows_stop_at_the_end_token_or_the_length(tiny: Tiny) -> None:

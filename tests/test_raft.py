@@ -6,6 +6,7 @@ import math
 import random
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from transformers import AutoTokenizer
 from alignment import backbone, raft, rollout
 from alignment.best_of_n import best_of_each
 from alignment.errors import TrainingError
+from alignment.generation import Sampling
 from alignment.ppo import likelihood_loss
 from alignment.prompts import chat_prompt_ids
 from alignment.rollout import (
@@ -42,9 +44,12 @@ CONFIG = RaftConfig(
     warmup_steps=1,
     last_rate=1.0,
     kl_coefficient=0.0,
+    sampling_temperature=1.0,
+    min_p=0.0,
     anchor_coefficient=0.0,
     no_end_penalty=0.0,
 )
+SAMPLING = Sampling(CONFIG.temperature, CONFIG.max_new_tokens)
 
 
 def share_of_low_tokens(sequences: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -68,14 +73,14 @@ def test_texts_that_repeat_are_scored_and_measured_once(tiny: Tiny) -> None:
         scored.append(len(sequences))
         return share_of_low_tokens(sequences)
 
-    written = sample_rollout(model, tokenizer, score, asked, CONFIG, seeds)
+    written = sample_rollout(model, tokenizer, score, asked, SAMPLING, seeds)
     assert sum(scored) == 3
     written = against_reference(model, written, CONFIG.temperature)
     row = {index: place for place, index in enumerate(written.prompt_index.tolist())}
     for name in ("ids", "scores", "log_probs", "log_ratio", "entropy"):
         assert torch.equal(getattr(written, name)[row[0]], getattr(written, name)[row[2]])
     for index in range(4):
-        alone = sample_rollout(model, tokenizer, score, [asked[index]], CONFIG, [seeds[index]])
+        alone = sample_rollout(model, tokenizer, score, [asked[index]], SAMPLING, [seeds[index]])
         alone = against_reference(model, alone, CONFIG.temperature)
         assert alone.scores[0] == written.scores[row[index]]
         width = alone.mask.shape[1]
@@ -86,7 +91,7 @@ def test_the_ends_are_the_best_and_the_worst_of_every_prompt_by_score_less_kl(ti
     model, tokenizer = tiny
     backbone.copy_adapter(model, "other", "policy")
     asked = [question for question in QUESTIONS for _ in range(CONFIG.samples)]
-    written = sample_rollout(model, tokenizer, share_of_low_tokens, asked, CONFIG, range(len(asked)))
+    written = sample_rollout(model, tokenizer, share_of_low_tokens, asked, SAMPLING, range(len(asked)))
     written = against_reference(model, written, CONFIG.temperature)
     kl = (written.log_ratio * written.mask).sum(-1)
     for coefficient in (0.0, 100.0):
@@ -124,7 +129,7 @@ def test_the_contrast_moves_best_and_worst_as_far_apart_as_their_scores_are(tiny
         backbone.copy_adapter(model, "other", "policy")
         config = replace(CONFIG, contrast_coefficient=coefficient, learning_rate=3e-3, epochs=8)
         asked = [question for question in [*QUESTIONS, "Bye"] for _ in range(config.samples)]
-        written = sample_rollout(model, tokenizer, share_of_low_tokens, asked, config, range(len(asked)))
+        written = sample_rollout(model, tokenizer, share_of_low_tokens, asked, SAMPLING, range(len(asked)))
         ends = raft.ranked_ends(against_reference(model, written, config.temperature), config)
         optimizer = torch.optim.Adam(backbone.adapter_parameters(model, "policy"), eps=1e-5)
         raft.imitate(model, ends, optimizer, config, torch.Generator().manual_seed(0))
@@ -212,6 +217,23 @@ def test_without_measuring_its_end_raft_ends_with_the_same_weights_a_rollout_ear
         reported.append(seen)
     assert reported == [[1, 2, 3], [1, 2]]
     assert all(torch.equal(one, other) for one, other in zip(*ended, strict=True))
+
+
+def test_rounds_explore_and_the_end_is_measured_from_the_policy_itself(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, tokenizer = tiny
+    backbone.copy_adapter(model, "other", "policy")
+    used: list[Sampling] = []
+
+    def watched(*arguments: Any) -> Rollout:
+        used.append(arguments[4])
+        return sample_rollout(*arguments)
+
+    monkeypatch.setattr(raft, "sample_rollout", watched)
+    config = replace(CONFIG, sampling_temperature=1.7, min_p=0.05, max_kl=1e6, max_entropy=1e6)
+    raft.train_raft(*(model, tokenizer, share_of_low_tokens, QUESTIONS, config, 0), lambda *reported: None)
+    assert used == [*[Sampling(1.7, 6, 0.05)] * 2, Sampling(1.0, 6)]
 
 
 def test_prompts_that_would_widen_a_whole_rollout_are_left_out(tiny: Tiny) -> None:
