@@ -64,6 +64,16 @@ class Reporter:
         self(*self._at)
 
 
+def wait_for_run() -> int | None:
+    """Return the number of the run that the parent writes on stdin, or None once it has left without one."""
+    line = b""
+    while not line.endswith(b"\n"):  # not sys.stdin: what it reads ahead would be lost to `leave_with_parent`
+        if not (more := os.read(0, 1)):
+            return None
+        line += more
+    return int(line)
+
+
 def leave_with_parent() -> None:
     """End this process when its parent dies: the parent holds the other end of stdin."""
 
@@ -350,25 +360,29 @@ def main() -> None:
     """Run the child process; a failure is written to the run's row, with its traceback in the log."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data-dir", type=Path, required=True)
-    parser.add_argument("--run", type=int, required=True)
+    parser.add_argument("--run", type=int, help="which run; without it, its number is read from stdin when it is due")
     parser.add_argument("--model", required=True)
     parser.add_argument("--sft", required=True)
     parser.add_argument("--quantize", choices=["none", "nf4", "int8"], default="none")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
     transformers_logging.disable_progress_bar()
-    leave_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the app's; it ends this process itself
-    if hasattr(os, "nice"):
-        os.nice(10)  # holds against the app only within one session: Linux groups its scheduling by session
+    run = arguments.run
+    if run is None:
+        run = wait_for_run()
+        if run is None:
+            return
+        run_folder.print_into(run_folder.folder_of(arguments.data_dir, run))
+    leave_with_parent()
     model = ModelConfig(arguments.model, arguments.sft, arguments.quantize)
-    log.info("run %s with %s", arguments.run, json.dumps(asdict(model)))
+    log.info("run %s with %s", run, json.dumps(asdict(model)))
     try:
-        train(arguments.data_dir, arguments.run, model)
+        train(arguments.data_dir, run, model)
     except Exception as error:
         traceback.print_exc()
         reason = str(error) if isinstance(error, AlignmentError) else f"{type(error).__name__}: {error}"
-        runs.end_run(arguments.data_dir / "triptych.db", arguments.run, "failed", reason)
+        runs.end_run(arguments.data_dir / "triptych.db", run, "failed", reason)
         raise SystemExit(1) from error
 
 

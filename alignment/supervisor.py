@@ -1,4 +1,8 @@
-"""Starts a child process per run, watches its heartbeat, swaps what it produced into serving; keeps the schedule."""
+"""Starts a child process per run, watches its heartbeat, swaps what it produced into serving; keeps the schedule.
+
+Most of what a child does first is to import torch and the like. So one is started ahead once somebody has voted: it
+waits for the number of its run.
+"""
 
 import logging
 import os
@@ -21,6 +25,7 @@ from storage.records import Run
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.25
+NICE = 10  # how far the child stands back for the app
 HEARTBEAT_SECONDS = 180.0  # a child silent for so long is taken for dead
 METHODS = ("ppo", "raft", "dpo")
 RESUME = "Resume it to go on from its last checkpoint, or from the beginning if it has none."
@@ -35,6 +40,7 @@ class Supervisor:
         self._server = server
         self._model = model
         self._defaults = defaults
+        self._spare: subprocess.Popen[bytes] | None = None  # one that knows no run yet
         self._child: subprocess.Popen[bytes] | None = None
         self._child_run: int | None = None
         self._heartbeat: tuple[str | None, float] = (None, 0.0)  # the child's last, and when it was seen first
@@ -50,11 +56,12 @@ class Supervisor:
         self._thread.start()
 
     def stop(self) -> None:
-        """Kill a child that is still training and end the thread."""
+        """Kill a child that is still training, or waits to, and end the thread."""
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join(timeout=10)
         with self._lock:
+            self._drop_spare()
             if (run_id := self._child_run) is not None:
                 self._kill_child()
                 self._end_stopped(run_id)
@@ -74,8 +81,7 @@ class Supervisor:
             return runs.queue_run(self._db, method, wanted)
         except runs.RunOpenError as open_run:
             same = runs.get_run(self._db, open_run.run_id)
-            unused = preferences.new_since_last_run(self._db) + demonstrations.new_since_last_run(self._db)
-            if (same.method, same.settings) != (method, wanted) or unused:
+            if (same.method, same.settings) != (method, wanted) or self._anything_new():
                 raise
             return same.id
 
@@ -103,6 +109,10 @@ class Supervisor:
                     f"run {run_id} is {run.status}; only a run that failed or was cancelled can be resumed"
                 )
             return runs.get_run(self._db, run_id)
+
+    def _anything_new(self) -> bool:
+        new = preferences.new_since_last_run(self._db) + demonstrations.new_since_last_run(self._db)
+        return new > 0
 
     def _require_model(self) -> None:
         if self._server.state.status == "failed":
@@ -148,31 +158,52 @@ class Supervisor:
             every = runs.get_schedule(self._db).retrain_every
             if every and preferences.new_since_last_run(self._db) >= every:
                 self.retrain()
+            elif self._spare is None and self._server.state.status == "ready" and self._anything_new():
+                self._spare = self._spawn()
 
     def _start_child(self, run: Run) -> None:
         if self._server.state.status != "ready" or not runs.start_run(self._db, run.id):
             return
-        folder = run_folder.folder_of(self._data_dir, run.id)
-        command = [sys.executable, "-m", "alignment.job", "--data-dir", str(self._data_dir), "--run", str(run.id)]
-        command += ["--model", self._model.base, "--sft", self._model.sft, "--quantize", self._model.quantize]
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with (folder / "log.txt").open("ab") as output:
-                self._child = subprocess.Popen(
-                    command,
-                    stdin=subprocess.PIPE,  # closes when this process dies, however it dies: the child then leaves too
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    cwd=Path(__file__).parents[1],
-                    env={**os.environ, "TOKENIZERS_PARALLELISM": "false"},
-                )
+            if self._spare is not None and self._spare.poll() is not None:
+                self._drop_spare()
+            self._spare = self._spare or self._spawn()
+            assert self._spare.stdin is not None
+            self._spare.stdin.write(f"{run.id}\n".encode())
+            self._spare.stdin.flush()
         except OSError as error:
             runs.end_run(self._db, run.id, "failed", f"The training process could not be started: {error}")
             return
+        self._child, self._spare = self._spare, None
         self._child_run = run.id
         self._heartbeat = run.heartbeat, time.monotonic()
         runs.set_pid(self._db, run.id, self._child.pid)
         log.info("run %s started as process %s", run.id, self._child.pid)
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        """Start a process that makes ready to train and waits for the number of its run."""
+        command = [sys.executable, "-m", "alignment.job", "--data-dir", str(self._data_dir)]
+        command += ["--model", self._model.base, "--sft", self._model.sft, "--quantize", self._model.quantize]
+        waiting_log = run_folder.waiting_log(self._data_dir)
+        waiting_log.parent.mkdir(parents=True, exist_ok=True)
+        with waiting_log.open("wb") as output:
+            child = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,  # closes when this process dies, however it dies: the child then leaves too
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=Path(__file__).parents[1],
+                env={**os.environ, "TOKENIZERS_PARALLELISM": "false"},
+            )
+        if hasattr(os, "setpriority"):
+            # Holds against the app only within one session: Linux groups its scheduling by session.
+            os.setpriority(os.PRIO_PROCESS, child.pid, NICE)
+        return child
+
+    def _drop_spare(self) -> None:
+        if self._spare is not None:
+            _kill(self._spare)
+        self._spare = None
 
     def _tend_child(self, run: Run | None) -> None:
         assert self._child is not None and self._child_run is not None
@@ -190,7 +221,9 @@ class Supervisor:
         if run is None or run.id != run_id or run.status != "running":  # it has ended, and may be queued again
             return
         cause = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
-        log_file = run_folder.folder_of(Path(), run_id) / "log.txt"
+        log_file = run_folder.log_of(run_folder.folder_of(Path(), run_id))
+        if not (self._data_dir / log_file).exists():  # it ended before it knew its run
+            log_file = run_folder.waiting_log(Path())
         self._conclude(
             run_id,
             f"The training process {cause} before it had finished; {log_file} in the data folder may say why. {RESUME}",
@@ -242,11 +275,17 @@ class Supervisor:
 
     def _kill_child(self) -> None:
         assert self._child is not None
-        self._child.kill()
-        self._child.wait()
-        self._forget_child()
+        _kill(self._child)
+        self._child, self._child_run = None, None
 
     def _forget_child(self) -> None:
         assert self._child is not None and self._child.stdin is not None
         self._child.stdin.close()
         self._child, self._child_run = None, None
+
+
+def _kill(child: subprocess.Popen[bytes]) -> None:
+    assert child.stdin is not None
+    child.kill()
+    child.wait()
+    child.stdin.close()

@@ -33,17 +33,31 @@ CHILD = """#!{python}
 import argparse, os, sys
 from pathlib import Path
 sys.path.insert(0, os.getcwd())
+from alignment import run_folder
 from alignment.adapters import publish
 from storage import policies, runs
 from storage.records import Policy
 
-print("called with", *sys.argv[1:], flush=True)
+def wait_for_run():
+    line = b""
+    while not line.endswith(b"\\n"):
+        if not (more := os.read(0, 1)):
+            return None
+        line += more
+    return int(line)
+
 assert sys.argv[1:3] == ["-m", "alignment.job"]
 parser = argparse.ArgumentParser()
 parser.add_argument("--data-dir", type=Path)
-parser.add_argument("--run", type=int)
 arguments, _ = parser.parse_known_args(sys.argv[3:])
-data_dir, run = arguments.data_dir, arguments.run
+data_dir = arguments.data_dir
+with open(data_dir / "children", "a") as children:
+    print(os.getpid(), file=children)
+run = wait_for_run()
+if run is None:
+    sys.exit()
+run_folder.print_into(run_folder.folder_of(data_dir, run))
+print("called with", *sys.argv[1:], flush=True)
 db = data_dir / "triptych.db"
 runs.report(db, run, "ppo", 0.5)
 
@@ -126,6 +140,11 @@ class Stage:
                 self.db, comparison_id=name, annotator_id="ann", tiers=[["A"], ["B"]], kind="choice"
             )
 
+    def children(self) -> list[int]:
+        """Return the process ids of all children so far, in the order of their start."""
+        started = self.data_dir / "children"
+        return [int(line) for line in started.read_text().splitlines()] if started.exists() else []
+
     def run(self, run_id: int) -> Run:
         return runs.get_run(self.db, run_id)
 
@@ -163,11 +182,52 @@ def test_a_run_is_handed_to_the_job_with_the_model_and_logs_to_its_folder(stage:
     run = stage.ended(run_id)
     log = (stage.data_dir / "runs" / "run-000001" / "log.txt").read_text()
     assert shlex.split(log.splitlines()[0])[2:] == [
-        *("-m", "alignment.job", "--data-dir", str(stage.data_dir), "--run", str(run_id)),
+        *("-m", "alignment.job", "--data-dir", str(stage.data_dir)),
         *("--model", "/models/base", "--sft", "/models/sft", "--quantize", "nf4"),
     ]
     assert run.settings["ppo"]["updates"] == 2
     assert run.settings["seed"] == 9
+
+
+def test_a_vote_starts_the_process_of_the_next_run_ahead_of_it(stage: Stage) -> None:
+    stage.play(SUCCEED)
+    stage.supervisor.start()
+    let_it_poll()
+    assert stage.children() == []  # nobody has voted
+    stage.vote(1)
+    wait_for(stage.children)
+    run = stage.ended(stage.supervisor.retrain())
+    assert (run.status, [run.pid]) == ("succeeded", stage.children())
+    let_it_poll()
+    assert len(stage.children()) == 1  # nor is there anything new after the run
+
+
+def test_a_waiting_process_that_died_is_replaced_when_its_run_is_due_and_not_before(stage: Stage) -> None:
+    stage.play(SUCCEED)
+    stage.supervisor.start()
+    stage.vote(1)
+    wait_for(stage.children)
+    os.kill(stage.children()[0], signal.SIGKILL)
+    let_it_poll()
+    assert len(stage.children()) == 1
+    run = stage.ended(stage.supervisor.retrain())
+    assert run.status == "succeeded" and stage.children()[1:] == [run.pid]
+
+
+def test_a_waiting_process_ends_with_the_app(stage: Stage) -> None:
+    stage.play(SUCCEED)
+    stage.supervisor.start()
+    stage.vote(1)
+    wait_for(stage.children)
+    stage.supervisor.stop()
+    with pytest.raises(ProcessLookupError):
+        os.kill(stage.children()[0], 0)
+
+
+def test_the_real_job_reads_its_run_from_stdin_and_knows_when_there_will_be_none() -> None:
+    program = "from alignment.job import wait_for_run; print(wait_for_run(), wait_for_run())"
+    told = subprocess.run([PYTHON, "-c", program], cwd=ROOT, input=b"12\n", capture_output=True, check=True)
+    assert told.stdout == b"12 None\n"
 
 
 def test_a_candidate_is_swapped_in_and_the_run_succeeds(stage: Stage) -> None:
