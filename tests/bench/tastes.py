@@ -225,8 +225,8 @@ def measure(model: PeftModel, tokenizer: Any, cell: Cell) -> dict[str, Any]:
         (judged(taste.value, check, old), judged(taste.value, check, new))
         for check, old, new in zip(unseen, before, after, strict=True)
     ]
-    wins = [0.5 if old == new else float(new > old) for old, new in values]
-    return result | {"compared": len(wins), "win_rate": statistics.mean(wins)}
+    won, lost = sum(new > old for old, new in values), sum(new < old for old, new in values)
+    return result | {"compared": len(values), "won": won, "lost": lost, "win_rate": 0.5 + (won - lost) / len(values) / 2}
 
 
 def _kept(model: PeftModel, tokenizer: Any) -> dict[str, float]:
@@ -255,6 +255,7 @@ def table(measured: Sequence[dict[str, Any]]) -> str:
         "flipped",
         "seed",
         "win rate",
+        "won : lost",
         "seconds",
         "capitals",
         "refusals",
@@ -269,6 +270,7 @@ def table(measured: Sequence[dict[str, Any]]) -> str:
         ]
         numbers = [f"{m['seconds']:.0f}" if "seconds" in m else "–", *kept, f"{m['kl']:.1f}" if "kl" in m else "–"]
         row = [m["taste"], m["method"], str(m["votes"]), f"{m['flipped']:.0%}", str(m["seed"]), f"{m['win_rate']:.1%}"]
+        row.append(f"{m['won']} : {m['lost']}")
         lines.append(f"| {' | '.join([*row, *numbers, m.get('status', '–')])} |")
     return "\n".join(lines) + "\n"
 
