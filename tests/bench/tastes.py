@@ -226,7 +226,12 @@ def measure(model: PeftModel, tokenizer: Any, cell: Cell) -> dict[str, Any]:
         for check, old, new in zip(unseen, before, after, strict=True)
     ]
     won, lost = sum(new > old for old, new in values), sum(new < old for old, new in values)
-    return result | {"compared": len(values), "won": won, "lost": lost, "win_rate": 0.5 + (won - lost) / len(values) / 2}
+    return result | {
+        "compared": len(values),
+        "won": won,
+        "lost": lost,
+        "win_rate": 0.5 + (won - lost) / len(values) / 2,
+    }
 
 
 def _kept(model: PeftModel, tokenizer: Any) -> dict[str, float]:
