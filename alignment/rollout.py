@@ -21,7 +21,8 @@ from alignment.settings import PPOConfig, RaftConfig
 
 log = logging.getLogger(__name__)
 
-ROWS = 32  # of like length in one pass on a CPU
+ROWS = 32  # of like length in one pass on a CPU, at most
+TOKENS_A_ROW = 48  # on average in a pass of so many rows: where they are longer, fewer go through at once
 MAX_PROMPT_TOKENS = 256  # of a rollout
 DOUBT = 0.05  # spread among reward heads, of a score in nats of odds, below which they are taken to agree
 LOGITS_AT_ONCE = 2**24  # numbers in a block of logits: 64 MiB in fp32
@@ -105,7 +106,25 @@ def predicting_states(model: PeftModel, batch: Rollout) -> Tensor:
 
 def parts(model: PeftModel, rollout: Rollout, index: Tensor) -> list[Rollout]:
     """Return some rows for passes with gradients: a few of like length at a time."""
-    return [rollout.rows(some) for some in index.sort().values.split(rows_at_once(model, ROWS))]
+    return [rollout.rows(some) for some in _passes(model, rollout, index.sort().values)]
+
+
+def _passes(model: PeftModel, rollout: Rollout, index: Tensor) -> list[Tensor]:
+    """Return rows, in the order of their length, in groups for one pass each: what a pass holds grows with its tokens.
+
+    A group has at most `ROWS` rows (more on CUDA, if the model is small) and, padding included, `TOKENS_A_ROW` tokens
+    for each of these, but at least one row.
+    """
+    most = rows_at_once(model, ROWS)
+    groups: list[list[int]] = []
+    widest = 0
+    for row, tokens in zip(index.tolist(), rollout.attention[index].sum(-1).tolist(), strict=True):
+        widest = max(widest, tokens)
+        if not groups or len(groups[-1]) == most or (len(groups[-1]) + 1) * widest > most * TOKENS_A_ROW:
+            groups.append([])
+            widest = tokens
+        groups[-1].append(row)
+    return [index.new_tensor(group) for group in groups]
 
 
 def completion_log_probs(model: PeftModel, batch: Rollout, temperature: float) -> tuple[Tensor, Tensor]:
@@ -268,7 +287,7 @@ def in_chunks(model: PeftModel, rollout: Rollout, measure: Callable[[Rollout], S
     """Return what `measure` says of the tokens of every row, each (B, T), from passes of a few different rows."""
     first, same = _distinct(rollout)
     parts = []
-    for index in first.split(rows_at_once(model, ROWS)):
+    for index in _passes(model, rollout, first):
         measured = measure(rollout.rows(index))
         parts.append([nn.functional.pad(x, (0, rollout.mask.shape[1] - x.shape[1])) for x in measured])
     return [torch.cat(part)[same] for part in zip(*parts, strict=True)]

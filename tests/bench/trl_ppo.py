@@ -51,14 +51,14 @@ def main() -> None:
         for _ in range(2)
     )
     clock = Clock()
-    rollouts, micro = settings["rollouts"], settings["rollouts"] // settings["minibatches"]
+    rollouts, rows = settings["rollouts"], settings["forward_rows"]
     trainer = PPOTrainer(
         args=PPOConfig(
             output_dir=str(folder / "out"),
-            per_device_train_batch_size=micro,
-            gradient_accumulation_steps=settings["minibatches"],
+            per_device_train_batch_size=rows,
+            gradient_accumulation_steps=rollouts // rows,
             num_mini_batches=settings["minibatches"],
-            local_rollout_forward_batch_size=settings["forward_rows"],
+            local_rollout_forward_batch_size=rows,
             total_episodes=rollouts * settings["updates"],
             num_ppo_epochs=settings["epochs"],
             response_length=settings["max_new_tokens"],
