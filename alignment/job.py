@@ -31,9 +31,9 @@ from storage.records import Metric, Policy, PolicyStatus, Ranking
 log = logging.getLogger(__name__)
 
 # Where each stage begins and ends on the progress bar, about in proportion to its time.
-STAGES = {"collect": (0.0, 0.05), "reward": (0.05, 0.35), "ppo": (0.35, 0.9), "check": (0.9, 1.0)}
+STAGES = {"collect": (0.0, 0.02), "reward": (0.02, 0.23), "ppo": (0.23, 0.93), "check": (0.93, 1.0)}
 # The same where instruction tuning goes on first.
-REFIT_STAGES = STAGES | {"collect": (0.0, 0.04), "sft": (0.04, 0.2), "reward": (0.2, 0.45), "ppo": (0.45, 0.9)}
+REFIT_STAGES = STAGES | {"sft": (0.02, 0.15), "reward": (0.15, 0.32), "ppo": (0.32, 0.93)}
 REPORT_SECONDS = 0.5
 
 
