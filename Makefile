@@ -23,7 +23,7 @@ test-slow: $(INSTALLED_TEST) ## run the tests that take longer
 	$(BIN)/python -m pytest -m slow
 
 test-gpu: $(INSTALLED_TEST) ## run the tests that need a CUDA device; what they measure goes into build/gpu.xml
-	$(BIN)/python -m pytest -m gpu --junitxml=build/gpu.xml
+	TRIPTYCH_TEST_GPU=1 $(BIN)/python -m pytest -m gpu --junitxml=build/gpu.xml
 
 lint: $(INSTALLED_TEST) ## check style, formatting and types
 	$(BIN)/ruff check .

@@ -47,8 +47,8 @@ def _uniforms(seeds: Sequence[int], steps: int, device: torch.device) -> torch.T
 def _draw(logits: torch.Tensor, sampling: Sampling, uniform: torch.Tensor) -> torch.Tensor:
     """Return one token id a row (B,) by inverting the distribution function at `uniform` (B,).
 
-    Min-p (Nguyen et al. 2024) looks at the probabilities before the temperature: a high one then evens out what the
-    model thinks possible and lets in nothing else.
+    Min-p (Nguyen et al. 2024) is applied before the temperature, other than in transformers: a high temperature then
+    evens out what the model thinks possible and lets in nothing else.
     """
     if sampling.temperature == 0:
         return logits.argmax(-1)

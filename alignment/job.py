@@ -4,9 +4,7 @@ import argparse
 import hashlib
 import json
 import logging
-import os
 import signal
-import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +18,7 @@ from transformers.utils import logging as transformers_logging
 from alignment import candidate, dpo, model_folder, ppo, raft, reward_model, run_folder, run_models
 from alignment.adapters import next_version, publish, verify, write_folder
 from alignment.bradley_terry import Agreement, preferred
+from alignment.child import leave_with_parent, print_into, wait_for_run
 from alignment.errors import AlignmentError, TrainingError
 from alignment.refit import Text, readable, refit
 from alignment.rollout import Outcome, short_enough
@@ -62,26 +61,6 @@ class Reporter:
     def beat(self) -> None:
         """Give a sign of life from where the run stands."""
         self(*self._at)
-
-
-def wait_for_run() -> int | None:
-    """Return the number of the run that the parent writes on stdin, or None once it has left without one."""
-    line = b""
-    while not line.endswith(b"\n"):  # not sys.stdin: what it reads ahead would be lost to `leave_with_parent`
-        if not (more := os.read(0, 1)):
-            return None
-        line += more
-    return int(line)
-
-
-def leave_with_parent() -> None:
-    """End this process when its parent dies: the parent holds the other end of stdin."""
-
-    def wait() -> None:
-        os.read(0, 1)  # not sys.stdin: its lock, held by a daemon thread, aborts the interpreter at its end
-        os._exit(3)
-
-    threading.Thread(target=wait, daemon=True).start()
 
 
 def train(data_dir: Path, run_id: int, model_config: ModelConfig) -> None:
@@ -357,10 +336,9 @@ def _record(
 
 
 def main() -> None:
-    """Run the child process; a failure is written to the run's row, with its traceback in the log."""
+    """Train the run whose number comes on stdin; a failure is written to its row, with a traceback in its log."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data-dir", type=Path, required=True)
-    parser.add_argument("--run", type=int, help="which run; without it, its number is read from stdin when it is due")
     parser.add_argument("--model", required=True)
     parser.add_argument("--sft", required=True)
     parser.add_argument("--quantize", choices=["none", "nf4", "int8"], default="none")
@@ -368,16 +346,14 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
     transformers_logging.disable_progress_bar()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the app's; it ends this process itself
-    run = arguments.run
+    run = wait_for_run()
     if run is None:
-        run = wait_for_run()
-        if run is None:
-            return
-        run_folder.print_into(run_folder.folder_of(arguments.data_dir, run))
+        return
     leave_with_parent()
-    model = ModelConfig(arguments.model, arguments.sft, arguments.quantize)
-    log.info("run %s with %s", run, json.dumps(asdict(model)))
     try:
+        print_into(run_folder.log_of(run_folder.folder_of(arguments.data_dir, run)))
+        model = ModelConfig(arguments.model, arguments.sft, arguments.quantize)
+        log.info("run %s with %s", run, json.dumps(asdict(model)))
         train(arguments.data_dir, run, model)
     except Exception as error:
         traceback.print_exc()

@@ -209,15 +209,21 @@ def train_raft(
                     return Outcome({}, None)
             batch = [prompt for prompt in state.order.choices(prompts, k=config.prompts) for _ in range(config.samples)]
             seeds = [state.order.randrange(2**31) for _ in batch]
-            sampling = measuring if update > config.rounds else exploring
-            rollout = sample_rollout(model, tokenizer, score, batch, sampling, seeds, on_step)
-            rollout = against_reference(model, rollout, config.temperature)
+
+            def draw(sampling: Sampling, batch: list[str] = batch, seeds: list[int] = seeds) -> Rollout:
+                written = sample_rollout(model, tokenizer, score, batch, sampling, seeds, on_step)
+                return against_reference(model, written, config.temperature)
+
+            over = update > config.rounds
+            rollout = draw(measuring if over else exploring)
             measured = rollout_metrics(rollout)
             require_finite("RAFT", update, measured)
             if update == 1:
                 state.numbers |= measured
-            stopped = None if update > config.rounds else why_stop(measured, state.numbers, config)
-            if stopped or update > config.rounds:
+            stopped = None if over else why_stop(measured, state.numbers, config)
+            if stopped:  # what is reported of a policy is measured on what it says by itself
+                measured = rollout_metrics(draw(measuring))
+            if stopped or over:
                 on_update(update, measured)
                 break
             ends = pairs(rollout, batch, state.order) if pairs else ranked_ends(rollout, config)

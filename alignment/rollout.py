@@ -22,7 +22,7 @@ from alignment.settings import PPOConfig, RaftConfig
 log = logging.getLogger(__name__)
 
 ROWS = 32  # of like length in one pass on a CPU, at most
-TOKENS_A_ROW = 48  # on average in a pass of so many rows: where they are longer, fewer go through at once
+TOKENS_A_ROW = 48  # about what a prompt and its answer have here: where they are longer, fewer rows go through at once
 MAX_PROMPT_TOKENS = 256  # of a rollout
 DOUBT = 0.05  # spread among reward heads, of a score in nats of odds, below which they are taken to agree
 LOGITS_AT_ONCE = 2**24  # numbers in a block of logits: 64 MiB in fp32
@@ -117,12 +117,16 @@ def _passes(model: PeftModel, rollout: Rollout, index: Tensor) -> list[Tensor]:
     """
     most = rows_at_once(model, ROWS)
     groups: list[list[int]] = []
-    widest = 0
-    for row, tokens in zip(index.tolist(), rollout.attention[index].sum(-1).tolist(), strict=True):
-        widest = max(widest, tokens)
-        if not groups or len(groups[-1]) == most or (len(groups[-1]) + 1) * widest > most * TOKENS_A_ROW:
+    prompt = completion = 0  # the longest of the group: the widths of its pass
+    prompts, completions = (
+        mask[index].sum(-1).long().tolist() for mask in (rollout.attention[:, : rollout.prompt_width], rollout.mask)
+    )
+    for row, own_prompt, own_completion in zip(index.tolist(), prompts, completions, strict=True):
+        prompt, completion = max(prompt, own_prompt), max(completion, own_completion)
+        rows = len(groups[-1]) + 1 if groups else 0
+        if not groups or rows > most or rows * (prompt + completion) > most * TOKENS_A_ROW:
             groups.append([])
-            widest = tokens
+            prompt, completion = own_prompt, own_completion
         groups[-1].append(row)
     return [index.new_tensor(group) for group in groups]
 
@@ -177,7 +181,7 @@ def _of_tokens(
 ) -> list[Tensor]:
     """Return what `measure` makes of (all log-probabilities (n, V), tokens (n,), given (n, …)), each (B, T).
 
-    Logits are taken only where the mask is 1, at the temperature that the rollouts are drawn with, and in blocks of
+    Logits are taken only where the mask is 1, at the given temperature, and in blocks of
     `LOGITS_AT_ONCE`: where there are several, the backward pass computes each again instead of holding them all.
     """
     keep = batch.mask.bool()
@@ -315,6 +319,9 @@ def penalized_scores(rollout: Rollout, config: PPOConfig | RaftConfig) -> Tensor
 def rollout_metrics(rollout: Rollout) -> dict[str, float]:
     """Return what a rollout says of the policy: means of the scores, of their deviations among the reward heads, of
     the KL to the reference in nats a completion, of the entropy in nats a token, of the length, of those that ended.
+
+    KL and entropy are estimates for the policy only where the rollout is drawn from it; where RAFT explores, they are
+    those of what it drew.
     """
     return {
         "objective/score": rollout.scores.mean().item(),

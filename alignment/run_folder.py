@@ -1,7 +1,6 @@
 """What a run keeps in its folder until it has made its version, so that it can be resumed: no model in here."""
 
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -23,16 +22,8 @@ def log_of(folder: Path) -> Path:
 
 
 def waiting_log(data_dir: Path) -> Path:
-    """Return the file with what a process prints that does not know its run yet."""
-    return data_dir / ROOT / "next-log.txt"
-
-
-def print_into(folder: Path) -> None:
-    """Send what this process prints, from now on, to the end of a run's log."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with log_of(folder).open("ab") as log:
-        for standard in (1, 2):
-            os.dup2(log.fileno(), standard)
+    """Return the file with what a process prints that still waits for its run."""
+    return data_dir / ROOT / "waiting-log.txt"
 
 
 def reward_folder(folder: Path) -> Path:

@@ -151,7 +151,7 @@ class RaftConfig:
     anchor_coefficient: float = 3.0  # weight of the KL from the policy that training began with, nats a token; 0: none
     preferred_coefficient: float = 0.0  # as in PPOConfig
     max_gradient_norm: float = 1.0
-    temperature: float = 1.0  # of the log-probabilities
+    temperature: float = 1.0  # of the log-probabilities, and of the rollout that measures the end
     sampling_temperature: float = 1.3  # of the samples: more manners among the few completions of a prompt
     min_p: float = 0.1  # part of the likeliest token's probability that a sampled one has at least: fewer mistakes
     max_new_tokens: int = 96

@@ -1,7 +1,7 @@
 """Starts a child process per run, watches its heartbeat, swaps what it produced into serving; keeps the schedule.
 
-Most of what a child does first is to import torch and the like. So one is started ahead once somebody has voted: it
-waits for the number of its run.
+What a child does first is to import torch and the like, for some seconds. So one is started once there is something
+new to learn from, and waits for the number of its run.
 """
 
 import logging
@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
 from reprlib import repr as brief
 from typing import Any
@@ -40,7 +41,7 @@ class Supervisor:
         self._server = server
         self._model = model
         self._defaults = defaults
-        self._spare: subprocess.Popen[bytes] | None = None  # one that knows no run yet
+        self._waiting: subprocess.Popen[bytes] | None = None  # a child for the run to come
         self._child: subprocess.Popen[bytes] | None = None
         self._child_run: int | None = None
         self._heartbeat: tuple[str | None, float] = (None, 0.0)  # the child's last, and when it was seen first
@@ -61,7 +62,7 @@ class Supervisor:
         if self._thread.is_alive():
             self._thread.join(timeout=10)
         with self._lock:
-            self._drop_spare()
+            self._drop_waiting()
             if (run_id := self._child_run) is not None:
                 self._kill_child()
                 self._end_stopped(run_id)
@@ -156,32 +157,31 @@ class Supervisor:
             self._conclude(run.id, "The training process is gone; the app's log may say why.")
         elif run is None:
             every = runs.get_schedule(self._db).retrain_every
-            if every and preferences.new_since_last_run(self._db) >= every:
+            votes = preferences.new_since_last_run(self._db)
+            if every and votes >= every:
                 self.retrain()
-            elif self._spare is None and self._server.state.status == "ready" and self._anything_new():
-                self._spare = self._spawn()
+            elif self._waiting is None and self._server.state.status == "ready" and (votes or self._anything_new()):
+                self._waiting = self._spawn()
 
     def _start_child(self, run: Run) -> None:
         if self._server.state.status != "ready" or not runs.start_run(self._db, run.id):
             return
         try:
-            if self._spare is not None and self._spare.poll() is not None:
-                self._drop_spare()
-            self._spare = self._spare or self._spawn()
-            assert self._spare.stdin is not None
-            self._spare.stdin.write(f"{run.id}\n".encode())
-            self._spare.stdin.flush()
+            if self._waiting is None or not _tell(self._waiting, run.id):
+                self._drop_waiting()
+                self._waiting = self._spawn()
+                _tell(self._waiting, run.id)  # one that has died by now is found dead as any other
         except OSError as error:
             runs.end_run(self._db, run.id, "failed", f"The training process could not be started: {error}")
             return
-        self._child, self._spare = self._spare, None
+        self._child, self._waiting = self._waiting, None
         self._child_run = run.id
         self._heartbeat = run.heartbeat, time.monotonic()
         runs.set_pid(self._db, run.id, self._child.pid)
         log.info("run %s started as process %s", run.id, self._child.pid)
 
     def _spawn(self) -> subprocess.Popen[bytes]:
-        """Start a process that makes ready to train and waits for the number of its run."""
+        """Start a child, which imports what it needs and waits for the number of its run."""
         command = [sys.executable, "-m", "alignment.job", "--data-dir", str(self._data_dir)]
         command += ["--model", self._model.base, "--sft", self._model.sft, "--quantize", self._model.quantize]
         waiting_log = run_folder.waiting_log(self._data_dir)
@@ -189,21 +189,22 @@ class Supervisor:
         with waiting_log.open("wb") as output:
             child = subprocess.Popen(
                 command,
+                bufsize=0,  # nothing of a number is kept for a child that has died
                 stdin=subprocess.PIPE,  # closes when this process dies, however it dies: the child then leaves too
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 cwd=Path(__file__).parents[1],
                 env={**os.environ, "TOKENIZERS_PARALLELISM": "false"},
             )
-        if hasattr(os, "setpriority"):
+        with suppress(AttributeError, OSError):  # there is none on Windows, and a system may refuse it
             # Holds against the app only within one session: Linux groups its scheduling by session.
-            os.setpriority(os.PRIO_PROCESS, child.pid, NICE)
+            os.setpriority(os.PRIO_PROCESS, child.pid, os.getpriority(os.PRIO_PROCESS, 0) + NICE)
         return child
 
-    def _drop_spare(self) -> None:
-        if self._spare is not None:
-            _kill(self._spare)
-        self._spare = None
+    def _drop_waiting(self) -> None:
+        if self._waiting is not None:
+            _kill(self._waiting)
+        self._waiting = None
 
     def _tend_child(self, run: Run | None) -> None:
         assert self._child is not None and self._child_run is not None
@@ -222,8 +223,11 @@ class Supervisor:
             return
         cause = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
         log_file = run_folder.log_of(run_folder.folder_of(Path(), run_id))
-        if not (self._data_dir / log_file).exists():  # it ended before it knew its run
-            log_file = run_folder.waiting_log(Path())
+        with suppress(OSError):  # it may have ended while it waited
+            said = run_folder.waiting_log(self._data_dir).read_bytes()
+            (self._data_dir / log_file).parent.mkdir(parents=True, exist_ok=True)
+            with (self._data_dir / log_file).open("ab") as output:
+                output.write(said)
         self._conclude(
             run_id,
             f"The training process {cause} before it had finished; {log_file} in the data folder may say why. {RESUME}",
@@ -282,6 +286,16 @@ class Supervisor:
         assert self._child is not None and self._child.stdin is not None
         self._child.stdin.close()
         self._child, self._child_run = None, None
+
+
+def _tell(child: subprocess.Popen[bytes], run_id: int) -> bool:
+    """Tell a child its run and return whether it was alive to read that."""
+    assert child.stdin is not None
+    try:
+        child.stdin.write(f"{run_id}\n".encode())
+    except BrokenPipeError:
+        return False
+    return True
 
 
 def _kill(child: subprocess.Popen[bytes]) -> None:

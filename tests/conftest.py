@@ -7,6 +7,8 @@ from typing import Any
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
+if "TRIPTYCH_TEST_GPU" not in os.environ:  # what the suite holds to five digits is fp32 on a CPU
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""  # before anything is imported that looks for GPUs
 
 import pytest
 import torch
@@ -18,12 +20,6 @@ from alignment.settings import POCKET
 from alignment.sft import lora_config
 
 torch.set_num_threads(2)
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Hide the GPUs, unless `-m gpu` asks for them: what the suite holds to five digits is fp32 on a CPU."""
-    if config.option.markexpr != "gpu":
-        os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 
 def write_random_llama(folder: Path, **shape: Any) -> None:

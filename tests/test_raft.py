@@ -234,6 +234,10 @@ def test_rounds_explore_and_the_end_is_measured_from_the_policy_itself(
     config = replace(CONFIG, sampling_temperature=1.7, min_p=0.05, max_kl=1e6, max_entropy=1e6)
     raft.train_raft(*(model, tokenizer, share_of_low_tokens, QUESTIONS, config, 0), lambda *reported: None)
     assert used == [*[Sampling(1.7, 6, 0.05)] * 2, Sampling(1.0, 6)]
+    used.clear()
+    config = replace(config, max_kl=0.0)
+    outcome = raft.train_raft(*(model, tokenizer, share_of_low_tokens, QUESTIONS, config, 0), lambda *reported: None)
+    assert outcome.stopped and used == [Sampling(1.7, 6, 0.05), Sampling(1.0, 6)]
 
 
 def test_prompts_that_would_widen_a_whole_rollout_are_left_out(tiny: Tiny) -> None:

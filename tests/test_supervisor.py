@@ -35,16 +35,9 @@ from pathlib import Path
 sys.path.insert(0, os.getcwd())
 from alignment import run_folder
 from alignment.adapters import publish
+from alignment.child import print_into, wait_for_run
 from storage import policies, runs
 from storage.records import Policy
-
-def wait_for_run():
-    line = b""
-    while not line.endswith(b"\\n"):
-        if not (more := os.read(0, 1)):
-            return None
-        line += more
-    return int(line)
 
 assert sys.argv[1:3] == ["-m", "alignment.job"]
 parser = argparse.ArgumentParser()
@@ -56,7 +49,7 @@ with open(data_dir / "children", "a") as children:
 run = wait_for_run()
 if run is None:
     sys.exit()
-run_folder.print_into(run_folder.folder_of(data_dir, run))
+print_into(run_folder.log_of(run_folder.folder_of(data_dir, run)))
 print("called with", *sys.argv[1:], flush=True)
 db = data_dir / "triptych.db"
 runs.report(db, run, "ppo", 0.5)
@@ -224,10 +217,45 @@ def test_a_waiting_process_ends_with_the_app(stage: Stage) -> None:
         os.kill(stage.children()[0], 0)
 
 
-def test_the_real_job_reads_its_run_from_stdin_and_knows_when_there_will_be_none() -> None:
-    program = "from alignment.job import wait_for_run; print(wait_for_run(), wait_for_run())"
-    told = subprocess.run([PYTHON, "-c", program], cwd=ROOT, input=b"12\n", capture_output=True, check=True)
-    assert told.stdout == b"12 None\n"
+def test_a_child_that_cannot_be_made_to_stand_back_trains_all_the_same(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: int) -> None:
+        raise PermissionError("not yours to change")
+
+    monkeypatch.setattr(os, "setpriority", refuse)
+    stage.play(SUCCEED)
+    stage.supervisor.start()
+    stage.vote(1)
+    wait_for(stage.children)
+    let_it_poll()
+    assert stage.ended(stage.supervisor.retrain()).status == "succeeded"
+    assert len(stage.children()) == 1
+
+
+def test_children_stand_back_for_the_app(stage: Stage) -> None:
+    stage.play(SUCCEED)
+    stage.supervisor.start()
+    stage.vote(1)
+    wait_for(stage.children)
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    wait_for(lambda: os.getpriority(os.PRIO_PROCESS, stage.children()[0]) == min(19, own + supervisor_module.NICE))
+
+
+def test_what_a_child_says_while_it_waits_is_in_the_log_of_the_run_that_fails_with_it(stage: Stage) -> None:
+    stage.play(SUCCEED)
+    whole = stage.child.read_text()
+    stage.child.write_text(whole.replace("assert sys.argv", "print('no such library'); sys.exit(1)\nassert sys.argv"))
+    stage.supervisor.start()
+    run = stage.ended(stage.supervisor.retrain())
+    assert run.error is not None and "ended with code 1" in run.error
+    assert "no such library" in (stage.data_dir / "runs" / "run-000001" / "log.txt").read_text()
+
+
+def test_the_real_job_leaves_where_no_run_comes(tmp_path: Path) -> None:
+    command = [PYTHON, "-m", "alignment.job", "--data-dir", str(tmp_path), "--model", "base", "--sft", "sft"]
+    done = subprocess.run(command, cwd=ROOT, input=b"", capture_output=True)
+    assert done.returncode == 0 and list(tmp_path.iterdir()) == []
 
 
 def test_a_candidate_is_swapped_in_and_the_run_succeeds(stage: Stage) -> None:
@@ -586,7 +614,7 @@ def test_the_child_leaves_when_the_app_is_killed_with_kill_9(stage: Stage) -> No
 
 def test_the_real_job_leaves_when_its_stdin_closes() -> None:
     program = (
-        "import time; from alignment import job; job.leave_with_parent(); print('up', flush=True); time.sleep(600)"
+        "import time; from alignment import child; child.leave_with_parent(); print('up', flush=True); time.sleep(600)"
     )
     with subprocess.Popen([PYTHON, "-c", program], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
         assert child.stdin is not None and child.stdout is not None

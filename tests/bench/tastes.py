@@ -143,16 +143,13 @@ def train(data_dir: Path, method: str, seed: int) -> float:
     run_id = runs.queue_run(db, method, run_settings({"seed": seed, "threads": torch.get_num_threads()}).to_json())
     runs.start_run(db, run_id)
     began = time.monotonic()
-    command = [sys.executable, "-m", "alignment.job", "--data-dir", str(data_dir), "--run", str(run_id)]
-    with (data_dir / "child.log").open("w") as log:
-        child = subprocess.Popen(
-            [*command, "--model", str(POCKET), "--sft", str(POCKET / "sft")],
-            stdin=subprocess.PIPE,  # it ends when this closes
-            stdout=log,
-            stderr=log,
-        )
+    command = [sys.executable, "-m", "alignment.job", "--data-dir", str(data_dir)]
+    command += ["--model", str(POCKET), "--sft", str(POCKET / "sft")]
+    with subprocess.Popen(command, bufsize=0, stdin=subprocess.PIPE) as child:
+        assert child.stdin is not None
+        child.stdin.write(f"{run_id}\n".encode())  # not closed before the end: the child would leave
         if child.wait():
-            raise RuntimeError(f"run {run_id} failed:\n{(data_dir / 'child.log').read_text()[-3000:]}")
+            raise RuntimeError(f"run {run_id} failed; {runs.get_run(db, run_id).error}")
     return time.monotonic() - began
 
 
@@ -275,7 +272,7 @@ def table(measured: Sequence[dict[str, Any]]) -> str:
         ]
         numbers = [f"{m['seconds']:.0f}" if "seconds" in m else "–", *kept, f"{m['kl']:.1f}" if "kl" in m else "–"]
         row = [m["taste"], m["method"], str(m["votes"]), f"{m['flipped']:.0%}", str(m["seed"]), f"{m['win_rate']:.1%}"]
-        row.append(f"{m['won']} : {m['lost']}")
+        row.append(f"{m['won']} : {m['lost']}" if "won" in m else "–")
         lines.append(f"| {' | '.join([*row, *numbers, m.get('status', '–')])} |")
     return "\n".join(lines) + "\n"
 

@@ -51,14 +51,14 @@ def main() -> None:
         for _ in range(2)
     )
     clock = Clock()
-    rollouts, rows = settings["rollouts"], settings["forward_rows"]
+    rollouts, at_once = settings["rollouts"], settings["forward_rows"]
     trainer = PPOTrainer(
         args=PPOConfig(
             output_dir=str(folder / "out"),
-            per_device_train_batch_size=rows,
-            gradient_accumulation_steps=rollouts // rows,
+            per_device_train_batch_size=at_once,
+            gradient_accumulation_steps=rollouts // at_once,
             num_mini_batches=settings["minibatches"],
-            local_rollout_forward_batch_size=rows,
+            local_rollout_forward_batch_size=at_once,
             total_episodes=rollouts * settings["updates"],
             num_ppo_epochs=settings["epochs"],
             response_length=settings["max_new_tokens"],
