@@ -157,10 +157,9 @@ class Supervisor:
             self._conclude(run.id, "The training process is gone; the app's log may say why.")
         elif run is None:
             every = runs.get_schedule(self._db).retrain_every
-            votes = preferences.new_since_last_run(self._db)
-            if every and votes >= every:
+            if every and preferences.new_since_last_run(self._db) >= every:
                 self.retrain()
-            elif self._waiting is None and self._server.state.status == "ready" and (votes or self._anything_new()):
+            elif self._waiting is None and self._server.state.status == "ready" and self._anything_new():
                 self._waiting = self._spawn()
 
     def _start_child(self, run: Run) -> None:

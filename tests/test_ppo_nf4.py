@@ -32,7 +32,7 @@ def test_updates_on_an_nf4_base_reach_its_lowest_layer(
 ) -> None:
     write_random_llama(tmp_path, **shape)
     write_random_adapter(tmp_path, "sft", 0.02, "nf4")
-    if torch.cuda.is_available():  # making the weights took more than training on them
+    if torch.cuda.is_available():  # making the weights in bf16 is not what is measured
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
     model, tokenizer = backbone.load_base(tmp_path, "nf4")
