@@ -74,7 +74,7 @@ def test_a_person_asks_votes_trains_and_sees_the_next_version(app: RunningApp, c
     assert state["status"] in ("succeeded", "rejected"), state
     page.get_by_role("tab", name="Compare").click()
     shown = client.predict(api_name="/policies")["live"]
-    assert shown == (live + 1 if state["status"] == "succeeded" else live)
+    assert shown == (state["policy_version"] if state["status"] == "succeeded" else live)
     expect(page.get_by_text(f"v{shown} live")).to_be_visible(timeout=30_000)
 
 
