@@ -12,7 +12,8 @@ from alignment.evaluation import Evaluation, evaluate
 from alignment.gate import Verdict, judge
 from alignment.generation import Sampling
 from alignment.model_folder import Check
-from alignment.rollout import OnStep, sampled_metrics
+from alignment.rollout import OnStep
+from alignment.rollout_metrics import sampled_metrics
 from alignment.settings import GateConfig
 
 SAMPLING = Sampling(temperature=0.0, max_new_tokens=96)

@@ -22,7 +22,8 @@ from alignment.bradley_terry import Ranked, judged_pairs
 from alignment.errors import TrainingError, require_finite
 from alignment.generation import Sampling
 from alignment.prompts import chat_prompt_ids, completion_ids
-from alignment.rollout import OnStep, OnUpdate, Outcome, sampled_metrics
+from alignment.rollout import OnStep, OnUpdate, Outcome
+from alignment.rollout_metrics import sampled_metrics
 from alignment.settings import DPOConfig
 
 SHOWN = {"loss": "dpo/loss", "rewards/accuracies": "dpo/accuracy", "rewards/margins": "dpo/margin"}

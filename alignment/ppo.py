@@ -20,24 +20,11 @@ from alignment.backbone import activate, adapter_parameters
 from alignment.checkpoint import LoopState
 from alignment.errors import ConfigError, require_finite
 from alignment.generation import Sampling
-from alignment.rollout import (
-    OnStep,
-    OnUpdate,
-    Outcome,
-    Rollout,
-    against_reference,
-    as_rollout,
-    completion_log_probs,
-    in_chunks,
-    parts,
-    penalized_scores,
-    predicting_states,
-    rollout_metrics,
-    sample_rollout,
-    why_stop,
-)
+from alignment.rollout import OnStep, OnUpdate, Outcome, Rollout, as_rollout, penalized_scores, sample_rollout
+from alignment.rollout_metrics import rollout_metrics, why_stop
 from alignment.scorer import Scorer
 from alignment.settings import PPOConfig
+from alignment.token_log_probs import against_reference, completion_log_probs, in_chunks, parts, predicting_states
 
 log = logging.getLogger(__name__)
 LossOf = Callable[[Rollout], tuple[Tensor, dict[str, float]]]

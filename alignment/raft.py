@@ -31,24 +31,17 @@ from alignment.checkpoint import LoopState
 from alignment.errors import require_finite
 from alignment.generation import Sampling
 from alignment.ppo import Term, draw_preferred, preferred_term, step
-from alignment.rollout import (
-    ROWS,
-    OnStep,
-    OnUpdate,
-    Outcome,
-    Rollout,
+from alignment.rollout import ROWS, OnStep, OnUpdate, Outcome, Rollout, penalized_scores, sample_rollout
+from alignment.rollout_metrics import rollout_metrics, why_stop
+from alignment.scorer import Scorer
+from alignment.settings import RaftConfig
+from alignment.token_log_probs import (
     against_reference,
     anchored_log_probs,
     completion_log_probs,
     distributions,
-    penalized_scores,
-    rollout_metrics,
     rows_to_hold,
-    sample_rollout,
-    why_stop,
 )
-from alignment.scorer import Scorer
-from alignment.settings import RaftConfig
 
 log = logging.getLogger(__name__)
 ANCHOR = "anchor"  # adapter that holds the policy as it was in the beginning
@@ -57,16 +50,21 @@ ANCHOR = "anchor"  # adapter that holds the policy as it was in the beginning
 Pairs = Callable[[Rollout, Sequence[str], random.Random], Rollout | None]
 
 
-def ranked_ends(rollout: Rollout, config: RaftConfig) -> Rollout:
+def ranked_ends(rollout: Rollout, config: RaftConfig) -> Rollout | None:
     """Return the best completion of each prompt, then, in the same order, the worst of each: rows (2N).
 
     They are ranked by what PPO would maximise, which replaces their scores: score, less penalties for KL and no end.
+    Prompts whose best and worst are less than `least_gap` apart are left out, where nearly all samples say the same;
+    None where that is every prompt.
     """
     kl = (rollout.log_ratio * rollout.mask).sum(-1)  # (B,)
     worth = penalized_scores(rollout, config) - config.kl_coefficient * kl
     prompts = rollout.prompt_index // config.samples
-    ends = torch.cat([best_of_each(worth, prompts), best_of_each(-worth, prompts)])
-    return replace(rollout, scores=worth).rows(ends)
+    best, worst = best_of_each(worth, prompts), best_of_each(-worth, prompts)
+    telling = worth[best] - worth[worst] >= config.least_gap
+    if not telling.any():
+        return None
+    return replace(rollout, scores=worth).rows(torch.cat([best[telling], worst[telling]]))
 
 
 def contrast_loss(log_ratio: Tensor, scores: Tensor, beta: float) -> Tensor:

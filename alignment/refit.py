@@ -13,9 +13,10 @@ from alignment.backbone import activate, adapter_parameters
 from alignment.errors import require_finite
 from alignment.ppo import Term, likelihood_loss, step
 from alignment.prompts import demonstration_tokens
-from alignment.rollout import OnUpdate, Rollout, as_rollout, parts
+from alignment.rollout import OnUpdate, Rollout, as_rollout
 from alignment.settings import RefitConfig
 from alignment.sft import Demonstrated
+from alignment.token_log_probs import parts
 
 log = logging.getLogger(__name__)
 

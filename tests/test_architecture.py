@@ -78,6 +78,7 @@ def test_tables_are_spoken_of_only_in_storage() -> None:
 
 def test_the_web_process_never_imports_a_trainer() -> None:
     trainers = {"job", "ppo", "ppo_math", "reward_model", "sft", "evaluation", "raft", "refit", "rollout", "run_models"}
+    trainers |= {"token_log_probs", "rollout_metrics"}
     forbidden = {f"alignment.{name}" for name in trainers} | {"trl"}
     web = [ROOT / "app.py", *files("ui"), ROOT / "alignment/policy_server.py", ROOT / "alignment/supervisor.py"]
     assert {name_of(path): bad for path in web if (bad := imports(path) & forbidden)} == {}

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from alignment import backbone, job, reward_model
 from alignment.errors import AdapterError
 from alignment.generation import Sampling
-from alignment.rollout import sampled_metrics
+from alignment.rollout_metrics import sampled_metrics
 from alignment.settings import ModelConfig, run_settings
 from storage import database, policies, runs
 from storage.demonstrations import save_demonstration

@@ -9,12 +9,14 @@ import torch
 from peft import PeftModel
 from transformers import AutoTokenizer
 
-from alignment import backbone, ppo, rollout
+from alignment import backbone, ppo, rollout, token_log_probs
 from alignment.errors import ConfigError, TrainingError
 from alignment.prompts import chat_prompt_ids, completion_ids
-from alignment.rollout import Outcome, Rollout, completion_log_probs, why_stop
+from alignment.rollout import Outcome, Rollout
+from alignment.rollout_metrics import why_stop
 from alignment.scorer import Scorer, reward_scorer
 from alignment.settings import PPOConfig
+from alignment.token_log_probs import completion_log_probs
 
 Tiny = tuple[PeftModel, AutoTokenizer]
 CONFIG = PPOConfig(
@@ -103,7 +105,7 @@ def test_log_probs_in_blocks_have_the_same_values_and_gradients_and_few_logits_a
     results, largest = [], []
     hook = model.get_base_model().lm_head.register_forward_hook(lambda *call: largest.append(call[-1].numel()))
     for tokens_at_once in (10_000, 2):
-        monkeypatch.setattr(rollout, "LOGITS_AT_ONCE", tokens_at_once * vocabulary)
+        monkeypatch.setattr(token_log_probs, "LOGITS_AT_ONCE", tokens_at_once * vocabulary)
         largest.clear()
         backbone.activate(model, "policy", train=True)
         log_probs, _ = completion_log_probs(model, written, 1.0)
@@ -120,11 +122,11 @@ def test_a_pass_holds_few_tokens_with_its_padding_and_every_row_goes_through_one
     model, tokenizer = tiny
     texts = [("word " * (30 if long else 2), "word " * (2 if long else 30)) for long in [True, False] * 20]
     rows = rollout.as_rollout([*texts, ("Hi", "word " * 400)], tokenizer, model.device)
-    groups = rollout._passes(model, rows, torch.arange(len(rows.ids)))
+    groups = token_log_probs._passes(model, rows, torch.arange(len(rows.ids)))
     assert torch.cat(groups).tolist() == list(range(41))
     sizes = [rows.rows(group).ids.numel() for group in groups]
-    assert max(sizes[:-1]) <= rollout.ROWS * rollout.TOKENS_A_ROW
-    assert len(groups[-1]) == 1 and sizes[-1] > rollout.ROWS * rollout.TOKENS_A_ROW / 4
+    assert max(sizes[:-1]) <= rollout.ROWS * token_log_probs.TOKENS_A_ROW
+    assert len(groups[-1]) == 1 and sizes[-1] > rollout.ROWS * token_log_probs.TOKENS_A_ROW / 4
 
 
 def test_ratios_of_the_first_minibatch_are_one(tiny: Tiny) -> None:

@@ -13,8 +13,9 @@ from alignment import backbone
 from alignment.errors import TrainingError
 from alignment.model_folder import ShippedDemonstration
 from alignment.refit import Text, drawn_texts, readable, refit
-from alignment.rollout import as_rollout, completion_log_probs
+from alignment.rollout import as_rollout
 from alignment.settings import RefitConfig
+from alignment.token_log_probs import completion_log_probs
 
 PEOPLE = [("Hi", "Ahoy!"), ("Thanks", "Aye.")]
 OTHERS = [("Why?", "I do not know."), ("Who are you?", "A small model."), ("Bye", "Goodbye.")]

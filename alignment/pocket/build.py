@@ -96,7 +96,7 @@ STAGES = (
         "first policy",
         recipe.build_first_policy,
         lambda c: (c.raft, *practice_prompts(c.practice_prompts, c.seed + 6)),
-        ("raft.py", "rollout.py"),
+        ("raft.py", "rollout.py", "token_log_probs.py", "rollout_metrics.py"),
         _adapter(f"{FIRST}/policy"),
         draft=True,
     ),

@@ -27,7 +27,8 @@ from alignment.pocket.pretrain import pretrain
 from alignment.pocket.prompt_files import asked_prompts, gate_checks, page_examples, practice_prompts, rollout_prompts
 from alignment.pocket.settings import PocketConfig
 from alignment.pocket.verified import right_scorer, verified_pairs, verified_prompts
-from alignment.rollout import OnUpdate, Outcome, sampled_metrics
+from alignment.rollout import OnUpdate, Outcome
+from alignment.rollout_metrics import sampled_metrics
 from alignment.scorer import reward_scorer
 from alignment.settings import PPOConfig, RaftConfig, RewardConfig
 from storage import database

@@ -20,7 +20,7 @@ from alignment.annotators import right
 from alignment.model_folder import Check
 from alignment.pocket.prompt_files import labelled_prompts
 from alignment.prompts import ASSISTANT, chat_prompt_ids, decode
-from alignment.rollout import why_stop
+from alignment.rollout_metrics import why_stop
 from alignment.scorer import Scorer, reward_scorer
 from alignment.settings import POCKET, PPOConfig
 
