@@ -96,9 +96,13 @@ def span(seconds: float) -> str:
 
 
 def table(head: list[str], rows: list[list[str]], label: str) -> str:
-    """Return a table of cells that are HTML already."""
+    """Return a table of cells that are HTML already; on a narrow screen each row is a list of named cells."""
     top = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in head)
-    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
+    named = [
+        [f'<td data-name="{escape(n)}"><div>{cell}</div></td>' for n, cell in zip(head, row, strict=True)]
+        for row in rows
+    ]
+    body = "".join(f"<tr>{''.join(cells)}</tr>" for cells in named)
     return (
         f'<div class="scroll"><table aria-label="{escape(label)}"><thead><tr>{top}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>"
