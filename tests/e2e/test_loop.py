@@ -1,4 +1,4 @@
-"""The real loop at a smaller scale: the real app, the shipped model, votes, a training child, a new live version."""
+"""The real loop with a few votes: the real app, the shipped model, a training child, a new version."""
 
 import os
 import signal
@@ -23,8 +23,6 @@ from tests.bench.loop import (
     wait_for_run,
 )
 
-SMALL_RUN = {"warm_up_rounds": 2, "raft": {"prompts": 24}, "ppo": {"updates": 2, "rollouts": 32}}
-
 
 @pytest.fixture(scope="module")
 def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -42,22 +40,10 @@ def client(app: RunningApp) -> Client:
     return Client(app.url, verbose=False)
 
 
-def test_votes_train_a_version_that_is_served_if_it_passes_the_gate_and_can_be_compared_if_not(client: Client) -> None:
+def test_people_vote_train_and_see_the_new_version_live_if_it_passes_the_gate(
+    app: RunningApp, client: Client, page: Page
+) -> None:
     assert cast_votes(client, labelled_prompts(600, "seen", 77), 8) == 8
-    token = client.predict(PASSWORD, api_name="/login")["token"]
-    state = wait_for_run(client, client.predict(token, "ppo", SMALL_RUN, api_name="/retrain")["run_id"])
-    assert state["status"] == ("succeeded" if state["gate"]["passed"] else "rejected"), state
-    assert state["policy_version"] == 2
-    assert {"reward/loss", "reward/heldout_accuracy", "objective/score", "objective/kl"} <= set(state["metrics"])
-    live = 2 if state["gate"]["passed"] else 1
-    assert client.predict(api_name="/policies")["live"] == live
-    answer = texts(client, "What is the capital city of Peru?", ["base", "sft", "rlhf", "v2"], 5)
-    assert [c["policy_version"] for c in answer["completions"]] == [None, None, live, 2]
-    assert capital_accuracy(client, "rlhf", capital_checks()[::16]) >= 0.9
-
-
-def test_a_person_asks_votes_trains_and_sees_the_next_version(app: RunningApp, client: Client, page: Page) -> None:
-    live = client.predict(api_name="/policies")["live"]
     page.goto(app.url)
     page.get_by_placeholder("Ask all three").fill("What is the capital city of Kenya?")
     page.keyboard.press("Enter")
@@ -69,13 +55,17 @@ def test_a_person_asks_votes_trains_and_sees_the_next_version(app: RunningApp, c
     page.get_by_role("button", name="Log in").click()
     page.get_by_role("button", name="Retrain now").click()
     expect(page.get_by_text("reward model").first).to_be_visible(timeout=30_000)
-    run_id = 2
-    state = wait_for_run(client, run_id)
-    assert state["status"] in ("succeeded", "rejected"), state
+    state = wait_for_run(client, 1)
+    assert state["status"] == ("succeeded" if state["gate"]["passed"] else "rejected"), state
+    assert state["policy_version"] == 2
+    assert {"reward/loss", "reward/heldout_accuracy", "objective/score", "objective/kl"} <= set(state["metrics"])
+    live = 2 if state["gate"]["passed"] else 1
+    assert client.predict(api_name="/policies")["live"] == live
     page.get_by_role("tab", name="Compare").click()
-    shown = client.predict(api_name="/policies")["live"]
-    assert shown == (state["policy_version"] if state["status"] == "succeeded" else live)
-    expect(page.get_by_text(f"v{shown} live")).to_be_visible(timeout=30_000)
+    expect(page.get_by_text(f"v{live} live")).to_be_visible(timeout=30_000)
+    answer = texts(client, "What is the capital city of Peru?", ["base", "sft", "rlhf", "v2"], 5)
+    assert [c["policy_version"] for c in answer["completions"]] == [None, None, live, 2]
+    assert capital_accuracy(client, "rlhf", capital_checks()[::16]) >= 0.9
 
 
 def test_a_killed_child_leaves_a_failed_run_and_the_old_policy(client: Client, data_dir: Path) -> None:
