@@ -50,21 +50,16 @@ ANCHOR = "anchor"  # adapter that holds the policy as it was in the beginning
 Pairs = Callable[[Rollout, Sequence[str], random.Random], Rollout | None]
 
 
-def ranked_ends(rollout: Rollout, config: RaftConfig) -> Rollout | None:
+def ranked_ends(rollout: Rollout, config: RaftConfig) -> Rollout:
     """Return the best completion of each prompt, then, in the same order, the worst of each: rows (2N).
 
     They are ranked by what PPO would maximise, which replaces their scores: score, less penalties for KL and no end.
-    Prompts whose best and worst are less than `least_gap` apart are left out, where nearly all samples say the same;
-    None where that is every prompt.
     """
     kl = (rollout.log_ratio * rollout.mask).sum(-1)  # (B,)
     worth = penalized_scores(rollout, config) - config.kl_coefficient * kl
     prompts = rollout.prompt_index // config.samples
-    best, worst = best_of_each(worth, prompts), best_of_each(-worth, prompts)
-    telling = worth[best] - worth[worst] >= config.least_gap
-    if not telling.any():
-        return None
-    return replace(rollout, scores=worth).rows(torch.cat([best[telling], worst[telling]]))
+    ends = torch.cat([best_of_each(worth, prompts), best_of_each(-worth, prompts)])
+    return replace(rollout, scores=worth).rows(ends)
 
 
 def contrast_loss(log_ratio: Tensor, scores: Tensor, beta: float) -> Tensor:

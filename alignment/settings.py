@@ -146,7 +146,6 @@ class RaftConfig:
     last_rate: float = 0.3  # part of the learning rate in the last round, to which it falls evenly
     averaged_rounds: int = 2  # the last ones, whose weights' mean is the result
     kl_coefficient: float = 0.05  # score lost in the ranking per nat of KL to the SFT adapter
-    least_gap: float = 0.1  # in worth, between best and worst of a prompt that is learned from; 0: of every prompt
     contrast_coefficient: float = 1.0  # weight in the loss of DPO between a prompt's best and worst; 0: RAFT alone
     contrast_beta: float = 0.5  # DPO's beta
     anchor_coefficient: float = 3.0  # weight of the KL from the policy that training began with, nats a token; 0: none
@@ -173,7 +172,7 @@ class RaftConfig:
         _within("RaftConfig", self, 0.0, 1.0, "learning_rate", "last_rate", "min_entropy", "min_length")
         _within("RaftConfig", self, 0.0, 100.0, "kl_coefficient", "no_end_penalty", "max_gradient_norm")
         _within("RaftConfig", self, 0.0, 100.0, "uncertainty_penalty", "preferred_coefficient", "contrast_coefficient")
-        _within("RaftConfig", self, 0.0, 100.0, "anchor_coefficient", "least_gap")
+        _within("RaftConfig", self, 0.0, 100.0, "anchor_coefficient")
         _within("RaftConfig", self, 0.001, 100.0, "contrast_beta")
         _within("RaftConfig", self, 0.01, 100.0, "temperature", "sampling_temperature")
         _within("RaftConfig", self, 0.0, 1.0, "min_p")

@@ -37,7 +37,6 @@ CONFIG = RaftConfig(
     kl_coefficient=0.0,
     sampling_temperature=1.0,
     min_p=0.0,
-    least_gap=0.0,
     anchor_coefficient=0.0,
     no_end_penalty=0.0,
 )
@@ -95,26 +94,6 @@ def test_the_ends_are_the_best_and_the_worst_of_every_prompt_by_score_less_kl(ti
             assert ends.scores[row] == (of_prompt.max() if row < 3 else of_prompt.min())
             prompt = ends.ids[row, : ends.prompt_width][ends.attention[row, : ends.prompt_width].bool()]
             assert prompt.tolist() == chat_prompt_ids(tokenizer, QUESTIONS[question])
-
-
-def test_a_prompt_whose_completions_are_worth_about_the_same_is_left_out(tiny: Tiny) -> None:
-    model, tokenizer = tiny
-    backbone.copy_adapter(model, "other", "policy")
-    asked = [question for question in QUESTIONS for _ in range(CONFIG.samples)]
-    written = sample_rollout(model, tokenizer, share_of_low_tokens, asked, SAMPLING, range(len(asked)))
-    prompts = written.prompt_index // CONFIG.samples
-    last = (written.prompt_index % CONFIG.samples == CONFIG.samples - 1).float()
-    scores = torch.tensor([0.0, 0.3, 0.6])[prompts] * last + 5.0 * prompts  # prompts differ more than completions do
-    written = replace(written, scores=scores, ended=torch.ones_like(written.ended))
-
-    def learned(least_gap: float) -> list[int] | None:
-        ends = raft.ranked_ends(written, replace(CONFIG, kl_coefficient=0.0, least_gap=least_gap))
-        return None if ends is None else (ends.prompt_index // CONFIG.samples).tolist()
-
-    assert learned(0.0) == [0, 1, 2, 0, 1, 2]
-    assert learned(0.2) == [1, 2, 1, 2]
-    assert learned(0.5) == [2, 2]
-    assert learned(1.0) is None
 
 
 def test_the_contrast_is_the_loss_of_dpo_with_labels_as_sure_as_the_scores() -> None:

@@ -39,7 +39,6 @@ _raft = partial(
     kl_coefficient=0.2,
     sampling_temperature=1.0,
     min_p=0.0,
-    least_gap=0.0,
     preferred_coefficient=1.0,
     max_kl=9.0,
     max_new_tokens=MAX_NEW_TOKENS,
