@@ -40,6 +40,8 @@ from alignment.token_log_probs import (
     anchored_log_probs,
     completion_log_probs,
     distributions,
+    in_passes,
+    joined,
     rows_to_hold,
 )
 
@@ -149,13 +151,23 @@ def _anchor(model: PeftModel, config: RaftConfig) -> Iterator[None]:
 
 
 def _log_probs_and_drift(model: PeftModel, part: Rollout, config: RaftConfig) -> tuple[Tensor, Tensor | None]:
-    """Return (log-probabilities of the policy (B, T), its mean KL from the adapter "anchor" or None without one)."""
+    """Return (log-probabilities of the policy (B, T), its mean KL from the adapter "anchor" or None without one).
+
+    Best and worst of a prompt are often the same text, and texts differ in length: passes of different texts of like
+    length spare most of the padding.
+    """
+    groups, same = in_passes(model, part)
+    rows, width = [part.rows(index) for index in groups], part.mask.shape[1]
     if not config.anchor_coefficient:
-        return completion_log_probs(model, part, config.temperature)[0], None
+        alone = [completion_log_probs(model, some, config.temperature)[0] for some in rows]
+        return joined(alone, width, same), None
     activate(model, ANCHOR)
-    anchor = distributions(model, part, config.temperature)
+    anchors = [distributions(model, some, config.temperature) for some in rows]
     activate(model, "policy", train=True)
-    log_probs, kl = anchored_log_probs(model, part, config.temperature, anchor)
+    measured = [
+        anchored_log_probs(model, some, config.temperature, anchor) for some, anchor in zip(rows, anchors, strict=True)
+    ]
+    log_probs, kl = (joined(of_passes, width, same) for of_passes in zip(*measured, strict=True))
     return log_probs, ppo_math.masked_mean(kl, part.mask)
 
 

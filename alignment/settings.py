@@ -13,6 +13,8 @@ MAX_PROMPT_CHARACTERS = 4000
 MAX_COMPLETION_CHARACTERS = 2000  # of one that a person writes
 MAX_NEW_TOKENS = 256
 MAX_BEST_OF = 16  # completions of which the reward model picks what a person sees
+MOST_STEPS = 1_000_000  # of whatever training does one after another
+MOST_ROWS = 10_000  # texts that it holds at once
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,8 @@ class RefitConfig:
     people_share: float = 0.25  # part of each batch drawn from people's demonstrations
 
     def __post_init__(self) -> None:
-        _at_least("RefitConfig", self, 0, "steps")
-        _at_least("RefitConfig", self, 1, "batch_size")
+        _within("RefitConfig", self, 0, MOST_STEPS, "steps")
+        _within("RefitConfig", self, 1, MOST_ROWS, "batch_size")
         _within("RefitConfig", self, 0.0, 1.0, "learning_rate", "people_share")
 
 
@@ -54,8 +56,9 @@ class RewardConfig:
     held_out_votes: int = 16  # votes predicted in this way that are enough; the other folds are then left out
 
     def __post_init__(self) -> None:
-        _at_least("RewardConfig", self, 1, "steps", "batch_size", "held_out_votes")
-        _at_least("RewardConfig", self, 2, "folds")
+        _within("RewardConfig", self, 1, MOST_STEPS, "steps", "held_out_votes")
+        _within("RewardConfig", self, 1, MOST_ROWS, "batch_size")
+        _within("RewardConfig", self, 2, MOST_ROWS, "folds")
         _within("RewardConfig", self, 0.0, 100.0, "shipped_weight")
         _within("RewardConfig", self, 0.0, 1.0, "voted_share")
         _within("RewardConfig", self, 0.01, 100.0, "bound")
@@ -97,11 +100,10 @@ class PPOConfig:
     max_disagreement: float = 3.0  # of the first rollout's spread among reward heads, or of 0.05; it stops beyond that
 
     def __post_init__(self) -> None:
-        _at_least(
-            *("PPOConfig", self, 1, "updates", "rollouts", "samples", "minibatches", "epochs", "value_epochs"),
-            "max_new_tokens",
-        )
-        _at_least("PPOConfig", self, 0, "critic_warmup", "warmup_updates")
+        _within("PPOConfig", self, 1, MOST_STEPS, "updates", "epochs", "value_epochs")
+        _within("PPOConfig", self, 1, MOST_ROWS, "rollouts", "samples", "minibatches")
+        _within("PPOConfig", self, 1, MAX_NEW_TOKENS, "max_new_tokens")
+        _within("PPOConfig", self, 0, MOST_STEPS, "critic_warmup", "warmup_updates")
         _within("PPOConfig", self, 0.0, 1.0, "learning_rate", "value_learning_rate", "gamma", "lam", "kl_gain")
         _within("PPOConfig", self, 0.0, 1.0, "min_entropy", "min_length")
         _within("PPOConfig", self, 1.0, 1e6, "max_entropy", "max_disagreement")
@@ -164,11 +166,10 @@ class RaftConfig:
     max_disagreement: float = 3.0
 
     def __post_init__(self) -> None:
-        _at_least(
-            "RaftConfig", self, 1, "rounds", "averaged_rounds", "warmup_steps", "prompts", "minibatches", "epochs"
-        )
-        _at_least("RaftConfig", self, 1, "max_new_tokens")
-        _at_least("RaftConfig", self, 2, "samples")
+        _within("RaftConfig", self, 1, MOST_STEPS, "rounds", "averaged_rounds", "warmup_steps", "epochs")
+        _within("RaftConfig", self, 1, MOST_ROWS, "prompts", "minibatches")
+        _within("RaftConfig", self, 1, MAX_NEW_TOKENS, "max_new_tokens")
+        _within("RaftConfig", self, 2, MOST_ROWS, "samples")
         _within("RaftConfig", self, 0.0, 1.0, "learning_rate", "last_rate", "min_entropy", "min_length")
         _within("RaftConfig", self, 0.0, 100.0, "kl_coefficient", "no_end_penalty", "max_gradient_norm")
         _within("RaftConfig", self, 0.0, 100.0, "uncertainty_penalty", "preferred_coefficient", "contrast_coefficient")
@@ -199,7 +200,9 @@ class DPOConfig:
     max_new_tokens: int = 96
 
     def __post_init__(self) -> None:
-        _at_least("DPOConfig", self, 1, "steps", "batch_size", "rollouts", "max_new_tokens")
+        _within("DPOConfig", self, 1, MOST_STEPS, "steps")
+        _within("DPOConfig", self, 1, MOST_ROWS, "batch_size", "rollouts")
+        _within("DPOConfig", self, 1, MAX_NEW_TOKENS, "max_new_tokens")
         _within("DPOConfig", self, 0.0, 1.0, "voted_share", "learning_rate")
         _within("DPOConfig", self, 1e-4, 100.0, "beta")
         _within("DPOConfig", self, 0.0, 100.0, "likelihood_coefficient")
@@ -219,7 +222,7 @@ class GateConfig:
     def __post_init__(self) -> None:
         _within("GateConfig", self, 0.0, 1.0, "max_accuracy_drop", "max_refusal_drop", "max_ended_drop")
         if self.step_back:
-            _within("GateConfig", self, 0.05, 0.5, "step_back")
+            _within("GateConfig", self, 0.05, 0.5, "step_back", also="0 or ")
         _within("GateConfig", self, 0.0, 1e6, "max_kl")
 
 
@@ -252,7 +255,8 @@ def run_settings(overrides: dict[str, Any] | None, defaults: RunSettings | None 
 
     Raises ConfigError for a field that does not exist, a value of another type or an impossible combination.
     """
-    settings: RunSettings = _replaced(defaults or RunSettings(), overrides or {}, "settings")
+    given = {} if overrides is None else overrides
+    settings: RunSettings = _replaced(defaults or RunSettings(), given, "settings")
     return settings
 
 
@@ -265,7 +269,10 @@ def _replaced(settings: Any, overrides: Any, path: str) -> Any:
         if name not in known:
             raise ConfigError(f"{path} has no field {brief(name)}; it has {', '.join(sorted(known))}")
         changes[name] = _coerced(known[name], value, f"{path}.{name}")
-    return replace(settings, **changes)
+    try:
+        return replace(settings, **changes)
+    except ConfigError as error:  # by the names that the caller wrote
+        raise ConfigError(str(error).replace(f"{type(settings).__name__}.", f"{path}.")) from None
 
 
 def _coerced(default: Any, value: Any, path: str) -> Any:
@@ -285,13 +292,8 @@ def _coerced(default: Any, value: Any, path: str) -> Any:
         raise ConfigError(f"{path} is too large: {brief(value)}") from error
 
 
-def _at_least(owner: str, settings: Any, least: int, *names: str) -> None:
-    for name in names:
-        if getattr(settings, name) < least:
-            raise ConfigError(f"{owner}.{name} must be at least {least}, got {brief(getattr(settings, name))}")
-
-
-def _within(owner: str, settings: Any, low: float, high: float, *names: str) -> None:
+def _within(owner: str, settings: Any, low: float, high: float, *names: str, also: str = "") -> None:
     for name in names:
         if not low <= getattr(settings, name) <= high:
-            raise ConfigError(f"{owner}.{name} must be between {low} and {high}, got {brief(getattr(settings, name))}")
+            got = brief(getattr(settings, name))
+            raise ConfigError(f"{owner}.{name} must be {also}between {low} and {high}, got {got}")

@@ -12,7 +12,7 @@ from torch.utils.checkpoint import checkpoint
 from alignment.backbone import activate, hidden_states, rows_at_once
 from alignment.rollout import ROWS, Rollout, distinct
 
-TOKENS_A_ROW = 48  # about what a prompt and its answer have here: where they are longer, fewer rows go through at once
+TOKENS_A_ROW = 24  # of a full pass: rows with more, as most have, go through fewer at once, and with less padding
 LOGITS_AT_ONCE = 2**24  # numbers in a block of logits: 64 MiB in fp32
 LOGITS_HELD = 2**27  # numbers of an anchor's logits, which wait for the policy's: 512 MiB in fp32
 
@@ -128,15 +128,27 @@ def _taken(every: Tensor, tokens: Tensor) -> Tensor:
     return every.gather(-1, tokens[:, None]).squeeze(-1)
 
 
+def in_passes(model: PeftModel, rollout: Rollout) -> tuple[list[Tensor], Tensor]:
+    """Return (rows of like length in groups for one pass each, no text twice; which of these, counted through all
+    groups, each row repeats (B,)). `joined` takes both.
+    """
+    first, same = distinct(rollout)
+    order = rollout.attention[first].sum(-1).argsort(stable=True)
+    return _passes(model, rollout, first[order]), order.argsort()[same]
+
+
+def joined(measured: Sequence[Tensor], width: int, same: Tensor) -> Tensor:
+    """Return what was measured of the tokens in each of the passes as one tensor (B, width), for all rows."""
+    padded = [nn.functional.pad(part, (0, width - part.shape[1])) for part in measured]
+    return torch.cat(padded).index_select(0, same)
+
+
 @torch.no_grad()
 def in_chunks(model: PeftModel, rollout: Rollout, measure: Callable[[Rollout], Sequence[Tensor]]) -> list[Tensor]:
     """Return what `measure` says of the tokens of every row, each (B, T), from passes of a few different rows."""
-    first, same = distinct(rollout)
-    parts = []
-    for index in _passes(model, rollout, first):
-        measured = measure(rollout.rows(index))
-        parts.append([nn.functional.pad(x, (0, rollout.mask.shape[1] - x.shape[1])) for x in measured])
-    return [torch.cat(part)[same] for part in zip(*parts, strict=True)]
+    groups, same = in_passes(model, rollout)
+    measured = zip(*(measure(rollout.rows(index)) for index in groups), strict=True)
+    return [joined(parts, rollout.mask.shape[1], same) for parts in measured]
 
 
 def against_reference(model: PeftModel, rollout: Rollout, temperature: float) -> Rollout:

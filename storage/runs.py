@@ -65,7 +65,7 @@ def requeue_run(path: Path, run_id: int) -> bool:
         for row in db["runs"].rows_where("status IN ('queued', 'running') AND id <> ?", [run_id]):
             raise RunOpenError(row["id"])
         cursor = db.conn.execute(
-            "UPDATE runs SET status = 'queued', error = NULL, finished = NULL, pid = NULL "
+            "UPDATE runs SET status = 'queued', stage = '', progress = 0, error = NULL, finished = NULL, pid = NULL "
             f"WHERE id = ? AND status IN ({', '.join('?' * len(RESUMABLE))})",
             [run_id, *RESUMABLE],
         )

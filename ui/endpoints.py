@@ -70,7 +70,9 @@ def _checked_prompt(prompt: Any) -> str:
 
 
 def _checked_text(name: str, text: Any, longest: int, advice: str) -> str:
-    if not isinstance(text, str) or not text.strip():
+    if not isinstance(text, str):
+        raise ConfigError(f"the {name} must be text, got {brief(text)}; {advice}")
+    if not text.strip():
         raise ConfigError(f"the {name} is empty; {advice}")
     if len(text) > longest:
         raise ConfigError(f"the {name} has {len(text):,} characters, {longest:,} are allowed; shorten it")

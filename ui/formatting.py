@@ -98,12 +98,15 @@ def span(seconds: float) -> str:
 def table(head: list[str], rows: list[list[str]], label: str) -> str:
     """Return a table of cells that are HTML already; on a narrow screen each row is a list of named cells."""
     top = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in head)
-    named = [
-        [f'<td data-name="{escape(n)}"><div>{cell}</div></td>' for n, cell in zip(head, row, strict=True)]
-        for row in rows
-    ]
-    body = "".join(f"<tr>{''.join(cells)}</tr>" for cells in named)
+    body = "".join(_row(head, row) for row in rows)
     return (
-        f'<div class="scroll"><table aria-label="{escape(label)}"><thead><tr>{top}</tr></thead>'
+        f'<div class="scroll"><table role="table" aria-label="{escape(label)}"><thead><tr>{top}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>"
     )
+
+
+def _row(head: list[str], row: list[str]) -> str:
+    # The roles are those that a browser takes away from rows and cells that are laid out otherwise.
+    named = zip(head, row, strict=True)
+    cells = "".join(f'<td role="cell" data-name="{escape(name)}"><div>{cell}</div></td>' for name, cell in named)
+    return f'<tr role="row">{cells}</tr>'

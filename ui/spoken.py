@@ -37,7 +37,7 @@ def sentence(error: Exception) -> str:
         words = f"something went wrong here ({type(error).__name__}); the app's log says more"
     elif isinstance(error, sqlite3.OperationalError):
         words = f"the database could not be written ({error}); check that the disk is not full"
-    if "_" not in words.split(" ")[0]:  # the name of an argument stays as it is
+    if not set("_.") & set(words.split(" ")[0]):  # the name of an argument or a setting stays as it is
         words = words[:1].upper() + words[1:]
     return words + ("" if words.endswith((".", "!", "?")) else ".")
 

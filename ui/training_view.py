@@ -245,7 +245,7 @@ def _reason(run: Run, verdicts: dict[int, dict[str, Any]]) -> str:
         return f"v{run.policy_version} went live"
     if run.status == "rejected" and run.policy_version in verdicts:
         return f"v{run.policy_version}: {'; '.join(map(str, verdicts[run.policy_version].get('reasons', [])))}"
-    return (run.error or "").strip().split("\n")[-1]
+    return (run.error or "").strip().split("\n")[-1] or "–"
 
 
 def _figure(evaluation: dict[str, Any], name: str) -> str:

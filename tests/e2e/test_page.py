@@ -170,6 +170,17 @@ def test_escape_closes_the_settings_from_within_and_from_beside_them(page: Page,
     expect(seed).not_to_be_visible()
 
 
+def test_a_click_in_the_settings_leaves_them_open_and_one_elsewhere_closes_them(page: Page, site: Site) -> None:
+    open_page(page, site)
+    seed = page.get_by_label("Seed (empty = a new one every time)")
+    page.locator("#settings > button").click()
+    seed.click()
+    expect(seed).to_be_visible()
+    page.locator("#examples summary").last.click()
+    expect(seed).not_to_be_visible()
+    expect(page.locator("#examples details[open] .menu")).to_be_visible()
+
+
 def test_blind_mode_hides_names_until_the_vote_also_over_a_reload(page: Page, site: Site) -> None:
     open_page(page, site)
     page.check("#blind input")
@@ -368,6 +379,9 @@ def test_panels_stand_in_a_row_or_stack_and_nothing_overflows(page: Page, site: 
     assert votes_bar is not None
     assert votes_bar["y"] + votes_bar["height"] <= 844
     page.get_by_role("tab", name="Training").click()
+    expect(page.get_by_role("table", name="Policies")).to_be_visible()
+    cells = [box for cell in page.get_by_role("cell").all() if (box := cell.bounding_box())]
+    assert max(box["x"] + box["width"] for box in cells) <= width
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
