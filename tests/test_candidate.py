@@ -86,5 +86,5 @@ def test_parts_of_the_way_go_down_to_a_half(step: float, shares: list[float]) ->
 
 @pytest.mark.parametrize("step", [0.01, 0.6])
 def test_a_step_back_that_would_try_nothing_or_too_often_is_refused(step: float) -> None:
-    with pytest.raises(ConfigError, match=r"step_back must be between 0\.05 and 0\.5"):
+    with pytest.raises(ConfigError, match=r"step_back must be 0 or between 0\.05 and 0\.5"):
         GateConfig(step_back=step)
