@@ -76,7 +76,7 @@ def test_ppo_run_long_arrives_at_the_closed_form_optimum(monkeypatch: pytest.Mon
     optimum = reference * (worth / BETA).exp()
     optimum = optimum / optimum.sum()
     assert 0.5 * (reference - optimum).abs().sum() > 0.3  # there is a way to go
-    for stage, (updates, rate) in enumerate(((40, 8e-3), (60, 3e-3), (60, 1e-3), (30, 3e-4))):
+    for stage, (updates, rate) in enumerate(((40, 8e-3), (60, 3e-3), (60, 1e-3), (60, 3e-4), (60, 1e-4))):
         config = PPOConfig(
             updates=updates, rollouts=512, minibatches=2, epochs=4, value_epochs=4, critic_warmup=2, max_new_tokens=2,
             learning_rate=rate, value_learning_rate=3 * rate, value_clip_range=10.0, kl_coefficient=BETA,
