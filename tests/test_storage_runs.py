@@ -40,10 +40,12 @@ def policy(version: int, run_id: int | None = None, status: str = "candidate") -
 def test_a_run_that_failed_or_was_cancelled_may_be_queued_again_over_the_same_votes(db: Path) -> None:
     run_id = running(db)
     assert not runs.requeue_run(db, run_id)  # it is open
+    runs.report(db, run_id, "ppo", 0.5)
     runs.end_run(db, run_id, "failed", "killed")
     assert runs.requeue_run(db, run_id)
     run = runs.get_run(db, run_id)
     assert (run.status, run.error, run.finished, run.pid, run.settings) == ("queued", None, None, None, {"seed": 3})
+    assert (run.stage, run.progress) == ("", 0.0)
     runs.end_run(db, run_id, "cancelled")
     other = runs.queue_run(db, "ppo", {})
     with pytest.raises(RunOpenError, match=f"run {other} is already"):
