@@ -83,17 +83,6 @@ def _keep_nf4_trainable(model: nn.Module) -> None:
             setattr(module, "support_avx512bf16_for_cpu", False)  # noqa: B010
 
 
-def rows_at_once(model: Any, rows: int) -> int:
-    """Return how many sequences go through a model in one pass: `rows` on a CPU, more on CUDA if the model is small.
-
-    There a pass of few rows takes as long as one of many, until about as much is computed as in one row of an 8B.
-    """
-    if model.device.type != "cuda":
-        return rows
-    size: int = model.config.hidden_size * model.config.num_hidden_layers
-    return max(rows, min(1024, 2**21 // size))
-
-
 def attach(model: Any, folder: str | Path, name: str) -> PeftModel:
     """Load the adapter in `folder` under `name` and return the model that carries it, frozen."""
     folder = check_adapter(folder)

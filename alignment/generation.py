@@ -70,15 +70,18 @@ def decode_steps(
     *,
     eos_ids: frozenset[int],
     pad_id: int,
-    drop_ended: bool = False,
+    one_adapter: bool = False,
 ) -> Iterator[list[int | None]]:
     """Yield, a step at a time, the new token of each row, None once the row has ended.
 
     Rows end at an end token or at their length; the loop ends with the last row. Which adapters the rows go through
-    is the caller's to set around the loop; with `drop_ended`, for rows that share one, ended rows leave the batch.
+    is the caller's to set around the loop; where it is one for all, rows with the same prompt have it read once, and
+    ended rows leave the batch.
     """
     device = model.device
-    ids, mask = left_padded(prompts, pad_id, device)
+    rows = [tuple(prompt) for prompt in prompts]
+    read = list(dict.fromkeys(rows)) if one_adapter else rows
+    ids, mask = left_padded(read, pad_id, device)
     positions = (mask.cumsum(-1) - 1).clamp(min=0)
     uniforms = _uniforms(seeds, sampling.max_new_tokens, device)
     cache = DynamicCache()
@@ -93,7 +96,13 @@ def decode_steps(
             use_cache=True,
             logits_to_keep=1,
         )
-        drawn = _draw(output.logits[:, -1], sampling, uniforms[in_batch, step])
+        logits = output.logits[:, -1]
+        if len(logits) < len(in_batch):  # prompts are read, and their rows go apart from here
+            number = {prompt: i for i, prompt in enumerate(read)}
+            own = torch.tensor([number[prompt] for prompt in rows], device=device)
+            cache.batch_select_indices(own)
+            logits, mask, positions = logits[own], mask[own], positions[own]
+        drawn = _draw(logits, sampling, uniforms[in_batch, step])
         tokens: list[int | None] = [None] * len(prompts)
         for row, token in zip(in_batch, drawn.tolist(), strict=True):
             if row in open_rows:
@@ -105,7 +114,7 @@ def decode_steps(
         ids = drawn.unsqueeze(-1)
         mask = torch.cat([mask, mask.new_ones(len(in_batch), 1)], dim=-1)
         positions = positions[:, -1:] + 1
-        if drop_ended and len(open_rows) <= 0.75 * len(in_batch):
+        if one_adapter and len(open_rows) <= 0.75 * len(in_batch):
             kept = torch.tensor([i for i, row in enumerate(in_batch) if row in open_rows], device=device)
             cache.batch_select_indices(kept)
             ids, mask, positions = ids[kept], mask[kept], positions[kept]
@@ -132,7 +141,7 @@ def generate(
     written: list[list[int]] = [[] for _ in prompts]
     pad = tokenizer.pad_token_id
     with merged(model):
-        for tokens in decode_steps(model, prompts, sampling, seeds, eos_ids=ends, pad_id=pad, drop_ended=True):
+        for tokens in decode_steps(model, prompts, sampling, seeds, eos_ids=ends, pad_id=pad, one_adapter=True):
             for row, token in zip(written, tokens, strict=True):
                 if token is not None:
                     row.append(token)

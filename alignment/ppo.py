@@ -16,7 +16,7 @@ from peft import PeftModel
 from torch import Tensor, nn
 
 from alignment import ppo_math
-from alignment.backbone import activate, adapter_parameters
+from alignment.backbone import activate, adapter_parameters, merged
 from alignment.checkpoint import LoopState
 from alignment.errors import ConfigError, require_finite
 from alignment.generation import Sampling
@@ -59,7 +59,8 @@ def collect_rollout(
     rollout = sample_rollout(model, tokenizer, score, prompts, _sampling(config), seeds, on_step)
     rollout = against_reference(model, rollout, config.temperature)
     activate(model, "value")
-    (values,) = in_chunks(model, rollout, lambda chunk: [completion_values(model, value_head, chunk)])
+    with merged(model):
+        (values,) = in_chunks(model, rollout, lambda chunk: [completion_values(model, value_head, chunk)])
     return replace(rollout, values=values)
 
 

@@ -24,14 +24,15 @@ from peft import PeftModel
 from torch import Tensor
 
 from alignment import ppo_math
-from alignment.backbone import activate, adapter_parameters, copy_adapter, rows_at_once
+from alignment.backbone import activate, adapter_parameters, copy_adapter, merged
 from alignment.best_of_n import best_of_each
 from alignment.bradley_terry import pair_loss
 from alignment.checkpoint import LoopState
 from alignment.errors import require_finite
 from alignment.generation import Sampling
+from alignment.passes import ROWS, rows_at_once
 from alignment.ppo import Term, draw_preferred, preferred_term, step
-from alignment.rollout import ROWS, OnStep, OnUpdate, Outcome, Rollout, penalized_scores, sample_rollout
+from alignment.rollout import OnStep, OnUpdate, Outcome, Rollout, penalized_scores, sample_rollout
 from alignment.rollout_metrics import rollout_metrics, why_stop
 from alignment.scorer import Scorer
 from alignment.settings import RaftConfig
@@ -162,7 +163,8 @@ def _log_probs_and_drift(model: PeftModel, part: Rollout, config: RaftConfig) ->
         alone = [completion_log_probs(model, some, config.temperature)[0] for some in rows]
         return joined(alone, width, same), None
     activate(model, ANCHOR)
-    anchors = [distributions(model, some, config.temperature) for some in rows]
+    with merged(model):
+        anchors = [distributions(model, some, config.temperature) for some in rows]
     activate(model, "policy", train=True)
     measured = [
         anchored_log_probs(model, some, config.temperature, anchor) for some, anchor in zip(rows, anchors, strict=True)

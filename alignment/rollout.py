@@ -10,7 +10,7 @@ from peft import PeftModel
 from torch import Tensor
 
 from alignment import ppo_math
-from alignment.backbone import activate, rows_at_once
+from alignment.backbone import activate
 from alignment.errors import TrainingError
 from alignment.generation import Generated, Sampling, generate, left_padded
 from alignment.prompts import chat_prompt_ids, completion_ids
@@ -19,7 +19,6 @@ from alignment.settings import PPOConfig, RaftConfig
 
 log = logging.getLogger(__name__)
 
-ROWS = 32  # of like length in one pass on a CPU, at most
 MAX_PROMPT_TOKENS = 256  # of a rollout
 OnUpdate = Callable[[int, dict[str, float]], None]  # number of the update, what was measured
 OnStep = Callable[[], None]  # called at every decoded token and every minibatch: a sign of life
@@ -113,9 +112,7 @@ def sample_rollout(
     rollout = _unscored(pairs, tokenizer.pad_token_id, model.device)
     first, same = distinct(rollout)
     sequences = [pairs[row][0] + pairs[row][1].token_ids for row in first.tolist()]
-    size = rows_at_once(model, ROWS)
-    parts = [score(sequences[start : start + size]) for start in range(0, len(sequences), size)]
-    scores, deviations = (torch.cat(part).to(model.device)[same] for part in zip(*parts, strict=True))
+    scores, deviations = (of_first.to(model.device)[same] for of_first in score(sequences))
     index = torch.tensor(order, device=model.device)
     return replace(rollout, prompt_index=index, scores=scores, deviations=deviations)
 

@@ -6,32 +6,33 @@ import torch
 from peft import PeftModel
 from torch import Tensor, nn
 
-from alignment.backbone import activate, hidden_states, rows_at_once
+from alignment.backbone import activate, hidden_states, merged
 from alignment.generation import left_padded
+from alignment.passes import in_groups
 from alignment.settings import RewardConfig
 
-CHUNK_ROWS = 16  # sequences in one pass on a CPU
 Scorer = Callable[[Sequence[Sequence[int]]], tuple[Tensor, Tensor]]  # ids -> scores, deviations among heads, both (B,)
 
 
 def head_scores(model: PeftModel, heads: nn.Linear, sequences: Sequence[Sequence[int]], pad_id: int) -> Tensor:
     """Return every head's score of each sequence (B, K), read at its last token through the adapter that is active.
 
-    Sequences are passed in chunks of like length, so that one long one does not pad all the others.
+    Sequences of like length are passed together, so that a long one does not pad all the others.
     """
     order = sorted(range(len(sequences)), key=lambda i: len(sequences[i]))
-    size = rows_at_once(model, CHUNK_ROWS)
-    chunks = [order[start : start + size] for start in range(0, len(order), size)]
-    scores = torch.cat([_score_chunk(model, heads, [sequences[i] for i in chunk], pad_id) for chunk in chunks])
+    groups = in_groups(model, [(len(sequences[i]),) for i in order])
+    passed = [[sequences[order[row]] for row in group] for group in groups]
+    scores = torch.cat([_scores_of_pass(model, heads, some, pad_id) for some in passed])
     return scores[torch.tensor(order, device=scores.device).argsort()]
 
 
-def _score_chunk(model: PeftModel, heads: nn.Linear, sequences: Sequence[Sequence[int]], pad_id: int) -> Tensor:
+def _scores_of_pass(model: PeftModel, heads: nn.Linear, sequences: Sequence[Sequence[int]], pad_id: int) -> Tensor:
     ids, mask = left_padded(sequences, pad_id, heads.weight.device)
     scores: Tensor = heads(hidden_states(model, ids, mask)[:, -1].float())  # (B, K)
     return scores
 
 
+@torch.no_grad()
 def score_sequences(
     model: PeftModel, heads: nn.Linear, sequences: Sequence[Sequence[int]], pad_id: int, bound: float | None = None
 ) -> tuple[Tensor, Tensor]:
@@ -39,7 +40,8 @@ def score_sequences(
 
     With a bound, each head's score is pressed between minus that and that.
     """
-    scores = head_scores(model, heads, sequences, pad_id)
+    with merged(model):
+        scores = head_scores(model, heads, sequences, pad_id)
     scores = scores if bound is None else bounded(scores, bound)
     return scores.mean(-1), scores.std(-1, correction=0)
 

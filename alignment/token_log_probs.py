@@ -9,10 +9,10 @@ from peft import PeftModel
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from alignment.backbone import activate, hidden_states, rows_at_once
-from alignment.rollout import ROWS, Rollout, distinct
+from alignment.backbone import activate, hidden_states, merged
+from alignment.passes import in_groups
+from alignment.rollout import Rollout, distinct
 
-TOKENS_A_ROW = 24  # of a full pass: rows with more, as most have, go through fewer at once, and with less padding
 LOGITS_AT_ONCE = 2**24  # numbers in a block of logits: 64 MiB in fp32
 LOGITS_HELD = 2**27  # numbers of an anchor's logits, which wait for the policy's: 512 MiB in fp32
 
@@ -28,25 +28,12 @@ def parts(model: PeftModel, rollout: Rollout, index: Tensor) -> list[Rollout]:
 
 
 def _passes(model: PeftModel, rollout: Rollout, index: Tensor) -> list[Tensor]:
-    """Return rows, in the order of their length, in groups for one pass each: what a pass holds grows with its tokens.
-
-    A group has at most `ROWS` rows (more on CUDA, if the model is small) and, padding included, `TOKENS_A_ROW` tokens
-    for each of these, but at least one row.
-    """
-    most = rows_at_once(model, ROWS)
-    groups: list[list[int]] = []
-    prompt = completion = 0  # the longest of the group: the widths of its pass
+    """Return rows, in the order given, in groups for one pass each."""
     prompts, completions = (
         mask[index].sum(-1).long().tolist() for mask in (rollout.attention[:, : rollout.prompt_width], rollout.mask)
     )
-    for row, own_prompt, own_completion in zip(index.tolist(), prompts, completions, strict=True):
-        prompt, completion = max(prompt, own_prompt), max(completion, own_completion)
-        rows = len(groups[-1]) + 1 if groups else 0
-        if not groups or rows > most or rows * (prompt + completion) > most * TOKENS_A_ROW:
-            groups.append([])
-            prompt, completion = own_prompt, own_completion
-        groups[-1].append(row)
-    return [index.new_tensor(group) for group in groups]
+    groups = in_groups(model, list(zip(prompts, completions, strict=True)))
+    return [index[group] for group in groups]
 
 
 def completion_log_probs(model: PeftModel, batch: Rollout, temperature: float) -> tuple[Tensor, Tensor]:
@@ -157,5 +144,6 @@ def against_reference(model: PeftModel, rollout: Rollout, temperature: float) ->
     activate(model, "policy")
     log_probs, entropy = in_chunks(model, rollout, lambda chunk: completion_log_probs(model, chunk, temperature))
     activate(model, "sft")
-    reference, _ = in_chunks(model, rollout, lambda chunk: completion_log_probs(model, chunk, temperature))
+    with merged(model):  # the policy's are not: its ratios to what an update computes are to begin at 1
+        reference, _ = in_chunks(model, rollout, lambda chunk: completion_log_probs(model, chunk, temperature))
     return replace(rollout, log_probs=log_probs, entropy=entropy, log_ratio=log_probs - reference)

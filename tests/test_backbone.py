@@ -1,7 +1,6 @@
 """One base, many adapters: switched, mixed in a batch, saved and quantized without a trace on each other."""
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -209,14 +208,3 @@ def test_gradients_reach_the_lowest_layer_of_a_quantized_base_after_generation(
     lowest = [p for name, p in model.named_parameters() if ".layers.0." in name and ".sft." in name]
     assert lowest
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in lowest)
-
-
-@pytest.mark.parametrize(
-    ("device", "hidden", "layers", "rows"),
-    [("cpu", 192, 6, 16), ("cuda", 192, 6, 1024), ("cuda", 1024, 24, 85), ("cuda", 4096, 32, 16)],
-)
-def test_a_pass_on_cuda_holds_more_rows_of_a_small_model(device: str, hidden: int, layers: int, rows: int) -> None:
-    model = SimpleNamespace(
-        device=torch.device(device), config=SimpleNamespace(hidden_size=hidden, num_hidden_layers=layers)
-    )
-    assert backbone.rows_at_once(model, 16) == rows

@@ -1,12 +1,15 @@
 """The decode loop draws what the model says, the same for a row whoever shares its batch."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import pytest
 import torch
 from peft import PeftModel
 from transformers import AutoTokenizer
 
 from alignment import backbone, generation
-from alignment.generation import Sampling, generate
+from alignment.generation import Sampling, generate, left_padded
 
 Tiny = tuple[PeftModel, AutoTokenizer]
 PROMPTS = [[1, 5, 6, 7], [1, 9], [1, 20, 21, 22, 23, 24, 25]]
@@ -32,6 +35,24 @@ def test_a_row_draws_the_same_alone_and_in_company(tiny: Tiny) -> None:
     for i, prompt in enumerate(PROMPTS):
         alone = generate(model, tokenizer, [prompt], Sampling(0.9, 12), [3 + i])
         assert alone[0].token_ids == together[i].token_ids
+
+
+def test_rows_with_the_same_prompt_share_its_reading_and_draw_as_they_do_alone(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, tokenizer = tiny
+    backbone.activate(model, "sft")
+    order, read = [0, 1, 0, 2, 2, 0], []
+
+    def padded(rows: Sequence[Sequence[int]], *others: Any) -> Any:
+        read.append(len(rows))
+        return left_padded(rows, *others)
+
+    monkeypatch.setattr(generation, "left_padded", padded)
+    together = generate(model, tokenizer, [PROMPTS[i] for i in order], Sampling(0.9, 12), range(6))
+    assert read == [3]
+    for seed, i in enumerate(order):
+        assert generate(model, tokenizer, [PROMPTS[i]], Sampling(0.9, 12), [seed])[0] == together[seed]
 
 
 def test_seeds_repeat_and_differ(tiny: Tiny) -> None:

@@ -118,17 +118,6 @@ def test_log_probs_in_blocks_have_the_same_values_and_gradients_and_few_logits_a
         torch.testing.assert_close(whole, blocks, atol=1e-4, rtol=1e-4)
 
 
-def test_a_pass_holds_few_tokens_with_its_padding_and_every_row_goes_through_one(tiny: Tiny) -> None:
-    model, tokenizer = tiny
-    texts = [("word " * (30 if long else 2), "word " * (2 if long else 30)) for long in [True, False] * 20]
-    rows = rollout.as_rollout([*texts, ("Hi", "word " * 400)], tokenizer, model.device)
-    groups = token_log_probs._passes(model, rows, torch.arange(len(rows.ids)))
-    assert torch.cat(groups).tolist() == list(range(41))
-    sizes = [rows.rows(group).ids.numel() for group in groups]
-    assert max(sizes[:-1]) <= rollout.ROWS * token_log_probs.TOKENS_A_ROW
-    assert len(groups[-1]) == 1 and sizes[-1] > rollout.ROWS * token_log_probs.TOKENS_A_ROW / 4
-
-
 def test_ratios_of_the_first_minibatch_are_one(tiny: Tiny) -> None:
     model, tokenizer = tiny
     written = _rollout(model, tokenizer)

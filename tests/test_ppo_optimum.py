@@ -9,7 +9,7 @@ import torch
 from peft import PeftModel, get_peft_model
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from alignment import backbone, ppo, rollout, token_log_probs
+from alignment import backbone, passes, ppo
 from alignment.settings import PPOConfig
 from alignment.sft import lora_config
 
@@ -62,8 +62,7 @@ def distribution(model: PeftModel, adapter: str) -> torch.Tensor:
 
 @pytest.mark.slow
 def test_ppo_run_long_arrives_at_the_closed_form_optimum(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (rollout, token_log_probs):
-        monkeypatch.setattr(module, "ROWS", 512)  # passes of a model so small cost the same for any number of rows
+    monkeypatch.setattr(passes, "ROWS", 512)  # passes of a model so small cost the same for any number of rows
     model, value_head = tiny_model(), torch.nn.Linear(16, 1)
     worth = torch.randn(len(COMPLETIONS), generator=torch.Generator().manual_seed(1))
     scores = dict(zip(COMPLETIONS, worth.tolist(), strict=True))

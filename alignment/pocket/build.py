@@ -88,7 +88,7 @@ STAGES = (
         "first reward",
         recipe.build_first_reward,
         lambda c: (c.first_reward, c.reward_folds),
-        ("reward_model.py", "scorer.py", "bradley_terry.py"),
+        ("reward_model.py", "scorer.py", "passes.py", "bradley_terry.py"),
         (*_adapter(f"{FIRST}/reward"), f"{FIRST}/reward/head.safetensors"),
         draft=True,
     ),

@@ -10,10 +10,10 @@ from peft import PeftModel
 from tqdm import tqdm
 
 from alignment.annotators import GUIDELINES, rank
-from alignment.backbone import rows_at_once
 from alignment.evaluation import answers
 from alignment.generation import Sampling
 from alignment.model_folder import ShippedRanking
+from alignment.passes import rows_at_once
 from alignment.pocket.names import made_up_countries
 from alignment.pocket.skill import Asked, abstentions
 from alignment.pocket.skills import other

@@ -21,8 +21,8 @@ import torch
 from transformers import AutoModelForSequenceClassification
 
 from alignment import backbone, model_folder, ppo
+from alignment.passes import ROWS
 from alignment.prompts import chat_prompt_ids
-from alignment.rollout import ROWS
 from alignment.scorer import reward_scorer
 from alignment.settings import POCKET, PPOConfig
 

@@ -1,0 +1,39 @@
+"""Passes that fit into memory: which rows go through a model together."""
+
+from collections.abc import Sequence
+from typing import Any
+
+ROWS = 32  # in one pass on a CPU, at most
+TOKENS_A_ROW = 24  # of a full pass: rows with more, as most have, go through fewer at once, and with less padding
+
+
+def rows_at_once(model: Any, rows: int) -> int:
+    """Return how many sequences go through a model in one pass: `rows` on a CPU, more on CUDA if the model is small.
+
+    There a pass of few rows takes as long as one of many, until about as much is computed as in one row of an 8B.
+    """
+    if model.device.type != "cuda":
+        return rows
+    size: int = model.config.hidden_size * model.config.num_hidden_layers
+    return max(rows, min(1024, 2**21 // size))
+
+
+def in_groups(model: Any, widths: Sequence[tuple[int, ...]]) -> list[list[int]]:
+    """Return the positions of all rows, in the order given, in groups for one pass each.
+
+    `widths` are how many tokens each row has in each part that is padded by itself, such as prompt and completion; rows
+    of like length had better be neighbours. A group has at most `ROWS` rows (more on CUDA, if the model is small) and,
+    padding included, `TOKENS_A_ROW` tokens for each of these, but at least one row.
+    """
+    most = rows_at_once(model, ROWS)
+    groups: list[list[int]] = []
+    widest: tuple[int, ...] = ()
+    for row, own in enumerate(widths):
+        wider = tuple(max(pair) for pair in zip(widest, own, strict=True)) if groups else own
+        rows = len(groups[-1]) + 1 if groups else 1
+        if not groups or rows > most or rows * sum(wider) > most * TOKENS_A_ROW:
+            groups.append([])
+            wider = own
+        groups[-1].append(row)
+        widest = wider
+    return groups
