@@ -80,12 +80,12 @@ def decode_steps(
     """
     device = model.device
     rows = [tuple(prompt) for prompt in prompts]
-    read = list(dict.fromkeys(rows)) if one_adapter else rows
-    ids, mask = left_padded(read, pad_id, device)
+    different = list(dict.fromkeys(rows)) if one_adapter else rows
+    ids, mask = left_padded(different, pad_id, device)
     positions = (mask.cumsum(-1) - 1).clamp(min=0)
     uniforms = _uniforms(seeds, sampling.max_new_tokens, device)
     cache = DynamicCache()
-    in_batch = list(range(len(prompts)))  # which prompt each row of the batch belongs to
+    in_batch = list(range(len(prompts)))  # whose row each row of the batch is, once the prompts are read
     open_rows = set(in_batch)
     for step in range(sampling.max_new_tokens):
         output = model(
@@ -97,8 +97,8 @@ def decode_steps(
             logits_to_keep=1,
         )
         logits = output.logits[:, -1]
-        if len(logits) < len(in_batch):  # prompts are read, and their rows go apart from here
-            number = {prompt: i for i, prompt in enumerate(read)}
+        if step == 0 and len(different) < len(rows):  # prompts are read, and their rows go apart from here
+            number = {prompt: i for i, prompt in enumerate(different)}
             own = torch.tensor([number[prompt] for prompt in rows], device=device)
             cache.batch_select_indices(own)
             logits, mask, positions = logits[own], mask[own], positions[own]

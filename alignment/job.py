@@ -113,7 +113,7 @@ def train(data_dir: Path, run_id: int, model_config: ModelConfig) -> None:
         reward_head, fitted = _reward_model(
             model, tokenizer, shipped_head, voted, shipped, settings, report, folder, began
         )
-        score = added_scorer(model, reward_head, tokenizer.pad_token_id, shipped_head, settings.reward)
+        score = added_scorer(model, reward_head, tokenizer.pad_token_id, shipped_head, settings.reward, report.beat)
         outcome = _train_policy(
             *(model, tokenizer, model_config, reward_head, score, prompts, liked, run.method, settings, report, folder)
         )

@@ -1,4 +1,7 @@
-"""Passes that fit into memory: which rows go through a model together."""
+"""Which rows go through a model together: few enough for memory, of like length, so that little of a pass is padding.
+
+What is held until a backward pass grows with all the passes before it.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -29,11 +32,13 @@ def in_groups(model: Any, widths: Sequence[tuple[int, ...]]) -> list[list[int]]:
     groups: list[list[int]] = []
     widest: tuple[int, ...] = ()
     for row, own in enumerate(widths):
-        wider = tuple(max(pair) for pair in zip(widest, own, strict=True)) if groups else own
-        rows = len(groups[-1]) + 1 if groups else 1
-        if not groups or rows > most or rows * sum(wider) > most * TOKENS_A_ROW:
-            groups.append([])
-            wider = own
-        groups[-1].append(row)
-        widest = wider
+        if groups:
+            wider = tuple(max(pair) for pair in zip(widest, own, strict=True))
+            rows = len(groups[-1]) + 1
+            if rows <= most and rows * sum(wider) <= most * TOKENS_A_ROW:
+                groups[-1].append(row)
+                widest = wider
+                continue
+        groups.append([row])
+        widest = own
     return groups

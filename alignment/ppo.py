@@ -6,8 +6,8 @@ follow Ziegler et al. 2019, Stiennon et al. 2020 and Huang et al. 2024.
 
 import logging
 import random
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,27 +16,18 @@ from peft import PeftModel
 from torch import Tensor, nn
 
 from alignment import ppo_math
-from alignment.backbone import activate, adapter_parameters, merged
+from alignment.backbone import activate, adapter_parameters
 from alignment.checkpoint import LoopState
-from alignment.errors import ConfigError, require_finite
+from alignment.errors import require_finite
 from alignment.generation import Sampling
-from alignment.rollout import OnStep, OnUpdate, Outcome, Rollout, as_rollout, penalized_scores, sample_rollout
+from alignment.loss_terms import Term, draw_preferred, preferred_term, step
+from alignment.rollout import OnStep, OnUpdate, Outcome, Rollout, penalized_scores, sample_rollout
 from alignment.rollout_metrics import rollout_metrics, why_stop
 from alignment.scorer import Scorer
 from alignment.settings import PPOConfig
 from alignment.token_log_probs import against_reference, completion_log_probs, in_chunks, parts, predicting_states
 
 log = logging.getLogger(__name__)
-LossOf = Callable[[Rollout], tuple[Tensor, dict[str, float]]]
-
-
-@dataclass(frozen=True)
-class Term:
-    """A part of what an optimizer step makes smaller: the mean loss a token of a minibatch in parts, and its weight."""
-
-    parts: Sequence[Rollout]  # each of rows of like length
-    loss_of: LossOf  # a part's mean loss a token, and its metrics
-    weight: float = 1.0
 
 
 def completion_values(model: PeftModel, head: nn.Linear, batch: Rollout) -> Tensor:
@@ -57,10 +48,9 @@ def collect_rollout(
 ) -> Rollout:
     """Return completions sampled from the policy, with what policy, reference, critic and reward model say of them."""
     rollout = sample_rollout(model, tokenizer, score, prompts, _sampling(config), seeds, on_step)
-    rollout = against_reference(model, rollout, config.temperature)
+    rollout = against_reference(model, rollout, config.temperature, on_step)
     activate(model, "value")
-    with merged(model):
-        (values,) = in_chunks(model, rollout, lambda chunk: [completion_values(model, value_head, chunk)])
+    (values,) = in_chunks(model, rollout, lambda chunk: [completion_values(model, value_head, chunk)], on_step)
     return replace(rollout, values=values)
 
 
@@ -121,47 +111,6 @@ def update_policy(
     return {name: sum(values) / len(values) for name, values in sums.items()}
 
 
-def draw_preferred(
-    state: LoopState,
-    preferred: Sequence[tuple[str, str]],
-    count: int,
-    coefficient: float,
-    tokenizer: Any,
-    model: PeftModel,
-) -> Rollout | None:
-    """Return texts for an update's mix, drawn from (prompt, completion), or None where its coefficient is 0.
-
-    Raises ConfigError where there are none to draw from.
-    """
-    if not coefficient:
-        return None
-    if not preferred:
-        raise ConfigError(
-            f"preferred_coefficient is {coefficient}, but there are no comparisons to mix in; set it to 0"
-        )
-    return as_rollout(state.order.choices(preferred, k=count), tokenizer, model.device)
-
-
-def preferred_term(model: PeftModel, preferred: Rollout, index: Tensor, coefficient: float) -> Term:
-    """Return the likelihood of some texts, weighted, as a term of the policy's loss.
-
-    PPO-ptx (Ouyang et al. 2022, equation 2) mixes in pretraining text, against forgetting; what labelers liked best
-    holds facts as well, and the manners that a score alone would narrow down to its favourite.
-    """
-
-    def loss_of(part: Rollout) -> tuple[Tensor, dict[str, float]]:
-        loss = likelihood_loss(model, part, 1.0)
-        return loss, {"policy/preferred_loss": loss.item()}
-
-    return Term(parts(model, preferred, index), loss_of, coefficient)
-
-
-def likelihood_loss(model: PeftModel, part: Rollout, temperature: float) -> Tensor:
-    """Return the mean of -log p over the completion tokens, a scalar, through the active adapter."""
-    log_probs, _ = completion_log_probs(model, part, temperature)
-    return -ppo_math.masked_mean(log_probs, part.mask)
-
-
 def _policy_loss(model: PeftModel, part: Rollout, config: PPOConfig) -> tuple[Tensor, dict[str, float]]:
     log_probs, entropy = completion_log_probs(model, part, config.temperature)
     loss, approx_kl, clip_fraction = ppo_math.policy_loss(
@@ -179,25 +128,6 @@ def _value_loss(model: PeftModel, head: nn.Linear, part: Rollout, config: PPOCon
     values = completion_values(model, head, part)
     loss = ppo_math.value_loss(values, part.values, part.returns, part.mask, config.value_clip_range)
     return loss, {"value/loss": loss.item()}
-
-
-def step(terms: Sequence[Term], optimizer: torch.optim.Optimizer, max_gradient_norm: float) -> dict[str, float]:
-    """Take one optimizer step on the weighted sum of the terms; within a term, each part counts by its tokens.
-
-    Return the mean of the metrics. The gradient of the whole step is clipped to `max_gradient_norm`.
-    """
-    means: dict[str, float] = {}
-    for term in terms:
-        tokens = sum(float(part.mask.sum()) for part in term.parts)
-        for part in term.parts:
-            share = float(part.mask.sum()) / tokens
-            loss, metrics = term.loss_of(part)
-            (loss * share * term.weight).backward()
-            means |= {name: means.get(name, 0.0) + share * value for name, value in metrics.items()}
-    nn.utils.clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], max_gradient_norm)
-    optimizer.step()
-    optimizer.zero_grad()
-    return means
 
 
 def _beginning(model: PeftModel, value_head: nn.Linear, config: PPOConfig, seed: int) -> LoopState:

@@ -24,14 +24,14 @@ from peft import PeftModel
 from torch import Tensor
 
 from alignment import ppo_math
-from alignment.backbone import activate, adapter_parameters, copy_adapter, merged
+from alignment.backbone import activate, adapter_parameters, copy_adapter
 from alignment.best_of_n import best_of_each
 from alignment.bradley_terry import pair_loss
 from alignment.checkpoint import LoopState
 from alignment.errors import require_finite
 from alignment.generation import Sampling
+from alignment.loss_terms import Term, draw_preferred, preferred_term, step
 from alignment.passes import ROWS, rows_at_once
-from alignment.ppo import Term, draw_preferred, preferred_term, step
 from alignment.rollout import OnStep, OnUpdate, Outcome, Rollout, penalized_scores, sample_rollout
 from alignment.rollout_metrics import rollout_metrics, why_stop
 from alignment.scorer import Scorer
@@ -126,7 +126,7 @@ def imitate(
         for minibatch in torch.randperm(count_of_pairs, generator=rng).tensor_split(steps_an_epoch):
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(config, number, next(steps))
-            groups = minibatch.split(rows // 2)
+            groups = minibatch.split(rows // 2 if weight else rows)
             taken = [torch.cat([some, some + count_of_pairs]) if weight else some for some in groups]
             terms = [Term([ends.rows(index) for index in taken], loss_of)]
             if mixed_in is not None:
@@ -163,8 +163,7 @@ def _log_probs_and_drift(model: PeftModel, part: Rollout, config: RaftConfig) ->
         alone = [completion_log_probs(model, some, config.temperature)[0] for some in rows]
         return joined(alone, width, same), None
     activate(model, ANCHOR)
-    with merged(model):
-        anchors = [distributions(model, some, config.temperature) for some in rows]
+    anchors = [distributions(model, some, config.temperature) for some in rows]
     activate(model, "policy", train=True)
     measured = [
         anchored_log_probs(model, some, config.temperature, anchor) for some, anchor in zip(rows, anchors, strict=True)
@@ -219,7 +218,7 @@ def train_raft(
 
             def draw(sampling: Sampling, batch: list[str] = batch, seeds: list[int] = seeds) -> Rollout:
                 written = sample_rollout(model, tokenizer, score, batch, sampling, seeds, on_step)
-                return against_reference(model, written, config.temperature)
+                return against_reference(model, written, config.temperature, on_step)
 
             over = update > config.rounds
             rollout = draw(measuring if over else exploring)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from alignment.backbone import activate, adapter_parameters
 from alignment.errors import require_finite
-from alignment.ppo import Term, likelihood_loss, step
+from alignment.loss_terms import Term, likelihood_loss, step
 from alignment.prompts import demonstration_tokens
 from alignment.rollout import OnUpdate, Rollout, as_rollout
 from alignment.settings import RefitConfig

@@ -14,7 +14,7 @@ from alignment.backbone import activate, adapter_parameters
 from alignment.bradley_terry import Agreement, Ranked, agreement, judged_pairs, ranking_loss
 from alignment.errors import TrainingError, require_finite
 from alignment.prompts import chat_prompt_ids, completion_ids
-from alignment.scorer import bounded, head_scores, score_sequences
+from alignment.scorer import OnPass, bounded, head_scores, score_sequences
 from alignment.settings import RewardConfig
 
 CENTRING = 0.1  # weight in the loss of the squared mean of a ranking's scores that are to be bounded, in bounds
@@ -72,7 +72,8 @@ def above(
     heads: nn.Linear,
     rankings: Sequence[Ranked],
     weight: float,
-    on_step: Callable[[], None] | None = None,
+    on_pass: OnPass | None = None,
+    batch_size: int = 32,
 ) -> list[Element]:
     """Return the rankings that judge anything, each completion with `weight` times its score by the adapter "shipped".
 
@@ -82,12 +83,13 @@ def above(
     """
     activate(model, "shipped")
     result = []
-    for ranking in _telling(rankings):
-        element = encoded(tokenizer, ranking)
-        scores, _ = score_sequences(model, heads, element.sequences, tokenizer.pad_token_id)
-        result.append(replace(element, given=weight * scores.cpu()))
-        if on_step:
-            on_step()
+    telling = _telling(rankings)
+    for start in range(0, len(telling), batch_size):
+        elements = [encoded(tokenizer, ranking) for ranking in telling[start : start + batch_size]]
+        sequences = [sequence for element in elements for sequence in element.sequences]
+        scores, _ = score_sequences(model, heads, sequences, tokenizer.pad_token_id, on_pass=on_pass)
+        own = scores.cpu().split([len(element.sequences) for element in elements])
+        result += [replace(element, given=weight * scores) for element, scores in zip(elements, own, strict=True)]
     return result
 
 

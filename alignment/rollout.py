@@ -124,8 +124,12 @@ def distinct(rollout: Rollout) -> tuple[Tensor, Tensor]:
     """
     rows = torch.cat([rollout.ids, rollout.attention], -1).tolist()
     numbers: dict[tuple[int, ...], int] = {}
-    same = [numbers.setdefault(tuple(row), len(numbers)) for row in rows]
-    first = [same.index(number) for number in range(len(numbers))]
+    first, same = [], []
+    for row, text in enumerate(map(tuple, rows)):
+        if text not in numbers:
+            numbers[text] = len(numbers)
+            first.append(row)
+        same.append(numbers[text])
     return torch.tensor(first, device=rollout.ids.device), torch.tensor(same, device=rollout.ids.device)
 
 

@@ -6,42 +6,51 @@ import torch
 from peft import PeftModel
 from torch import Tensor, nn
 
-from alignment.backbone import activate, hidden_states, merged
+from alignment.backbone import activate, hidden_states
 from alignment.generation import left_padded
 from alignment.passes import in_groups
 from alignment.settings import RewardConfig
 
+OnPass = Callable[[], None]  # called after every pass: a sign of life
 Scorer = Callable[[Sequence[Sequence[int]]], tuple[Tensor, Tensor]]  # ids -> scores, deviations among heads, both (B,)
 
 
-def head_scores(model: PeftModel, heads: nn.Linear, sequences: Sequence[Sequence[int]], pad_id: int) -> Tensor:
+def head_scores(
+    model: PeftModel,
+    heads: nn.Linear,
+    sequences: Sequence[Sequence[int]],
+    pad_id: int,
+    on_pass: OnPass | None = None,
+) -> Tensor:
     """Return every head's score of each sequence (B, K), read at its last token through the adapter that is active.
 
     Sequences of like length are passed together, so that a long one does not pad all the others.
     """
     order = sorted(range(len(sequences)), key=lambda i: len(sequences[i]))
     groups = in_groups(model, [(len(sequences[i]),) for i in order])
-    passed = [[sequences[order[row]] for row in group] for group in groups]
-    scores = torch.cat([_scores_of_pass(model, heads, some, pad_id) for some in passed])
+    passed = []
+    for group in groups:
+        ids, mask = left_padded([sequences[order[row]] for row in group], pad_id, heads.weight.device)
+        passed.append(heads(hidden_states(model, ids, mask)[:, -1].float()))  # (rows of the pass, K)
+        if on_pass:
+            on_pass()
+    scores = torch.cat(passed)
     return scores[torch.tensor(order, device=scores.device).argsort()]
 
 
-def _scores_of_pass(model: PeftModel, heads: nn.Linear, sequences: Sequence[Sequence[int]], pad_id: int) -> Tensor:
-    ids, mask = left_padded(sequences, pad_id, heads.weight.device)
-    scores: Tensor = heads(hidden_states(model, ids, mask)[:, -1].float())  # (B, K)
-    return scores
-
-
-@torch.no_grad()
 def score_sequences(
-    model: PeftModel, heads: nn.Linear, sequences: Sequence[Sequence[int]], pad_id: int, bound: float | None = None
+    model: PeftModel,
+    heads: nn.Linear,
+    sequences: Sequence[Sequence[int]],
+    pad_id: int,
+    bound: float | None = None,
+    on_pass: OnPass | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Return one score a sequence and its standard deviation over the heads, both (B,); one head deviates by 0.
 
     With a bound, each head's score is pressed between minus that and that.
     """
-    with merged(model):
-        scores = head_scores(model, heads, sequences, pad_id)
+    scores = head_scores(model, heads, sequences, pad_id, on_pass)
     scores = scores if bound is None else bounded(scores, bound)
     return scores.mean(-1), scores.std(-1, correction=0)
 
@@ -51,18 +60,23 @@ def bounded(scores: Tensor, bound: float) -> Tensor:
     return bound * torch.tanh(scores / bound)
 
 
-def reward_scorer(model: PeftModel, heads: nn.Linear, pad_id: int) -> Scorer:
+def reward_scorer(model: PeftModel, heads: nn.Linear, pad_id: int, on_pass: OnPass | None = None) -> Scorer:
     """Return the scorer made of the adapter "reward" and its heads: their mean and their standard deviation."""
 
     def score(sequences: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
         activate(model, "reward")
-        return score_sequences(model, heads, sequences, pad_id)
+        return score_sequences(model, heads, sequences, pad_id, on_pass=on_pass)
 
     return score
 
 
 def added_scorer(
-    model: PeftModel, heads: nn.Linear, pad_id: int, shipped: nn.Linear | None, config: RewardConfig
+    model: PeftModel,
+    heads: nn.Linear,
+    pad_id: int,
+    shipped: nn.Linear | None,
+    config: RewardConfig,
+    on_pass: OnPass | None = None,
 ) -> Scorer:
     """Return the scorer that adds what votes taught, bounded, to the score of the adapter "shipped" and its heads.
 
@@ -71,12 +85,13 @@ def added_scorer(
     model ships, this is `reward_scorer`.
     """
     if shipped is None:
-        return reward_scorer(model, heads, pad_id)
+        return reward_scorer(model, heads, pad_id, on_pass)
 
     def score(sequences: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
         activate(model, "reward")
-        scores, deviations = score_sequences(model, heads, sequences, pad_id, config.bound)
+        scores, deviations = score_sequences(model, heads, sequences, pad_id, config.bound, on_pass)
         activate(model, "shipped")
-        return scores + config.shipped_weight * score_sequences(model, shipped, sequences, pad_id)[0], deviations
+        known, _ = score_sequences(model, shipped, sequences, pad_id, on_pass=on_pass)
+        return scores + config.shipped_weight * known, deviations
 
     return score

@@ -179,6 +179,10 @@ class RaftConfig:
         _within("RaftConfig", self, 0.0, 1.0, "min_p")
         _within("RaftConfig", self, 0.0, 1e6, "max_kl")
         _within("RaftConfig", self, 1.0, 1e6, "max_entropy", "max_disagreement")
+        if self.prompts * self.samples > MOST_ROWS:
+            raise ConfigError(
+                f"RaftConfig.prompts times samples must be at most {MOST_ROWS}, got {self.prompts} and {self.samples}"
+            )
         if self.prompts % self.minibatches:
             raise ConfigError(
                 f"RaftConfig.prompts must be a multiple of minibatches, got {self.prompts} and {self.minibatches}"

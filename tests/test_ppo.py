@@ -9,7 +9,7 @@ import torch
 from peft import PeftModel
 from transformers import AutoTokenizer
 
-from alignment import backbone, ppo, rollout, token_log_probs
+from alignment import backbone, loss_terms, passes, ppo, rollout, token_log_probs
 from alignment.errors import ConfigError, TrainingError
 from alignment.prompts import chat_prompt_ids, completion_ids
 from alignment.rollout import Outcome, Rollout
@@ -118,6 +118,29 @@ def test_log_probs_in_blocks_have_the_same_values_and_gradients_and_few_logits_a
         torch.testing.assert_close(whole, blocks, atol=1e-4, rtol=1e-4)
 
 
+def test_rows_go_through_in_passes_of_few_tokens_padding_included(tiny: Tiny) -> None:
+    model, tokenizer = tiny
+    texts = [("word " * (30 if long else 2), "word " * (2 if long else 30)) for long in [True, False] * 20]
+    rows = rollout.as_rollout(texts, tokenizer, model.device)
+    passed = token_log_probs.parts(model, rows, torch.arange(40))
+    assert sum(len(part.ids) for part in passed) == 40
+    assert len(passed) > 1
+    assert max(part.ids.numel() for part in passed) <= passes.ROWS * passes.TOKENS_A_ROW
+
+
+def test_every_pass_without_gradients_is_a_sign_of_life(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, tokenizer = tiny
+    monkeypatch.setattr(passes, "ROWS", 1)
+    reward_head, value_head = _ready(model)
+    scoring, others = [], []
+    score = reward_scorer(model, reward_head, tokenizer.pad_token_id, lambda: scoring.append(1))
+    written = ppo.collect_rollout(
+        model, tokenizer, score, value_head, QUESTIONS, CONFIG, [1, 2, 3], lambda: others.append(1)
+    )
+    assert len(scoring) == 3
+    assert len(others) == written.mask.shape[1] + 3 * 3  # steps of decoding, then policy, reference and critic
+
+
 def test_ratios_of_the_first_minibatch_are_one(tiny: Tiny) -> None:
     model, tokenizer = tiny
     written = _rollout(model, tokenizer)
@@ -178,7 +201,7 @@ def test_the_gradient_of_a_minibatch_is_clipped_and_its_parts_count_by_their_tok
         size = float(part.mask.sum())
         return (weight * torch.tensor([-40.0, -8.0 * size])).sum(), {"size": size}
 
-    metrics = ppo.step([ppo.Term(parts, loss_of)], optimizer, 0.5)
+    metrics = loss_terms.step([loss_terms.Term(parts, loss_of)], optimizer, 0.5)
     gradient = torch.tensor([40.0, 8.0 * (3 * 0.75 + 1 * 0.25)])
     torch.testing.assert_close(weight.data, 0.5 * gradient / gradient.norm(), atol=1e-4, rtol=1e-4)
     assert metrics["size"] == 2.5
@@ -188,9 +211,9 @@ def test_the_terms_of_a_step_count_by_their_weights() -> None:
     weight = torch.nn.Parameter(torch.zeros(2))
     blank, row = torch.zeros(1, 3), torch.zeros(1)
     one = Rollout(blank, blank, 1, row, blank + 1, row, blank, blank, blank, row, row, blank, blank, blank)
-    first = ppo.Term([one], lambda part: (-weight[0] * 1.0, {"first": 1.0}))
-    second = ppo.Term([one], lambda part: (-weight[1] * 1.0, {"second": 2.0}), 0.25)
-    metrics = ppo.step([first, second], torch.optim.SGD([weight], lr=1.0), 100.0)
+    first = loss_terms.Term([one], lambda part: (-weight[0] * 1.0, {"first": 1.0}))
+    second = loss_terms.Term([one], lambda part: (-weight[1] * 1.0, {"second": 2.0}), 0.25)
+    metrics = loss_terms.step([first, second], torch.optim.SGD([weight], lr=1.0), 100.0)
     torch.testing.assert_close(weight.data, torch.tensor([1.0, 0.25]))
     assert metrics == {"first": 1.0, "second": 2.0}
 
@@ -202,7 +225,7 @@ def likelihood_of_texts(tiny: Tiny) -> float:
     backbone.activate(tiny[0], "policy")
     written = rollout.as_rollout(TEXTS, tiny[1], tiny[0].device)
     with torch.no_grad():
-        return -ppo.likelihood_loss(tiny[0], written, 1.0).item()
+        return -loss_terms.likelihood_loss(tiny[0], written, 1.0).item()
 
 
 def test_mixed_in_texts_are_read_as_prompt_and_completion_with_an_end(tiny: Tiny) -> None:

@@ -17,7 +17,7 @@ from alignment import backbone, raft, token_log_probs
 from alignment.best_of_n import best_of_each
 from alignment.errors import TrainingError
 from alignment.generation import Sampling
-from alignment.ppo import likelihood_loss
+from alignment.loss_terms import likelihood_loss
 from alignment.prompts import chat_prompt_ids
 from alignment.rollout import MAX_PROMPT_TOKENS, Rollout, as_rollout, sample_rollout, short_enough
 from alignment.settings import RaftConfig

@@ -1,0 +1,86 @@
+"""An optimizer step on a sum of losses: the terms, those that several trainers share, and the step itself."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from peft import PeftModel
+from torch import Tensor, nn
+
+from alignment import ppo_math
+from alignment.checkpoint import LoopState
+from alignment.errors import ConfigError
+from alignment.rollout import Rollout, as_rollout
+from alignment.token_log_probs import completion_log_probs, parts
+
+LossOf = Callable[[Rollout], tuple[Tensor, dict[str, float]]]
+
+
+@dataclass(frozen=True)
+class Term:
+    """A part of what an optimizer step makes smaller: the mean loss a token of a minibatch in parts, and its weight."""
+
+    parts: Sequence[Rollout]  # each of rows of like length
+    loss_of: LossOf  # a part's mean loss a token, and its metrics
+    weight: float = 1.0
+
+
+def step(terms: Sequence[Term], optimizer: torch.optim.Optimizer, max_gradient_norm: float) -> dict[str, float]:
+    """Take one optimizer step on the weighted sum of the terms; within a term, each part counts by its tokens.
+
+    Return the mean of the metrics. The gradient of the whole step is clipped to `max_gradient_norm`.
+    """
+    means: dict[str, float] = {}
+    for term in terms:
+        tokens = sum(float(part.mask.sum()) for part in term.parts)
+        for part in term.parts:
+            share = float(part.mask.sum()) / tokens
+            loss, metrics = term.loss_of(part)
+            (loss * share * term.weight).backward()
+            means |= {name: means.get(name, 0.0) + share * value for name, value in metrics.items()}
+    nn.utils.clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], max_gradient_norm)
+    optimizer.step()
+    optimizer.zero_grad()
+    return means
+
+
+def draw_preferred(
+    state: LoopState,
+    preferred: Sequence[tuple[str, str]],
+    count: int,
+    coefficient: float,
+    tokenizer: Any,
+    model: PeftModel,
+) -> Rollout | None:
+    """Return texts for an update's mix, drawn from (prompt, completion), or None where its coefficient is 0.
+
+    Raises ConfigError where there are none to draw from.
+    """
+    if not coefficient:
+        return None
+    if not preferred:
+        raise ConfigError(
+            f"preferred_coefficient is {coefficient}, but there are no comparisons to mix in; set it to 0"
+        )
+    return as_rollout(state.order.choices(preferred, k=count), tokenizer, model.device)
+
+
+def preferred_term(model: PeftModel, preferred: Rollout, index: Tensor, coefficient: float) -> Term:
+    """Return the likelihood of some texts, weighted, as a term of the policy's loss.
+
+    PPO-ptx (Ouyang et al. 2022, equation 2) mixes in pretraining text, against forgetting; what labelers liked best
+    holds facts as well, and the manners that a score alone would narrow down to its favourite.
+    """
+
+    def loss_of(part: Rollout) -> tuple[Tensor, dict[str, float]]:
+        loss = likelihood_loss(model, part, 1.0)
+        return loss, {"policy/preferred_loss": loss.item()}
+
+    return Term(parts(model, preferred, index), loss_of, coefficient)
+
+
+def likelihood_loss(model: PeftModel, part: Rollout, temperature: float) -> Tensor:
+    """Return the mean of -log p over the completion tokens, a scalar, through the active adapter."""
+    log_probs, _ = completion_log_probs(model, part, temperature)
+    return -ppo_math.masked_mean(log_probs, part.mask)
