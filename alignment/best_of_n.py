@@ -1,5 +1,6 @@
 """Best-of-N: of several completions of one prompt, the one that the reward model scores highest."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,11 @@ from peft import PeftModel
 from torch import Tensor
 
 from alignment.backbone import activate, attach_with_head
-from alignment.errors import AdapterError
-from alignment.model_folder import REWARD, shipped_reward
+from alignment.errors import AdapterError, ConfigError
+from alignment.model_folder import REWARD, SCORED_BY, shipped_reward
 from alignment.prompts import chat_prompt_ids
 from alignment.scorer import added_scorer
-from alignment.settings import RewardConfig
+from alignment.settings import RewardConfig, run_settings
 
 NAMES = ("reward", "shipped")  # adapters that a scorer reads
 
@@ -43,19 +44,33 @@ def reward_folders(base: str | Path, version: int, folder: Path) -> list[Path]:
     return folders
 
 
+def scored_by(folder: Path) -> RewardConfig:
+    """Return the settings by which the run of a reward adapter scored; the defaults for one that has none stored.
+
+    Raises AdapterError for settings that cannot be read.
+    """
+    path = folder / SCORED_BY
+    if not path.is_file():
+        return RewardConfig()
+    try:
+        settings: RewardConfig = run_settings({"reward": json.loads(path.read_text(encoding="utf-8"))}).reward
+    except (OSError, ValueError, ConfigError) as error:
+        raise AdapterError(f"the settings at {path} cannot be read: {error}") from error
+    return settings
+
+
 @torch.no_grad()
 def pick(
     model: PeftModel, tokenizer: Any, folders: Sequence[Path], prompt: str, completions: Sequence[Sequence[int]]
 ) -> int:
     """Return the place of the completion with the highest score, by the first reward adapter plus the second one's.
 
-    The bound of the first and the weight of the second are those of runs by default. The adapters are attached for
-    this alone.
+    They score as they did in the run that fitted the first one. The adapters are attached for this alone.
     """
     try:
         heads = [attach_with_head(model, folder, name) for name, folder in zip(NAMES, folders, strict=False)]
         own, shipped = heads[0], heads[1] if len(heads) > 1 else None
-        score = added_scorer(model, own, tokenizer.pad_token_id, shipped, RewardConfig())
+        score = added_scorer(model, own, tokenizer.pad_token_id, shipped, scored_by(folders[0]))
         scores, _ = score([[*chat_prompt_ids(tokenizer, prompt), *ids] for ids in completions])
         return int(scores.argmax())
     finally:

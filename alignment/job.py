@@ -125,7 +125,7 @@ def train(data_dir: Path, run_id: int, model_config: ModelConfig) -> None:
         evaluation["gate"]["reasons"].append(f"training stopped early: {outcome.stopped}")
 
     def write(target: Path) -> None:
-        run_models.save_version(model, reward_head, with_sft=with_sft, target=target)
+        run_models.save_version(model, reward_head, settings.reward, with_sft=with_sft, target=target)
 
     _record(db, data_dir, run_id, parent, evaluation, write)
     report("check", 1.0, now=True)

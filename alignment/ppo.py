@@ -59,11 +59,8 @@ def shape_rewards(rollout: Rollout, config: PPOConfig, numbers: dict[str, float]
 
     `numbers` holds the KL coefficient and the scale of the scores as they stand.
     """
-    deviation = numbers["score_deviation"]
-    scaled = replace(
-        rollout, scores=(rollout.scores - numbers["score_mean"]) / deviation, deviations=rollout.deviations / deviation
-    )
-    scores = penalized_scores(scaled, config)
+    scaled = (rollout.scores - numbers["score_mean"]) / numbers["score_deviation"]
+    scores = penalized_scores(replace(rollout, scores=scaled), config)
     if config.samples > 1:
         scores = ppo_math.against_others(scores, rollout.prompt_index // config.samples)
     rewards = ppo_math.shape_rewards(scores, rollout.log_ratio, rollout.mask, numbers["kl_coefficient"])

@@ -171,9 +171,5 @@ def _unscored(pairs: Sequence[tuple[list[int], Generated]], pad_id: int, device:
 
 
 def penalized_scores(rollout: Rollout, config: PPOConfig | RaftConfig) -> Tensor:
-    """Return the scores (B,), less the penalties for what the heads disagree about and for completions without an end.
-
-    The first is after Coste et al. 2023 (uncertainty-weighted ensembles), the second after Stiennon et al. 2020.
-    """
-    doubt = config.uncertainty_penalty * rollout.deviations
-    return rollout.scores - doubt - config.no_end_penalty * (~rollout.ended).float()
+    """Return the scores (B,), less the penalty for completions without an end (Stiennon et al. 2020)."""
+    return rollout.scores - config.no_end_penalty * (~rollout.ended).float()

@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from peft import PeftModel
 
 from alignment import backbone, model_folder, reward_model, run_folder
 from alignment.errors import AdapterError
-from alignment.settings import ModelConfig
+from alignment.settings import ModelConfig, RewardConfig
 
 log = logging.getLogger(__name__)
 
@@ -84,12 +85,18 @@ def attach_critic(model: PeftModel, config: ModelConfig, reward_head: torch.nn.L
     return head if samples == 1 else backbone.new_head(model)
 
 
-def save_version(model: PeftModel, reward_head: torch.nn.Linear | None, *, with_sft: bool, target: Path) -> None:
-    """Write the policy, the reward model that it was trained on, for best-of-N, and its SFT adapter if it has one."""
+def save_version(
+    model: PeftModel, reward_head: torch.nn.Linear | None, scored_by: RewardConfig, *, with_sft: bool, target: Path
+) -> None:
+    """Write the policy, the reward model that it was trained on and how that scores, for best-of-N, and its SFT adapter
+    if it has one.
+    """
     backbone.save_adapter(model, "policy", target)
     if reward_head is not None:
-        (target / model_folder.REWARD).mkdir()
-        backbone.save_adapter(model, "reward", target / model_folder.REWARD, reward_head)
+        reward = target / model_folder.REWARD
+        reward.mkdir()
+        backbone.save_adapter(model, "reward", reward, reward_head)
+        (reward / model_folder.SCORED_BY).write_text(json.dumps(asdict(scored_by), indent=2) + "\n", encoding="utf-8")
     if with_sft:
         (target / model_folder.SFT).mkdir()
         backbone.save_adapter(model, "sft", target / model_folder.SFT)

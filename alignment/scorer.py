@@ -81,17 +81,20 @@ def added_scorer(
     """Return the scorer that adds what votes taught, bounded, to the score of the adapter "shipped" and its heads.
 
     Of two answers to one prompt, votes can set right at most twice the bound (two reward models, one of them for
-    safety: Touvron et al. 2023, section 3.2.2). The standard deviation is that of the bounded scores. Where no reward
-    model ships, this is `reward_scorer`.
+    safety: Touvron et al. 2023, section 3.2.2). What the heads disagree about counts less, by `uncertainty_penalty`
+    times their standard deviation (uncertainty-weighted ensembles: Coste et al. 2023), which is that of the bounded
+    scores. Where no reward model ships, nothing is bounded and nothing added.
     """
-    if shipped is None:
-        return reward_scorer(model, heads, pad_id, on_pass)
 
     def score(sequences: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
         activate(model, "reward")
-        scores, deviations = score_sequences(model, heads, sequences, pad_id, config.bound, on_pass)
-        activate(model, "shipped")
-        known, _ = score_sequences(model, shipped, sequences, pad_id, on_pass=on_pass)
-        return scores + config.shipped_weight * known, deviations
+        bound = None if shipped is None else config.bound
+        scores, deviations = score_sequences(model, heads, sequences, pad_id, bound, on_pass)
+        scores = scores - config.uncertainty_penalty * deviations
+        if shipped is not None:
+            activate(model, "shipped")
+            known, _ = score_sequences(model, shipped, sequences, pad_id, on_pass=on_pass)
+            scores = scores + config.shipped_weight * known
+        return scores, deviations
 
     return score

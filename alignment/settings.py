@@ -50,6 +50,7 @@ class RewardConfig:
     voted_share: float = 0.5  # part of it drawn from votes; the rest are shipped comparisons, if no reward model ships
     shipped_weight: float = 1.0  # of the shipped reward model's own score, to which the fitted one is added
     bound: float = 1.5  # of what is added: it sets two answers at most twice that apart
+    uncertainty_penalty: float = 0.0  # of the heads' standard deviation, taken from the score; 0: not measured yet
     learning_rate: float = 2e-3  # AdamW on the adapter
     head_learning_rate: float = 7e-3  # AdamW on the linear heads
     folds: int = 2  # parts of the voted prompts, each predicted by a fit that did not see it
@@ -59,7 +60,7 @@ class RewardConfig:
         _within("RewardConfig", self, 1, MOST_STEPS, "steps", "held_out_votes")
         _within("RewardConfig", self, 1, MOST_ROWS, "batch_size")
         _within("RewardConfig", self, 2, MOST_ROWS, "folds")
-        _within("RewardConfig", self, 0.0, 100.0, "shipped_weight")
+        _within("RewardConfig", self, 0.0, 100.0, "shipped_weight", "uncertainty_penalty")
         _within("RewardConfig", self, 0.0, 1.0, "voted_share")
         _within("RewardConfig", self, 0.01, 100.0, "bound")
         _within("RewardConfig", self, 0.0, 1.0, "learning_rate", "head_learning_rate")
@@ -91,7 +92,6 @@ class PPOConfig:
     max_gradient_norm: float = 1.0
     temperature: float = 1.0  # of the rollouts, and so of the log-probabilities
     max_new_tokens: int = 96
-    uncertainty_penalty: float = 0.0  # of the heads' standard deviation, taken from the score; 0: not measured yet
     no_end_penalty: float = 3.0  # taken from the score of a completion that did not end by itself
     max_kl: float = 25.0  # nats a completion; training stops early beyond it
     min_entropy: float = 0.1  # of the first rollout's entropy; training stops early below it
@@ -108,7 +108,7 @@ class PPOConfig:
         _within("PPOConfig", self, 0.0, 1.0, "min_entropy", "min_length")
         _within("PPOConfig", self, 1.0, 1e6, "max_entropy", "max_disagreement")
         _within("PPOConfig", self, 0.0, 100.0, "kl_coefficient", "no_end_penalty", "max_gradient_norm")
-        _within("PPOConfig", self, 0.0, 100.0, "uncertainty_penalty", "preferred_coefficient")
+        _within("PPOConfig", self, 0.0, 100.0, "preferred_coefficient")
         _within("PPOConfig", self, 0.01, 10.0, "clip_range", "value_clip_range")
         if self.critic_warmup >= self.updates:
             raise ConfigError(
@@ -157,7 +157,6 @@ class RaftConfig:
     sampling_temperature: float = 1.3  # of the samples: more manners among the few completions of a prompt
     min_p: float = 0.1  # part of the likeliest token's probability that a sampled one has at least: fewer mistakes
     max_new_tokens: int = 96
-    uncertainty_penalty: float = 0.0  # as in PPOConfig
     no_end_penalty: float = 3.0  # taken from the score of a completion that did not end by itself
     max_kl: float = 25.0  # nats a completion; training stops early beyond it
     min_entropy: float = 0.1  # as in PPOConfig
@@ -172,7 +171,7 @@ class RaftConfig:
         _within("RaftConfig", self, 2, MOST_ROWS, "samples")
         _within("RaftConfig", self, 0.0, 1.0, "learning_rate", "last_rate", "min_entropy", "min_length")
         _within("RaftConfig", self, 0.0, 100.0, "kl_coefficient", "no_end_penalty", "max_gradient_norm")
-        _within("RaftConfig", self, 0.0, 100.0, "uncertainty_penalty", "preferred_coefficient", "contrast_coefficient")
+        _within("RaftConfig", self, 0.0, 100.0, "preferred_coefficient", "contrast_coefficient")
         _within("RaftConfig", self, 0.0, 100.0, "anchor_coefficient")
         _within("RaftConfig", self, 0.001, 100.0, "contrast_beta")
         _within("RaftConfig", self, 0.01, 100.0, "temperature", "sampling_temperature")

@@ -95,7 +95,7 @@ def test_a_run_measures_the_reward_model_on_unseen_votes_before_ppo_and_records_
     assert candidate.version == 2
     assert candidate.evaluation["reward"]["accuracy"]["count"] == 6
     names = {path.name for path in (tmp_path / candidate.path / "reward").iterdir()}  # for best-of-N
-    assert names == {"adapter_config.json", "adapter_model.safetensors", "head.safetensors"}
+    assert names == {"adapter_config.json", "adapter_model.safetensors", "head.safetensors", "settings.json"}
 
 
 def test_a_run_by_dpo_fits_no_reward_model_and_records_a_candidate_with_its_kl(

@@ -1,21 +1,27 @@
 """The serving thread: three rows at once, streamed, stoppable, swapped without a restart."""
 
 import asyncio
+import json
 import shutil
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 import torch
+from peft import PeftModel
+from safetensors.torch import save_file
+from transformers import AutoTokenizer
 
-from alignment import backbone
+from alignment import backbone, best_of_n
 from alignment.adapters import folder_hash
 from alignment.errors import AdapterError, AlignmentError, ConfigError, ModelLoadError
 from alignment.policy_server import SEED_STEP, PolicyRef, PolicyServer, RowRequest, RowState, policy_ref
 from alignment.prompts import chat_prompt_ids
 from alignment.scorer import score_sequences
-from alignment.settings import ModelConfig
+from alignment.settings import ModelConfig, RewardConfig
+
+Tiny = tuple[PeftModel, AutoTokenizer]
 
 
 def _ref(source: Path, root: Path, version: int) -> PolicyRef:
@@ -97,6 +103,36 @@ def test_best_of_n_shows_the_completion_that_the_versions_reward_model_scores_hi
     assert snapshots[-1][1].text == best.text
     assert all(shown[1].text == "" for shown in snapshots[:-1])
     assert asyncio.run(_collect(server, [RowRequest("base", 1)]))[-1][0].token_ids == snapshots[-1][0].token_ids
+
+
+def test_best_of_n_scores_as_the_run_of_the_version_did(tiny: Tiny, tiny_folder: Path, tmp_path: Path) -> None:
+    model, tokenizer = tiny
+    reward = _with_reward(_ref(tiny_folder / "sft", tmp_path, 2), tiny_folder, low=3).path / "reward"
+    two_heads = backbone.new_head(model, 2)
+    with torch.no_grad():
+        two_heads.weight[0, 3] = two_heads.weight[1, 4] = 1.0
+    save_file(two_heads.state_dict(), reward / "head.safetensors")
+    candidates = [[token, token + 1] for token in range(5, 25, 2)]
+
+    def picked(**changes: float) -> int:
+        (reward / "settings.json").write_text(json.dumps(asdict(RewardConfig(**changes))))
+        return best_of_n.pick(model, tokenizer, [reward], "Hi", candidates)
+
+    (reward / "settings.json").unlink(missing_ok=True)
+    assert best_of_n.pick(model, tokenizer, [reward], "Hi", candidates) == picked()
+    backbone.attach(model, reward, "reward")
+    backbone.activate(model, "reward")
+    rows = [[*chat_prompt_ids(tokenizer, "Hi"), *ids] for ids in candidates]
+    scores, deviations = score_sequences(model, two_heads, rows, tokenizer.pad_token_id)
+    backbone.activate(model, "sft")
+    model.delete_adapter("reward")
+    for penalty in (0.0, 10.0):
+        assert picked(uncertainty_penalty=penalty) == int((scores - penalty * deviations).argmax())
+    assert picked(uncertainty_penalty=10.0) != picked()
+    (reward / "settings.json").write_text("{")
+    with pytest.raises(AdapterError, match=r"the settings at .*settings\.json cannot be read"):
+        best_of_n.pick(model, tokenizer, [reward], "Hi", candidates)
+    assert set(model.peft_config) == {"sft", "other"}
 
 
 def test_best_of_n_without_a_reward_model_is_refused_before_anything_is_written(server: PolicyServer) -> None:

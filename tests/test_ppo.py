@@ -278,22 +278,15 @@ def test_ppo_learns_what_the_score_asks_for(tiny: Tiny) -> None:
     assert sum(scores[-3:]) / 3 > 3.2, scores
 
 
-def test_scores_on_which_the_heads_disagree_count_less_where_that_is_asked_for(tiny: Tiny) -> None:
+def test_scores_are_scaled_before_they_are_penalised(tiny: Tiny) -> None:
     model, tokenizer = tiny
     rollout = _rollout(model, tokenizer)
     zeros = torch.zeros_like(rollout.mask)
-    rollout = replace(
-        rollout, deviations=torch.tensor([0.0, 0.5, 2.0]), log_ratio=zeros, values=zeros, ended=torch.ones(3).bool()
-    )
-    numbers = {"kl_coefficient": 0.1, "score_mean": 0.0, "score_deviation": 1.0}
-    careful = ppo.shape_rewards(rollout, replace(CONFIG, lam=1.0, uncertainty_penalty=2.0), numbers).returns[:, 0]
-    torch.testing.assert_close(careful, rollout.scores - torch.tensor([0.0, 1.0, 4.0]))
-    blind = ppo.shape_rewards(rollout, replace(CONFIG, lam=1.0), numbers).returns[:, 0]
-    torch.testing.assert_close(blind, rollout.scores)
-    halved = ppo.shape_rewards(
-        rollout, replace(CONFIG, lam=1.0, uncertainty_penalty=2.0), numbers | {"score_deviation": 2.0}
-    )
-    torch.testing.assert_close(halved.returns[:, 0], careful / 2)
+    rollout = replace(rollout, log_ratio=zeros, values=zeros, ended=torch.tensor([True, False, True]))
+    config = replace(CONFIG, lam=1.0, no_end_penalty=3.0)
+    numbers = {"kl_coefficient": 0.1, "score_mean": 1.0, "score_deviation": 2.0}
+    returns = ppo.shape_rewards(rollout, config, numbers).returns[:, 0]
+    torch.testing.assert_close(returns, (rollout.scores - 1) / 2 - torch.tensor([0.0, 3.0, 0.0]))
 
 
 def test_several_completions_of_a_prompt_are_scored_against_each_other(tiny: Tiny) -> None:

@@ -83,7 +83,7 @@ def test_a_whole_number_may_stand_for_a_fraction_but_becomes_one() -> None:
         ({"refit": {"batch_size": 0}}, r"settings\.refit\.batch_size must be between 1 and 10000, got 0"),
         ({"refit": {"people_share": 1.5}}, r"settings\.refit\.people_share must be between 0.* and 1.*, got 1\.5"),
         ({"refit": {"learning_rate": -1e-4}}, r"settings\.refit\.learning_rate must be between"),
-        ({"ppo": {"uncertainty_penalty": -0.5}}, r"uncertainty_penalty must be between 0.* and 100.*, got -0\.5"),
+        ({"reward": {"uncertainty_penalty": -0.5}}, r"uncertainty_penalty must be between 0.* and 100.*, got -0\.5"),
         ({"reward": {"voted_share": float("nan")}}, r"voted_share must be between .*, got nan"),
     ],
 )
