@@ -10,9 +10,8 @@ from torch import Tensor
 from alignment.backbone import adapter_parameters, move_adapter
 from alignment.evaluation import Evaluation, evaluate
 from alignment.gate import Verdict, judge
-from alignment.generation import Sampling
+from alignment.generation import OnStep, Sampling
 from alignment.model_folder import Check
-from alignment.rollout import OnStep
 from alignment.rollout_metrics import sampled_metrics
 from alignment.settings import GateConfig
 

@@ -20,9 +20,9 @@ from trl import DPOTrainer
 from alignment.backbone import activate
 from alignment.bradley_terry import Ranked, judged_pairs
 from alignment.errors import TrainingError, require_finite
-from alignment.generation import Sampling
+from alignment.generation import OnStep, Sampling
 from alignment.prompts import chat_prompt_ids, completion_ids
-from alignment.rollout import OnStep, OnUpdate, Outcome
+from alignment.rollout import OnUpdate, Outcome
 from alignment.rollout_metrics import sampled_metrics
 from alignment.settings import DPOConfig
 

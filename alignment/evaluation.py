@@ -2,14 +2,14 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from peft import PeftModel
 
 from alignment.backbone import activate
-from alignment.generation import Generated, Sampling, generate
+from alignment.generation import Generated, OnStep, Sampling, generate
 from alignment.model_folder import Check
 from alignment.prompts import chat_prompt_ids, decode
 
@@ -64,7 +64,7 @@ def answers(
     prompts: Sequence[str],
     sampling: Sampling,
     seed: int,
-    on_step: Callable[[], None] | None = None,
+    on_step: OnStep | None = None,
 ) -> list[Generated]:
     """Return one completion a prompt through an adapter, in one batch."""
     activate(model, adapter)
@@ -79,7 +79,7 @@ def evaluate(
     checks: Sequence[Check],
     sampling: Sampling,
     seed: int = 0,
-    on_step: Callable[[], None] | None = None,
+    on_step: OnStep | None = None,
 ) -> Evaluation:
     """Return how an adapter does on the checks."""
     if not checks:

@@ -11,6 +11,7 @@ from transformers import DynamicCache
 from alignment.backbone import merged
 
 FinishReason = Literal["stop", "length", "cancelled"]
+OnStep = Callable[[], None]  # called at every decoded token, every pass and every minibatch: a sign of life
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ def generate(
     prompts: Sequence[Sequence[int]],
     sampling: Sampling,
     seeds: Sequence[int],
-    on_step: Callable[[], None] | None = None,
+    on_step: OnStep | None = None,
 ) -> list[Generated]:
     """Return one finished completion a prompt, through whatever adapter is active."""
     ends = eos_ids(model, tokenizer)

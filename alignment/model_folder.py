@@ -11,7 +11,7 @@ from alignment.errors import AdapterError, ModelLoadError
 
 T = TypeVar("T")
 REWARD = "reward"  # folder of a reward adapter with its heads: beside a model, in a version, in a run
-SCORED_BY = "settings.json"  # in a version's, the RewardConfig by which its run scored
+SCORED_BY = "settings.json"  # in a version's, the fields of RewardConfig by which its run scored
 SFT = "sft"  # folder of an SFT adapter: beside a model, and in a version whose run went on with instruction tuning
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 CheckKind = Literal["contains", "refuses", "helps", "abstains"]

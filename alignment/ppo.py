@@ -19,9 +19,9 @@ from alignment import ppo_math
 from alignment.backbone import activate, adapter_parameters
 from alignment.checkpoint import LoopState
 from alignment.errors import require_finite
-from alignment.generation import Sampling
+from alignment.generation import OnStep, Sampling
 from alignment.loss_terms import Term, draw_preferred, preferred_term, step
-from alignment.rollout import OnStep, OnUpdate, Outcome, Rollout, penalized_scores, sample_rollout
+from alignment.rollout import OnUpdate, Outcome, Rollout, penalized_scores, sample_rollout
 from alignment.rollout_metrics import rollout_metrics, why_stop
 from alignment.scorer import Scorer
 from alignment.settings import PPOConfig

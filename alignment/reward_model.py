@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from alignment.backbone import activate, adapter_parameters
 from alignment.bradley_terry import Agreement, Ranked, agreement, judged_pairs, ranking_loss
 from alignment.errors import TrainingError, require_finite
+from alignment.generation import OnStep
 from alignment.prompts import chat_prompt_ids, completion_ids
-from alignment.scorer import OnPass, bounded, head_scores, score_sequences
+from alignment.scorer import bounded, head_scores, score_sequences
 from alignment.settings import RewardConfig
 
 CENTRING = 0.1  # weight in the loss of the squared mean of a ranking's scores that are to be bounded, in bounds
@@ -72,7 +73,7 @@ def above(
     heads: nn.Linear,
     rankings: Sequence[Ranked],
     weight: float,
-    on_pass: OnPass | None = None,
+    on_step: OnStep | None = None,
     batch_size: int = 32,
 ) -> list[Element]:
     """Return the rankings that judge anything, each completion with `weight` times its score by the adapter "shipped".
@@ -87,7 +88,7 @@ def above(
     for start in range(0, len(telling), batch_size):
         elements = [encoded(tokenizer, ranking) for ranking in telling[start : start + batch_size]]
         sequences = [sequence for element in elements for sequence in element.sequences]
-        scores, _ = score_sequences(model, heads, sequences, tokenizer.pad_token_id, on_pass=on_pass)
+        scores, _ = score_sequences(model, heads, sequences, tokenizer.pad_token_id, on_step=on_step)
         own = scores.cpu().split([len(element.sequences) for element in elements])
         result += [replace(element, given=weight * scores) for element, scores in zip(elements, own, strict=True)]
     return result

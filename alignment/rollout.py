@@ -12,7 +12,7 @@ from torch import Tensor
 from alignment import ppo_math
 from alignment.backbone import activate
 from alignment.errors import TrainingError
-from alignment.generation import Generated, Sampling, generate, left_padded
+from alignment.generation import Generated, OnStep, Sampling, generate, left_padded
 from alignment.prompts import chat_prompt_ids, completion_ids
 from alignment.scorer import Scorer
 from alignment.settings import PPOConfig, RaftConfig
@@ -21,7 +21,6 @@ log = logging.getLogger(__name__)
 
 MAX_PROMPT_TOKENS = 256  # of a rollout
 OnUpdate = Callable[[int, dict[str, float]], None]  # number of the update, what was measured
-OnStep = Callable[[], None]  # called at every decoded token and every minibatch: a sign of life
 
 
 @dataclass(frozen=True)

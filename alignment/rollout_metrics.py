@@ -10,8 +10,8 @@ from torch import Tensor
 
 from alignment import ppo_math
 from alignment.backbone import activate
-from alignment.generation import Sampling
-from alignment.rollout import OnStep, Rollout, sample_rollout
+from alignment.generation import OnStep, Sampling
+from alignment.rollout import Rollout, sample_rollout
 from alignment.settings import PPOConfig, RaftConfig
 from alignment.token_log_probs import against_reference
 

@@ -3,7 +3,6 @@
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +95,8 @@ def save_version(
         reward = target / model_folder.REWARD
         reward.mkdir()
         backbone.save_adapter(model, "reward", reward, reward_head)
-        (reward / model_folder.SCORED_BY).write_text(json.dumps(asdict(scored_by), indent=2) + "\n", encoding="utf-8")
+        scoring = {name: getattr(scored_by, name) for name in ("bound", "shipped_weight", "uncertainty_penalty")}
+        (reward / model_folder.SCORED_BY).write_text(json.dumps(scoring, indent=2) + "\n", encoding="utf-8")
     if with_sft:
         (target / model_folder.SFT).mkdir()
         backbone.save_adapter(model, "sft", target / model_folder.SFT)

@@ -7,11 +7,10 @@ from peft import PeftModel
 from torch import Tensor, nn
 
 from alignment.backbone import activate, hidden_states
-from alignment.generation import left_padded
+from alignment.generation import OnStep, left_padded
 from alignment.passes import in_groups
 from alignment.settings import RewardConfig
 
-OnPass = Callable[[], None]  # called after every pass: a sign of life
 Scorer = Callable[[Sequence[Sequence[int]]], tuple[Tensor, Tensor]]  # ids -> scores, deviations among heads, both (B,)
 
 
@@ -20,7 +19,7 @@ def head_scores(
     heads: nn.Linear,
     sequences: Sequence[Sequence[int]],
     pad_id: int,
-    on_pass: OnPass | None = None,
+    on_step: OnStep | None = None,
 ) -> Tensor:
     """Return every head's score of each sequence (B, K), read at its last token through the adapter that is active.
 
@@ -32,8 +31,8 @@ def head_scores(
     for group in groups:
         ids, mask = left_padded([sequences[order[row]] for row in group], pad_id, heads.weight.device)
         passed.append(heads(hidden_states(model, ids, mask)[:, -1].float()))  # (rows of the pass, K)
-        if on_pass:
-            on_pass()
+        if on_step:
+            on_step()
     scores = torch.cat(passed)
     return scores[torch.tensor(order, device=scores.device).argsort()]
 
@@ -44,13 +43,13 @@ def score_sequences(
     sequences: Sequence[Sequence[int]],
     pad_id: int,
     bound: float | None = None,
-    on_pass: OnPass | None = None,
+    on_step: OnStep | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Return one score a sequence and its standard deviation over the heads, both (B,); one head deviates by 0.
 
     With a bound, each head's score is pressed between minus that and that.
     """
-    scores = head_scores(model, heads, sequences, pad_id, on_pass)
+    scores = head_scores(model, heads, sequences, pad_id, on_step)
     scores = scores if bound is None else bounded(scores, bound)
     return scores.mean(-1), scores.std(-1, correction=0)
 
@@ -60,12 +59,12 @@ def bounded(scores: Tensor, bound: float) -> Tensor:
     return bound * torch.tanh(scores / bound)
 
 
-def reward_scorer(model: PeftModel, heads: nn.Linear, pad_id: int, on_pass: OnPass | None = None) -> Scorer:
+def reward_scorer(model: PeftModel, heads: nn.Linear, pad_id: int, on_step: OnStep | None = None) -> Scorer:
     """Return the scorer made of the adapter "reward" and its heads: their mean and their standard deviation."""
 
     def score(sequences: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
         activate(model, "reward")
-        return score_sequences(model, heads, sequences, pad_id, on_pass=on_pass)
+        return score_sequences(model, heads, sequences, pad_id, on_step=on_step)
 
     return score
 
@@ -76,7 +75,7 @@ def added_scorer(
     pad_id: int,
     shipped: nn.Linear | None,
     config: RewardConfig,
-    on_pass: OnPass | None = None,
+    on_step: OnStep | None = None,
 ) -> Scorer:
     """Return the scorer that adds what votes taught, bounded, to the score of the adapter "shipped" and its heads.
 
@@ -89,11 +88,11 @@ def added_scorer(
     def score(sequences: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
         activate(model, "reward")
         bound = None if shipped is None else config.bound
-        scores, deviations = score_sequences(model, heads, sequences, pad_id, bound, on_pass)
+        scores, deviations = score_sequences(model, heads, sequences, pad_id, bound, on_step)
         scores = scores - config.uncertainty_penalty * deviations
         if shipped is not None:
             activate(model, "shipped")
-            known, _ = score_sequences(model, shipped, sequences, pad_id, on_pass=on_pass)
+            known, _ = score_sequences(model, shipped, sequences, pad_id, on_step=on_step)
             scores = scores + config.shipped_weight * known
         return scores, deviations
 

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from alignment.backbone import activate, hidden_states
+from alignment.generation import OnStep
 from alignment.passes import in_groups
-from alignment.rollout import OnStep, Rollout, distinct
+from alignment.rollout import Rollout, distinct
 
 LOGITS_AT_ONCE = 2**24  # numbers in a block of logits: 64 MiB in fp32
 LOGITS_HELD = 2**27  # numbers of an anchor's logits, which wait for the policy's: 512 MiB in fp32

@@ -1,5 +1,6 @@
 """The reward model: TRL's loss and gradient, honest folds, a taste that is learned, and heads that differ."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -234,6 +235,27 @@ def test_a_fit_above_a_reward_model_learns_the_votes_and_both_together_keep_the_
     assert (together(UNSEEN) - before).min() > 0.5
     assert together(UNSEEN).min() > 0
     assert together(FACTS[20:]).min() > 0
+
+
+def test_a_run_scores_by_bounded_votes_less_the_heads_doubt_plus_what_ships(tiny: Tiny) -> None:
+    model, tokenizer, heads = ready(tiny, heads=2)
+    backbone.copy_adapter(model, "sft", "shipped")
+    shipped = backbone.new_head(model)
+    with torch.no_grad():
+        heads.bias.copy_(torch.tensor([2.0, -0.5]))  # the weights are 0, so every text has these scores
+        shipped.bias.fill_(4.0)
+    first, second = math.tanh(2.0), math.tanh(-0.5)  # within a bound of 1
+    for penalty in (0.0, 3.0):
+        config = RewardConfig(bound=1.0, shipped_weight=0.5, uncertainty_penalty=penalty)
+        together = scorer.added_scorer(model, heads, tokenizer.pad_token_id, shipped, config)
+        alone = scorer.added_scorer(model, heads, tokenizer.pad_token_id, None, config)
+        with torch.no_grad():
+            (score,), (deviation,) = together([[1, 5]])
+            (unbounded,), (spread,) = alone([[1, 5]])
+        assert deviation.item() == pytest.approx((first - second) / 2)
+        assert score.item() == pytest.approx((first + second) / 2 - penalty * (first - second) / 2 + 0.5 * 4.0)
+        assert spread.item() == pytest.approx(1.25)
+        assert unbounded.item() == pytest.approx(0.75 - penalty * 1.25)
 
 
 def test_what_a_fit_adds_to_given_scores_is_bounded(tiny: Tiny) -> None:
