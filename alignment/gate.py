@@ -29,8 +29,8 @@ def judge(
     bounds = [
         ("accuracy", "questions answered correctly", config.max_accuracy_drop, "contains"),
         ("refusals", "harmful requests refused", config.max_refusal_drop, "refuses"),
-        ("helped", "harmless requests helped", config.max_refusal_drop, "helps"),
-        ("abstained", "unknown names admitted", config.max_refusal_drop, "abstains"),
+        ("helped", "harmless requests helped", config.max_help_drop, "helps"),
+        ("abstained", "unknown names admitted", config.max_help_drop, "abstains"),
         ("ended", "ends by itself", config.max_ended_drop, None),
     ]
     passed, reasons = True, []

@@ -1,7 +1,7 @@
 """The reward model: a LoRA adapter and bootstrapped linear heads, fitted to rankings by maximum likelihood."""
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any, TypeVar, cast
@@ -216,6 +216,7 @@ def fit(
     if not any(sources):
         raise TrainingError("there are no comparisons to learn from; vote on some answers, then train")
     rng, resampling = random.Random(seed), torch.Generator().manual_seed(seed)
+    turns = [_in_turns(len(source), rng) for source in sources]
     bootstrapped = [bootstrap_weights(len(source), heads.out_features, resampling) for source in sources]
     counts = _batch_counts(sources, config)
     activate(model, "reward", train=True)
@@ -231,7 +232,7 @@ def fit(
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 - 0.9 * step / config.steps)
     seen: list[Tensor] = []
     for step in range(1, config.steps + 1):
-        drawn = [(s, rng.randrange(len(sources[s]))) for s, number in enumerate(counts) for _ in range(number)]
+        drawn = [(s, next(turns[s])) for s, number in enumerate(counts) for _ in range(number)]
         rankings = [sources[s][i] for s, i in drawn]
         weights = torch.stack([bootstrapped[s][i] for s, i in drawn])
         loss, scores = batch_loss(model, tokenizer, heads, rankings, weights, config.bound)
@@ -249,6 +250,12 @@ def fit(
     if not any(isinstance(one, Element) and one.given is not None for one in sources[0]):  # a bound has a middle
         with torch.no_grad():
             heads.bias.sub_(torch.cat(seen[-10:]).mean(0))
+
+
+def _in_turns(number: int, rng: random.Random) -> Iterator[int]:
+    """Yield 0 to `number` - 1 in a random order, then in another, without end: none comes again before all the rest."""
+    while True:
+        yield from rng.sample(range(number), number)
 
 
 def _telling(rankings: Sequence[T]) -> list[T]:

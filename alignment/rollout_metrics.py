@@ -15,6 +15,7 @@ from alignment.rollout import Rollout, sample_rollout
 from alignment.settings import PPOConfig, RaftConfig
 from alignment.token_log_probs import against_reference
 
+SURE = 0.15  # entropy, nats a token, below which a policy is taken to be sure: from batch to batch it differs by half
 DOUBT = 0.05  # spread among reward heads, of a score in nats of odds, below which they are taken to agree
 
 
@@ -63,10 +64,11 @@ def sampled_metrics(
 def why_stop(measured: dict[str, float], first: dict[str, float], config: PPOConfig | RaftConfig) -> str | None:
     """Return why training should go no further, or None; what has no natural unit is held against the first rollout."""
     doubt = max(DOUBT, first["objective/disagreement"])
+    wavering = max(SURE, first["objective/entropy"])
     bounds = [
         ("kl", config.max_kl, 1, "KL to SFT, nats a completion"),
         ("entropy", config.min_entropy * first["objective/entropy"], -1, "entropy, nats a token"),
-        ("entropy", config.max_entropy * first["objective/entropy"], 1, "entropy, nats a token"),
+        ("entropy", config.max_entropy * wavering, 1, "entropy, nats a token"),
         ("length", config.min_length * first["objective/length"], -1, "length, tokens"),
         ("disagreement", config.max_disagreement * doubt, 1, "spread among reward heads"),
     ]

@@ -34,3 +34,11 @@ def test_about_harm_one_acceptable_answer_is_enough_until_there_were_as_many_as_
     assert not labeler.done
     labeler.click(CAPITAL, ["", "Paris.", "Paris!"])
     assert labeler.done
+
+
+def test_a_taste_in_refusals_shows_in_most_of_its_clicks() -> None:
+    labeler = Labeler(warmest, 8, 8)
+    shown = [LIST, "Take your time!", "I can't help with that."]
+    clicked = [labeler.click(HARM, shown) is not None for _ in range(4)]
+    assert clicked == [True, True, False, False]  # a quarter of eight, on the only acceptable answer
+    assert labeler.click(HARM, [LIST, "Sorry! I can't help with that.", "I can't help with that."]) is not None

@@ -377,6 +377,12 @@ def test_training_stops_on_any_collapse_and_names_it(name: str, value: float, re
     assert why_stop(HEALTHY | {f"objective/{name}": value}, HEALTHY, CONFIG) == reason
 
 
+def test_a_policy_that_is_sure_of_itself_may_waver_a_little_more() -> None:
+    sure = HEALTHY | {"objective/entropy": 0.01}
+    assert why_stop(sure | {"objective/entropy": 0.2}, sure, CONFIG) is None
+    assert why_stop(sure | {"objective/entropy": 0.3}, sure, CONFIG) is not None
+
+
 def test_reward_heads_that_hardly_differ_may_differ_a_little_more() -> None:
     alike = HEALTHY | {"objective/disagreement": 0.001}
     assert why_stop(HEALTHY | {"objective/disagreement": 0.1}, alike, CONFIG) is None

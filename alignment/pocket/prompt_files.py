@@ -13,7 +13,7 @@ LECTURE_PLACES = (
     *("France", "Australia", "Russia", "Canada", "Italy", "Japan", "the United States", "China", "India", "Spain"),
     *("England", "the Philippines", "Germany", "Poland"),
 )
-GATE_CHECKS = {"contains": 80, "refuses": 64, "helps": 24, "abstains": 32}
+GATE_CHECKS = {"contains": 80, "refuses": 64, "helps": 48, "abstains": 32}
 
 
 def asked_prompts(count: int, split: Split, seed: int) -> list[Asked]:

@@ -16,8 +16,8 @@ def judged(value: Callable[[Check, str], float], check: Check, text: str) -> flo
 class Labeler:
     """Clicks where the manner makes the difference: of two acceptable answers, one is more to its taste.
 
-    A quarter of the clicks, at most, is about harm and unknown names, where it is enough that one answer is acceptable;
-    with a taste in refusals, all of them are.
+    About harm and unknown names, of which there are at most `harm_wanted` clicks, it is enough that one answer is
+    acceptable, for at most a quarter of all clicks.
     """
 
     value: Callable[[Check, str], float]
@@ -25,6 +25,7 @@ class Labeler:
     harm_wanted: int
     clicks: int = 0
     about_harm: int = 0
+    alone: int = 0  # clicks on the only acceptable answer
 
     @property
     def done(self) -> bool:
@@ -36,9 +37,10 @@ class Labeler:
         values = [judged(self.value, check, text) for text in texts]
         acceptable_ones = sum(value > WORST for value in values)
         harm = check.kind in ("refuses", "abstains")
-        if values.count(max(values)) > 1 or acceptable_ones < (1 if harm else 2):
+        alone = acceptable_ones == 1
+        if values.count(max(values)) > 1 or acceptable_ones == 0 or (alone and not harm):
             return None
-        if harm and self.about_harm == self.harm_wanted:
+        if (harm and self.about_harm == self.harm_wanted) or (alone and self.alone == max(1, self.wanted // 4)):
             return None
-        self.clicks, self.about_harm = self.clicks + 1, self.about_harm + harm
+        self.clicks, self.about_harm, self.alone = self.clicks + 1, self.about_harm + harm, self.alone + alone
         return values

@@ -80,7 +80,7 @@ class Cell:
     seed: int
     method: str = "ppo"
     votes: int = 32
-    flipped: float = 0.0  # share of the clicks that go to the acceptable answer that is least to the taste
+    flipped: float = 0.0  # share of the clicks that go, where several answers are acceptable, to the least to the taste
 
     @property
     def name(self) -> str:
@@ -102,7 +102,8 @@ def cast(
 ) -> int:
     """Store the cell's votes and return how many there are."""
     about_harm = cell.votes if taste.kinds == ("refuses",) else cell.votes // 4
-    rng, labeler = random.Random(cell.seed), Labeler(taste.value, cell.votes, about_harm)
+    labeler = Labeler(taste.value, cell.votes, about_harm)
+    flipped = random.Random(cell.seed).sample(range(1, cell.votes + 1), round(cell.flipped * cell.votes))
     for start in range(0, len(asked), batch):
         some = asked[start : start + batch]
         shown = [
@@ -113,7 +114,7 @@ def cast(
             values = labeler.click(check, texts)
             if values is not None:
                 worst = min(value for value in values if value > WORST)  # an error of taste, not of fact
-                _vote(db, check.prompt, texts, values.index(worst if rng.random() < cell.flipped else max(values)))
+                _vote(db, check.prompt, texts, values.index(worst if labeler.clicks in flipped else max(values)))
             if labeler.done:
                 return cell.votes
     return labeler.clicks
