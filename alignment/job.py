@@ -5,62 +5,29 @@ import hashlib
 import json
 import logging
 import signal
-import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers.utils import logging as transformers_logging
 
-from alignment import candidate, dpo, model_folder, ppo, raft, reward_model, run_folder, run_models
-from alignment.adapters import next_version, publish, verify, write_folder
-from alignment.bradley_terry import Agreement, preferred
+from alignment import model_folder, run_folder, run_models, run_stages
+from alignment.adapters import next_version, publish, verify
+from alignment.bradley_terry import preferred
 from alignment.child import leave_with_parent, print_into, wait_for_run
 from alignment.errors import AlignmentError, TrainingError
-from alignment.refit import Text, readable, refit
-from alignment.rollout import Outcome, short_enough
-from alignment.scorer import Scorer, added_scorer
-from alignment.settings import ModelConfig, RunSettings, run_settings
+from alignment.refit import readable
+from alignment.rollout import short_enough
+from alignment.run_progress import Reporter
+from alignment.run_stages import Training
+from alignment.settings import ModelConfig, run_settings
 from storage import demonstrations, policies, preferences, runs
-from storage.records import Metric, Policy, PolicyStatus, Ranking
+from storage.records import Policy, PolicyStatus
 
 log = logging.getLogger(__name__)
-
-# Where each stage begins and ends on the progress bar, about in proportion to its time.
-STAGES = {"collect": (0.0, 0.02), "reward": (0.02, 0.23), "ppo": (0.23, 0.93), "check": (0.93, 1.0)}
-# The same where instruction tuning goes on first.
-REFIT_STAGES = STAGES | {"sft": (0.02, 0.15), "reward": (0.15, 0.32), "ppo": (0.32, 0.93)}
-REPORT_SECONDS = 0.5
-
-
-class Reporter:
-    """Writes the run's stage, progress and metrics to its row, a few times a second at most."""
-
-    def __init__(self, db: Path, run_id: int) -> None:
-        self._db, self._run_id = db, run_id
-        self._pending: list[Metric] = []
-        self._last = 0.0
-        self._at = ("collect", 0.0)
-        self.stages = STAGES
-
-    def __call__(
-        self, stage: str, done: float, step: int = 0, metrics: dict[str, float] | None = None, *, now: bool = False
-    ) -> None:
-        """Note that `done` (0 to 1) of a stage is behind, and what was measured at a step."""
-        self._at = stage, done
-        self._pending += [Metric(step, name, value) for name, value in (metrics or {}).items()]
-        if not now and time.monotonic() - self._last < REPORT_SECONDS:
-            return
-        low, high = self.stages[stage]
-        runs.report(self._db, self._run_id, stage, low + (high - low) * done, self._pending)
-        self._pending, self._last = [], time.monotonic()
-
-    def beat(self) -> None:
-        """Give a sign of life from where the run stands."""
-        self(*self._at)
 
 
 def train(data_dir: Path, run_id: int, model_config: ModelConfig) -> None:
@@ -91,14 +58,16 @@ def train(data_dir: Path, run_id: int, model_config: ModelConfig) -> None:
 
     prompts = short_enough(tokenizer, prompts)
     run_folder.forget_outdated(data_dir, parent.version)
+    training = Training(model, tokenizer, model_config, settings, folder, report)
     liked, with_sft = preferred([*voted, *shipped], settings.seed), model_folder.own_sft(began_from) is not None
     people = readable(model, tokenizer, demonstrated)
     if settings.refit.steps and (people or with_sft):
-        _refit(model, tokenizer, model_config, people, liked, settings, report)
+        run_stages.tune(training, people, liked)
         with_sft = True
+    heads: torch.nn.Linear | None = None
+    fitted: dict[str, Any] | None = None
     if run.method == "dpo":
-        outcome = _train_on_pairs(model, tokenizer, prompts, voted, shipped, settings, report)
-        reward_head, fitted = None, None
+        outcome = run_stages.train_on_pairs(training, prompts, voted, shipped)
     else:
         began = {
             "parent": parent.version,
@@ -109,206 +78,20 @@ def train(data_dir: Path, run_id: int, model_config: ModelConfig) -> None:
             # One may have been withdrawn since.
             "votes": hashlib.sha256(repr([*voted, *demonstrated]).encode()).hexdigest(),
         }
-        shipped_head = run_models.attach_shipped(model, model_config)
-        reward_head, fitted = _reward_model(
-            model, tokenizer, shipped_head, voted, shipped, settings, report, folder, began
-        )
-        score = added_scorer(model, reward_head, tokenizer.pad_token_id, shipped_head, settings.reward, report.beat)
-        outcome = _train_policy(
-            *(model, tokenizer, model_config, reward_head, score, prompts, liked, run.method, settings, report, folder)
-        )
+        shipped_heads = run_models.attach_shipped(model, model_config)
+        heads, fitted = run_stages.fit_reward_model(training, shipped_heads, voted, shipped, began)
+        outcome = run_stages.train_on_scores(training, heads, shipped_heads, prompts, liked, run.method)
     first = [policy for policy in policies.list_policies(db) if policy.model == parent.model][-1].evaluation
-    kl = outcome.measured["objective/kl"]
-    evaluation = _check(model, tokenizer, model_config, prompts, settings, kl, first, report)
-    evaluation["reward"] = fitted
+    evaluation = run_stages.check(training, prompts, outcome.measured["objective/kl"], first) | {"reward": fitted}
     if outcome.stopped:
         evaluation["gate"]["reasons"].append(f"training stopped early: {outcome.stopped}")
 
     def write(target: Path) -> None:
-        run_models.save_version(model, reward_head, settings.reward, with_sft=with_sft, target=target)
+        run_models.save_version(model, heads, settings.reward, with_sft=with_sft, target=target)
 
     _record(db, data_dir, run_id, parent, evaluation, write)
     report("check", 1.0, now=True)
     run_folder.forget(folder)
-
-
-def _refit(
-    model: Any,
-    tokenizer: Any,
-    config: ModelConfig,
-    people: Sequence[Text],
-    liked: Sequence[Text],
-    settings: RunSettings,
-    report: Reporter,
-) -> None:
-    """Train the adapters "sft" and "policy" on what people demonstrated, each held to what it knew.
-
-    The first one is held by shipped demonstrations, which comply with much that is harmful; so the second one is held
-    by what labelers liked best. Where a run is resumed this is done again, with the same result.
-    """
-    shipped = [(one.prompt, one.completion) for one in model_folder.demonstrations(config.base)]
-    log.info("instruction tuning: %s people's demonstrations, %s shipped", len(people), len(shipped))
-
-    def learn(adapter: str, others: Sequence[Text], before: float, name: str) -> None:
-        def on_update(step: int, measured: dict[str, float]) -> None:
-            report("sft", before + step / settings.refit.steps / 2, step, {name: measured["sft/loss"]})
-
-        refit(model, tokenizer, adapter, people, others, settings.refit, settings.seed, on_update)
-
-    report.stages = REFIT_STAGES
-    report("sft", 0.0, now=True)
-    learn("sft", shipped, 0.0, "sft/loss")
-    learn("policy", liked, 0.5, "sft/policy_loss")
-    report("sft", 1.0, now=True)
-
-
-def _reward_model(
-    model: Any,
-    tokenizer: Any,
-    shipped_head: torch.nn.Linear | None,
-    voted: Sequence[Ranking],
-    shipped: Sequence[model_folder.ShippedRanking],
-    settings: RunSettings,
-    report: Reporter,
-    folder: Path,
-    began: Mapping[str, Any],
-) -> tuple[torch.nn.Linear, dict[str, Any] | None]:
-    """Return the heads of the reward model, the one that the run has kept or a new fit, and what it measured."""
-    report("reward", 0.0, now=True)
-    kept = run_models.kept_reward(model, folder, began)
-    if kept is None:
-        run_folder.forget(folder)
-        reward_head = run_models.attach_reward(model)
-        agreement = _fit_reward(model, tokenizer, reward_head, shipped_head, voted, shipped, settings, report)
-        fitted = asdict(agreement) if agreement else None
-        report("ppo", 0.0, now=True)  # what is kept is also reported
-        begun = {**began, "fitted": fitted}
-        write_folder(
-            run_folder.reward_folder(folder), lambda into: run_models.keep_reward(model, reward_head, begun, into)
-        )
-    else:
-        reward_head, fitted = kept
-    log.info("reward model: %s", fitted)
-    return reward_head, fitted
-
-
-def _fit_reward(
-    model: Any,
-    tokenizer: Any,
-    heads: torch.nn.Linear,
-    shipped_heads: torch.nn.Linear | None,
-    rankings: Sequence[Ranking],
-    shipped: Sequence[model_folder.ShippedRanking],
-    settings: RunSettings,
-    report: Reporter,
-) -> Agreement | None:
-    """Measure how well the reward model predicts votes it has not seen, then fit it to all of them.
-
-    Where a reward model ships with the base, which has learned the shipped comparisons, it is fitted above that one.
-    """
-    config, seed = settings.reward, settings.seed
-    voted: Sequence[Ranking | reward_model.Element] = rankings
-    if shipped_heads is not None:
-        voted = reward_model.above(model, tokenizer, shipped_heads, rankings, config.shipped_weight, report.beat)
-        shipped = []
-        if not voted:  # nothing to add to what ships
-            return None
-    last = 1 / (config.folds + 1)  # part of this stage's time that the fit to all votes takes
-    report("reward", 0.0, now=True)
-    agreement = reward_model.cross_validate(
-        model, tokenizer, heads, voted, shipped, config, seed, lambda done: report("reward", done * (1 - last))
-    )
-    log.info("reward model on votes that it has not seen: %s", agreement)
-    report("reward", 1 - last, config.steps, agreement.metrics() if agreement else {}, now=True)
-    reward_model.fit(
-        model,
-        tokenizer,
-        heads,
-        voted,
-        shipped,
-        config,
-        seed,
-        lambda step, metrics: report("reward", 1 - last + last * step / config.steps, step, metrics),
-    )
-    return agreement
-
-
-def _train_policy(
-    model: Any,
-    tokenizer: Any,
-    config: ModelConfig,
-    reward_head: torch.nn.Linear,
-    score: Scorer,
-    prompts: list[str],
-    liked: list[tuple[str, str]],
-    method: str,
-    settings: RunSettings,
-    report: Reporter,
-    folder: Path,
-) -> Outcome:
-    """Train the policy by the run's method and return how that ended; PPO begins with rounds of RAFT."""
-    rounds = settings.warm_up_rounds if method == "ppo" else settings.raft.rounds
-    updates = rounds + settings.ppo.updates if method == "ppo" else rounds
-
-    def on_update(update: int, metrics: dict[str, float]) -> None:
-        report("ppo", update / (updates + 1), update, metrics, now=True)  # before the checkpoint that stands for it
-
-    report("ppo", 0.0, now=True)
-    checkpoint = run_folder.checkpoint(folder)
-    if method == "raft" or (rounds and not checkpoint.exists()):
-        outcome = raft.train_raft(
-            *(model, tokenizer, score, prompts, replace(settings.raft, rounds=rounds), settings.seed),
-            *(on_update, report.beat, checkpoint if method == "raft" else run_folder.raft_checkpoint(folder), liked),
-            measures_end=method == "raft",
-        )
-        if method == "raft" or outcome.stopped:
-            return outcome
-    value_head = run_models.attach_critic(model, config, reward_head, settings.ppo.samples)
-    return ppo.train_ppo(
-        *(model, tokenizer, score, value_head, prompts, settings.ppo, settings.seed),
-        *(lambda update, metrics: on_update(rounds + update, metrics), report.beat, checkpoint, liked),
-    )
-
-
-def _train_on_pairs(
-    model: Any,
-    tokenizer: Any,
-    prompts: list[str],
-    voted: Sequence[Ranking],
-    shipped: Sequence[model_folder.ShippedRanking],
-    settings: RunSettings,
-    report: Reporter,
-) -> Outcome:
-    """Train the policy by DPO and return how that ended."""
-    steps = settings.dpo.steps
-    report("ppo", 0.0, now=True)
-    outcome = dpo.train_dpo(
-        *(model, tokenizer, voted, shipped, prompts, settings.dpo, settings.seed),
-        lambda step, metrics: report("ppo", step / (steps + 1), step, metrics),
-        report.beat,
-    )
-    report("ppo", 1.0, steps, outcome.measured, now=True)
-    return outcome
-
-
-def _check(
-    model: Any,
-    tokenizer: Any,
-    config: ModelConfig,
-    prompts: list[str],
-    settings: RunSettings,
-    kl: float,
-    first: Mapping[str, Any],
-    report: Reporter,
-) -> dict[str, Any]:
-    report("check", 0.0, now=True)
-    evaluation = candidate.check(
-        *(model, tokenizer, model_folder.checks(config.base), prompts, kl, first, settings.gate, settings.seed),
-        *(lambda done: report("check", done), report.beat),
-    )
-    shares = {f"check/{name}": value for name, value in evaluation.items() if isinstance(value, float)}
-    report("check", 0.95, 0, shares, now=True)
-    return evaluation
 
 
 def _record(

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS = ("app", "ui", "alignment", "storage")
 MODEL_LIBRARIES = {"torch", "transformers", "peft", "trl", "bitsandbytes", "accelerate", "safetensors", "tokenizers"}
 USES_STORAGE = {
-    *("alignment/job.py", "alignment/supervisor.py"),
+    *("alignment/job.py", "alignment/run_progress.py", "alignment/supervisor.py"),
     *("alignment/pocket/recipe.py", "alignment/pocket/comparisons.py"),
 }
 
@@ -66,7 +66,7 @@ def test_nothing_imports_the_app() -> None:
     assert offenders("ui", {"app"}) == {}
 
 
-def test_inside_alignment_only_jobs_the_supervisor_and_simulated_votes_use_storage() -> None:
+def test_inside_alignment_only_runs_their_supervisor_and_simulated_votes_use_storage() -> None:
     assert set(offenders("alignment", {"storage"})) == USES_STORAGE
 
 
@@ -78,7 +78,7 @@ def test_tables_are_spoken_of_only_in_storage() -> None:
 
 def test_the_web_process_never_imports_a_trainer() -> None:
     trainers = {"job", "ppo", "ppo_math", "reward_model", "sft", "evaluation", "raft", "refit", "rollout", "run_models"}
-    trainers |= {"token_log_probs", "rollout_metrics"}
+    trainers |= {"run_stages", "token_log_probs", "rollout_metrics"}
     forbidden = {f"alignment.{name}" for name in trainers} | {"trl"}
     web = [ROOT / "app.py", *files("ui"), ROOT / "alignment/policy_server.py", ROOT / "alignment/supervisor.py"]
     assert {name_of(path): bad for path in web if (bad := imports(path) & forbidden)} == {}

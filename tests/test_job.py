@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from alignment import backbone, job, reward_model
+from alignment import backbone, job, ppo, reward_model
 from alignment.adapters import publish
 from alignment.settings import ModelConfig, Quantize, run_settings
 from storage import database, policies, preferences, runs
@@ -207,7 +207,7 @@ def test_ppo_begins_with_the_critic_that_ships_and_scores_by_the_shipped_reward_
         seen["score"] = score([[1, 2]])[0].item()
         raise PowerCutError
 
-    monkeypatch.setattr(job.ppo, "train_ppo", train_ppo)
+    monkeypatch.setattr(ppo, "train_ppo", train_ppo)
     monkeypatch.setattr(reward_model, "fit", fit)
     with pytest.raises(PowerCutError):
         job.train(tmp_path, 1, model)

@@ -23,10 +23,9 @@ from gradio_client import Client
 from alignment.annotators import friendliest
 from alignment.evaluation import passes
 from alignment.model_folder import Check
-from alignment.pocket.facts import countries, upper_first
 from alignment.pocket.prompt_files import labelled_prompts
-from alignment.pocket.skills.geography import CAPITAL
 from storage import runs
+from tests.bench.capitals import capital_checks
 from tests.bench.labeler import Labeler
 from tests.scripted import free_port
 
@@ -122,14 +121,6 @@ def win_rate(client: Client, checks: list[Check], old: str, new: str) -> tuple[f
     return wins / len(checks), friendly[0] / len(checks), friendly[1] / len(checks)
 
 
-def capital_checks(phrasing: int = 0) -> list[Check]:
-    """Return the question for the capital of every country in one held-out phrasing."""
-    template = CAPITAL["held_out"][phrasing]
-    return [
-        Check(upper_first(template.format(country=c.name)), "contains", (c.capital.rstrip("."),)) for c in countries()
-    ]
-
-
 def capital_accuracy(client: Client, column: str, checks: list[Check]) -> float:
     """Return the share of right capitals, greedy."""
     right = [passes(c, texts(client, c.prompt, [column], 0, 0.0)["completions"][0]["text"]) for c in checks]
@@ -180,7 +171,8 @@ def loop(votes: int, compared: int, settings: dict[str, Any] | None, capitals: i
                 result[name] = [round(value, 3) for _, value in state["metrics"][name]][-12:]
         if state["status"] in ("succeeded", "rejected"):
             wins, before, after = win_rate(client, unseen, "v1", f"v{state['policy_version']}")
-            asked = capital_checks()[:: max(1, len(countries()) // capitals)]
+            asked = capital_checks()
+            asked = asked[:: max(1, len(asked) // capitals)]
             result |= {
                 "win_rate": round(wins, 3),
                 "friendly_before": round(before, 3),

@@ -27,17 +27,16 @@ from alignment.evaluation import passes
 from alignment.generation import Generated
 from alignment.model_folder import Check, CheckKind
 from alignment.pocket.evaluate import completions
-from alignment.pocket.facts import countries, upper_first
 from alignment.pocket.prompt_files import labelled_prompts
 from alignment.pocket.skill import WARM_CLOSINGS
 from alignment.pocket.skills import requests
-from alignment.pocket.skills.geography import CAPITAL
 from alignment.prompts import chat_prompt_ids
 from alignment.scorer import added_scorer
 from alignment.settings import POCKET, ModelConfig, RewardConfig, run_settings
 from app import version_to_serve
 from storage import database, policies, preferences, runs
 from storage.records import Comparison, Completion, Ranking
+from tests.bench.capitals import capital_checks
 from tests.bench.labeler import Labeler, judged
 
 PANELS = ("base", "sft", "policy")
@@ -80,7 +79,7 @@ class Cell:
     seed: int
     method: str = "ppo"
     votes: int = 32
-    flipped: float = 0.0  # share of the clicks that go, where several answers are acceptable, to the least to the taste
+    flipped: float = 0.0  # share of the clicks, drawn at random, that go to a worse answer
 
     @property
     def name(self) -> str:
@@ -100,7 +99,11 @@ def cells() -> Iterator[Cell]:
 def cast(
     db: Path, model: PeftModel, tokenizer: Any, taste: Taste, cell: Cell, asked: Sequence[Check], batch: int = 32
 ) -> int:
-    """Store the cell's votes and return how many there are."""
+    """Store the cell's votes and return how many there are.
+
+    A flipped click goes to the acceptable answer that is least to the taste, and where only one is acceptable to one
+    that is not.
+    """
     about_harm = cell.votes if taste.kinds == ("refuses",) else cell.votes // 4
     labeler = Labeler(taste.value, cell.votes, about_harm)
     flipped = random.Random(cell.seed).sample(range(1, cell.votes + 1), round(cell.flipped * cell.votes))
@@ -113,8 +116,9 @@ def cast(
         for check, texts in zip(some, zip(*shown, strict=True), strict=True):
             values = labeler.click(check, texts)
             if values is not None:
-                worst = min(value for value in values if value > WORST)  # an error of taste, not of fact
-                _vote(db, check.prompt, texts, values.index(worst if labeler.clicks in flipped else max(values)))
+                best = max(values)
+                worse = min((value for value in values if WORST < value < best), default=WORST)
+                _vote(db, check.prompt, texts, values.index(worse if labeler.clicks in flipped else best))
             if labeler.done:
                 return cell.votes
     return labeler.clicks
@@ -202,7 +206,7 @@ def measure(model: PeftModel, tokenizer: Any, cell: Cell) -> dict[str, Any]:
         data_dir, db = Path(folder), Path(folder) / "triptych.db"
         database.prepare(db)
         version_to_serve(db, data_dir, ModelConfig())
-        result: dict[str, Any] = asdict(cell)
+        result: dict[str, Any] = asdict(cell) | {"code": _code()}
         if cell.method == CEILING:
             after = best_by_taste(model, tokenizer, taste, unseen)
         elif cell.method == BEST_OF:
@@ -232,12 +236,15 @@ def measure(model: PeftModel, tokenizer: Any, cell: Cell) -> dict[str, Any]:
     }
 
 
+def _code() -> str:
+    """Return the commit that is measured, marked where files differ from it."""
+    command = ["git", "describe", "--always", "--dirty"]
+    return subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True).stdout.strip()
+
+
 def _kept(model: PeftModel, tokenizer: Any) -> dict[str, float]:
     """Return the shares of right capitals and of refused harmful requests, before and after, greedy, held out."""
-    template = CAPITAL["held_out"][0]
-    capitals = [
-        Check(upper_first(template.format(country=c.name)), "contains", (c.capital.rstrip("."),)) for c in countries()
-    ]
+    capitals = capital_checks()
     rng = random.Random(0)
     harmful = [requests.ask_harmful(rng, "held_out", act).check for act in requests.harmful("held_out")]
     shares = {}
@@ -300,6 +307,8 @@ def main() -> None:
             part.replace(kept)
         measured.append(json.loads(kept.read_text()))
     print(table(measured))
+    if len(codes := {one["code"] for one in measured}) > 1:
+        print(f"These cells are of different code: {', '.join(sorted(codes))}.")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,13 @@
+"""The questions for all capitals, by which the benchmarks see what a run costs."""
+
+from alignment.model_folder import Check
+from alignment.pocket.facts import countries, upper_first
+from alignment.pocket.skills.geography import CAPITAL
+
+
+def capital_checks() -> list[Check]:
+    """Return the question for the capital of every country, in a held-out phrasing."""
+    template = CAPITAL["held_out"][0]
+    return [
+        Check(upper_first(template.format(country=c.name)), "contains", (c.capital.rstrip("."),)) for c in countries()
+    ]
