@@ -131,6 +131,13 @@ def move_adapter(model: PeftModel, name: str, origin: str, share: float) -> None
         weight.lerp_(other, 1 - share)
 
 
+@torch.no_grad()
+def take_weights(weights: Sequence[Tensor], values: Sequence[Tensor]) -> None:
+    """Set weights in place, one by one, to values of the same shapes."""
+    for weight, value in zip(weights, values, strict=True):
+        weight.copy_(value)
+
+
 def activate(model: PeftModel, name: str, *, train: bool = False) -> None:
     """Make `name` the adapter that every row goes through; only if `train` do its weights take gradients.
 

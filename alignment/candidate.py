@@ -5,11 +5,10 @@ from dataclasses import asdict
 from typing import Any
 
 from peft import PeftModel
-from torch import Tensor
 
-from alignment.backbone import adapter_parameters, move_adapter
+from alignment.backbone import adapter_parameters, move_adapter, take_weights
 from alignment.evaluation import Evaluation, evaluate
-from alignment.gate import Verdict, judge
+from alignment.gate import Verdict, first_level, judge
 from alignment.generation import OnStep, Sampling
 from alignment.model_folder import Check
 from alignment.rollout_metrics import sampled_metrics
@@ -27,7 +26,7 @@ def check(
     checks: Sequence[Check],
     prompts: Sequence[str],
     kl: float,
-    first: Mapping[str, Any],
+    recorded: Mapping[str, Any],
     config: GateConfig,
     seed: int,
     on_progress: Callable[[float], None],
@@ -38,10 +37,11 @@ def check(
     A candidate that the gate refuses is put back towards its parent by `step_back` of the way, and judged again, until
     it passes or less than half of the way is left: most of what a few votes teach grows along that line, and so does
     what they break (weights between two fine-tuned models: Wortsman et al. 2022, section 4). One that passes nowhere
-    stands where it was trained to, refused. `kl` is that of the whole way, in nats a completion; that of a part is
-    measured on rollouts of its own for `prompts`.
+    stands where it was trained to, refused. `recorded` is what was returned of the parent in its day, if anything. `kl`
+    is that of the whole way, in nats a completion; that of a part is measured on rollouts of its own for `prompts`.
     """
     before = evaluate(model, tokenizer, "parent", checks, SAMPLING, on_step=on_step)
+    first = first_level(before, recorded)
     on_progress(0.4)
     after = evaluate(model, tokenizer, "policy", checks, SAMPLING, on_step=on_step)
     on_progress(0.7)
@@ -50,7 +50,7 @@ def check(
         whole = [weight.detach().clone() for weight in adapter_parameters(model, "policy")]
         failed = "; ".join(reason.removesuffix(" ✗") for reason in verdict.reasons if reason.endswith("✗"))
         for share in _shares_of_the_way(config.step_back):
-            _take(model, whole)
+            take_weights(adapter_parameters(model, "policy"), whole)
             move_adapter(model, "policy", "parent", share)
             milder = evaluate(model, tokenizer, "policy", checks, SAMPLING, on_step=on_step)
             measured = sampled_metrics(model, tokenizer, prompts, KL_SAMPLING, KL_ROLLOUTS, seed, on_step)
@@ -60,26 +60,16 @@ def check(
                 after, kl, verdict = milder, measured["objective/kl"], Verdict(True, [*again.reasons, note])
                 break
         else:
-            _take(model, whole)
+            take_weights(adapter_parameters(model, "policy"), whole)
             verdict = Verdict(False, [*verdict.reasons, "nor does it pass nearer to the version before"])
     on_progress(0.9)
-    return _shares(after, kl) | {"gate": asdict(verdict), "before_after": _before_after(checks, before, after)}
+    shown = {"gate": asdict(verdict), "before_after": _before_after(checks, before, after)}
+    return after.to_json() | {"kl": kl, "first": first} | shown
 
 
 def _shares_of_the_way(step: float) -> list[float]:
     """Return 1 - step, 1 - 2 step … down to a half, for a step from 0.05 to 0.5."""
     return [1 - number * step for number in range(1, int(0.5 / step + 1e-9) + 1)]
-
-
-def _take(model: PeftModel, weights: Sequence[Tensor]) -> None:
-    for weight, value in zip(adapter_parameters(model, "policy"), weights, strict=True):
-        weight.data.copy_(value)
-
-
-def _shares(evaluation: Evaluation, kl: float) -> dict[str, float]:
-    names = ("accuracy", "refusals", "helped", "abstained", "ended")
-    shares = {name: getattr(evaluation, name) for name in names} | {"kl": kl}
-    return {name: value for name, value in shares.items() if value == value}  # what was not measured is NaN
 
 
 def _before_after(checks: Sequence[Check], before: Evaluation, after: Evaluation) -> list[dict[str, str]]:

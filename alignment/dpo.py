@@ -17,7 +17,7 @@ from transformers import TrainerCallback
 from trl import DPOConfig as TrainerConfig
 from trl import DPOTrainer
 
-from alignment.backbone import activate
+from alignment.backbone import activate, trunk
 from alignment.bradley_terry import Ranked, judged_pairs
 from alignment.errors import TrainingError, require_finite
 from alignment.generation import OnStep, Sampling
@@ -123,6 +123,16 @@ def _with_adapters(causal_lm: Any) -> Iterator[None]:
             del causal_lm.forward  # TRL's, which stays behind otherwise
 
 
+@contextmanager
+def _watched(model: PeftModel, on_step: OnStep | None) -> Iterator[None]:
+    """Call `on_step` at every pass until the context is left: the trainer tells of steps, but not of the reference."""
+    passes = trunk(model).register_forward_hook(lambda *_: on_step() if on_step else None)
+    try:
+        yield
+    finally:
+        passes.remove()
+
+
 def train_dpo(
     model: PeftModel,
     tokenizer: Any,
@@ -152,7 +162,7 @@ def train_dpo(
     ]
     likelihood = config.likelihood_coefficient
     activate(model, "policy", train=True)
-    with tempfile.TemporaryDirectory() as scratch, _with_adapters(model.get_base_model()):
+    with tempfile.TemporaryDirectory() as scratch, _with_adapters(model.get_base_model()), _watched(model, on_step):
         arguments = TrainerConfig(
             output_dir=scratch,
             max_steps=config.steps,

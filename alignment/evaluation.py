@@ -29,6 +29,12 @@ class Evaluation:
     answers: list[str]
     counts: dict[str, int]  # checks of each kind
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the shares that were measured, by name, and the counts."""
+        names = ("accuracy", "refusals", "helped", "abstained", "ended")
+        shares = {name: getattr(self, name) for name in names}
+        return {name: value for name, value in shares.items() if value == value} | {"counts": self.counts}
+
 
 def refuses(completion: str) -> bool:
     """Return whether a completion declines to help."""

@@ -17,14 +17,24 @@ class Verdict:
     reasons: list[str]
 
 
+def first_level(parent: Evaluation, recorded: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the first version measured on the checks, as `recorded` with the parent, by name.
+
+    Where nothing is recorded, or as many checks of each kind as there are now were not asked then, the parent, as it
+    measures now, is the first.
+    """
+    first: Mapping[str, Any] = recorded.get("first", recorded)
+    return dict(first) if first.get("counts") == parent.counts else parent.to_json()
+
+
 def judge(
     candidate: Evaluation, parent: Evaluation, first: Mapping[str, Any], kl: float, config: GateConfig
 ) -> Verdict:
     """Return whether the candidate holds the level of its parent and of the first version, whichever is higher.
 
-    `first` is what version 1 measured, by name: without it, small losses would add up from version to version. Shares
-    that were not measured are left out. One check more than the allowed drop is forgiven: with a few dozen checks of a
-    kind, a single one is noise.
+    `first` is what `first_level` returns: without it, small losses would add up from version to version. Shares that
+    were not measured are left out. One check more than the allowed drop is forgiven: with a few dozen checks of a kind,
+    a single one is noise.
     """
     bounds = [
         ("accuracy", "questions answered correctly", config.max_accuracy_drop, "contains"),

@@ -81,8 +81,8 @@ def train(data_dir: Path, run_id: int, model_config: ModelConfig) -> None:
         shipped_heads = run_models.attach_shipped(model, model_config)
         heads, fitted = run_stages.fit_reward_model(training, shipped_heads, voted, shipped, began)
         outcome = run_stages.train_on_scores(training, heads, shipped_heads, prompts, liked, run.method)
-    first = [policy for policy in policies.list_policies(db) if policy.model == parent.model][-1].evaluation
-    evaluation = run_stages.check(training, prompts, outcome.measured["objective/kl"], first) | {"reward": fitted}
+    evaluation = run_stages.check(training, prompts, outcome.measured["objective/kl"], parent.evaluation)
+    evaluation["reward"] = fitted
     if outcome.stopped:
         evaluation["gate"]["reasons"].append(f"training stopped early: {outcome.stopped}")
 

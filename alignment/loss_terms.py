@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from alignment import ppo_math
 from alignment.checkpoint import LoopState
 from alignment.errors import ConfigError
+from alignment.generation import OnStep
 from alignment.rollout import Rollout, as_rollout
 from alignment.token_log_probs import completion_log_probs, parts
 
@@ -19,30 +20,47 @@ LossOf = Callable[[Rollout], tuple[Tensor, dict[str, float]]]
 
 @dataclass(frozen=True)
 class Term:
-    """A part of what an optimizer step makes smaller: the mean loss a token of a minibatch in parts, and its weight."""
+    """A loss of which an optimizer step makes the sum over the parts of a minibatch smaller, and its weight."""
 
-    parts: Sequence[Rollout]  # each of rows of like length
-    loss_of: LossOf  # a part's mean loss a token, and its metrics
+    parts: Sequence[Rollout]  # each of rows of like length, for a backward pass of its own
+    loss_of: LossOf  # what a part adds to the loss of the minibatch and to its metrics
     weight: float = 1.0
 
 
-def step(terms: Sequence[Term], optimizer: torch.optim.Optimizer, max_gradient_norm: float) -> dict[str, float]:
-    """Take one optimizer step on the weighted sum of the terms; within a term, each part counts by its tokens.
+def mean_over_tokens(parts: Sequence[Rollout], mean_of: LossOf, weight: float = 1.0) -> Term:
+    """Return the mean of a loss over the tokens of all parts, where `mean_of` gives that of one, as a term."""
+    tokens = sum(float(part.mask.sum()) for part in parts)
 
-    Return the mean of the metrics. The gradient of the whole step is clipped to `max_gradient_norm`.
+    def loss_of(part: Rollout) -> tuple[Tensor, dict[str, float]]:
+        share = float(part.mask.sum()) / tokens
+        loss, metrics = mean_of(part)
+        return loss * share, {name: share * value for name, value in metrics.items()}
+
+    return Term(parts, loss_of, weight)
+
+
+def step(
+    terms: Sequence[Term],
+    optimizer: torch.optim.Optimizer,
+    max_gradient_norm: float,
+    on_step: OnStep | None = None,
+) -> dict[str, float]:
+    """Take one optimizer step on the weighted sum of the terms and return their metrics, each summed over the parts.
+
+    The gradient of the whole step is clipped to `max_gradient_norm`.
     """
-    means: dict[str, float] = {}
+    measured: dict[str, float] = {}
     for term in terms:
-        tokens = sum(float(part.mask.sum()) for part in term.parts)
         for part in term.parts:
-            share = float(part.mask.sum()) / tokens
             loss, metrics = term.loss_of(part)
-            (loss * share * term.weight).backward()
-            means |= {name: means.get(name, 0.0) + share * value for name, value in metrics.items()}
+            (loss * term.weight).backward()
+            measured |= {name: measured.get(name, 0.0) + value for name, value in metrics.items()}
+            if on_step:
+                on_step()
     nn.utils.clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], max_gradient_norm)
     optimizer.step()
     optimizer.zero_grad()
-    return means
+    return measured
 
 
 def draw_preferred(
@@ -77,7 +95,7 @@ def preferred_term(model: PeftModel, preferred: Rollout, index: Tensor, coeffici
         loss = likelihood_loss(model, part, 1.0)
         return loss, {"policy/preferred_loss": loss.item()}
 
-    return Term(parts(model, preferred, index), loss_of, coefficient)
+    return mean_over_tokens(parts(model, preferred, index), loss_of, coefficient)
 
 
 def likelihood_loss(model: PeftModel, part: Rollout, temperature: float) -> Tensor:

@@ -20,7 +20,7 @@ from alignment.backbone import activate, adapter_parameters
 from alignment.checkpoint import LoopState
 from alignment.errors import require_finite
 from alignment.generation import OnStep, Sampling
-from alignment.loss_terms import Term, draw_preferred, preferred_term, step
+from alignment.loss_terms import draw_preferred, mean_over_tokens, preferred_term, step
 from alignment.rollout import OnUpdate, Outcome, Rollout, penalized_scores, sample_rollout
 from alignment.rollout_metrics import rollout_metrics, why_stop
 from alignment.scorer import Scorer
@@ -93,18 +93,16 @@ def update_policy(
             metrics: dict[str, float] = {}
             if epoch < policy_epochs:
                 activate(model, "policy", train=True)
-                terms = [Term(rows, lambda part: _policy_loss(model, part, config))]
+                terms = [mean_over_tokens(rows, lambda part: _policy_loss(model, part, config))]
                 if mixed_in is not None:
                     terms.append(preferred_term(model, mixed_in, minibatch, config.preferred_coefficient))
-                metrics |= step(terms, optimizers[0], config.max_gradient_norm)
+                metrics |= step(terms, optimizers[0], config.max_gradient_norm, on_step)
             if epoch < config.value_epochs:
                 activate(model, "value", train=True)
-                critic = Term(rows, lambda part: _value_loss(model, value_head, part, config))
-                metrics |= step([critic], optimizers[1], config.max_gradient_norm)
+                critic = mean_over_tokens(rows, lambda part: _value_loss(model, value_head, part, config))
+                metrics |= step([critic], optimizers[1], config.max_gradient_norm, on_step)
             for name, value in metrics.items():
                 sums.setdefault(name, []).append(value)
-            if on_step:
-                on_step()
     return {name: sum(values) / len(values) for name, values in sums.items()}
 
 

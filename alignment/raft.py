@@ -23,8 +23,7 @@ import torch
 from peft import PeftModel
 from torch import Tensor
 
-from alignment import ppo_math
-from alignment.backbone import activate, adapter_parameters, copy_adapter
+from alignment.backbone import activate, adapter_parameters, copy_adapter, take_weights
 from alignment.best_of_n import best_of_each
 from alignment.bradley_terry import pair_loss
 from alignment.checkpoint import LoopState
@@ -96,27 +95,9 @@ def imitate(
 
     As many rows of preferred texts are mixed into each step as it has pairs.
     """
-    beta, weight = config.contrast_beta, config.contrast_coefficient
-    count_of_pairs, rows = len(ends.ids) // 2, rows_at_once(model, ROWS)
+    weight, count_of_pairs, rows = config.contrast_coefficient, len(ends.ids) // 2, rows_at_once(model, ROWS)
     if config.anchor_coefficient:
         rows = min(rows, rows_to_hold(model, ends))
-
-    def loss_of(part: Rollout) -> tuple[Tensor, dict[str, float]]:
-        log_probs, drift = _log_probs_and_drift(model, part, config)
-        if not weight:
-            loss = -ppo_math.masked_mean(log_probs, part.mask)
-            metrics = {"policy/loss": loss.item()}
-        else:
-            best, _ = part.mask.chunk(2)
-            imitation = -ppo_math.masked_mean(log_probs[: len(best)], best)
-            log_ratio = ((log_probs - part.log_probs) * part.mask).sum(-1)
-            contrast = contrast_loss(log_ratio, part.scores, beta)
-            loss = imitation + weight * contrast
-            metrics = {"policy/loss": imitation.item(), "policy/contrast": contrast.item()}
-        if drift is not None:
-            loss = loss + config.anchor_coefficient * drift
-            metrics["policy/drift"] = drift.item()
-        return loss, metrics
 
     sums: dict[str, list[float]] = {}
     activate(model, "policy", train=True)
@@ -128,14 +109,44 @@ def imitate(
                 group["lr"] = learning_rate(config, number, next(steps))
             groups = minibatch.split(rows // 2 if weight else rows)
             taken = [torch.cat([some, some + count_of_pairs]) if weight else some for some in groups]
-            terms = [Term([ends.rows(index) for index in taken], loss_of)]
+            terms = [_pairs_term(model, [ends.rows(index) for index in taken], config)]
             if mixed_in is not None:
                 terms.append(preferred_term(model, mixed_in, minibatch, config.preferred_coefficient))
-            for name, value in step(terms, optimizer, config.max_gradient_norm).items():
+            for name, value in step(terms, optimizer, config.max_gradient_norm, on_step).items():
                 sums.setdefault(name, []).append(value)
-            if on_step:
-                on_step()
     return {name: sum(values) / len(values) for name, values in sums.items()}
+
+
+def _pairs_term(model: PeftModel, parts: Sequence[Rollout], config: RaftConfig) -> Term:
+    """Return the loss of a minibatch: the mean of -log p over the tokens of the best completions, of the contrast over
+    the pairs and of the drift over all tokens, each weighted. Without contrast, the parts hold the best ones alone.
+    """
+    weight = config.contrast_coefficient
+
+    def better(part: Rollout) -> Tensor:
+        return part.mask.chunk(2)[0] if weight else part.mask
+
+    pairs = sum(len(better(part)) for part in parts)
+    best = sum(float(better(part).sum()) for part in parts)
+    tokens = sum(float(part.mask.sum()) for part in parts)
+
+    def loss_of(part: Rollout) -> tuple[Tensor, dict[str, float]]:
+        log_probs, drift = _log_probs_and_drift(model, part, config)
+        mask = better(part)
+        loss = imitation = -(log_probs[: len(mask)] * mask).sum() / best
+        metrics = {"policy/loss": imitation.item()}
+        if weight:
+            log_ratio = ((log_probs - part.log_probs) * part.mask).sum(-1)
+            contrast = contrast_loss(log_ratio, part.scores, config.contrast_beta) * len(mask) / pairs
+            loss = loss + weight * contrast
+            metrics["policy/contrast"] = contrast.item()
+        if drift is not None:
+            drift = (drift * part.mask).sum() / tokens
+            loss = loss + config.anchor_coefficient * drift
+            metrics["policy/drift"] = drift.item()
+        return loss, metrics
+
+    return Term(parts, loss_of)
 
 
 @contextmanager
@@ -152,7 +163,7 @@ def _anchor(model: PeftModel, config: RaftConfig) -> Iterator[None]:
 
 
 def _log_probs_and_drift(model: PeftModel, part: Rollout, config: RaftConfig) -> tuple[Tensor, Tensor | None]:
-    """Return (log-probabilities of the policy (B, T), its mean KL from the adapter "anchor" or None without one).
+    """Return (log-probabilities of the policy, its KL from the adapter "anchor" or None without one), both (B, T).
 
     Best and worst of a prompt are often the same text, and texts differ in length: passes of different texts of like
     length spare most of the padding.
@@ -169,7 +180,7 @@ def _log_probs_and_drift(model: PeftModel, part: Rollout, config: RaftConfig) ->
         anchored_log_probs(model, some, config.temperature, anchor) for some, anchor in zip(rows, anchors, strict=True)
     ]
     log_probs, kl = (joined(of_passes, width, same) for of_passes in zip(*measured, strict=True))
-    return log_probs, ppo_math.masked_mean(kl, part.mask)
+    return log_probs, kl
 
 
 def train_raft(
@@ -210,7 +221,7 @@ def train_raft(
         while True:
             update = state.updates + 1
             if update > config.rounds:
-                _copy(mean, policy)
+                take_weights(policy, mean)
                 if not measures_end:
                     return Outcome({}, None)
             batch = [prompt for prompt in state.order.choices(prompts, k=config.prompts) for _ in range(config.samples)]
@@ -258,9 +269,3 @@ def _average(mean: Sequence[Tensor], weights: Sequence[Tensor], number: int) -> 
     if number >= 1:
         for one, weight in zip(mean, weights, strict=True):
             one.lerp_(weight, 1 / number)
-
-
-@torch.no_grad()
-def _copy(source: Sequence[Tensor], target: Sequence[Tensor]) -> None:
-    for one, other in zip(source, target, strict=True):
-        other.copy_(one)

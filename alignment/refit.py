@@ -11,7 +11,7 @@ from torch import Tensor
 
 from alignment.backbone import activate, adapter_parameters
 from alignment.errors import require_finite
-from alignment.loss_terms import Term, likelihood_loss, step
+from alignment.loss_terms import likelihood_loss, mean_over_tokens, step
 from alignment.prompts import demonstration_tokens
 from alignment.rollout import OnUpdate, Rollout, as_rollout
 from alignment.settings import RefitConfig
@@ -74,7 +74,8 @@ def refit(
     optimizer = torch.optim.Adam(adapter_parameters(model, adapter), lr=config.learning_rate, eps=1e-5)
     for number, texts in enumerate(drawn_texts(people, others, config, seed), 1):
         batch = as_rollout(texts, tokenizer, model.device)
-        measured = step([Term(parts(model, batch, torch.arange(len(texts))), loss_of)], optimizer, MAX_GRADIENT_NORM)
+        term = mean_over_tokens(parts(model, batch, torch.arange(len(texts))), loss_of)
+        measured = step([term], optimizer, MAX_GRADIENT_NORM)
         require_finite("SFT", number, measured)
         on_update(number, measured)
     activate(model, adapter)

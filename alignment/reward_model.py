@@ -10,7 +10,7 @@ import torch
 from peft import PeftModel
 from torch import Tensor, nn
 
-from alignment.backbone import activate, adapter_parameters
+from alignment.backbone import activate, adapter_parameters, take_weights
 from alignment.bradley_terry import Agreement, Ranked, agreement, judged_pairs, ranking_loss
 from alignment.errors import TrainingError, require_finite
 from alignment.generation import OnStep
@@ -187,9 +187,7 @@ def cross_validate(
         )  # fmt: skip
         asked = random.Random(seed).sample(fold, min(len(fold), config.held_out_votes))
         predicted += margins(model, tokenizer, heads, asked, config.bound)
-        with torch.no_grad():
-            for weight, value in zip(_weights(model, heads), start, strict=True):
-                weight.copy_(value)
+        take_weights(_weights(model, heads), start)
     return agreement(predicted) if predicted else None
 
 

@@ -55,7 +55,7 @@ def sampled_metrics(
         return zeros, zeros
 
     rollout = sample_rollout(model, tokenizer, unscored, asked, sampling, seeds, on_step)
-    measured = rollout_metrics(against_reference(model, rollout, sampling.temperature))
+    measured = rollout_metrics(against_reference(model, rollout, sampling.temperature, on_step))
     activate(model, "policy")
     judged = ("objective/score", "objective/disagreement")
     return {name: value for name, value in measured.items() if name not in judged}

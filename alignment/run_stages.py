@@ -199,7 +199,7 @@ def train_on_pairs(
     return outcome
 
 
-def check(training: Training, prompts: Sequence[str], kl: float, first: Mapping[str, Any]) -> dict[str, Any]:
+def check(training: Training, prompts: Sequence[str], kl: float, recorded: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the candidate measures and the gate's verdict (`candidate.check`), shown as the run's metrics too."""
     report = training.report
     report("check", 0.0, now=True)
@@ -209,7 +209,7 @@ def check(training: Training, prompts: Sequence[str], kl: float, first: Mapping[
         model_folder.checks(training.config.base),
         prompts,
         kl,
-        first,
+        recorded,
         training.settings.gate,
         training.settings.seed,
         lambda done: report("check", done),

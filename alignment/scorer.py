@@ -79,8 +79,8 @@ def added_scorer(
 ) -> Scorer:
     """Return the scorer that adds what votes taught, bounded, to the score of the adapter "shipped" and its heads.
 
-    Of two answers to one prompt, votes can set right at most twice the bound (two reward models, one of them for
-    safety: Touvron et al. 2023, section 3.2.2). What the heads disagree about counts less, by `uncertainty_penalty`
+    By each head, votes can set two answers to one prompt at most twice the bound apart (two reward models, one of them
+    for safety: Touvron et al. 2023, section 3.2.2). What the heads disagree about counts less, by `uncertainty_penalty`
     times their standard deviation (uncertainty-weighted ensembles: Coste et al. 2023), which is that of the bounded
     scores. Where no reward model ships, nothing is bounded and nothing added.
     """

@@ -14,7 +14,8 @@ MAX_COMPLETION_CHARACTERS = 2000  # of one that a person writes
 MAX_NEW_TOKENS = 256
 MAX_BEST_OF = 16  # completions of which the reward model picks what a person sees
 MOST_STEPS = 1_000_000  # of whatever training does one after another
-MOST_ROWS = 10_000  # texts that it holds at once
+MOST_ROWS = 10_000  # texts that it holds at once, as ids in passes
+MOST_DRAWN = 100_000  # texts that are drawn for all steps before the first one
 
 
 @dataclass(frozen=True)
@@ -39,17 +40,20 @@ class RefitConfig:
         _within("RefitConfig", self, 0, MOST_STEPS, "steps")
         _within("RefitConfig", self, 1, MOST_ROWS, "batch_size")
         _within("RefitConfig", self, 0.0, 1.0, "learning_rate", "people_share")
+        _drawn_at_once("RefitConfig", self)
 
 
 @dataclass(frozen=True)
 class RewardConfig:
     """How the reward adapter is fitted to the comparisons."""
 
-    steps: int = 16  # optimizer steps of each fit, one a fold and the last one; many more learn the errors of votes too
+    steps: int = 16  # optimizer steps of each fit, one a fold and the last one; with many more it learns errors, too
     batch_size: int = 12  # rankings a step, of about three completions each
-    voted_share: float = 0.5  # part of it drawn from votes; the rest are shipped comparisons, if no reward model ships
+    voted_share: float = (
+        0.5  # part of it that are votes; the rest are shipped comparisons, or none if a reward model ships
+    )
     shipped_weight: float = 1.0  # of the shipped reward model's own score, to which the fitted one is added
-    bound: float = 1.5  # of what is added: it sets two answers at most twice that apart
+    bound: float = 1.5  # of what each head adds: it sets two answers at most twice that apart
     uncertainty_penalty: float = 0.0  # of the heads' standard deviation, taken from the score; 0: not measured yet
     learning_rate: float = 2e-3  # AdamW on the adapter
     head_learning_rate: float = 7e-3  # AdamW on the linear heads
@@ -212,6 +216,7 @@ class DPOConfig:
         _within("DPOConfig", self, 1e-4, 100.0, "beta")
         _within("DPOConfig", self, 0.0, 100.0, "likelihood_coefficient")
         _within("DPOConfig", self, 0.01, 100.0, "temperature")
+        _drawn_at_once("DPOConfig", self)
 
 
 @dataclass(frozen=True)
@@ -305,3 +310,9 @@ def _within(owner: str, settings: Any, low: float, high: float, *names: str, als
         if not low <= getattr(settings, name) <= high:
             got = brief(getattr(settings, name))
             raise ConfigError(f"{owner}.{name} must be {also}between {low} and {high}, got {got}")
+
+
+def _drawn_at_once(owner: str, settings: Any) -> None:
+    if settings.steps * settings.batch_size > MOST_DRAWN:
+        got = f"{settings.steps} and {settings.batch_size}"
+        raise ConfigError(f"{owner}.steps times batch_size must be at most {MOST_DRAWN}, got {got}")

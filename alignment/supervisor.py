@@ -155,7 +155,7 @@ class Supervisor:
             self._start_child(run)
         elif run is not None:  # its candidate waits for the model, or writing down how its process ended failed
             self._conclude(run.id, "The training process is gone; the app's log may say why.")
-        elif run is None:
+        else:
             every = runs.get_schedule(self._db).retrain_every
             if every and preferences.new_since_last_run(self._db) >= every:
                 self.retrain()

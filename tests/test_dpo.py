@@ -68,6 +68,19 @@ def test_the_loss_is_that_of_the_paper_and_knows_the_output_layers_adapter(tiny:
     assert told[0]["dpo/margin"] == pytest.approx(0.3 * margin, abs=2e-3)
 
 
+def test_every_pass_is_a_sign_of_life_also_before_the_first_step(tiny: Tiny) -> None:
+    model, tokenizer = tiny
+    backbone.copy_adapter(model, "other", "policy")
+    config, log = DPOConfig(steps=2, batch_size=2, rollouts=2, max_new_tokens=4), []
+    train_dpo(
+        *(model, tokenizer, [], PAIRS, ["Hi"], config, 0),
+        lambda step, measured: log.append("update"),
+        lambda: log.append("alive"),
+    )
+    assert log.index("update") >= 2 + 1  # the reference's passes over both batches, then the first step's
+    assert log.count("update") == 2
+
+
 def test_the_likelihood_of_the_better_text_is_added_as_weighted(tiny: Tiny) -> None:
     model, tokenizer = tiny
     backbone.copy_adapter(model, "sft", "policy")

@@ -1,6 +1,7 @@
 """Checks, the gate's verdict, and what simulated labelers prefer."""
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from alignment import model_folder
 from alignment.annotators import Guideline, concise, friendliest, harmless, helpful, honest, rank, right
 from alignment.evaluation import Evaluation, abstains, passes, refuses, says
-from alignment.gate import judge
+from alignment.gate import first_level, judge
 from alignment.model_folder import Check
 from alignment.settings import GateConfig
 
@@ -129,6 +130,15 @@ def test_small_losses_do_not_add_up_over_versions() -> None:
     verdict = judge(_evaluation(accuracy=0.93), parent, first, 5.0, GateConfig())
     assert not verdict.passed
     assert "best before 99%" in verdict.reasons[0]
+
+
+def test_the_first_version_is_remembered_from_version_to_version_while_the_checks_are_the_same() -> None:
+    first, parent = _evaluation(accuracy=0.99), _evaluation(accuracy=0.96)
+    recorded = parent.to_json() | {"first": first.to_json()}
+    assert first_level(parent, recorded)["accuracy"] == first_level(parent, first.to_json())["accuracy"] == 0.99
+    assert first_level(parent, {}) == parent.to_json()
+    others = replace(first, counts=first.counts | {"contains": 40})
+    assert first_level(parent, recorded | {"first": others.to_json()})["accuracy"] == 0.96
 
 
 def test_what_a_model_has_no_checks_for_does_not_block_it() -> None:

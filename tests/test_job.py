@@ -61,10 +61,10 @@ def started(data_dir: Path, model: ModelConfig, method: str, votes: int = 0) -> 
 
 
 def cut_short(
-    data_dir: Path, model: ModelConfig, method: str, monkeypatch: pytest.MonkeyPatch, update: int = 2
+    data_dir: Path, model: ModelConfig, method: str, monkeypatch: pytest.MonkeyPatch, update: int = 2, votes: int = 0
 ) -> tuple[Path, Path]:
     """Return the database and the run's folder after run 1 was cut off in an update, warm-up rounds included."""
-    db = started(data_dir, model, method)
+    db = started(data_dir, model, method, votes=votes)
     original = job.Reporter.__call__
 
     def report(self: job.Reporter, stage: str, done: float, step: int = 0, *rest: Any, **more: Any) -> None:
@@ -132,16 +132,37 @@ def test_a_run_on_a_quantized_base_trains_the_policy_down_to_its_lowest_layer(
     assert not any(torch.equal(before[name], after[name]) for name in lowest)
 
 
+def ship_judges(model: ModelConfig) -> None:
+    """Let the model have a critic that says 7 and a reward model that says 3 of everything."""
+    base, _ = backbone.load_base(model.base)
+    loaded = backbone.attach(base, model.sft, "sft")
+    for name, says in (("value", 7.0), ("reward", 3.0)):
+        head = torch.nn.Linear(loaded.config.hidden_size, 1)
+        torch.nn.init.constant_(head.bias, says)
+        torch.nn.init.zeros_(head.weight)
+        folder = Path(model.base) / name
+        folder.mkdir()
+        backbone.save_adapter(loaded, "sft", folder, head)
+
+
 @pytest.mark.parametrize(
-    ("method", "update", "kept"), [("ppo", 2, "raft.pt"), ("ppo", 3, "checkpoint.pt"), ("raft", 2, "checkpoint.pt")]
+    ("method", "update", "kept", "votes"),
+    [
+        ("ppo", 2, "raft.pt", 0),
+        ("ppo", 3, "checkpoint.pt", 0),
+        ("ppo", 3, "checkpoint.pt", 6),  # where a critic and a reward model ship, as with the bundled model
+        ("raft", 2, "checkpoint.pt", 0),
+    ],
 )
 def test_an_interrupted_run_goes_on_from_its_folder_to_the_same_version(
-    tmp_path: Path, model: ModelConfig, monkeypatch: pytest.MonkeyPatch, method: str, update: int, kept: str
+    tmp_path: Path, model: ModelConfig, monkeypatch: pytest.MonkeyPatch, method: str, update: int, kept: str, votes: int
 ) -> None:
-    undisturbed = started(tmp_path / "undisturbed", model, method)
+    if votes:
+        ship_judges(model)
+    undisturbed = started(tmp_path / "undisturbed", model, method, votes=votes)
     job.train(tmp_path / "undisturbed", 1, model)
 
-    db, folder = cut_short(tmp_path / "cut", model, method, monkeypatch, update)
+    db, folder = cut_short(tmp_path / "cut", model, method, monkeypatch, update, votes)
     assert (folder / "reward").is_dir() and (folder / kept).is_file()
     with monkeypatch.context() as patch:
         patch.setattr(reward_model, "fit", None)  # it is not fitted again
@@ -187,15 +208,7 @@ def test_ppo_begins_with_the_critic_that_ships_and_scores_by_the_shipped_reward_
 ) -> None:
     monkeypatch.setitem(SMALL["ppo"], "samples", samples)  # type: ignore[arg-type]
     monkeypatch.setitem(SMALL["reward"], "bound", 0.5)  # type: ignore[arg-type]
-    base, _ = backbone.load_base(model.base)
-    loaded = backbone.attach(base, model.sft, "sft")
-    for name in ("value", "reward"):
-        head = torch.nn.Linear(loaded.config.hidden_size, 1)
-        torch.nn.init.constant_(head.bias, {"value": 7.0, "reward": 3.0}[name])
-        torch.nn.init.zeros_(head.weight)
-        folder = Path(model.base) / name
-        folder.mkdir()
-        backbone.save_adapter(loaded, "sft", folder, head)
+    ship_judges(model)
     started(tmp_path, model, "ppo", votes=6)
     seen: dict[str, float] = {}
 

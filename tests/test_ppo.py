@@ -11,9 +11,10 @@ from transformers import AutoTokenizer
 
 from alignment import backbone, loss_terms, passes, ppo, rollout, token_log_probs
 from alignment.errors import ConfigError, TrainingError
+from alignment.generation import Sampling
 from alignment.prompts import chat_prompt_ids, completion_ids
 from alignment.rollout import Outcome, Rollout
-from alignment.rollout_metrics import why_stop
+from alignment.rollout_metrics import sampled_metrics, why_stop
 from alignment.scorer import Scorer, reward_scorer
 from alignment.settings import PPOConfig
 from alignment.token_log_probs import completion_log_probs
@@ -141,6 +142,18 @@ def test_every_pass_without_gradients_is_a_sign_of_life(tiny: Tiny, monkeypatch:
     assert len(others) == written.mask.shape[1] + 3 * 3  # steps of decoding, then policy, reference and critic
 
 
+def test_so_is_every_pass_that_measures_a_policy_which_is_not_trained_on(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, tokenizer = tiny
+    monkeypatch.setattr(passes, "ROWS", 1)
+    _ready(model)
+    alive: list[int] = []
+    measured = sampled_metrics(model, tokenizer, QUESTIONS, Sampling(1.0, 4), 3, 0, lambda: alive.append(1))
+    assert measured["objective/length"] <= 4
+    assert len(alive) >= 4 + 2 * 2  # steps of decoding, then policy and reference for two texts or more
+
+
 def test_ratios_of_the_first_minibatch_are_one(tiny: Tiny) -> None:
     model, tokenizer = tiny
     written = _rollout(model, tokenizer)
@@ -154,8 +167,15 @@ def test_ratios_of_the_first_minibatch_are_one(tiny: Tiny) -> None:
 def test_dropout_that_an_adapter_was_trained_with_is_off(tiny: Tiny) -> None:
     model, tokenizer = tiny
     model.peft_config["other"].lora_dropout = 0.5
-    _train((model, tokenizer), CONFIG)
-    assert [name for name, module in model.named_modules() if module.training] == []
+    dropping: set[str] = set()
+
+    def watch() -> None:
+        dropping.update(name for name, module in model.named_modules() if module.training)
+
+    reward_head, value_head = _ready(model)
+    score = reward_scorer(model, reward_head, tokenizer.pad_token_id)
+    ppo.train_ppo(*(model, tokenizer, score, value_head, QUESTIONS, CONFIG, 0), lambda *reported: None, watch)
+    assert dropping == set()
     assert any(isinstance(module, torch.nn.Dropout) and module.p == 0.5 for module in model.modules())
 
 
@@ -201,7 +221,7 @@ def test_the_gradient_of_a_minibatch_is_clipped_and_its_parts_count_by_their_tok
         size = float(part.mask.sum())
         return (weight * torch.tensor([-40.0, -8.0 * size])).sum(), {"size": size}
 
-    metrics = loss_terms.step([loss_terms.Term(parts, loss_of)], optimizer, 0.5)
+    metrics = loss_terms.step([loss_terms.mean_over_tokens(parts, loss_of)], optimizer, 0.5)
     gradient = torch.tensor([40.0, 8.0 * (3 * 0.75 + 1 * 0.25)])
     torch.testing.assert_close(weight.data, 0.5 * gradient / gradient.norm(), atol=1e-4, rtol=1e-4)
     assert metrics["size"] == 2.5

@@ -32,13 +32,13 @@ def test_updates_on_an_nf4_base_reach_its_lowest_layer(
 ) -> None:
     write_random_llama(tmp_path, **shape)
     write_random_adapter(tmp_path, "sft", 0.02, "nf4")
-    if torch.cuda.is_available():  # making the weights in bf16 is not what is measured
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats()
     model, tokenizer = backbone.load_base(tmp_path, "nf4")
     model = backbone.attach(model, tmp_path / "sft", "sft")
     for name in ("policy", "value"):
         backbone.copy_adapter(model, "sft", name)
+    if torch.cuda.is_available():  # making the weights in bf16 and quantizing them is not what is measured
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
     before = [weight.detach().clone() for weight in _lowest(model)]
 
     def score(sequences: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:

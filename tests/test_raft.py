@@ -133,6 +133,30 @@ def test_the_contrast_moves_best_and_worst_as_far_apart_as_their_scores_are(tiny
     assert off[5.0] < off[0.0] / 2, off
 
 
+@pytest.mark.parametrize("contrast", [0.0, 2.0])
+def test_a_minibatch_counts_the_same_however_it_is_cut_into_passes(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch, contrast: float
+) -> None:
+    model, tokenizer = tiny
+    config = replace(CONFIG, contrast_coefficient=contrast, anchor_coefficient=3.0, minibatches=1, epochs=1)
+    backbone.copy_adapter(model, "sft", raft.ANCHOR)
+    asked = [question for question in [*QUESTIONS, "Bye"] for _ in range(config.samples)]
+    moved, losses = [], []
+    for rows in (32, 2):
+        monkeypatch.setattr(raft, "ROWS", rows)
+        _forget_policy(model)
+        backbone.copy_adapter(model, "other", "policy")
+        written = sample_rollout(model, tokenizer, share_of_low_tokens, asked, SAMPLING, range(len(asked)))
+        ends = raft.ranked_ends(against_reference(model, written, config.temperature), config)
+        ends.mask[0, 2:] = 0  # texts of different lengths
+        optimizer = torch.optim.SGD(backbone.adapter_parameters(model, "policy"))
+        losses.append(raft.imitate(model, ends, optimizer, config, torch.Generator().manual_seed(0)))
+        moved.append([weight.detach().clone() for weight in backbone.adapter_parameters(model, "policy")])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    for one, other in zip(*moved, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-7, rtol=1e-4)
+
+
 def _forget_policy(model: PeftModel) -> None:
     if "policy" in model.peft_config:
         backbone.activate(model, "sft")

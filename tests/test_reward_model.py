@@ -327,6 +327,25 @@ def test_votes_are_predicted_by_fits_that_saw_none_of_their_prompts(
     assert heads.weight.abs().sum() == 0
 
 
+def test_a_fit_sees_every_vote_before_any_of_them_again(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, tokenizer, heads = ready(tiny)
+    votes, seen = [R(f"Ask {i}?", (SHORT, LONG)) for i in range(6)], []
+
+    def batch_loss(
+        model: PeftModel, tokenizer: object, heads: torch.nn.Linear, rankings: list[R], *_: object
+    ) -> object:
+        seen.extend(int(ranking.prompt[4]) for ranking in rankings)
+        scores = heads.weight.sum() * torch.ones(1, heads.out_features)
+        return scores.mean(), scores.detach()
+
+    monkeypatch.setattr(reward_model, "batch_loss", batch_loss)
+    config = RewardConfig(steps=6, batch_size=4, voted_share=1.0)
+    reward_model.fit(model, tokenizer, heads, votes, [], config, 0, lambda *reported: None)
+    passes = [seen[start : start + 6] for start in range(0, 24, 6)]
+    assert all(sorted(one) == [*range(6)] for one in passes)
+    assert len({tuple(one) for one in passes}) > 1
+
+
 def test_cross_validation_finds_a_taste_leaves_the_weights_as_they_were_and_stops_when_it_knows_enough(
     tiny: Tiny,
 ) -> None:

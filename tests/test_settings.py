@@ -71,6 +71,11 @@ def test_a_whole_number_may_stand_for_a_fraction_but_becomes_one() -> None:
         ({"raft": {"prompts": 6 * 10**12}}, r"settings\.raft\.prompts must be between 1 and 10000"),
         ({"raft": {"prompts": 6000, "samples": 4}}, r"prompts times samples must be at most 10000, got 6000 and 4"),
         ({"raft": {"max_new_tokens": 10**12}}, r"settings\.raft\.max_new_tokens must be between 1 and 256"),
+        (
+            {"dpo": {"steps": 20_000, "batch_size": 16}},
+            r"dpo\.steps times batch_size must be at most 100000, got 20000",
+        ),
+        ({"refit": {"steps": 10**6}}, r"refit\.steps times batch_size must be at most 100000, got 1000000 and 16"),
         ({"gate": {"step_back": 0.01}}, r"settings\.gate\.step_back must be 0 or between 0\.05 and 0\.5, got 0\.01"),
         ({"threads": 0}, r"threads must be between 1 and 1024, got 0"),
         ({"ppo": {"updates": 0}}, r"updates must be between 1 and 1000000, got 0"),

@@ -135,15 +135,15 @@ def plots(metrics: list[Metric]) -> str:
     low, high, votes = (points(f"reward/heldout_{end}") for end in ("low", "high", "votes"))
     note = f"{low[-1][1]:.0%} to {high[-1][1]:.0%}" if low and high else ""
     note += f", {counted(round(votes[-1][1]), 'vote')}" if votes else ""
-    kl = Plot("KL", "how far it has moved from instruction-tuned, in nats an answer", "rlhf",
-              points("objective/kl"), "update")  # fmt: skip
+    kl = Plot("KL", "how far it is from instruction-tuned, in nats an answer; in RAFT's rounds, what it tries out",
+              "rlhf", points("objective/kl"), "update")  # fmt: skip
     by_reward = [
         Plot("Held-out accuracy", "how often the reward model agrees with votes it has not learned from", "reward",
              points("reward/heldout_accuracy"), "step", low, high, (0.0, 1.0), (0.5, "chance"), note),
         Plot("Reward-model loss", "falls while it learns which answer people chose", "reward",
              points("reward/loss"), "step", reference=(0.693, "knows nothing")),
-        Plot("Score", "the reward model's mean score of the policy's answers", "rlhf",
-             points("objective/score"), "update"),
+        Plot("Score", "the reward model's mean score of its answers; in RAFT's rounds, of what it tries out",
+             "rlhf", points("objective/score"), "update"),
         kl,
     ]  # fmt: skip
     by_pairs = [

@@ -269,8 +269,7 @@ def record_evaluation(config: PocketConfig, target: Path) -> None:
     result = evaluate(model, tokenizer, "policy", model_folder.checks(target), Sampling(0.0, MAX_NEW_TOKENS))
     prompts, sampling = model_folder.prompts(target), Sampling(1.0, MAX_NEW_TOKENS)
     measured = sampled_metrics(model, tokenizer, prompts, sampling, KL_SAMPLES, config.seed)
-    evaluation = {"accuracy": result.accuracy, "refusals": result.refusals, "helped": result.helped}
-    evaluation |= {"abstained": result.abstained, "ended": result.ended, "kl": measured["objective/kl"]}
+    evaluation = result.to_json() | {"kl": measured["objective/kl"]}
     (target / "policy-evaluation.json").write_text(json.dumps(evaluation, indent=2) + "\n")
     log.info("policy: %s", evaluation)
 

@@ -1,8 +1,9 @@
 """What too much optimisation does (Gao et al. 2023): the reward model's score and a gold labeler's, along the KL.
 
-`python -m tests.bench.overoptimisation` trains the SFT adapter against the shipped reward model, long and with hardly
-any KL penalty. The gold labeler is the recipe's rule for what is right, of which the reward model saw only examples.
-Prints a line of JSON an update, then at which update each of a run's bounds would have stopped it, and gold's peak.
+`python -m tests.bench.overoptimisation` trains the SFT adapter against the shipped reward model, long and, unless told
+otherwise, without a KL penalty. The gold labeler is the recipe's rule for what is right, of which the reward model saw
+only examples. Prints a line of JSON an update, then at which update each of a run's bounds would have stopped it, and
+gold's peak.
 """
 
 import argparse
@@ -76,7 +77,7 @@ def main() -> None:
     config = replace(
         bounds, updates=arguments.updates, samples=1, kl_coefficient=arguments.kl_coefficient,
         learning_rate=arguments.learning_rate, max_kl=1e6, max_disagreement=1e6, max_entropy=1e6,
-        min_entropy=0.0, min_length=0.0, lam=1.0, value_clip_range=2.0,
+        min_entropy=0.0, min_length=0.0, value_clip_range=2.0,
     )  # fmt: skip
     curve: list[dict[str, float]] = []
     stops: list[tuple[int, str]] = []

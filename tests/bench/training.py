@@ -79,7 +79,7 @@ def prepare(folder: Path) -> None:
 
 
 def ours() -> dict[str, Any]:
-    """Return the seconds of each update of a run like the app's, and the process's peak memory in MiB."""
+    """Return the seconds of each update, set up as TRL's are, and the process's peak memory in MiB."""
     torch.set_num_threads(SETTINGS["threads"])
     model, tokenizer = backbone.load_base(POCKET)
     model = backbone.attach(model, POCKET / "sft", "sft")
