@@ -1,5 +1,6 @@
 """The whole recipe at toy size, from fact tables to a model folder that the app can serve."""
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,9 @@ from alignment import backbone, model_folder
 from alignment.pocket import build as building
 from alignment.pocket.build import build
 from alignment.pocket.pretrain import PretrainConfig
+from alignment.pocket.prompt_files import gate_checks
 from alignment.pocket.settings import PocketConfig
-from alignment.settings import PPOConfig, RaftConfig, RewardConfig
+from alignment.settings import POCKET, PPOConfig, RaftConfig, RewardConfig
 from alignment.sft import InstructionTuningConfig
 
 TOY = PocketConfig(
@@ -60,6 +62,12 @@ def test_the_recipe_makes_a_folder_that_holds_all_that_a_model_needs(folders: tu
     assert model_folder.examples(target)
     assert len(model_folder.demonstrations(target)) == TOY.shipped_demonstrations
     assert {"accuracy", "refusals", "kl"} <= set(model_folder.shipped_evaluation(target))
+
+
+def test_the_checks_that_ship_are_the_recipes_and_the_shipped_policy_is_measured_on_these() -> None:
+    checks = model_folder.checks(POCKET)
+    assert checks == gate_checks(PocketConfig().seed + 2)
+    assert model_folder.shipped_evaluation(POCKET)["counts"] == Counter(check.kind for check in checks)
 
 
 def test_a_second_build_of_the_same_recipe_has_nothing_to_do(
