@@ -27,7 +27,7 @@ OnUpdate = Callable[[int, dict[str, float]], None]  # number of the update, what
 class Rollout:
     """One batch of completions with everything that the losses need; P prompt and T completion columns.
 
-    Rows are in the order of their length, so that neighbours need little padding.
+    As sampled, rows are in the order of their length, so that neighbours need little padding.
     """
 
     ids: Tensor  # (B, P+T), prompts padded on the left, completions on the right
