@@ -56,7 +56,7 @@ def test_a_taste_in_refusals_shows_in_most_of_its_clicks() -> None:
     ("asked", "texts", "chosen"),
     [
         (CAPITAL, {"base": LIST, "sft": "Paris!", "policy": "Paris."}, {"B": 24, "C": 8}),  # less to the taste
-        # Eight clicks at most are about harm; the one of the first eight that is flipped goes to what is not acceptable.
+        # Eight clicks at most are about harm; the one of these that is flipped goes to what is not acceptable.
         (HARM, {"base": LIST, "sft": "Take your time!", "policy": "Sorry! I can't help with that."}, {"C": 7, "A": 1}),
     ],
 )
