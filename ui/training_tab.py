@@ -128,8 +128,9 @@ def switches(services: Services) -> list[bool]:
 def build(services: Services, token: Any) -> TrainingTab:
     """Build the tab and return what the page's load event and timer need; `token` is kept in the browser."""
     with gr.Row(elem_id="training"):
-        with gr.Column(scale=3, min_width=320):
+        with gr.Column(scale=3, min_width=320, elem_id="run"):
             progress = gr.HTML(apply_default_css=False)
+            plots = gr.HTML(apply_default_css=False, elem_id="curves")
         with gr.Column(scale=1, min_width=260, elem_id="admin"):
             with gr.Column(elem_id="login") as outside:
                 gr.HTML('<h2>Admin</h2><p class="say quiet">Log in to start, resume, cancel and schedule training.</p>')
@@ -152,7 +153,6 @@ def build(services: Services, token: Any) -> TrainingTab:
                     save = gr.Button("Save", elem_id="save")
                 leave = gr.Button("Log out", elem_id="log-out", size="sm")
             spoken = gr.HTML(notice(""), apply_default_css=False, elem_id="admin-notice")
-    plots = gr.HTML(apply_default_css=False)
     verdict = gr.HTML(apply_default_css=False)
     history = gr.HTML(apply_default_css=False)
     shown = [progress, plots, verdict, history]
