@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
+from peft.tuners.lora import LoraLayer
 from transformers import AutoTokenizer
 
 from alignment import backbone
@@ -106,6 +107,42 @@ def test_layers_are_as_before_after_an_error_inside_a_mixed_batch(tiny: Tiny) ->
     torch.testing.assert_close(_logits(model, ids), before)
 
 
+@pytest.mark.parametrize("quantize", ["none", "nf4", "int8"])
+def test_an_adapter_says_what_it_does_through_pefts_own_layers_and_takes_the_same_gradients(
+    tiny_folder: Path, quantize: backbone.Quantize
+) -> None:
+    model, _ = backbone.load_base(tiny_folder, quantize)
+    model = backbone.attach(model, tiny_folder / "sft", "sft")
+    backbone.attach(model, tiny_folder / "other", "other")
+    backbone.activate(model, "other", train=True)
+    ids = torch.tensor([[5, 6, 7], [8, 9, 10]])
+    found = []
+    for own in (False, True):
+        if own:
+            for layer in model.modules():
+                layer.__dict__.pop("forward", None)
+        logits = model(input_ids=ids).logits.float()
+        logits.log_softmax(-1)[..., 3].sum().backward()
+        gradients = [weight.grad.clone() for weight in backbone.adapter_parameters(model, "other")]
+        model.zero_grad()
+        found.append([logits.detach(), *gradients])
+    assert all(gradient.abs().sum() > 0 for gradient in found[0][1:])
+    for fused, own in zip(*found, strict=True):
+        torch.testing.assert_close(fused, own, atol=1e-5, rtol=1e-4)
+
+
+def test_dropout_is_left_to_peft(tiny_folder: Path) -> None:
+    model, _ = backbone.load_base(tiny_folder)
+    model = backbone.attach(model, tiny_folder / "sft", "sft")
+    for module in model.modules():
+        if isinstance(module, LoraLayer):
+            module.lora_dropout["sft"] = torch.nn.Dropout(0.5)
+    ids = torch.tensor([[5, 6, 7]])
+    quiet = _logits(model, ids)
+    model.train()
+    assert not torch.allclose(_logits(model, ids), quiet)
+
+
 @torch.no_grad()
 def test_merged_weights_say_what_the_adapter_says_and_leave_the_base_as_it_was(tiny: Tiny) -> None:
     model, ids = tiny[0], torch.tensor([[5, 6, 7], [8, 9, 10]])
@@ -114,7 +151,7 @@ def test_merged_weights_say_what_the_adapter_says_and_leave_the_base_as_it_was(t
         backbone.activate(model, name)
         expected = _logits(model, ids)
         with backbone.merged(model):
-            assert not any("lora" in call for call in _modules_called(model, ids))
+            assert not any("base_layer" in call for call in _modules_called(model, ids))
             torch.testing.assert_close(_logits(model, ids), expected, atol=1e-5, rtol=1e-5)
         assert torch.equal(_logits(model, ids), expected)
     with model.disable_adapter(), backbone.merged(model):
@@ -131,7 +168,7 @@ def test_quantized_layers_are_not_merged(tiny_folder: Path, quantize: backbone.Q
     ids = torch.tensor([[5, 6, 7]])
     expected = _logits(model, ids)
     with backbone.merged(model):
-        assert any("layers.0" in call and "lora" in call for call in _modules_called(model, ids))
+        assert any("layers.0" in call and "base_layer" in call for call in _modules_called(model, ids))
         torch.testing.assert_close(_logits(model, ids), expected, atol=1e-5, rtol=1e-5)
 
 
