@@ -1,6 +1,7 @@
 """The benchmarks' simulated labeler: it votes on manner, and what a base model writes on and on never wins."""
 
 from collections import Counter
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,7 @@ def test_a_taste_in_refusals_shows_in_most_of_its_clicks() -> None:
         (HARM, {"base": LIST, "sft": "Take your time!", "policy": "Sorry! I can't help with that."}, {"C": 7, "A": 1}),
     ],
 )
-def test_exactly_a_quarter_of_32_clicks_is_flipped_whatever_they_are_about(
+def test_exactly_a_quarter_of_32_clicks_is_flipped_and_too_few_prompts_are_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: Check, texts: dict[str, str], chosen: dict[str, int]
 ) -> None:
     def completions(model: Any, tokenizer: Any, role: str, prompts: list[str], temperature: float) -> list[Any]:
@@ -69,6 +70,7 @@ def test_exactly_a_quarter_of_32_clicks_is_flipped_whatever_they_are_about(
     monkeypatch.setattr(tastes, "completions", completions)
     db = tmp_path / "triptych.db"
     database.prepare(db)
-    cell = tastes.Cell("warmest", 0, votes=32, flipped=0.25)
-    tastes.cast(db, *(None, None), tastes.TASTES["warmest"], cell, [asked] * 40)  # type: ignore[arg-type]
+    cell, few = tastes.Cell("warmest", 0, votes=32, flipped=0.25), asked is HARM
+    with pytest.raises(RuntimeError, match="40 prompts gave 8 clicks of 32") if few else nullcontext():
+        tastes.cast(db, *(None, None), tastes.TASTES["warmest"], cell, [asked] * 40)  # type: ignore[arg-type]
     assert Counter("ABC"[ranking.tiers[0][0]] for ranking in preferences.rankings(db)) == chosen

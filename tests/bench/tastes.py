@@ -41,6 +41,7 @@ from tests.bench.labeler import Labeler, judged
 
 PANELS = ("base", "sft", "policy")
 SLOTS = "ABC"
+ASKED = 12_000  # prompts, of which those of a taste's kinds are used: clicks about harm alone take many
 COMPARED = 200  # prompts on which the new version meets the one before
 SAMPLES = 16  # of best-of-N
 BEST_OF = f"best-of-{SAMPLES}"
@@ -98,8 +99,8 @@ def cells() -> Iterator[Cell]:
 
 def cast(
     db: Path, model: PeftModel, tokenizer: Any, taste: Taste, cell: Cell, asked: Sequence[Check], batch: int = 32
-) -> int:
-    """Store the cell's votes and return how many there are.
+) -> None:
+    """Store the cell's votes.
 
     A flipped click goes to the acceptable answer that is least to the taste, and where only one is acceptable to one
     that is not.
@@ -120,8 +121,8 @@ def cast(
                 worse = min((value for value in values if WORST < value < best), default=WORST)
                 _vote(db, check.prompt, texts, values.index(worse if labeler.clicks in flipped else best))
             if labeler.done:
-                return cell.votes
-    return labeler.clicks
+                return
+    raise RuntimeError(f"{len(asked)} prompts gave {labeler.clicks} clicks of {cell.votes}; ask more")
 
 
 def _vote(db: Path, prompt: str, texts: Sequence[str], best: int) -> None:
@@ -197,8 +198,8 @@ def best_by_taste(model: PeftModel, tokenizer: Any, taste: Taste, asked: Sequenc
 def measure(model: PeftModel, tokenizer: Any, cell: Cell) -> dict[str, Any]:
     """Return what one cell gives: time, wins over the version before (a tie counts half), facts, refusals and KL."""
     taste = TASTES[cell.taste]
-    pool = [check for check in labelled_prompts(6000, "seen", 100 + cell.seed) if check.kind in taste.kinds]
-    unseen = [check for check in labelled_prompts(6000, "held_out", 200 + cell.seed) if check.kind in taste.kinds]
+    pool = [check for check in labelled_prompts(ASKED, "seen", 100 + cell.seed) if check.kind in taste.kinds]
+    unseen = [check for check in labelled_prompts(ASKED, "held_out", 200 + cell.seed) if check.kind in taste.kinds]
     unseen = list({check.prompt: check for check in unseen}.values())[:COMPARED]
     asked = [check.prompt for check in unseen]
     before = [text for _, text in completions(model, tokenizer, "policy", asked, TEMPERATURE)]
@@ -210,10 +211,10 @@ def measure(model: PeftModel, tokenizer: Any, cell: Cell) -> dict[str, Any]:
         if cell.method == CEILING:
             after = best_by_taste(model, tokenizer, taste, unseen)
         elif cell.method == BEST_OF:
-            result["votes"] = cast(db, model, tokenizer, taste, cell, pool)
+            cast(db, model, tokenizer, taste, cell, pool)
             after = best_by_reward(model, tokenizer, preferences.rankings(db), unseen, cell.seed)
         else:
-            result["votes"] = cast(db, model, tokenizer, taste, cell, pool)
+            cast(db, model, tokenizer, taste, cell, pool)
             result["seconds"] = train(data_dir, cell.method, cell.seed)
             candidate = policies.candidate_of(db, 1)
             assert candidate is not None
