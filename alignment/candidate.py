@@ -1,5 +1,6 @@
 """A run's candidate on the checks: measured beside its parent, judged, and put back part of the way where it must."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -35,8 +36,8 @@ def check(
     """Return what the adapter "policy" measures, the gate's verdict on it and the answers that differ from "parent"'s.
 
     A candidate that the gate refuses is put back towards its parent by `step_back` of the way, and judged again, until
-    it passes or less than half of the way is left: most of what a few votes teach grows along that line, and so does
-    what they break (weights between two fine-tuned models: Wortsman et al. 2022, section 4). One that passes nowhere
+    it passes or nothing of the way is left: most of what a few votes teach grows along that line, and so does what they
+    break (weights between two fine-tuned models: Wortsman et al. 2022, section 4). One that passes nowhere
     stands where it was trained to, refused. `recorded` is what was returned of the parent in its day, if anything. `kl`
     is that of the whole way, in nats a completion; that of a part is measured on rollouts of its own for `prompts`.
     """
@@ -68,8 +69,8 @@ def check(
 
 
 def _shares_of_the_way(step: float) -> list[float]:
-    """Return 1 - step, 1 - 2 step … down to a half, for a step from 0.05 to 0.5."""
-    return [1 - number * step for number in range(1, int(0.5 / step + 1e-9) + 1)]
+    """Return 1 - step, 1 - 2 step … as long as something of the way is left, for a step from 0.05 to 0.5."""
+    return [1 - number * step for number in range(1, math.ceil(1 / step - 1e-9))]
 
 
 def _before_after(checks: Sequence[Check], before: Evaluation, after: Evaluation) -> list[dict[str, str]]:

@@ -66,7 +66,7 @@ def test_a_refused_one_is_served_part_of_the_way_with_what_it_measures_there(
 def test_one_that_fails_there_too_is_refused_as_it_was_trained(
     tiny: Tiny, monkeypatch: pytest.MonkeyPatch, step_back: float
 ) -> None:
-    result = judged(tiny, monkeypatch, breaks_at=0.3, step_back=step_back)
+    result = judged(tiny, monkeypatch, breaks_at=0.2, step_back=step_back)
     assert not result["gate"]["passed"]
     assert result["refusals"] == 0.0
     assert result["kl"] == 7.0
@@ -78,9 +78,9 @@ def test_one_that_fails_there_too_is_refused_as_it_was_trained(
 
 @pytest.mark.parametrize(
     ("step", "shares"),
-    [(0.2, [0.8, 0.6]), (0.25, [0.75, 0.5]), (0.5, [0.5]), (0.05, [1 - 0.05 * n for n in range(1, 11)])],
+    [(0.2, [0.8, 0.6, 0.4, 0.2]), (0.3, [0.7, 0.4, 0.1]), (0.5, [0.5]), (0.05, [1 - 0.05 * n for n in range(1, 20)])],
 )
-def test_parts_of_the_way_go_down_to_a_half(step: float, shares: list[float]) -> None:
+def test_parts_of_the_way_go_down_to_the_last_step_that_leaves_something(step: float, shares: list[float]) -> None:
     assert candidate._shares_of_the_way(step) == pytest.approx(shares)
 
 
