@@ -50,11 +50,13 @@ def judge(
             continue
         before = max(before, first.get(measure, before))
         count = candidate.counts.get(kind, 0) if kind else sum(candidate.counts.values())
-        least = max(0.0, before - drop - 1 / max(1, count))
-        good = value >= least - 1e-9
+        least = max(0, math.ceil((before - drop) * count - 1 - 1e-6))
+        right = round(value * count)
+        good = right >= least
         passed = passed and good
         reasons.append(
-            f"{name}: {value:.0%} of {count} (best before {before:.0%}, at least {least:.0%}){'' if good else ' ✗'}"
+            f"{name}: {value:.0%}, {right} of {count} (best before {round(before * count)}, at least {least})"
+            f"{'' if good else ' ✗'}"
         )
     good = kl <= config.max_kl
     reasons.append(f"KL to SFT: {kl:.1f} nats (at most {config.max_kl:.0f}){'' if good else ' ✗'}")

@@ -137,6 +137,7 @@ def train_on_scores(
     score = added_scorer(model, heads, tokenizer.pad_token_id, shipped_heads, settings.reward, report.beat)
 
     def on_update(update: int, metrics: dict[str, float]) -> None:
+        log.info("update %s: %s", update, {name: round(value, 4) for name, value in metrics.items()})
         report("ppo", update / (updates + 1), update, metrics, now=True)  # before the checkpoint that stands for it
 
     report("ppo", 0.0, now=True)
@@ -215,6 +216,7 @@ def check(training: Training, prompts: Sequence[str], kl: float, recorded: Mappi
         lambda done: report("check", done),
         report.beat,
     )
+    log.info("gate: %s", "; ".join(evaluation["gate"]["reasons"]))
     shares = {f"check/{name}": value for name, value in evaluation.items() if isinstance(value, float)}
     report("check", 0.95, 0, shares, now=True)
     return evaluation

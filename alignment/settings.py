@@ -49,9 +49,7 @@ class RewardConfig:
 
     steps: int = 16  # optimizer steps of each fit, one a fold and the last one; with many more it learns errors, too
     batch_size: int = 12  # rankings a step, of about three completions each
-    voted_share: float = (
-        0.5  # part of it that are votes; the rest are shipped comparisons, or none if a reward model ships
-    )
+    voted_share: float = 0.5  # part of it that are votes; the rest are shipped comparisons, if no reward model ships
     shipped_weight: float = 1.0  # of the shipped reward model's own score, to which the fitted one is added
     bound: float = 1.5  # of what each head adds: it sets two answers at most twice that apart
     uncertainty_penalty: float = 0.0  # of the heads' standard deviation, taken from the score; 0: not measured yet
@@ -99,9 +97,7 @@ class PPOConfig:
     no_end_penalty: float = 3.0  # taken from the score of a completion that did not end by itself
     max_kl: float = 25.0  # nats a completion; training stops early beyond it
     min_entropy: float = 0.1  # of the first rollout's entropy; training stops early below it
-    max_entropy: float = (
-        1.75  # of the first rollout's entropy, or of 0.15; beyond it words fall apart, whatever the score
-    )
+    max_entropy: float = 1.75  # of the first rollout's entropy, or of 0.15; beyond it words fall apart
     min_length: float = 0.1  # of the first rollout's mean length; training stops early below it
     max_disagreement: float = 3.0  # of the first rollout's spread among reward heads, or of 0.05; it stops beyond that
 

@@ -69,6 +69,12 @@ def test_a_refused_question_leaves_the_panels_and_the_open_comparison(behind: Ba
     assert update[PENDING]["__type__"] == "update"
 
 
+def test_a_refused_question_after_a_vote_leaves_what_was_written_below_it(behind: Backstage) -> None:
+    (update,) = asked(behind, "  ", pending={"comparison": "abc", "choice": "A"})
+    assert (update[OWN], update[WRITTEN]) == (gr.update(visible=True), gr.skip())
+    assert update[BEST]["interactive"] is False
+
+
 def test_a_failure_on_the_way_leaves_nothing_to_vote_on(behind: Backstage) -> None:
     behind.server.place, behind.server.fails = 1, True
     *_, last = asked(behind, pending={"comparison": "abc"})

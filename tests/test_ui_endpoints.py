@@ -120,6 +120,16 @@ def test_a_demonstration_that_does_not_fit_is_refused_and_nothing_is_stored(
     assert new_since_last_run(served[1].db) == before
 
 
+def test_a_vote_on_half_a_character_is_refused_in_words(served: tuple[str, Backstage]) -> None:
+    with pytest.raises(ConfigError, match=r"the comparison_id holds half a character .*; write it anew"):
+        endpoints.vote(served[1].services, "ann", "\ud83d", "A")
+
+
+def test_no_file_is_taken(served: tuple[str, Backstage]) -> None:
+    answer = httpx.post(f"{served[0]}gradio_api/upload", files={"files": ("a.txt", b"x" * 1000)})
+    assert answer.status_code >= 400
+
+
 @pytest.mark.parametrize(("prompt", "completion"), [("Hi \ud83d", "Ahoy!"), ("Hi", "Ahoy \ud83d")])
 def test_half_a_character_is_refused(served: tuple[str, Backstage], prompt: str, completion: str) -> None:
     _, behind = served

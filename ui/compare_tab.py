@@ -149,7 +149,9 @@ async def stream(
     pending: Any,
 ) -> AsyncIterator[list[Any]]:
     """Yield the tab while the answers grow: panels, notice, buttons, pending comparison, time it was finished."""
-    phase: Phase = "open" if pending and not pending.get("choice") else "idle"  # what a refusal leaves
+    phase: Phase = "idle"  # what a refusal leaves
+    if pending:
+        phase = "voted" if pending.get("choice") else "open"
     try:
         while prompt.strip() and (state := services.server.state).status == "loading":
             wait = f"The model is loading: {state.seconds:.0f} s. Your question is answered as soon as it is ready."

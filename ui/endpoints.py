@@ -212,7 +212,8 @@ def vote(
 ) -> dict[str, Any]:
     """Store one judgement and return it with what the names behind the slots are. The same vote twice counts once."""
     source = _checked_source(source)
-    comparison = preferences.get_comparison(services.db, str(comparison_id))
+    comparison_id = _checked_text("comparison_id", comparison_id, MAX_PROMPT_CHARACTERS, "it is what /compare returns")
+    comparison = preferences.get_comparison(services.db, comparison_id)
     slots = [completion.slot for completion in comparison.completions]
     kind: PreferenceKind
     if choice == "tie":

@@ -126,6 +126,7 @@ def serve(services: Services, host: str, port: int, key: str) -> Page:
         theme=theme(),
         head=head(),
         footer_links=["api", "settings"],
+        max_file_size=1,  # nothing here takes a file, and anybody could fill the disk with some
         app_kwargs={"middleware": [session, Middleware(AnnotatorCookie)]},
     )
     print(f"Triptych is at http://{host}:{port}")

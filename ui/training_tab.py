@@ -145,10 +145,7 @@ def build(services: Services, token: Any) -> TrainingTab:
                 with gr.Row(elem_id="schedule"):
                     every = gr.Number(
                         label="Train by itself after every N new votes (0 = never)",
-                        precision=0,
-                        minimum=0,
-                        maximum=LONGEST_SCHEDULE,
-                        elem_id="every",
+                        elem_id="every",  # what it holds is checked on Save, in words; Gradio would round it in silence
                     )
                     save = gr.Button("Save", elem_id="save")
                 leave = gr.Button("Log out", elem_id="log-out", size="sm")

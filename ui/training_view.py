@@ -159,22 +159,25 @@ def plots(metrics: list[Metric]) -> str:
     wanted = by_pairs if "dpo/loss" in series else by_reward
     wanted = [tuning, *wanted] if "sft/loss" in series else wanted
     last = {name: found[-1][1] for name, found in series.items()}
-    return f'{_agreement(last)}<div class="plots">{"".join(map(draw, wanted))}</div>'
+    agreement = "" if "dpo/loss" in series else _agreement(last)
+    return f'{agreement}<div class="plots">{"".join(map(draw, wanted))}</div>'
 
 
 def _agreement(last: dict[str, float]) -> str:
-    """Return in words how far the reward model can be trusted; nothing before that is measured."""
+    """Return in words how far the reward model can be trusted, or that this is not measured yet."""
     names = ("accuracy", "low", "high", "votes", "log_loss", "confidence", "calibration_error")
     found = {name: last.get(f"reward/heldout_{name}") for name in names}
     known = {name: value for name, value in found.items() if value is not None}
     if len(known) < len(names):
-        return ""
+        words = "How often the reward model agrees with votes that it has not learned from will stand here."
+        return f'<p class="say agreement quiet">{words}</p>'
     doubt = " That may be chance; more votes would tell." if known["low"] <= 0.5 else ""
     return (
-        f'<p class="say">Tried on {counted(round(known["votes"]), "vote")} that it had not learned from, the reward '
-        f"model put the better answer first {known['accuracy']:.0%} of the time (95% interval {known['low']:.0%} to "
-        f"{known['high']:.0%}).{doubt} It was {known['confidence']:.0%} sure of itself on average; how sure it is and "
-        f"how often it is right differ by {known['calibration_error']:.0%}. Log-loss {known['log_loss']:.2f}, where "
+        f'<p class="say agreement">Tried on {counted(round(known["votes"]), "vote")} that it had not learned from, the '
+        f"reward model put the better answer first {known['accuracy']:.0%} of the time (95% interval "
+        f"{known['low']:.0%} to {known['high']:.0%}).{doubt} It was {known['confidence']:.0%} sure of itself on average; "
+        f"how sure it is and how often it is right differ by {known['calibration_error']:.0%}. Log-loss "
+        f"{known['log_loss']:.2f}, where "
         "0.69 knows nothing.</p>"
     )
 

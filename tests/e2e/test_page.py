@@ -308,6 +308,10 @@ def test_retrain_cancel_and_schedule(page: Page, site: Site) -> None:
     page.click("#cancel")
     expect(page.locator(".run h2")).to_have_text("Run 1 · cancelled")
     expect(page.locator("#every input")).to_have_value("32")
+    page.fill("#every input", "2.5")
+    page.click("#save")
+    expect(page.locator("#admin-notice")).to_contain_text("must be whole")
+    assert runs.get_schedule(site.behind.db).retrain_every == 32
     page.fill("#every input", "5")
     page.click("#save")
     expect(page.locator("#admin-notice")).to_contain_text("5 more votes and training starts by itself")
