@@ -175,10 +175,9 @@ def _agreement(last: dict[str, float]) -> str:
     return (
         f'<p class="say agreement">Tried on {counted(round(known["votes"]), "vote")} that it had not learned from, the '
         f"reward model put the better answer first {known['accuracy']:.0%} of the time (95% interval "
-        f"{known['low']:.0%} to {known['high']:.0%}).{doubt} It was {known['confidence']:.0%} sure of itself on average; "
-        f"how sure it is and how often it is right differ by {known['calibration_error']:.0%}. Log-loss "
-        f"{known['log_loss']:.2f}, where "
-        "0.69 knows nothing.</p>"
+        f"{known['low']:.0%} to {known['high']:.0%}).{doubt} It was {known['confidence']:.0%} sure of itself on "
+        f"average; how sure it is and how often it is right differ by {known['calibration_error']:.0%}. Log-loss "
+        f"{known['log_loss']:.2f}, where 0.69 knows nothing.</p>"
     )
 
 
