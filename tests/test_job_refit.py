@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from alignment import backbone, job, reward_model
+from alignment import backbone, job, reward_model, run_stages
 from alignment.errors import AdapterError
 from alignment.generation import Sampling
 from alignment.rollout_metrics import sampled_metrics
@@ -123,7 +123,7 @@ def test_the_policy_is_held_by_what_labelers_liked_and_not_by_the_shipped_demons
     def refit(model: Any, tokenizer: Any, adapter: str, people: Any, others: Any, *rest: Any) -> None:
         learned[adapter] = (list(people), {completion for _, completion in others})
 
-    monkeypatch.setattr(job, "refit", refit)
+    monkeypatch.setattr(run_stages, "refit", refit)
     job.train(tmp_path, 1, shipping)
     assert learned == {"sft": ([TEXT], {"Yes, gladly."}), "policy": ([TEXT], {"Yes."})}
 
