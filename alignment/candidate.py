@@ -37,9 +37,9 @@ def check(
 
     A candidate that the gate refuses is put back towards its parent by `step_back` of the way, and judged again, until
     it passes or nothing of the way is left: most of what a few votes teach grows along that line, and so does what they
-    break (weights between two fine-tuned models: Wortsman et al. 2022, section 4). One that passes nowhere stands where it was
-    trained to, refused. `recorded` is what was returned of the parent in its day, if anything. `kl` is that of the
-    whole way, in nats a completion; that of a part is measured on rollouts of its own for `prompts`.
+    break (weights between two fine-tuned models: Wortsman et al. 2022, section 4). One that passes nowhere stands where
+    it was trained to, refused. `recorded` is what was returned of the parent in its day, if anything. `kl` is that of
+    the whole way, in nats a completion; that of a part is measured on rollouts of its own for `prompts`.
     """
     before = evaluate(model, tokenizer, "parent", checks, SAMPLING, on_step=on_step)
     first = first_level(before, recorded)
