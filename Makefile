@@ -40,10 +40,10 @@ bench-training: $(INSTALLED_TEST) ## measure an update of PPO beside one of TRL'
 	$(BIN)/python -m tests.bench.training $(ARGS)
 
 pocket: $(INSTALLED) ## train the bundled model anew, from its facts to its policy
-	$(BIN)/python -m alignment.pocket.build
+	$(BIN)/python -m recipes.pocket.build
 
 evaluate: $(INSTALLED) ## measure the bundled model skill by skill into docs/pocket-evaluation.md
-	$(BIN)/python -m alignment.pocket.evaluate --readme README.md
+	$(BIN)/python -m recipes.pocket.evaluate --readme README.md
 
 clean: ## remove the virtual environment and caches; votes and models stay
 	rm -rf $(VENV) *.egg-info .mypy_cache .pytest_cache .ruff_cache

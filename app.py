@@ -18,12 +18,12 @@ os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
-from alignment import model_folder
 from alignment.adapters import next_version, publish, verify
 from alignment.errors import AlignmentError
-from alignment.policy_server import PolicyRef, PolicyServer, policy_ref
+from alignment.models import model_folder
+from alignment.runs.supervisor import Supervisor
+from alignment.serving.policy_server import PolicyRef, PolicyServer, policy_ref
 from alignment.settings import POCKET, ModelConfig, RunSettings
-from alignment.supervisor import Supervisor
 from storage import database, policies
 from storage.records import Policy
 

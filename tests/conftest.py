@@ -15,9 +15,9 @@ import torch
 from peft import PeftModel, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig
 
-from alignment import backbone
+from alignment.learning.sft import lora_config
+from alignment.models import backbone
 from alignment.settings import POCKET
-from alignment.sft import lora_config
 
 torch.set_num_threads(2)
 

@@ -8,16 +8,29 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-LAYERS = ("app", "ui", "alignment", "storage")
-MODEL_LIBRARIES = {"torch", "transformers", "peft", "trl", "bitsandbytes", "accelerate", "safetensors", "tokenizers"}
-USES_STORAGE = {
-    *("alignment/job.py", "alignment/run_progress.py", "alignment/supervisor.py"),
-    *("alignment/pocket/recipe.py", "alignment/pocket/comparisons.py"),
+# What each room may import besides itself. The order is that of docs/architecture.md, from the bottom up.
+ROOMS: dict[str, set[str]] = {
+    "storage": set(),
+    "alignment": {"storage"},
+    "alignment/models": {"alignment", "storage"},
+    "alignment/reward": {"alignment", "alignment/models"},
+    "alignment/learning": {"alignment", "alignment/models", "alignment/reward", "storage"},
+    "alignment/serving": {"alignment", "alignment/models", "alignment/reward", "storage"},
+    "alignment/runs": {
+        *("alignment", "alignment/models", "alignment/reward", "alignment/learning", "alignment/serving", "storage"),
+    },
+    "ui": {"alignment", "alignment/models", "alignment/runs", "alignment/serving", "storage"},
+    "recipes": {"alignment", "alignment/models", "alignment/reward", "alignment/learning", "alignment/runs", "storage"},
 }
+MODEL_LIBRARIES = {"torch", "transformers", "peft", "trl", "bitsandbytes", "accelerate", "safetensors", "tokenizers"}
+WEB_LIBRARIES = {"gradio", "fastapi", "starlette"}
 
 
-def files(folder: str) -> list[Path]:
-    return sorted((ROOT / folder).rglob("*.py"))
+def files(room: str) -> list[Path]:
+    """Return the files of a room, without those of the rooms inside it."""
+    inner = [ROOT / name for name in ROOMS if name.startswith(f"{room}/")]
+    found = (ROOT / room).rglob("*.py")
+    return sorted(path for path in found if not any(path.is_relative_to(folder) for folder in inner))
 
 
 def name_of(path: Path) -> str:
@@ -37,51 +50,64 @@ def imports(path: Path) -> set[str]:
     return found
 
 
+def imported_files(path: Path) -> set[Path]:
+    """Return the files of this repository that a file imports, packages left out."""
+    places = (ROOT / module.replace(".", "/") for module in imports(path))
+    return {place.with_suffix(".py") for place in places if place.with_suffix(".py").is_file()}
+
+
 def packages(path: Path) -> set[str]:
     return {module.partition(".")[0] for module in imports(path)}
 
 
-def offenders(folder: str, forbidden: set[str]) -> dict[str, set[str]]:
-    return {name_of(path): bad for path in files(folder) if (bad := packages(path) & forbidden)}
+def room_of(path: Path) -> str:
+    """Return the innermost room that a file is in, or its own name at the top."""
+    name = name_of(path)
+    return max((room for room in ROOMS if name.startswith(f"{room}/")), key=len, default=name)
 
 
-@pytest.mark.parametrize("folder", LAYERS[1:])
-def test_every_layer_has_files_to_check(folder: str) -> None:
-    assert len(files(folder)) > 2
+def reachable(start: Path) -> set[Path]:
+    """Return all files that are imported from a file on, directly or not."""
+    found, left = {start}, [start]
+    while left:
+        new = imported_files(left.pop()) - found
+        found |= new
+        left += new
+    return found
 
 
-def test_the_page_never_imports_a_model_library() -> None:
-    assert offenders("ui", MODEL_LIBRARIES) == {}
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_imports_only_what_lies_below_it(room: str) -> None:
+    allowed = ROOMS[room] | {room}
+    assert files(room)
+    found = {name_of(path): {room_of(other) for other in imported_files(path)} - allowed for path in files(room)}
+    assert {name: rooms for name, rooms in found.items() if rooms} == {}
 
 
-def test_storage_imports_neither_models_nor_the_page() -> None:
-    assert offenders("storage", MODEL_LIBRARIES | {"gradio", "fastapi", "starlette", "alignment", "ui", "app"}) == {}
+@pytest.mark.parametrize("room", ["storage", "ui"])
+def test_the_page_and_storage_never_import_a_model_library(room: str) -> None:
+    assert [name_of(path) for path in files(room) if packages(path) & MODEL_LIBRARIES] == []
 
 
-def test_alignment_imports_neither_gradio_nor_the_page() -> None:
-    assert offenders("alignment", {"gradio", "fastapi", "starlette", "ui", "app"}) == {}
+def test_only_the_page_imports_a_web_library() -> None:
+    below = [room for room in ROOMS if room != "ui"]
+    assert [name_of(path) for room in below for path in files(room) if packages(path) & WEB_LIBRARIES] == []
 
 
-def test_nothing_imports_the_app() -> None:
-    assert offenders("ui", {"app"}) == {}
-
-
-def test_inside_alignment_only_runs_their_supervisor_and_simulated_votes_use_storage() -> None:
-    assert set(offenders("alignment", {"storage"})) == USES_STORAGE
+def test_nothing_imports_the_app_or_the_recipes() -> None:
+    others = [path for room in ROOMS if room != "recipes" for path in [ROOT / "app.py", *files(room)]]
+    assert [name_of(path) for path in others if packages(path) & {"app", "recipes"}] == []
 
 
 def test_tables_are_spoken_of_only_in_storage() -> None:
-    assert offenders("alignment", {"sqlite3", "sqlite_utils"}) == {}
-    assert offenders("ui", {"sqlite_utils"}) == {}
-    assert packages(ROOT / "app.py") & {"sqlite3", "sqlite_utils"} == set()
+    others = [path for room in ROOMS if room != "storage" for path in files(room)] + [ROOT / "app.py"]
+    assert [name_of(path) for path in others if "sqlite_utils" in packages(path)] == []
 
 
 def test_the_web_process_never_imports_a_trainer() -> None:
-    trainers = {"job", "ppo", "ppo_math", "reward_model", "sft", "evaluation", "raft", "refit", "rollout", "run_models"}
-    trainers |= {"run_stages", "token_log_probs", "rollout_metrics"}
-    forbidden = {f"alignment.{name}" for name in trainers} | {"trl"}
-    web = [ROOT / "app.py", *files("ui"), ROOT / "alignment/policy_server.py", ROOT / "alignment/supervisor.py"]
-    assert {name_of(path): bad for path in web if (bad := imports(path) & forbidden)} == {}
+    rooms = {name_of(path): room_of(path) for path in reachable(ROOT / "app.py")}
+    assert "alignment/serving" in rooms.values()
+    assert [name for name, room in rooms.items() if room == "alignment/learning"] == []
 
 
 def test_the_environment_is_read_in_the_app_only() -> None:
@@ -91,18 +117,10 @@ def test_the_environment_is_read_in_the_app_only() -> None:
         return any(name in ("os.getenv", "os.environ.get") or name.startswith("os.environ[") for name in names)
 
     assert reads(ROOT / "app.py")
-    assert [name_of(path) for folder in LAYERS[1:] for path in files(folder) if reads(path)] == []
+    assert [name_of(path) for room in ROOMS for path in files(room) if reads(path)] == []
 
 
-@pytest.mark.parametrize(
-    "program",
-    [
-        "import alignment.policy_server, alignment.supervisor, storage.database",
-        "import storage.demonstrations, storage.migrations, storage.policies, storage.preferences, storage.runs",
-        "import alignment.adapters, alignment.model_folder, alignment.settings, alignment.pocket.facts",
-    ],
-)
-def test_what_the_app_imports_before_the_page_loads_no_torch(program: str) -> None:
-    check = f"{program}; import sys; print(*sorted({MODEL_LIBRARIES | {'gradio'}!r} & set(sys.modules)))"
+def test_what_the_app_imports_before_the_page_loads_no_torch() -> None:
+    check = f"import app, sys; print(*sorted({MODEL_LIBRARIES | {'gradio'}!r} & set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", check], cwd=ROOT, capture_output=True, text=True, check=True)
     assert result.stdout == "\n"

@@ -10,10 +10,10 @@ from typing import Any, Literal
 import gradio as gr
 
 from alignment.errors import ConfigError, ModelLoadError
-from alignment.model_folder import Example
-from alignment.policy_server import PolicyServer, RowRequest, RowState, policy_ref
+from alignment.models.model_folder import Example
+from alignment.runs.supervisor import Supervisor
+from alignment.serving.policy_server import PolicyServer, RowRequest, RowState, policy_ref
 from alignment.settings import MAX_BEST_OF, MAX_COMPLETION_CHARACTERS, MAX_NEW_TOKENS, MAX_PROMPT_CHARACTERS
-from alignment.supervisor import Supervisor
 from storage import demonstrations, policies, preferences, runs
 from storage.records import Comparison, Completion, PreferenceKind
 from ui.access import AdminSessions, annotator_id

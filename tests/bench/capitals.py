@@ -1,8 +1,8 @@
 """The questions for all capitals, by which the benchmarks see what a run costs."""
 
-from alignment.model_folder import Check
-from alignment.pocket.facts import countries, upper_first
-from alignment.pocket.skills.geography import CAPITAL
+from alignment.models.model_folder import Check
+from recipes.pocket.facts import countries, upper_first
+from recipes.pocket.skills.geography import CAPITAL
 
 
 def capital_checks() -> list[Check]:

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from alignment.annotators import WORST, acceptable
-from alignment.model_folder import Check
+from alignment.models.model_folder import Check
+from recipes.pocket.labelers import WORST, acceptable
 
 
 def judged(value: Callable[[Check, str], float], check: Check, text: str) -> float:

@@ -20,10 +20,10 @@ from typing import Any
 
 from gradio_client import Client
 
-from alignment.annotators import friendliest
-from alignment.evaluation import passes
-from alignment.model_folder import Check
-from alignment.pocket.prompt_files import labelled_prompts
+from alignment.models.model_folder import Check
+from alignment.runs.evaluation import passes
+from recipes.pocket.labelers import friendliest
+from recipes.pocket.prompt_files import labelled_prompts
 from storage import runs
 from tests.bench.capitals import capital_checks
 from tests.bench.labeler import Labeler

@@ -16,14 +16,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from alignment import backbone, ppo
-from alignment.annotators import right
-from alignment.model_folder import Check
-from alignment.pocket.prompt_files import labelled_prompts
-from alignment.prompts import ASSISTANT, chat_prompt_ids, decode
-from alignment.rollout_metrics import why_stop
-from alignment.scorer import Scorer, reward_scorer
+from alignment.learning import ppo
+from alignment.learning.rollout_metrics import why_stop
+from alignment.models import backbone
+from alignment.models.model_folder import Check
+from alignment.models.prompts import ASSISTANT, chat_prompt_ids, decode
+from alignment.reward.scorer import Scorer, reward_scorer
 from alignment.settings import POCKET, PPOConfig
+from recipes.pocket.labelers import right
+from recipes.pocket.prompt_files import labelled_prompts
 
 WINDOW = 5  # updates that gold is averaged over: a batch of completions is a small sample
 

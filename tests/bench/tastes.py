@@ -20,20 +20,22 @@ from typing import Any, get_args
 import torch
 from peft import PeftModel
 
-from alignment import backbone, reward_model, run_models
-from alignment.annotators import WORST
-from alignment.best_of_n import best_of_each
-from alignment.evaluation import passes
-from alignment.generation import Generated
-from alignment.model_folder import Check, CheckKind
-from alignment.pocket.evaluate import completions
-from alignment.pocket.prompt_files import labelled_prompts
-from alignment.pocket.skill import WARM_CLOSINGS
-from alignment.pocket.skills import requests
-from alignment.prompts import chat_prompt_ids
-from alignment.scorer import added_scorer
+from alignment.learning import reward_model
+from alignment.learning.raft import best_of_each
+from alignment.models import backbone
+from alignment.models.generation import Generated
+from alignment.models.model_folder import Check, CheckKind
+from alignment.models.prompts import chat_prompt_ids
+from alignment.reward.scorer import added_scorer
+from alignment.runs import run_models
+from alignment.runs.evaluation import passes
 from alignment.settings import POCKET, ModelConfig, RewardConfig, run_settings
 from app import version_to_serve
+from recipes.pocket.evaluate import completions
+from recipes.pocket.labelers import WORST
+from recipes.pocket.prompt_files import labelled_prompts
+from recipes.pocket.skill import WARM_CLOSINGS
+from recipes.pocket.skills import requests
 from storage import database, policies, preferences, runs
 from storage.records import Comparison, Completion, Ranking
 from tests.bench.capitals import capital_checks
@@ -149,7 +151,7 @@ def train(data_dir: Path, method: str, seed: int) -> float:
     run_id = runs.queue_run(db, method, run_settings({"seed": seed, "threads": torch.get_num_threads()}).to_json())
     runs.start_run(db, run_id)
     began = time.monotonic()
-    command = [sys.executable, "-m", "alignment.job", "--data-dir", str(data_dir)]
+    command = [sys.executable, "-m", "alignment.runs.job", "--data-dir", str(data_dir)]
     command += ["--model", str(POCKET), "--sft", str(POCKET / "sft")]
     with subprocess.Popen(command, bufsize=0, stdin=subprocess.PIPE) as child:
         assert child.stdin is not None

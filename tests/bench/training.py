@@ -20,10 +20,11 @@ from typing import Any
 import torch
 from transformers import AutoModelForSequenceClassification
 
-from alignment import backbone, model_folder, ppo
-from alignment.passes import ROWS
-from alignment.prompts import chat_prompt_ids
-from alignment.scorer import reward_scorer
+from alignment.learning import ppo
+from alignment.models import backbone, model_folder
+from alignment.models.passes import ROWS
+from alignment.models.prompts import chat_prompt_ids
+from alignment.reward.scorer import reward_scorer
 from alignment.settings import POCKET, PPOConfig
 
 TRL = "1.12.0"

@@ -10,7 +10,7 @@ import pytest
 from gradio_client import Client
 from playwright.sync_api import Page, expect
 
-from alignment.pocket.prompt_files import labelled_prompts
+from recipes.pocket.prompt_files import labelled_prompts
 from storage import preferences, runs
 from tests.bench.loop import (
     PASSWORD,

@@ -7,7 +7,7 @@ import pytest
 from gradio_client import Client
 from playwright.sync_api import Locator, Page, expect
 
-from alignment.policy_server import ServerState
+from alignment.serving.policy_server import ServerState
 from storage import policies, preferences, runs
 from storage.demonstrations import new_since_last_run
 from storage.records import Metric

@@ -1,0 +1,104 @@
+"""An optimizer step on a sum of losses: the terms, those that several trainers share, and the step itself."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from peft import PeftModel
+from torch import Tensor, nn
+
+from alignment.errors import ConfigError
+from alignment.learning import ppo_math
+from alignment.learning.checkpoint import LoopState
+from alignment.learning.rollout import Rollout, as_rollout
+from alignment.learning.token_log_probs import completion_log_probs, parts
+from alignment.models.generation import OnStep
+
+LossOf = Callable[[Rollout], tuple[Tensor, dict[str, float]]]
+
+
+@dataclass(frozen=True)
+class Term:
+    """A loss of which an optimizer step makes the sum over the parts of a minibatch smaller, and its weight."""
+
+    parts: Sequence[Rollout]  # each of rows of like length, for a backward pass of its own
+    loss_of: LossOf  # what a part adds to the loss of the minibatch and to its metrics
+    weight: float = 1.0
+
+
+def mean_over_tokens(parts: Sequence[Rollout], mean_of: LossOf, weight: float = 1.0) -> Term:
+    """Return the mean of a loss over the tokens of all parts, where `mean_of` gives that of one, as a term."""
+    tokens = sum(float(part.mask.sum()) for part in parts)
+
+    def loss_of(part: Rollout) -> tuple[Tensor, dict[str, float]]:
+        share = float(part.mask.sum()) / tokens
+        loss, metrics = mean_of(part)
+        return loss * share, {name: share * value for name, value in metrics.items()}
+
+    return Term(parts, loss_of, weight)
+
+
+def step(
+    terms: Sequence[Term],
+    optimizer: torch.optim.Optimizer,
+    max_gradient_norm: float,
+    on_step: OnStep | None = None,
+) -> dict[str, float]:
+    """Take one optimizer step on the weighted sum of the terms and return their metrics, each summed over the parts.
+
+    The gradient of the whole step is clipped to `max_gradient_norm`.
+    """
+    measured: dict[str, float] = {}
+    for term in terms:
+        for part in term.parts:
+            loss, metrics = term.loss_of(part)
+            (loss * term.weight).backward()
+            measured |= {name: measured.get(name, 0.0) + value for name, value in metrics.items()}
+            if on_step:
+                on_step()
+    nn.utils.clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], max_gradient_norm)
+    optimizer.step()
+    optimizer.zero_grad()
+    return measured
+
+
+def draw_preferred(
+    state: LoopState,
+    preferred: Sequence[tuple[str, str]],
+    count: int,
+    coefficient: float,
+    tokenizer: Any,
+    model: PeftModel,
+) -> Rollout | None:
+    """Return texts for an update's mix, drawn from (prompt, completion), or None where its coefficient is 0.
+
+    Raises ConfigError where there are none to draw from.
+    """
+    if not coefficient:
+        return None
+    if not preferred:
+        raise ConfigError(
+            f"preferred_coefficient is {coefficient}, but there are no comparisons to mix in; set it to 0"
+        )
+    return as_rollout(state.order.choices(preferred, k=count), tokenizer, model.device)
+
+
+def preferred_term(model: PeftModel, preferred: Rollout, index: Tensor, coefficient: float) -> Term:
+    """Return the likelihood of some texts, weighted, as a term of the policy's loss.
+
+    PPO-ptx (Ouyang et al. 2022, equation 2) mixes in pretraining text, against forgetting; what labelers liked best
+    holds facts as well, and the manners that a score alone would narrow down to its favourite.
+    """
+
+    def loss_of(part: Rollout) -> tuple[Tensor, dict[str, float]]:
+        loss = likelihood_loss(model, part, 1.0)
+        return loss, {"policy/preferred_loss": loss.item()}
+
+    return mean_over_tokens(parts(model, preferred, index), loss_of, coefficient)
+
+
+def likelihood_loss(model: PeftModel, part: Rollout, temperature: float) -> Tensor:
+    """Return the mean of -log p over the completion tokens, a scalar, through the active adapter."""
+    log_probs, _ = completion_log_probs(model, part, temperature)
+    return -ppo_math.masked_mean(log_probs, part.mask)

@@ -1,0 +1,273 @@
+"""The reward model: a LoRA adapter and bootstrapped linear heads, fitted to rankings by maximum likelihood."""
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import count
+from typing import Any, TypeVar, cast
+
+import torch
+from peft import PeftModel
+from torch import Tensor, nn
+
+from alignment.errors import TrainingError, require_finite
+from alignment.models.backbone import activate, adapter_parameters, take_weights
+from alignment.models.generation import OnStep
+from alignment.models.prompts import chat_prompt_ids, completion_ids
+from alignment.reward.bradley_terry import Agreement, Ranked, agreement, judged_pairs, ranking_loss
+from alignment.reward.scorer import bounded, head_scores, score_sequences
+from alignment.settings import RewardConfig
+
+CENTRING = 0.1  # weight in the loss of the squared mean of a ranking's scores that are to be bounded, in bounds
+HEADS = 8  # of a new reward model; they cost next to nothing beside the adapter
+
+
+@dataclass(frozen=True)
+class Element:
+    """A ranking as ids: each completion once, however many pairs it is in."""
+
+    prompt: str
+    sequences: list[list[int]]  # S times prompt and completion
+    pairs: Tensor  # (P, 2), positions in `sequences`
+    targets: Tensor  # (P,), how probably the first one is better
+    given: Tensor | None = None  # (S,), scores that they have already: what is fitted is bounded and added to them
+
+
+R = TypeVar("R", bound=Ranked | Element)
+T = TypeVar("T")
+
+
+def encoded(tokenizer: Any, ranking: Ranked | Element) -> Element:
+    """Return the ids of a ranking's different completions, each after the prompt, and its pairs."""
+    if isinstance(ranking, Element):
+        return ranking
+    judged = judged_pairs(ranking)
+    texts = list(dict.fromkeys(text for first, second, _ in judged for text in (first, second)))
+    prompt = chat_prompt_ids(tokenizer, ranking.prompt)
+    return Element(
+        ranking.prompt,
+        [prompt + completion_ids(tokenizer, text) for text in texts],
+        torch.tensor([(texts.index(first), texts.index(second)) for first, second, _ in judged]),
+        torch.tensor([target for *_, target in judged]),
+    )
+
+
+def prompt_folds(rankings: Sequence[R], parts: int, seed: int) -> list[list[R]]:
+    """Return the rankings in `parts` of like size; all of a prompt go to one part, so that nothing leaks."""
+    prompts = sorted({ranking.prompt for ranking in rankings})
+    random.Random(seed).shuffle(prompts)
+    fold_of = {prompt: number % parts for number, prompt in enumerate(prompts)}
+    return [[r for r in rankings if fold_of[r.prompt] == number] for number in range(parts)]
+
+
+def bootstrap_weights(rankings: int, heads: int, rng: torch.Generator) -> Tensor:
+    """Return how often each head sees each ranking (rankings, heads): Efron's bootstrap, a column a sample."""
+    drawn = torch.randint(max(rankings, 1), (rankings, heads), generator=rng)
+    return torch.zeros(rankings, heads).scatter_add_(0, drawn, torch.ones(rankings, heads))
+
+
+@torch.no_grad()
+def above(
+    model: PeftModel,
+    tokenizer: Any,
+    heads: nn.Linear,
+    rankings: Sequence[Ranked],
+    weight: float,
+    on_step: OnStep | None = None,
+    batch_size: int = 32,
+) -> list[Element]:
+    """Return the rankings that judge anything, each completion with `weight` times its score by the adapter "shipped".
+
+    A fit to these learns what votes say beyond a reward model that is there already: where both agree there is next to
+    nothing to learn, and a manner of answering is told from few votes, since nothing else is asked of the fit. What it
+    adds is bounded, so that it hardly moves what that reward model is very sure of.
+    """
+    activate(model, "shipped")
+    result = []
+    telling = _telling(rankings)
+    for start in range(0, len(telling), batch_size):
+        elements = [encoded(tokenizer, ranking) for ranking in telling[start : start + batch_size]]
+        sequences = [sequence for element in elements for sequence in element.sequences]
+        scores, _ = score_sequences(model, heads, sequences, tokenizer.pad_token_id, on_step=on_step)
+        own = scores.cpu().split([len(element.sequences) for element in elements])
+        result += [replace(element, given=weight * scores) for element, scores in zip(elements, own, strict=True)]
+    return result
+
+
+def _given(elements: Sequence[Element]) -> Tensor | None:
+    """Return the scores that all sequences have already, or None where none has any."""
+    given = [element.given for element in elements if element.given is not None]
+    return torch.cat(given) if given else None
+
+
+@torch.no_grad()
+def margins(
+    model: PeftModel,
+    tokenizer: Any,
+    heads: nn.Linear,
+    rankings: Sequence[Ranked | Element],
+    bound: float,
+    batch_size: int = 32,
+) -> list[Tensor]:
+    """Return better minus worse scores (P,) for the ordered pairs of each ranking that has any."""
+    activate(model, "reward")
+    result: list[Tensor] = []
+    telling = _telling(rankings)
+    for start in range(0, len(telling), batch_size):
+        elements = [encoded(tokenizer, ranking) for ranking in telling[start : start + batch_size]]
+        sequences = [sequence for element in elements for sequence in element.sequences]
+        given = _given(elements)
+        limit = None if given is None else bound
+        scores = score_sequences(model, heads, sequences, tokenizer.pad_token_id, limit)[0].cpu()
+        scores = scores if given is None else scores + given
+        for element, own in zip(elements, scores.split([len(e.sequences) for e in elements]), strict=True):
+            better, worse = own[element.pairs[element.targets == 1]].unbind(1)
+            result.append(better - worse)
+    return [margin for margin in result if len(margin)]
+
+
+def batch_loss(
+    model: PeftModel,
+    tokenizer: Any,
+    heads: nn.Linear,
+    rankings: Sequence[Ranked | Element],
+    weights: Tensor,
+    bound: float,
+) -> tuple[Tensor, Tensor]:
+    """Return (loss, all fitted scores (B, K) detached) of R rankings with weights (R, K), by the active adapter.
+
+    `bound` is that of the fitted scores which are added to given ones. Only differences within a ranking are learned
+    from, so its mean may wander off to where the bound has no slope left and nothing is learned any more; hence a small
+    price on that mean (as Eisenstein et al. 2023 centre rewards), which leaves the differences free.
+    """
+    elements = [encoded(tokenizer, ranking) for ranking in rankings]
+    sequences = [sequence for element in elements for sequence in element.sequences]
+    scores = head_scores(model, heads, sequences, tokenizer.pad_token_id)
+    if (given := _given(elements)) is not None:
+        counted = bounded(scores, bound) + given.to(scores.device).unsqueeze(-1)
+    else:
+        counted = scores
+    sizes = [len(element.sequences) for element in elements]
+    by_ranking = counted.split(sizes)
+    targets = [element.targets.to(scores.device) for element in elements]
+    loss = ranking_loss(by_ranking, [element.pairs for element in elements], targets, weights.to(scores.device))
+    if given is not None:
+        means = torch.stack([own.mean(0) for own in scores.split(sizes)])  # (R, K)
+        loss = loss + CENTRING * (means / bound).square().mean()
+    return loss, scores.detach()
+
+
+def cross_validate(
+    model: PeftModel,
+    tokenizer: Any,
+    heads: nn.Linear,
+    voted: Sequence[R],
+    shipped: Sequence[Ranked],
+    config: RewardConfig,
+    seed: int,
+    on_step: Callable[[float], None],
+) -> Agreement | None:
+    """Return how well the reward model predicts people's rankings that it has not learned from; None without any.
+
+    The voted prompts are split into folds. Each fold is predicted by a fit like the last one, from the same start and
+    with the same shipped comparisons, that saw no vote on its prompts; once `held_out_votes` are predicted, the other
+    folds are left out. Adapter and heads are afterwards as they were. `on_step` is told which share is done.
+    """
+    folds = [fold for fold in prompt_folds(_telling(voted), config.folds, seed) if fold]
+    start = [weight.detach().clone() for weight in _weights(model, heads)]
+    predicted: list[Tensor] = []
+    steps = count(1)
+    for fold in folds:
+        rest = [ranking for other in folds if other is not fold for ranking in other]
+        if len(predicted) >= config.held_out_votes or not (rest or shipped):
+            break
+        fit(
+            model, tokenizer, heads, rest, shipped, config, seed,
+            lambda step, metrics: on_step(next(steps) / (config.steps * len(folds))),
+        )  # fmt: skip
+        asked = random.Random(seed).sample(fold, min(len(fold), config.held_out_votes))
+        predicted += margins(model, tokenizer, heads, asked, config.bound)
+        take_weights(_weights(model, heads), start)
+    return agreement(predicted) if predicted else None
+
+
+def fit(
+    model: PeftModel,
+    tokenizer: Any,
+    heads: nn.Linear,
+    voted: Sequence[Ranked | Element],
+    shipped: Sequence[Ranked],
+    config: RewardConfig,
+    seed: int,
+    on_step: Callable[[int, dict[str, float]], None],
+) -> None:
+    """Fit the adapter "reward" and its heads in place to people's and shipped rankings, or to what `above` made of
+    people's, with no shipped ones.
+
+    `voted_share` of every batch are people's rankings, so that a few dozen clear votes win over thousands of shipped
+    comparisons where the two disagree, while the shipped ones hold the rest in place. Each head learns from a bootstrap
+    sample of its own, of the votes and of the shipped rankings apart (bootstrapped heads on a shared body: Osband et
+    al. 2016). Where only differences count, each head's scores are centred on those seen last. Raises TrainingError
+    when there is nothing to learn from or a loss is not finite.
+    """
+    sources: list[list[Ranked | Element]] = [[*_telling(voted)], [*_telling(shipped)]]
+    if not any(sources):
+        raise TrainingError("there are no comparisons to learn from; vote on some answers, then train")
+    rng, resampling = random.Random(seed), torch.Generator().manual_seed(seed)
+    turns = [_in_turns(len(source), rng) for source in sources]
+    bootstrapped = [bootstrap_weights(len(source), heads.out_features, resampling) for source in sources]
+    counts = _batch_counts(sources, config)
+    activate(model, "reward", train=True)
+    heads.requires_grad_(True)
+    optimizer = torch.optim.AdamW(
+        [
+            {"params": adapter_parameters(model, "reward"), "lr": config.learning_rate},
+            {"params": heads.parameters(), "lr": config.head_learning_rate},
+        ],
+        weight_decay=0.0,
+        eps=1e-5,
+    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 - 0.9 * step / config.steps)
+    seen: list[Tensor] = []
+    for step in range(1, config.steps + 1):
+        drawn = [(s, next(turns[s])) for s, number in enumerate(counts) for _ in range(number)]
+        rankings = [sources[s][i] for s, i in drawn]
+        weights = torch.stack([bootstrapped[s][i] for s, i in drawn])
+        loss, scores = batch_loss(model, tokenizer, heads, rankings, weights, config.bound)
+        loss.backward()
+        nn.utils.clip_grad_norm_(_weights(model, heads), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        schedule.step()
+        seen.append(scores)
+        metrics = {"reward/loss": loss.item()}
+        require_finite("reward model", step, metrics)
+        on_step(step, metrics)
+    activate(model, "reward")
+    heads.requires_grad_(False)
+    if not any(isinstance(one, Element) and one.given is not None for one in sources[0]):  # a bound has a middle
+        with torch.no_grad():
+            heads.bias.sub_(torch.cat(seen[-10:]).mean(0))
+
+
+def _in_turns(number: int, rng: random.Random) -> Iterator[int]:
+    """Yield 0 to `number` - 1 in a random order, then in another, without end: none comes again before all the rest."""
+    while True:
+        yield from rng.sample(range(number), number)
+
+
+def _telling(rankings: Sequence[T]) -> list[T]:
+    """Return the rankings that judge any pair of texts."""
+    return [one for one in rankings if isinstance(one, Element) or judged_pairs(cast(Ranked, one))]
+
+
+def _batch_counts(sources: Sequence[Sequence[object]], config: RewardConfig) -> tuple[int, int]:
+    """Return how many of a batch's rankings are people's and how many shipped; without shipped ones it is smaller."""
+    voted, shipped = sources
+    from_voted = round(config.batch_size * config.voted_share) or int(config.voted_share > 0 or not shipped)
+    from_voted = from_voted if voted else 0
+    return from_voted, config.batch_size - from_voted if shipped else 0
+
+
+def _weights(model: PeftModel, heads: nn.Linear) -> list[nn.Parameter]:
+    return [*adapter_parameters(model, "reward"), *heads.parameters()]

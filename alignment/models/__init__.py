@@ -1,0 +1,1 @@
+"""Checkpoints, adapters, templates and token ids, generation."""

@@ -1,0 +1,1 @@
+"""What rankings say of scores, and scores of completions."""

@@ -1,0 +1,99 @@
+"""Scores of completions by reward adapters with linear heads, as training and serving read them."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from peft import PeftModel
+from torch import Tensor, nn
+
+from alignment.models.backbone import activate, hidden_states
+from alignment.models.generation import OnStep, left_padded
+from alignment.models.passes import in_groups
+from alignment.settings import RewardConfig
+
+Scorer = Callable[[Sequence[Sequence[int]]], tuple[Tensor, Tensor]]  # ids -> scores, deviations among heads, both (B,)
+
+
+def head_scores(
+    model: PeftModel,
+    heads: nn.Linear,
+    sequences: Sequence[Sequence[int]],
+    pad_id: int,
+    on_step: OnStep | None = None,
+) -> Tensor:
+    """Return every head's score of each sequence (B, K), read at its last token through the adapter that is active.
+
+    Sequences of like length are passed together, so that a long one does not pad all the others.
+    """
+    order = sorted(range(len(sequences)), key=lambda i: len(sequences[i]))
+    groups = in_groups(model, [(len(sequences[i]),) for i in order])
+    passed = []
+    for group in groups:
+        ids, mask = left_padded([sequences[order[row]] for row in group], pad_id, heads.weight.device)
+        passed.append(heads(hidden_states(model, ids, mask)[:, -1].float()))  # (rows of the pass, K)
+        if on_step:
+            on_step()
+    scores = torch.cat(passed)
+    return scores[torch.tensor(order, device=scores.device).argsort()]
+
+
+def score_sequences(
+    model: PeftModel,
+    heads: nn.Linear,
+    sequences: Sequence[Sequence[int]],
+    pad_id: int,
+    bound: float | None = None,
+    on_step: OnStep | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Return one score a sequence and its standard deviation over the heads, both (B,); one head deviates by 0.
+
+    With a bound, each head's score is pressed between minus that and that.
+    """
+    scores = head_scores(model, heads, sequences, pad_id, on_step)
+    scores = scores if bound is None else bounded(scores, bound)
+    return scores.mean(-1), scores.std(-1, correction=0)
+
+
+def bounded(scores: Tensor, bound: float) -> Tensor:
+    """Return the scores pressed between `-bound` and `bound`, in the same order; small ones hardly change."""
+    return bound * torch.tanh(scores / bound)
+
+
+def reward_scorer(model: PeftModel, heads: nn.Linear, pad_id: int, on_step: OnStep | None = None) -> Scorer:
+    """Return the scorer made of the adapter "reward" and its heads: their mean and their standard deviation."""
+
+    def score(sequences: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+        activate(model, "reward")
+        return score_sequences(model, heads, sequences, pad_id, on_step=on_step)
+
+    return score
+
+
+def added_scorer(
+    model: PeftModel,
+    heads: nn.Linear,
+    pad_id: int,
+    shipped: nn.Linear | None,
+    config: RewardConfig,
+    on_step: OnStep | None = None,
+) -> Scorer:
+    """Return the scorer that adds what votes taught, bounded, to the score of the adapter "shipped" and its heads.
+
+    By each head, votes can set two answers to one prompt at most twice the bound apart (two reward models, one of them
+    for safety: Touvron et al. 2023, section 3.2.2). What the heads disagree about counts less, by `uncertainty_penalty`
+    times their standard deviation (uncertainty-weighted ensembles: Coste et al. 2023), which is that of the bounded
+    scores. Where no reward model ships, nothing is bounded and nothing added.
+    """
+
+    def score(sequences: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+        activate(model, "reward")
+        bound = None if shipped is None else config.bound
+        scores, deviations = score_sequences(model, heads, sequences, pad_id, bound, on_step)
+        scores = scores - config.uncertainty_penalty * deviations
+        if shipped is not None:
+            activate(model, "shipped")
+            known, _ = score_sequences(model, shipped, sequences, pad_id, on_step=on_step)
+            scores = scores + config.shipped_weight * known
+        return scores, deviations
+
+    return score

@@ -1,0 +1,150 @@
+"""Entry of the training child: one run from comparisons to a candidate, reported through the database."""
+
+import argparse
+import hashlib
+import json
+import logging
+import signal
+import traceback
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers.utils import logging as transformers_logging
+
+from alignment.adapters import next_version, publish, verify
+from alignment.errors import AlignmentError, TrainingError
+from alignment.learning.refit import readable
+from alignment.learning.rollout import short_enough
+from alignment.models import model_folder
+from alignment.reward.bradley_terry import preferred
+from alignment.runs import run_folder, run_models, stages
+from alignment.runs.child import leave_with_parent, print_into, wait_for_run
+from alignment.runs.progress import Reporter
+from alignment.runs.stages import Training
+from alignment.settings import ModelConfig, run_settings
+from storage import demonstrations, policies, preferences, runs
+from storage.records import Policy, PolicyStatus
+
+log = logging.getLogger(__name__)
+
+
+def train(data_dir: Path, run_id: int, model_config: ModelConfig) -> None:
+    """Train one run and record its candidate; a candidate that fails the gate ends the run as rejected.
+
+    A run that was resumed goes on from the reward model and the checkpoint that it finds in its folder, if they were
+    made under the same settings from the same votes; otherwise it begins anew, as it does where the reward model cannot
+    be read. A checkpoint that cannot be read ends it with a TrainingError that names the file; resumed once more, the
+    run goes on without it.
+    """
+    db, folder = data_dir / "triptych.db", run_folder.folder_of(data_dir, run_id)
+    run = runs.get_run(db, run_id)
+    settings = run_settings(run.settings)
+    report = Reporter(db, run_id)
+    torch.manual_seed(settings.seed)
+    torch.set_num_threads(settings.threads)
+    report("collect", 0.0, now=True)
+    voted, demonstrated = preferences.rankings(db, run_id), demonstrations.demonstrations_of(db, run_id)
+    shipped = model_folder.comparisons(model_config.base)
+    prompts = model_folder.prompts(model_config.base) + [ranking.prompt for ranking in voted]
+    parent = policies.live_policy(db)
+    if parent is None or not prompts:
+        raise TrainingError("there is nothing to train on: no live policy, or no prompts; vote on some answers first")
+    began_from = data_dir / parent.path
+    verify(began_from, parent.sha256)
+    model, tokenizer = run_models.load(model_config, began_from)
+    log.info("run %s: %s people's rankings, %s shipped, parent v%s", run_id, len(voted), len(shipped), parent.version)
+
+    prompts = short_enough(tokenizer, prompts)
+    run_folder.forget_outdated(data_dir, parent.version)
+    training = Training(model, tokenizer, model_config, settings, folder, report)
+    liked, with_sft = preferred([*voted, *shipped], settings.seed), model_folder.own_sft(began_from) is not None
+    people = readable(model, tokenizer, demonstrated)
+    if settings.refit.steps and (people or with_sft):
+        stages.tune(training, people, liked)
+        with_sft = True
+    heads: torch.nn.Linear | None = None
+    fitted: dict[str, Any] | None = None
+    if run.method == "dpo":
+        outcome = stages.train_on_pairs(training, prompts, voted, shipped)
+    else:
+        began = {
+            "parent": parent.version,
+            "created": run.created,
+            "method": run.method,
+            "settings": run.settings,
+            "quantize": model_config.quantize,
+            # One may have been withdrawn since.
+            "votes": hashlib.sha256(repr([*voted, *demonstrated]).encode()).hexdigest(),
+        }
+        shipped_heads = run_models.attach_shipped(model, model_config)
+        heads, fitted = stages.fit_reward_model(training, shipped_heads, voted, shipped, began)
+        outcome = stages.train_on_scores(training, heads, shipped_heads, prompts, liked, run.method)
+    evaluation = stages.check(training, prompts, outcome.measured["objective/kl"], parent.evaluation)
+    evaluation["reward"] = fitted
+    if outcome.stopped:
+        evaluation["gate"]["reasons"].append(f"training stopped early: {outcome.stopped}")
+
+    def write(target: Path) -> None:
+        run_models.save_version(model, heads, settings.reward, with_sft=with_sft, target=target)
+
+    _record(db, data_dir, run_id, parent, evaluation, write)
+    report("check", 1.0, now=True)
+    run_folder.forget(folder)
+
+
+def _record(
+    db: Path,
+    data_dir: Path,
+    run_id: int,
+    parent: Policy,
+    evaluation: dict[str, Any],
+    write: Callable[[Path], None],
+) -> None:
+    """Publish the candidate, whose files `write` writes, and record it."""
+    folder = data_dir / "policies"
+    version = next_version(folder, [policy.version for policy in policies.list_policies(db)])
+    path, sha256 = publish(folder, version, write)
+    passed = evaluation["gate"]["passed"]
+    status: PolicyStatus = "candidate" if passed else "rejected"
+    relative = str(path.relative_to(data_dir))
+    policies.record_policy(
+        db, Policy(version, parent.version, run_id, relative, sha256, status, evaluation, parent.model)
+    )
+    if not passed:
+        reasons = evaluation["gate"]["reasons"]
+        failed = "; ".join(reason.removesuffix(" ✗") for reason in reasons if reason.endswith("✗"))
+        runs.end_run(db, run_id, "rejected", f"v{version} did not pass the gate and is not served: {failed}")
+
+
+def main() -> None:
+    """Train the run whose number comes on stdin; a failure is written to its row, with a traceback in its log."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data-dir", type=Path, required=True)
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--sft", required=True)
+    parser.add_argument("--quantize", choices=["none", "nf4", "int8"], default="none")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
+    transformers_logging.disable_progress_bar()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the app's; it ends this process itself
+    run = wait_for_run()
+    if run is None:
+        return
+    leave_with_parent()
+    try:
+        print_into(run_folder.log_of(run_folder.folder_of(arguments.data_dir, run)))
+        model = ModelConfig(arguments.model, arguments.sft, arguments.quantize)
+        log.info("run %s with %s", run, json.dumps(asdict(model)))
+        train(arguments.data_dir, run, model)
+    except Exception as error:
+        traceback.print_exc()
+        reason = str(error) if isinstance(error, AlignmentError) else f"{type(error).__name__}: {error}"
+        runs.end_run(arguments.data_dir / "triptych.db", run, "failed", reason)
+        raise SystemExit(1) from error
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,104 @@
+"""The models of a run: one base with the adapters that its stages train, ask and measure against."""
+
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel
+
+from alignment.errors import AdapterError
+from alignment.learning import reward_model
+from alignment.models import backbone, model_folder
+from alignment.runs import run_folder
+from alignment.settings import ModelConfig, RewardConfig
+
+log = logging.getLogger(__name__)
+
+
+def load(config: ModelConfig, parent: Path) -> tuple[PeftModel, Any]:
+    """Return the base and its tokenizer; "parent" on it is a version's policy, "policy" a copy, "sft" the reference.
+
+    That is the version's own SFT adapter, if it has one, else the model's.
+    """
+    model, tokenizer = backbone.load_base(config.base, config.quantize)
+    model = backbone.attach(model, model_folder.own_sft(parent) or config.sft, "sft")
+    model = backbone.attach(model, parent, "parent")
+    backbone.copy_adapter(model, "parent", "policy")
+    return model, tokenizer
+
+
+def attach_reward(model: PeftModel) -> torch.nn.Linear:
+    """Attach what the adapter "reward" begins as, a copy of "sft"; return its heads, which score everything 0."""
+    backbone.copy_adapter(model, "sft", "reward")
+    return backbone.new_head(model, reward_model.HEADS)
+
+
+def keep_reward(model: PeftModel, head: torch.nn.Linear, begun: Mapping[str, Any], folder: Path) -> None:
+    """Write the fitted reward model into a folder, with what the run had begun with."""
+    backbone.save_adapter(model, "reward", folder, head)
+    (folder / run_folder.BEGUN).write_text(json.dumps(begun), encoding="utf-8")
+
+
+def kept_reward(
+    model: PeftModel, folder: Path, began: Mapping[str, Any]
+) -> tuple[torch.nn.Linear, dict[str, Any] | None] | None:
+    """Attach the reward model that the run has kept; return its head and report, or None where there is none to use."""
+    begun = run_folder.read_begun(folder)
+    if begun is None:
+        return None
+    if any(begun.get(name) != value for name, value in began.items()):
+        log.warning("the run begins anew: votes, settings or version are not those that it had begun with")
+        return None
+    kept = run_folder.reward_folder(folder)
+    try:
+        head = backbone.attach_with_head(model, kept, "reward")
+    except AdapterError as error:
+        log.warning("the run begins anew: %s", error)
+        if "reward" in model.peft_config:
+            model.delete_adapter("reward")
+        return None
+    fitted: dict[str, Any] | None = begun["fitted"]
+    return head, fitted
+
+
+def attach_shipped(model: PeftModel, config: ModelConfig) -> torch.nn.Linear | None:
+    """Attach the reward adapter that ships with the model as "shipped"; return its heads, or None without one."""
+    shipped = model_folder.shipped_reward(config.base)
+    return None if shipped is None else backbone.attach_with_head(model, shipped, "shipped")
+
+
+def attach_critic(model: PeftModel, config: ModelConfig, reward_head: torch.nn.Linear, samples: int) -> torch.nn.Linear:
+    """Attach the critic's adapter "value" and return its head.
+
+    It begins as the critic that the shipped policy was trained with; without one, as the reward model, which has never
+    judged half a completion. Where several `samples` of a prompt are scored against each other, the head begins at 0,
+    which is what they are worth on average.
+    """
+    shipped = model_folder.shipped_critic(config.base)
+    if shipped is not None:
+        head = backbone.attach_with_head(model, shipped, "value")
+    else:
+        backbone.copy_adapter(model, "reward", "value")
+        head = backbone.mean_head(reward_head)
+    return head if samples == 1 else backbone.new_head(model)
+
+
+def save_version(
+    model: PeftModel, reward_head: torch.nn.Linear | None, scored_by: RewardConfig, *, with_sft: bool, target: Path
+) -> None:
+    """Write the policy, the reward model that it was trained on and how that scores, for best-of-N, and its SFT adapter
+    if it has one.
+    """
+    backbone.save_adapter(model, "policy", target)
+    if reward_head is not None:
+        reward = target / model_folder.REWARD
+        reward.mkdir()
+        backbone.save_adapter(model, "reward", reward, reward_head)
+        scoring = {name: getattr(scored_by, name) for name in ("bound", "shipped_weight", "uncertainty_penalty")}
+        (reward / model_folder.SCORED_BY).write_text(json.dumps(scoring, indent=2) + "\n", encoding="utf-8")
+    if with_sft:
+        (target / model_folder.SFT).mkdir()
+        backbone.save_adapter(model, "sft", target / model_folder.SFT)

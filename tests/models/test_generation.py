@@ -1,0 +1,100 @@
+"""The decode loop draws what the model says, the same for a row whoever shares its batch."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+import torch
+from peft import PeftModel
+from transformers import AutoTokenizer
+
+from alignment.models import backbone, generation
+from alignment.models.generation import Sampling, generate, left_padded
+
+Tiny = tuple[PeftModel, AutoTokenizer]
+PROMPTS = [[1, 5, 6, 7], [1, 9], [1, 20, 21, 22, 23, 24, 25]]
+
+
+def test_greedy_decoding_equals_a_full_forward_pass_without_cache_or_padding(tiny: Tiny) -> None:
+    model, tokenizer = tiny
+    backbone.activate(model, "sft")
+    written = generate(model, tokenizer, PROMPTS, Sampling(0.0, 8), [0, 0, 0])
+    for prompt, row in zip(PROMPTS, written, strict=True):
+        ids = list(prompt)
+        for token in row.token_ids:
+            with torch.no_grad():
+                expected = model(input_ids=torch.tensor([ids])).logits[0, -1].argmax().item()
+            assert token == expected
+            ids.append(token)
+
+
+def test_a_row_draws_the_same_alone_and_in_company(tiny: Tiny) -> None:
+    model, tokenizer = tiny
+    backbone.activate(model, "sft")
+    together = generate(model, tokenizer, PROMPTS, Sampling(0.9, 12), [3, 4, 5])
+    for i, prompt in enumerate(PROMPTS):
+        alone = generate(model, tokenizer, [prompt], Sampling(0.9, 12), [3 + i])
+        assert alone[0].token_ids == together[i].token_ids
+
+
+def test_rows_with_the_same_prompt_share_its_reading_and_draw_as_they_do_alone(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, tokenizer = tiny
+    backbone.activate(model, "sft")
+    order, read = [0, 1, 0, 2, 2, 0], []
+
+    def padded(rows: Sequence[Sequence[int]], *others: Any) -> Any:
+        read.append(len(rows))
+        return left_padded(rows, *others)
+
+    monkeypatch.setattr(generation, "left_padded", padded)
+    together = generate(model, tokenizer, [PROMPTS[i] for i in order], Sampling(0.9, 12), range(6))
+    assert read == [3]
+    for seed, i in enumerate(order):
+        assert generate(model, tokenizer, [PROMPTS[i]], Sampling(0.9, 12), [seed])[0] == together[seed]
+
+
+def test_seeds_repeat_and_differ(tiny: Tiny) -> None:
+    model, tokenizer = tiny
+    backbone.activate(model, "sft")
+    first, again, other = (
+        generate(model, tokenizer, [PROMPTS[0]], Sampling(1.0, 12), [seed])[0].token_ids for seed in (7, 7, 8)
+    )
+    assert first == again
+    assert first != other
+
+
+def test_draws_follow_the_distribution() -> None:
+    probabilities = torch.tensor([0.5, 0.0, 0.3, 0.2])
+    uniform = torch.linspace(0, 1, 1001)[:-1]
+    drawn = generation._draw(probabilities.log().repeat(1000, 1), Sampling(1.0), uniform)
+    shares = torch.bincount(drawn, minlength=4) / 1000
+    torch.testing.assert_close(shares, probabilities, atol=2e-3, rtol=0)
+
+
+def test_min_p_leaves_out_what_is_unlikely_before_the_temperature_evens_out_the_rest() -> None:
+    probabilities = torch.tensor([0.64, 0.16, 0.12, 0.08])
+    uniform = torch.linspace(0, 1, 1001)[:-1]
+    drawn = generation._draw(probabilities.log().repeat(1000, 1), Sampling(2.0, min_p=0.2), uniform)
+    shares = torch.bincount(drawn, minlength=4) / 1000  # 0.2 * 0.64 = 0.128 is the least; √0.64 to √0.16 is 2 to 1
+    torch.testing.assert_close(shares, torch.tensor([2 / 3, 1 / 3, 0.0, 0.0]), atol=2e-3, rtol=0)
+
+
+def test_rows_stop_at_the_end_token_or_the_length(tiny: Tiny) -> None:
+    model, tokenizer = tiny
+    backbone.activate(model, "sft")
+    written = generate(model, tokenizer, PROMPTS * 20, Sampling(2.0, 200), list(range(60)))
+    reasons = {row.finish_reason for row in written}
+    for row in written:
+        assert (row.token_ids[-1] == tokenizer.eos_token_id) == (row.finish_reason == "stop")
+        assert tokenizer.eos_token_id not in row.token_ids[:-1]
+        assert row.finish_reason == "stop" or len(row.token_ids) == 200
+    assert "length" in reasons
+
+
+@pytest.mark.parametrize("length", [1, 3])
+def test_never_more_tokens_than_asked(tiny: Tiny, length: int) -> None:
+    model, tokenizer = tiny
+    for row in generate(model, tokenizer, PROMPTS, Sampling(1.0, length), [0, 1, 2]):
+        assert len(row.token_ids) <= length

@@ -1,0 +1,37 @@
+"""Every row goes through one pass, and no pass holds more than it may."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from alignment.models.passes import ROWS, TOKENS_A_ROW, in_groups, rows_at_once
+
+
+def _model(device: str, hidden: int = 192, layers: int = 6) -> SimpleNamespace:
+    return SimpleNamespace(
+        device=torch.device(device), config=SimpleNamespace(hidden_size=hidden, num_hidden_layers=layers)
+    )
+
+
+@pytest.mark.parametrize(
+    ("device", "hidden", "layers", "rows"),
+    [("cpu", 192, 6, 16), ("cuda", 192, 6, 1024), ("cuda", 1024, 24, 85), ("cuda", 4096, 32, 16)],
+)
+def test_a_pass_on_cuda_holds_more_rows_of_a_small_model(device: str, hidden: int, layers: int, rows: int) -> None:
+    assert rows_at_once(_model(device, hidden, layers), 16) == rows
+
+
+def test_a_pass_holds_few_tokens_with_its_padding_and_every_row_goes_through_one() -> None:
+    widths = [(30, 2), (2, 30)] * 20 + [(1, 1)] * 40 + [(2, ROWS * TOKENS_A_ROW)]
+    groups = in_groups(_model("cpu"), widths)
+    assert [row for group in groups for row in group] == list(range(len(widths)))
+    for group in groups[:-1]:
+        prompt, completion = (max(widths[row][part] for row in group) for part in (0, 1))
+        assert len(group) <= ROWS and len(group) * (prompt + completion) <= ROWS * TOKENS_A_ROW
+    assert groups[-1] == [len(widths) - 1]
+    assert len(groups[0]) == ROWS * TOKENS_A_ROW // 60
+
+
+def test_no_rows_need_no_pass() -> None:
+    assert in_groups(_model("cpu"), []) == []

@@ -1,0 +1,81 @@
+"""The whole recipe at toy size, from fact tables to a model folder that the app can serve."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from alignment.learning.sft import InstructionTuningConfig
+from alignment.models import backbone, model_folder
+from alignment.settings import POCKET, PPOConfig, RaftConfig, RewardConfig
+from recipes.pocket import build as building
+from recipes.pocket.build import build
+from recipes.pocket.pretrain import PretrainConfig
+from recipes.pocket.prompt_files import gate_checks
+from recipes.pocket.settings import PocketConfig
+
+TOY = PocketConfig(
+    pretrain=PretrainConfig(hidden_size=16, layers=1, heads=2, intermediate_size=32, steps=2, batch_size=2, length=64),
+    sft=InstructionTuningConfig(rank=2, steps=2, batch_size=2),
+    demonstrations=8,
+    rollout_prompts=6,
+    practice_prompts=6,
+    first_prompts=20,
+    first_sampled=2,
+    second_prompts=10,
+    shipped_demonstrations=5,
+    reward_folds=5,
+    first_reward=RewardConfig(steps=2, batch_size=2, voted_share=0.0),
+    reward=RewardConfig(steps=2, batch_size=2, voted_share=0.0),
+    raft=RaftConfig(rounds=1, prompts=2, samples=2, minibatches=1, max_new_tokens=8, preferred_coefficient=0.5),
+    steady_ppo=PPOConfig(updates=1, rollouts=2, samples=1, minibatches=1, max_new_tokens=8),
+    ppo=PPOConfig(updates=2, rollouts=2, samples=1, minibatches=1, max_new_tokens=8, preferred_coefficient=0.5),
+    contrast=RaftConfig(rounds=1, prompts=2, samples=2, minibatches=1, max_new_tokens=8),
+    verified=RaftConfig(rounds=1, prompts=2, samples=2, minibatches=1, max_new_tokens=8),
+    verified_prompts=6,
+    verified_seeds=(0, 1),
+)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    target, work = tmp_path_factory.mktemp("model"), tmp_path_factory.mktemp("work")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(building, "SAMPLED", 20)
+        build(TOY, target, work)
+    return target, work
+
+
+def test_the_recipe_makes_a_folder_that_holds_all_that_a_model_needs(folders: tuple[Path, Path]) -> None:
+    target, _ = folders
+    model, tokenizer = backbone.load_base(target)
+    for name in ("sft", "reward", "policy", "value"):
+        model = backbone.attach(model, target / name, name)
+    assert backbone.load_head(model, target / "reward").out_features > 1
+    assert backbone.load_head(model, target / "value").out_features == 1
+    assert tokenizer.chat_template
+    assert len(model_folder.prompts(target)) == TOY.rollout_prompts
+    assert {check.kind for check in model_folder.checks(target)} == {"contains", "refuses", "helps", "abstains"}
+    rankings = model_folder.comparisons(target)
+    assert len({ranking.prompt for ranking in rankings}) > TOY.first_prompts / 2
+    assert {ranking.source for ranking in rankings} == {"simulated"}
+    assert model_folder.examples(target)
+    assert len(model_folder.demonstrations(target)) == TOY.shipped_demonstrations
+    assert {"accuracy", "refusals", "kl"} <= set(model_folder.shipped_evaluation(target))
+
+
+def test_the_checks_that_ship_are_the_recipes_and_the_shipped_policy_is_measured_on_these() -> None:
+    checks = model_folder.checks(POCKET)
+    assert checks == gate_checks(PocketConfig().seed + 2)
+    assert model_folder.shipped_evaluation(POCKET)["counts"] == Counter(check.kind for check in checks)
+
+
+def test_a_second_build_of_the_same_recipe_has_nothing_to_do(
+    folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target, work = folders
+    monkeypatch.setattr(building, "SAMPLED", 20)
+    before = {path: path.read_bytes() for path in target.rglob("*") if path.is_file()}
+    build(TOY, target, work)
+    assert capsys.readouterr().out.count("up to date") == len(building.STAGES)
+    assert {path: path.read_bytes() for path in target.rglob("*") if path.is_file()} == before

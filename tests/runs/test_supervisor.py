@@ -1,0 +1,643 @@
+"""The supervisor with real child processes: each is a small script in the place of the training job."""
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from alignment.adapters import publish
+from alignment.errors import AdapterError, ConfigError, TrainingError
+from alignment.runs import supervisor as supervisor_module
+from alignment.runs.supervisor import Supervisor
+from alignment.serving.policy_server import PolicyRef, PolicyServer, ServerState, policy_ref
+from alignment.settings import ModelConfig, RunSettings
+from storage import database, policies, preferences, runs
+from storage.demonstrations import save_demonstration
+from storage.records import Comparison, Completion, Policy, Run
+from storage.runs import RunOpenError, Schedule
+
+ROOT = Path(__file__).parents[2]
+PYTHON = sys.executable  # the tests put a script in its place
+PATIENCE_SECONDS = 60.0
+
+# Stands in for `python -m alignment.runs.job`: it takes the same arguments, reports once, then follows the plot.
+CHILD = """#!{python}
+import argparse, os, sys
+from pathlib import Path
+sys.path.insert(0, os.getcwd())
+from alignment.runs import run_folder
+from alignment.adapters import publish
+from alignment.runs.child import print_into, wait_for_run
+from storage import policies, runs
+from storage.records import Policy
+
+assert sys.argv[1:3] == ["-m", "alignment.runs.job"]
+parser = argparse.ArgumentParser()
+parser.add_argument("--data-dir", type=Path)
+arguments, _ = parser.parse_known_args(sys.argv[3:])
+data_dir = arguments.data_dir
+with open(data_dir / "children", "a") as children:
+    print(os.getpid(), file=children)
+run = wait_for_run()
+if run is None:
+    sys.exit()
+print_into(run_folder.log_of(run_folder.folder_of(data_dir, run)))
+print("called with", *sys.argv[1:], flush=True)
+db = data_dir / "triptych.db"
+runs.report(db, run, "ppo", 0.5)
+
+def record(version, status):
+    path, sha256 = publish(data_dir / "policies", version, lambda folder: (folder / "weights").write_text("new"))
+    policies.record_policy(db, Policy(version, 1, run, str(path), sha256, status, {{"capitals": 0.9}}))
+
+{plot}
+"""
+WAIT = "sys.stdin.read(); (data_dir / 'child left').touch()"
+SUCCEED = "record(2, 'candidate')"
+REJECT = "record(2, 'rejected'); runs.end_run(db, run, 'rejected', 'v2 forgot the capitals')"
+FAIL = "print('out of memory'); sys.exit(7)"
+
+
+class ScriptedServer:
+    """The two things of a PolicyServer that the supervisor uses, without a model."""
+
+    def __init__(self, live: PolicyRef) -> None:
+        self.state = ServerState("ready", "Ready", 0.0)
+        self.live = live
+        self.refusal: Exception | None = None
+
+    def swap(self, policy: PolicyRef) -> "Future[None]":
+        done: Future[None] = Future()
+        if self.refusal is not None:
+            done.set_exception(self.refusal)
+        else:
+            self.live = policy
+            done.set_result(None)
+        return done
+
+
+def new_supervisor(data_dir: Path) -> tuple[Supervisor, ScriptedServer]:
+    live = policies.live_policy(data_dir / "triptych.db")
+    assert live is not None
+    server = ScriptedServer(policy_ref(live.version, live.path, live.sha256))
+    config = ModelConfig("/models/base", "/models/sft", "nf4")
+    return Supervisor(data_dir, cast(PolicyServer, server), config, RunSettings(seed=9)), server
+
+
+def wait_for(condition: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, "the condition did not come true"
+        time.sleep(0.01)
+
+
+def let_it_poll() -> None:
+    """Give the supervisor time for several looks at the database, to see that it does nothing."""
+    time.sleep(20 * supervisor_module.POLL_SECONDS)
+
+
+class Stage:
+    """A data folder with v1 live, a supervisor over it, and the child that it will start."""
+
+    def __init__(self, folder: Path) -> None:
+        self.data_dir = folder / "data"
+        self.db = self.data_dir / "triptych.db"
+        self.child = folder / "child"
+        database.prepare(self.db)
+        path, sha256 = publish(self.data_dir / "policies", 1, lambda target: (target / "weights").touch())
+        policies.record_policy(self.db, Policy(1, None, None, str(path), sha256, "live"))
+        self.supervisor, self.server = new_supervisor(self.data_dir)
+
+    def play(self, plot: str) -> None:
+        """Let every child from now on follow this plot."""
+        scratch = self.child.with_suffix(".new")
+        scratch.write_text(CHILD.format(python=PYTHON, plot=plot))
+        scratch.chmod(0o755)
+        scratch.replace(self.child)
+
+    def vote(self, count: int) -> None:
+        """Add votes by one annotator on new comparisons."""
+        for _ in range(count):
+            name = preferences.new_comparison_id()
+            shown = [Completion(slot, "sft", None, slot, [1], 0, {}, "stop", 0.1, 0.2) for slot in "AB"]
+            preferences.save_comparison(self.db, Comparison(name, "prompt", "compare", False, shown))
+            preferences.save_preference(
+                self.db, comparison_id=name, annotator_id="ann", tiers=[["A"], ["B"]], kind="choice"
+            )
+
+    def children(self) -> list[int]:
+        """Return the process ids of all children so far, in the order of their start."""
+        started = self.data_dir / "children"
+        return [int(line) for line in started.read_text().splitlines()] if started.exists() else []
+
+    def run(self, run_id: int) -> Run:
+        return runs.get_run(self.db, run_id)
+
+    def ended(self, run_id: int) -> Run:
+        """Return the run once it has ended."""
+        wait_for(lambda: self.run(run_id).status not in runs.OPEN)
+        return self.run(run_id)
+
+    def under_way(self, run_id: int) -> int:
+        """Return the process id of the run's child once it has reported."""
+        wait_for(lambda: self.run(run_id).stage == "ppo" and self.run(run_id).pid)
+        pid = self.run(run_id).pid
+        assert pid is not None
+        return pid
+
+    def assert_still_on_first_version(self) -> None:
+        live = policies.live_policy(self.db)
+        assert live is not None and live.version == 1
+        assert self.server.live.version == 1
+
+
+@pytest.fixture
+def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+    monkeypatch.setattr(supervisor_module, "POLL_SECONDS", 0.02)
+    stage = Stage(tmp_path)
+    monkeypatch.setattr(sys, "executable", str(stage.child))
+    yield stage
+    stage.supervisor.stop()
+
+
+def test_a_run_is_handed_to_the_job_with_the_model_and_logs_to_its_folder(stage: Stage) -> None:
+    stage.play(SUCCEED)
+    stage.supervisor.start()
+    run_id = stage.supervisor.retrain("ppo", {"ppo": {"updates": 2}})
+    run = stage.ended(run_id)
+    log = (stage.data_dir / "runs" / "run-000001" / "log.txt").read_text()
+    assert shlex.split(log.splitlines()[0])[2:] == [
+        *("-m", "alignment.runs.job", "--data-dir", str(stage.data_dir)),
+        *("--model", "/models/base", "--sft", "/models/sft", "--quantize", "nf4"),
+    ]
+    assert run.settings["ppo"]["updates"] == 2
+    assert run.settings["seed"] == 9
+
+
+def test_a_vote_starts_the_process_of_the_next_run_ahead_of_it(stage: Stage) -> None:
+    stage.play(SUCCEED)
+    stage.supervisor.start()
+    let_it_poll()
+    assert stage.children() == []  # nobody has voted
+    stage.vote(1)
+    wait_for(stage.children)
+    run = stage.ended(stage.supervisor.retrain())
+    assert (run.status, [run.pid]) == ("succeeded", stage.children())
+    let_it_poll()
+    assert len(stage.children()) == 1  # nor is there anything new after the run
+
+
+def test_a_waiting_process_that_died_is_replaced_when_its_run_is_due_and_not_before(stage: Stage) -> None:
+    stage.play(SUCCEED)
+    stage.supervisor.start()
+    stage.vote(1)
+    wait_for(stage.children)
+    os.kill(stage.children()[0], signal.SIGKILL)
+    let_it_poll()
+    assert len(stage.children()) == 1
+    run = stage.ended(stage.supervisor.retrain())
+    assert run.status == "succeeded" and stage.children()[1:] == [run.pid]
+
+
+def test_a_waiting_process_ends_with_the_app(stage: Stage) -> None:
+    stage.play(SUCCEED)
+    stage.supervisor.start()
+    stage.vote(1)
+    wait_for(stage.children)
+    stage.supervisor.stop()
+    with pytest.raises(ProcessLookupError):
+        os.kill(stage.children()[0], 0)
+
+
+def test_a_child_that_cannot_be_made_to_stand_back_trains_all_the_same(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: int) -> None:
+        raise PermissionError("not yours to change")
+
+    monkeypatch.setattr(os, "setpriority", refuse)
+    stage.play(SUCCEED)
+    stage.supervisor.start()
+    stage.vote(1)
+    wait_for(stage.children)
+    let_it_poll()
+    assert stage.ended(stage.supervisor.retrain()).status == "succeeded"
+    assert len(stage.children()) == 1
+
+
+def test_children_stand_back_for_the_app(stage: Stage) -> None:
+    stage.play(SUCCEED)
+    stage.supervisor.start()
+    stage.vote(1)
+    wait_for(stage.children)
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    wait_for(lambda: os.getpriority(os.PRIO_PROCESS, stage.children()[0]) == min(19, own + supervisor_module.NICE))
+
+
+def test_what_a_child_says_while_it_waits_is_in_the_log_of_the_run_that_fails_with_it(stage: Stage) -> None:
+    stage.play(SUCCEED)
+    whole = stage.child.read_text()
+    stage.child.write_text(whole.replace("assert sys.argv", "print('no such library'); sys.exit(1)\nassert sys.argv"))
+    stage.supervisor.start()
+    run = stage.ended(stage.supervisor.retrain())
+    assert run.error is not None and "ended with code 1" in run.error
+    assert "no such library" in (stage.data_dir / "runs" / "run-000001" / "log.txt").read_text()
+
+
+def test_the_real_job_leaves_where_no_run_comes(tmp_path: Path) -> None:
+    command = [PYTHON, "-m", "alignment.runs.job", "--data-dir", str(tmp_path), "--model", "base", "--sft", "sft"]
+    done = subprocess.run(command, cwd=ROOT, input=b"", capture_output=True)
+    assert done.returncode == 0 and list(tmp_path.iterdir()) == []
+
+
+def test_a_candidate_is_swapped_in_and_the_run_succeeds(stage: Stage) -> None:
+    stage.play(SUCCEED)
+    stage.supervisor.start()
+    run = stage.ended(stage.supervisor.retrain())
+    assert (run.status, run.error, run.policy_version, run.progress) == ("succeeded", None, 2, 1.0)
+    assert stage.server.live.version == 2
+    assert {policy.version: policy.status for policy in policies.list_policies(stage.db)} == {1: "retired", 2: "live"}
+
+
+def test_a_child_killed_by_a_signal_fails_the_run_and_leaves_the_old_policy_live(stage: Stage) -> None:
+    stage.play(WAIT)
+    stage.supervisor.start()
+    run_id = stage.supervisor.retrain()
+    os.kill(stage.under_way(run_id), signal.SIGKILL)
+    run = stage.ended(run_id)
+    assert run.status == "failed"
+    assert run.error is not None
+    assert "killed by signal 9" in run.error and "run-000001/log.txt" in run.error
+    stage.assert_still_on_first_version()
+
+
+def test_a_child_that_ends_with_an_error_fails_the_run_and_its_words_are_in_the_log(stage: Stage) -> None:
+    stage.play(FAIL)
+    stage.supervisor.start()
+    run = stage.ended(stage.supervisor.retrain())
+    assert run.status == "failed"
+    assert run.error is not None and "ended with code 7" in run.error
+    assert "out of memory" in (stage.data_dir / "runs" / "run-000001" / "log.txt").read_text()
+    stage.assert_still_on_first_version()
+
+
+def test_a_reason_that_the_child_gave_itself_is_kept(stage: Stage) -> None:
+    stage.play("runs.end_run(db, run, 'failed', 'there are no prompts'); sys.exit(1)")
+    stage.supervisor.start()
+    run = stage.ended(stage.supervisor.retrain())
+    let_it_poll()
+    assert stage.run(run.id) == run
+    assert (run.status, run.error) == ("failed", "there are no prompts")
+
+
+@pytest.mark.parametrize("plot", ["pass", "record(2, 'rejected')"])
+def test_a_child_that_ends_well_without_a_candidate_fails_the_run(stage: Stage, plot: str) -> None:
+    stage.play(plot)
+    stage.supervisor.start()
+    run = stage.ended(stage.supervisor.retrain())
+    assert run.status == "failed"
+    assert run.error is not None and "before it had finished" in run.error
+    stage.assert_still_on_first_version()
+
+
+def test_a_rejected_candidate_is_kept_but_not_served(stage: Stage) -> None:
+    stage.play(REJECT)
+    stage.supervisor.start()
+    run = stage.ended(stage.supervisor.retrain())
+    let_it_poll()
+    assert stage.run(run.id) == run
+    assert (run.status, run.error, run.policy_version) == ("rejected", "v2 forgot the capitals", 2)
+    assert {policy.version: policy.status for policy in policies.list_policies(stage.db)} == {1: "live", 2: "rejected"}
+    stage.assert_still_on_first_version()
+
+
+def test_a_candidate_that_cannot_be_served_fails_the_run_and_the_old_policy_stays(stage: Stage) -> None:
+    stage.server.refusal = AdapterError("its shape does not fit")
+    stage.play(SUCCEED)
+    stage.supervisor.start()
+    run = stage.ended(stage.supervisor.retrain())
+    assert run.status == "failed"
+    assert run.error == "v2 was trained but could not be served: its shape does not fit"
+    stage.assert_still_on_first_version()
+
+
+def test_a_candidate_whose_folder_is_gone_fails_the_run(stage: Stage) -> None:
+    stage.play("import shutil; record(2, 'candidate'); shutil.rmtree(data_dir / 'policies' / 'policy-000002')")
+    stage.supervisor.start()
+    run = stage.ended(stage.supervisor.retrain())
+    assert run.status == "failed"
+    assert run.error is not None and "could not be served: the folder of policy v2 is gone" in run.error
+    stage.assert_still_on_first_version()
+
+
+def test_a_job_that_cannot_be_started_fails_the_run(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    stage.supervisor.start()
+    run = stage.ended(stage.supervisor.retrain())
+    assert run.status == "failed"
+    assert run.error is not None and "could not be started" in run.error and "/nowhere/python" in run.error
+
+
+def test_a_silent_child_is_ended(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor_module, "HEARTBEAT_SECONDS", 0.5)
+    stage.play(WAIT)
+    stage.supervisor.start()
+    run = stage.ended(stage.supervisor.retrain())
+    assert run.status == "failed"
+    assert run.error is not None and "no sign of life" in run.error
+    assert not (stage.data_dir / "child left").exists()
+    stage.assert_still_on_first_version()
+
+
+def test_a_queued_run_waits_until_the_model_is_served_and_can_be_cancelled(stage: Stage) -> None:
+    stage.play(SUCCEED)
+    stage.server.state = ServerState("loading", "The model is loading", 0.0)
+    stage.supervisor.start()
+    first = stage.supervisor.retrain()
+    let_it_poll()
+    assert stage.run(first).status == "queued"
+    assert stage.supervisor.cancel(first).status == "cancelled"
+    second = stage.supervisor.retrain()
+    stage.server.state = ServerState("ready", "Ready", 1.0)
+    assert stage.ended(second).status == "succeeded"
+    assert stage.run(first).started is None
+
+
+def test_cancelling_a_running_run_ends_its_process_and_leaves_the_old_policy_live(stage: Stage) -> None:
+    stage.play(WAIT)
+    stage.supervisor.start()
+    run_id = stage.supervisor.retrain()
+    pid = stage.under_way(run_id)
+    cancelled = stage.supervisor.cancel(run_id)
+    assert (cancelled.status, cancelled.error) == ("cancelled", None)
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    let_it_poll()
+    assert stage.run(run_id) == cancelled
+    stage.assert_still_on_first_version()
+    with pytest.raises(TrainingError, match=r"already ended \(cancelled\)"):
+        stage.supervisor.cancel(run_id)
+    stage.play(SUCCEED)
+    assert stage.ended(stage.supervisor.retrain()).status == "succeeded"
+
+
+def test_what_cannot_be_run_is_refused_and_queues_nothing(stage: Stage) -> None:
+    with pytest.raises(TrainingError, match="'magic'"):
+        stage.supervisor.retrain("magic")
+    with pytest.raises(ConfigError, match="no field 'speed'"):
+        stage.supervisor.retrain("ppo", {"speed": 11})
+    assert runs.latest_run(stage.db) is None
+    run_id = stage.supervisor.retrain()
+    with pytest.raises(RunOpenError, match=f"run {run_id} is already"):
+        stage.supervisor.retrain(settings={"seed": 1})
+
+
+def test_the_schedule_starts_a_run_by_itself_after_enough_votes(stage: Stage) -> None:
+    stage.play(SUCCEED)
+    runs.set_schedule(stage.db, Schedule(retrain_every=3))
+    stage.supervisor.start()
+    stage.vote(2)
+    let_it_poll()
+    assert runs.latest_run(stage.db) is None
+    stage.vote(1)
+    wait_for(lambda: runs.latest_run(stage.db))
+    assert stage.ended(1).status == "succeeded"
+    assert stage.run(1).settings["seed"] == 9
+    assert preferences.new_since_last_run(stage.db) == 0
+    let_it_poll()
+    assert len(runs.list_runs(stage.db)) == 1
+
+
+def test_the_schedule_does_not_loop_after_a_failed_run(stage: Stage) -> None:
+    stage.play(FAIL)
+    runs.set_schedule(stage.db, Schedule(retrain_every=2))
+    stage.vote(5)
+    stage.supervisor.start()
+    wait_for(lambda: runs.latest_run(stage.db))
+    assert stage.ended(1).status == "failed"
+    let_it_poll()
+    assert len(runs.list_runs(stage.db)) == 1
+    stage.vote(2)
+    wait_for(lambda: len(runs.list_runs(stage.db)) == 2)
+    assert stage.ended(2).status == "failed"
+
+
+def test_without_a_schedule_votes_start_nothing(stage: Stage) -> None:
+    stage.play(SUCCEED)
+    runs.set_schedule(stage.db, Schedule(retrain_every=0))
+    stage.vote(3)
+    stage.supervisor.start()
+    let_it_poll()
+    assert runs.latest_run(stage.db) is None
+
+
+def test_a_run_that_was_under_way_when_the_app_stopped_is_failed_at_the_next_start(stage: Stage) -> None:
+    stage.play(SUCCEED)
+    left_over = runs.queue_run(stage.db, "ppo", RunSettings().to_json())
+    runs.start_run(stage.db, left_over)
+    stage.supervisor.start()
+    run = stage.run(left_over)
+    assert run.status == "failed"
+    assert run.error is not None and "app was stopped" in run.error
+    assert stage.ended(stage.supervisor.retrain()).status == "succeeded"
+
+
+def test_a_run_that_was_queued_when_the_app_stopped_is_started_at_the_next_start(stage: Stage) -> None:
+    stage.play(SUCCEED)
+    left_over = runs.queue_run(stage.db, "ppo", RunSettings().to_json())
+    stage.supervisor.start()
+    assert stage.ended(left_over).status == "succeeded"
+
+
+def test_a_candidate_that_was_not_served_when_the_app_stopped_goes_live_at_the_next_start(stage: Stage) -> None:
+    stage.play(SUCCEED + "; " + WAIT)
+    stage.supervisor.start()
+    run_id = stage.supervisor.retrain()
+    wait_for(lambda: policies.candidate_of(stage.db, run_id))
+    stage.supervisor.stop()
+    again, server = new_supervisor(stage.data_dir)
+    server.state = ServerState("loading", "The model is loading", 0.0)
+    again.start()
+    let_it_poll()
+    assert stage.run(run_id).status == "running"
+    server.state = ServerState("ready", "Ready", 1.0)
+    run = stage.ended(run_id)
+    again.stop()
+    assert (run.status, run.error, run.policy_version, server.live.version) == ("succeeded", None, 2, 2)
+    live = policies.live_policy(stage.db)
+    assert live is not None and live.version == 2
+
+
+def test_a_candidate_of_another_model_does_not_go_live_at_the_next_start(stage: Stage) -> None:
+    run_id = runs.queue_run(stage.db, "ppo", RunSettings().to_json())
+    runs.start_run(stage.db, run_id)
+    path, sha256 = publish(stage.data_dir / "policies", 2, lambda target: (target / "weights").touch())
+    policies.record_policy(stage.db, Policy(2, 1, run_id, str(path), sha256, "candidate", model="another"))
+    stage.supervisor.start()
+    run = stage.ended(run_id)
+    assert run.error == "The app was stopped while this run was under way. v2 was trained, but did not go live."
+    stage.assert_still_on_first_version()
+
+
+def test_stopping_the_app_ends_the_child_and_says_so(stage: Stage) -> None:
+    stage.play(WAIT)
+    stage.supervisor.start()
+    run_id = stage.supervisor.retrain()
+    pid = stage.under_way(run_id)
+    stage.supervisor.stop()
+    run = stage.run(run_id)
+    assert run.status == "failed"
+    assert run.error is not None and "app was stopped" in run.error
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def test_a_killed_run_is_resumed_in_its_own_folder_and_with_its_own_settings(stage: Stage) -> None:
+    stage.play("(data_dir / 'runs' / f'run-{run:06d}' / 'half').touch(); " + WAIT)
+    stage.supervisor.start()
+    run_id = stage.supervisor.retrain("raft", {"seed": 4})
+    pid = stage.under_way(run_id)
+    wait_for((stage.data_dir / "runs" / "run-000001" / "half").exists)
+    os.kill(pid, signal.SIGKILL)
+    failed = stage.ended(run_id)
+    assert failed.error is not None and "or from the beginning if it has none" in failed.error
+    stage.play("assert (data_dir / 'runs' / f'run-{run:06d}' / 'half').exists(); " + SUCCEED)
+    assert stage.supervisor.resume(run_id).status in runs.OPEN
+    run = stage.ended(run_id)
+    assert (run.status, run.error, run.method, run.settings["seed"]) == ("succeeded", None, "raft", 4)
+    assert len(runs.list_runs(stage.db)) == 1
+
+
+def test_what_cannot_be_resumed_is_refused_in_words(stage: Stage) -> None:
+    stage.play(SUCCEED)
+    stage.supervisor.start()
+    succeeded = stage.ended(stage.supervisor.retrain())
+    with pytest.raises(TrainingError, match="has already made v2; start a new run"):
+        stage.supervisor.resume(succeeded.id)
+    stage.play(WAIT)
+    waiting = stage.supervisor.retrain()
+    stage.under_way(waiting)
+    with pytest.raises(TrainingError, match="is running; only a run that failed or was cancelled"):
+        stage.supervisor.resume(waiting)
+    stage.supervisor.cancel(waiting)
+    stage.server.state = ServerState("failed", "The model is broken", 0.0)
+    with pytest.raises(TrainingError, match="The model is broken"):
+        stage.supervisor.resume(waiting)
+
+
+def test_a_run_resumed_while_its_process_is_still_leaving_is_not_ended_by_that(stage: Stage) -> None:
+    stage.play("import time; runs.end_run(db, run, 'failed', 'out of memory'); time.sleep(2); sys.exit(1)")
+    stage.supervisor.start()
+    run_id = stage.supervisor.retrain()
+    wait_for(lambda: runs.get_run(stage.db, run_id).status == "failed")
+    stage.play(SUCCEED)
+    stage.supervisor.resume(run_id)
+    run = stage.ended(run_id)
+    assert (run.status, run.error, run.policy_version) == ("succeeded", None, 2)
+
+
+def test_a_version_that_is_recorded_goes_live_even_if_its_process_is_killed_then(stage: Stage) -> None:
+    stage.play(SUCCEED + "; os.kill(os.getpid(), 9)")
+    stage.supervisor.start()
+    run = stage.ended(stage.supervisor.retrain())
+    assert (run.status, run.policy_version) == ("succeeded", 2)
+    live = policies.live_policy(stage.db)
+    assert live is not None and live.version == 2
+
+
+def test_a_run_that_began_from_another_version_is_not_resumed_and_stays_as_it_was(stage: Stage) -> None:
+    stage.play("print('out of memory'); runs.end_run(db, run, 'failed', 'out of memory'); sys.exit(1)")
+    stage.supervisor.start()
+    failed = stage.ended(stage.supervisor.retrain())
+    kept = stage.data_dir / "runs" / "run-000001" / "reward"
+    kept.mkdir()
+    (kept / "begun.json").write_text('{"parent": 7}')
+    with pytest.raises(TrainingError, match="run 1 began from v7, but v1 is live now; start a new run instead"):
+        stage.supervisor.resume(failed.id)
+    assert runs.get_run(stage.db, failed.id) == failed
+
+
+def test_a_failure_of_every_tick_is_logged_once_until_it_is_another_or_had_gone_well(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    plot = ["no room", "no room", "read-only", "no room", "no room", "", "no room"]
+
+    def tick() -> None:
+        if plot and (words := plot.pop(0)):
+            raise OSError(words)
+
+    monkeypatch.setattr(stage.supervisor, "_tick", tick)
+    stage.supervisor.start()
+    wait_for(lambda: not plot)
+    stage.supervisor.stop()
+    logged = [str(record.exc_info[1]) for record in caplog.records if record.exc_info]
+    assert logged == ["no room", "read-only", "no room", "no room"]
+
+
+PARENT = """
+import sys, time
+from pathlib import Path
+sys.path[:0] = sys.argv[3:5]
+from test_supervisor import new_supervisor
+supervisor, _ = new_supervisor(Path(sys.argv[1]))
+sys.executable = sys.argv[2]
+supervisor.start()
+supervisor.retrain()
+time.sleep(600)
+"""
+
+
+def test_the_child_leaves_when_the_app_is_killed_with_kill_9(stage: Stage) -> None:
+    stage.play(WAIT)
+    arguments = [str(stage.data_dir), str(stage.child), str(ROOT), str(Path(__file__).parent)]
+    with subprocess.Popen([PYTHON, "-c", PARENT, *arguments]) as parent:
+        try:
+            wait_for(lambda: runs.latest_run(stage.db))
+            stage.under_way(1)
+            assert not (stage.data_dir / "child left").exists()
+        finally:
+            parent.kill()
+    wait_for((stage.data_dir / "child left").exists)
+    assert stage.run(1).status == "running"
+    stage.supervisor.start()
+    assert stage.run(1).status == "failed"
+    stage.assert_still_on_first_version()
+
+
+def test_the_real_job_leaves_when_its_stdin_closes() -> None:
+    program = (
+        "import time; from alignment.runs.child import leave_with_parent; leave_with_parent(); "
+        "print('up', flush=True); time.sleep(600)"
+    )
+    with subprocess.Popen([PYTHON, "-c", program], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdin is not None and child.stdout is not None
+        try:
+            assert child.stdout.readline() == b"up\n"
+            assert child.poll() is None
+            child.stdin.close()
+            assert child.wait(timeout=PATIENCE_SECONDS) == 3
+        finally:
+            child.kill()
+
+
+def test_asking_for_the_run_that_is_open_anyway_returns_it_and_for_another_is_refused(stage: Stage) -> None:
+    run_id = stage.supervisor.retrain()
+    assert stage.supervisor.retrain() == run_id
+    with pytest.raises(RunOpenError, match="already queued or running"):
+        stage.supervisor.retrain(settings={"seed": 5})
+    assert [run.id for run in runs.list_runs(stage.db)] == [run_id]
+
+
+def test_a_demonstration_written_since_makes_another_run_of_the_one_asked_for(stage: Stage) -> None:
+    stage.supervisor.retrain()
+    save_demonstration(stage.db, prompt="Hi", completion="Ahoy!", annotator_id="ann")
+    with pytest.raises(RunOpenError, match="already queued or running"):
+        stage.supervisor.retrain()

@@ -1,0 +1,207 @@
+"""The named endpoints, called over HTTP as a script would."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from gradio_client import Client
+from gradio_client.exceptions import AppError
+
+from alignment.errors import ConfigError
+from alignment.serving.policy_server import PolicyRef
+from storage import preferences
+from storage.demonstrations import new_since_last_run
+from tests.scripted import PASSWORD, Backstage, backstage, free_port
+from ui import endpoints
+from ui.access import signing_key
+from ui.layout import serve
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Backstage]]:
+    folder = tmp_path_factory.mktemp("endpoints")
+    behind = backstage(folder)
+    page = serve(behind.services, "127.0.0.1", free_port(), signing_key(folder))
+    yield page.local_url, behind
+    page.close()
+
+
+@pytest.fixture
+def client(served: tuple[str, Backstage]) -> Client:
+    return Client(served[0], verbose=False)
+
+
+def refused(client: Client, *arguments: Any, api_name: str) -> str:
+    with pytest.raises(AppError) as error:
+        client.predict(*arguments, api_name=api_name)
+    return str(error.value)
+
+
+def curl(url: str, name: str, *arguments: Any) -> tuple[str, Any]:
+    """Return the last event of a call as curl would see it, and its data."""
+    posted = httpx.post(f"{url}gradio_api/call/{name}", json={"data": list(arguments)}).raise_for_status()
+    events = httpx.get(f"{url}gradio_api/call/{name}/{posted.json()['event_id']}").text.strip().split("\n\n")
+    event, data = events[-1].split("\n")
+    return event.removeprefix("event: "), json.loads(data.removeprefix("data: "))
+
+
+def test_compare_streams_and_its_last_item_may_be_voted_on(client: Client) -> None:
+    job = client.submit("Where?", api_name="/compare")
+    items = list(job)
+    assert len(items) > 2
+    assert [c["role"] for c in items[-1]["completions"]] == ["base", "sft", "rlhf"]
+    vote = client.predict(items[-1]["comparison_id"], "C", api_name="/vote")
+    assert vote["pairs"] == 2
+    assert vote["reveal"] == {"A": "base", "B": "sft", "C": "rlhf"}
+    again = client.predict(items[-1]["comparison_id"], "C", api_name="/vote")
+    assert again["preference_id"] == vote["preference_id"]
+    assert "already stored" in refused(client, items[-1]["comparison_id"], "A", api_name="/vote")
+
+
+def test_compare_takes_null_arguments_columns_and_blind(client: Client) -> None:
+    answer = client.predict("Where?", ["rlhf", "base"], 0, 4, None, True, api_name="/compare")
+    assert [(c["role"], c["policy_version"]) for c in answer["completions"]] == [(None, None), (None, None)]
+    assert all(c["tokens"] <= 4 for c in answer["completions"])
+    seeds = [client.predict("Where?", None, 0.7, 4, 5, api_name="/compare")["completions"][0]["seed"] for _ in range(2)]
+    assert seeds == [5, 5]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("  ",), "The prompt is empty"),
+        (("x" * 4001,), "4,000 are allowed"),
+        (("Hi", ["nobody"]), "There is no column 'nobody'"),
+        (("Hi", None, 3.0), "Temperature must be a number from 0 to 2"),
+        (("Hi", None, 1.0, 0), "max_new_tokens must be a whole number from 1 to 256"),
+        (("Hi", None, 1.0, 8, -1), "Seed must be a whole number from 0 to 2,147,483,647, got -1"),
+        (("Hi", ["rlhf" * 5000]), "There is no column 'rlhfrlhfrlhf...frlhfrlhfrlhf'"),
+        (("Hi", [["base"]]), "Columns must be 1 to 6 different names"),
+        (("Hi", None, 1.0, 8, 5, "no"), "Blind must be true or false"),
+        (("Hi", ["rlhf", "v1"], 1.0, 8, 5, False, 16), "is 32 answers, 24 are allowed at once"),
+        (("Hi", None, 1.0, 8, 5, False, 17), "best_of must be a whole number from 1 to 16"),
+    ],
+)
+def test_compare_refuses_with_a_sentence(client: Client, arguments: tuple[Any, ...], words: str) -> None:
+    assert words in refused(client, *arguments, api_name="/compare")
+
+
+def test_a_demonstration_is_stored_once_and_waits_for_the_next_run(
+    client: Client, served: tuple[str, Backstage]
+) -> None:
+    _, behind = served
+    before = new_since_last_run(behind.db)
+    first = client.predict(" Hi ", "Ahoy! ☂", api_name="/demonstrate")
+    assert client.predict("Hi", "Ahoy! ☂\n", "human", api_name="/demonstrate") == first
+    other = client.predict("Hi", "Good day.", "simulated", api_name="/demonstrate")
+    assert other["demonstration_id"] != first["demonstration_id"]
+    assert new_since_last_run(behind.db) - before == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("  ", "Ahoy!"), "The prompt is empty"),
+        (("x" * 4001, "Ahoy!"), "The prompt has 4,001 characters, 4,000 are allowed; shorten it"),
+        (("Hi", " \n"), "The completion is empty; write what the model should have answered"),
+        (("Hi", "x" * 2001), "The completion has 2,001 characters, 2,000 are allowed; shorten it"),
+        (("Hi", "ho " * 200), "201 words, this model reads 200; shorten them"),
+        (("Hi", "Ahoy!", "imported"), 'Source must be "human" or "simulated", got \'imported\''),
+    ],
+)
+def test_a_demonstration_that_does_not_fit_is_refused_and_nothing_is_stored(
+    client: Client, served: tuple[str, Backstage], arguments: tuple[str, ...], words: str
+) -> None:
+    before = new_since_last_run(served[1].db)
+    assert words in refused(client, *arguments, api_name="/demonstrate")
+    assert new_since_last_run(served[1].db) == before
+
+
+def test_a_vote_on_half_a_character_is_refused_in_words(served: tuple[str, Backstage]) -> None:
+    with pytest.raises(ConfigError, match=r"the comparison_id holds half a character .*; write it anew"):
+        endpoints.vote(served[1].services, "ann", "\ud83d", "A")
+
+
+def test_no_file_is_taken(served: tuple[str, Backstage]) -> None:
+    answer = httpx.post(f"{served[0]}gradio_api/upload", files={"files": ("a.txt", b"x" * 1000)})
+    assert answer.status_code >= 400
+
+
+@pytest.mark.parametrize(("prompt", "completion"), [("Hi \ud83d", "Ahoy!"), ("Hi", "Ahoy \ud83d")])
+def test_half_a_character_is_refused(served: tuple[str, Backstage], prompt: str, completion: str) -> None:
+    _, behind = served
+    before = new_since_last_run(behind.db)
+    with pytest.raises(ConfigError, match=r"holds half a character .*; write it anew"):
+        endpoints.demonstrate(behind.services, "ann", prompt, completion)
+    assert new_since_last_run(behind.db) == before
+
+
+def test_the_sft_column_names_the_version_that_its_adapter_came_with(
+    client: Client, served: tuple[str, Backstage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, behind = served
+    asked = ("Where?", ["sft", "rlhf"], 0.7, 4, 1, False, 4)
+    answer = client.predict(*asked, api_name="/compare")
+    assert [c["policy_version"] for c in answer["completions"]] == [None, 1]
+    monkeypatch.setattr(behind.server, "live", PolicyRef(2, behind.data_dir, "0" * 64, own_sft=True))
+    answer = client.predict(*asked, api_name="/compare")
+    assert [c["policy_version"] for c in answer["completions"]] == [2, 2]
+    stored = preferences.get_comparison(behind.db, answer["comparison_id"])
+    assert [c.policy_version for c in stored.completions] == [2, 2]
+    assert [c.sampling.get("best_of") for c in stored.completions] == [None, 4]
+
+
+def test_admin_endpoints_need_the_token(client: Client) -> None:
+    assert "Wrong password" in refused(client, "guess", api_name="/login")
+    assert "log in first" in refused(client, "made up", api_name="/retrain")
+    assert "log in first" in refused(client, "made up", 1, api_name="/cancel")
+    token = client.predict(PASSWORD, api_name="/login")["token"]
+    assert "has no field 'nope'" in refused(client, token, "ppo", {"nope": 1}, api_name="/retrain")
+    run_id = client.predict(token, "ppo", {"ppo": {"updates": 2}, "seed": 1}, api_name="/retrain")["run_id"]
+    assert "already queued" in refused(client, token, api_name="/retrain")
+    assert client.predict(run_id, api_name="/run")["status"] == "queued"
+    assert client.predict(token, run_id, api_name="/cancel") == {"status": "cancelled"}
+    assert "log in first" in refused(client, "made up", run_id, api_name="/resume")
+    assert client.predict(token, run_id, api_name="/resume") == {"status": "queued"}
+    assert client.predict(token, run_id, api_name="/cancel") == {"status": "cancelled"}
+    assert client.predict(token, api_name="/logout") == {}
+    assert "log in first" in refused(client, token, api_name="/retrain")
+
+
+def test_what_nobody_expected_is_named_without_a_traceback_and_logged(
+    client: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(path: Path, run_id: int) -> None:
+        raise TypeError("secret detail")
+
+    monkeypatch.setattr(endpoints.runs, "get_run", broken)
+    with pytest.raises(AppError, match=r"Something went wrong here \(TypeError\); the app's log says more\."):
+        client.predict(1, api_name="/run")
+    assert "secret detail" in caplog.text
+
+
+def test_curl_may_leave_the_last_arguments_out(served: tuple[str, Backstage]) -> None:
+    url, _ = served
+    event, (answer,) = curl(url, "compare", "Where?")
+    assert event == "complete"
+    event, (vote,) = curl(url, "vote", answer["comparison_id"], "tie")
+    assert (event, vote["pairs"]) == ("complete", 0)
+    event, (known,) = curl(url, "policies")
+    assert (known["live"], known["policies"][0]["status"]) == (1, "live")
+
+
+def test_curl_gets_the_sentence_of_a_refusal(served: tuple[str, Backstage]) -> None:
+    event, data = curl(served[0], "run", 99)
+    assert (event, data["error"]) == ("error", "There is no run 99; /retrain returns the id of a new one.")
+    event, data = curl(served[0], "vote", "x")
+    assert (event, data["error"]) == ("error", "The argument 'choice' is missing.")
+
+
+def test_only_the_documented_endpoints_are_public(client: Client) -> None:
+    described: Any = client.view_api(return_format="dict")
+    names = {"compare", "vote", "demonstrate", "login", "logout", "retrain", "run", "cancel", "resume", "policies"}
+    assert set(described["named_endpoints"]) == {f"/{name}" for name in names}
+    assert described["unnamed_endpoints"] == {}
