@@ -18,14 +18,15 @@ os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
-from alignment.adapters import next_version, publish, verify
 from alignment.errors import AlignmentError
 from alignment.models import model_folder
 from alignment.runs.supervisor import Supervisor
 from alignment.serving.policy_server import PolicyRef, PolicyServer, policy_ref
 from alignment.settings import POCKET, ModelConfig, RunSettings
 from storage import database, policies
+from storage.errors import StorageError
 from storage.records import Policy
+from storage.version_folders import next_version, publish, verify
 
 log = logging.getLogger("triptych")
 
@@ -67,7 +68,7 @@ def version_to_serve(db: Path, data_dir: Path, model: ModelConfig) -> PolicyRef:
         try:
             reference = policy_ref(policy.version, data_dir / policy.path, policy.sha256)
             verify(reference.path, reference.sha256)
-        except AlignmentError as error:
+        except (AlignmentError, StorageError) as error:
             log.warning("v%s cannot be served: %s", policy.version, error)
             continue
         if policy.status != "live":
@@ -124,7 +125,7 @@ def main() -> None:
         database.prepare(db)
         live = version_to_serve(db, data_dir, model)
         examples = model_folder.examples(model.base)
-    except (AlignmentError, OSError, ValueError) as error:
+    except (AlignmentError, StorageError, OSError, ValueError) as error:
         raise SystemExit(f"Triptych cannot start: {error}") from error
     server = PolicyServer(model, live)
     defaults = RunSettings(seed=arguments.seed or 0, threads=os.cpu_count() or 1)

@@ -28,7 +28,7 @@ class ModelConfig:
 
 
 @dataclass(frozen=True)
-class RefitConfig:
+class SFTConfig:
     """How a run goes on with instruction tuning, where people have written demonstrations."""
 
     steps: int = 24  # optimizer steps of each of the two adapters, "sft" and "policy"; 0: never
@@ -37,10 +37,10 @@ class RefitConfig:
     people_share: float = 0.25  # part of each batch drawn from people's demonstrations
 
     def __post_init__(self) -> None:
-        _within("RefitConfig", self, 0, MOST_STEPS, "steps")
-        _within("RefitConfig", self, 1, MOST_ROWS, "batch_size")
-        _within("RefitConfig", self, 0.0, 1.0, "learning_rate", "people_share")
-        _drawn_at_once("RefitConfig", self)
+        _within("SFTConfig", self, 0, MOST_STEPS, "steps")
+        _within("SFTConfig", self, 1, MOST_ROWS, "batch_size")
+        _within("SFTConfig", self, 0.0, 1.0, "learning_rate", "people_share")
+        _drawn_at_once("SFTConfig", self)
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,9 @@ class PPOConfig:
 class RaftConfig:
     """Reward-ranked fine-tuning: the policy imitates the best of several completions of its own."""
 
-    rounds: int = 4  # batches of prompts
+    rounds: int = (
+        4  # batches of prompts; before PPO, since what the policy does rarely PPO alone finds too slowly; 0: none
+    )
     prompts: int = 84  # a round
     samples: int = 4  # completions a prompt, of which the best is imitated
     minibatches: int = 6  # optimizer steps an epoch
@@ -167,7 +169,8 @@ class RaftConfig:
     max_disagreement: float = 3.0
 
     def __post_init__(self) -> None:
-        _within("RaftConfig", self, 1, MOST_STEPS, "rounds", "averaged_rounds", "warmup_steps", "epochs")
+        _within("RaftConfig", self, 0, MOST_STEPS, "rounds")
+        _within("RaftConfig", self, 1, MOST_STEPS, "averaged_rounds", "warmup_steps", "epochs")
         _within("RaftConfig", self, 1, MOST_ROWS, "prompts", "minibatches")
         _within("RaftConfig", self, 1, MAX_NEW_TOKENS, "max_new_tokens")
         _within("RaftConfig", self, 2, MOST_ROWS, "samples")
@@ -241,17 +244,15 @@ class RunSettings:
 
     seed: int = 0
     threads: int = 2  # torch threads of the child
-    refit: RefitConfig = field(default_factory=RefitConfig)  # of the SFT adapter and the policy, on people's texts
+    sft: SFTConfig = field(default_factory=SFTConfig)  # of the SFT adapter and the policy, on people's texts
     reward: RewardConfig = field(default_factory=RewardConfig)
     ppo: PPOConfig = field(default_factory=PPOConfig)
-    warm_up_rounds: int = 4  # of RAFT, before PPO: what the policy does rarely, PPO alone finds too slowly
-    raft: RaftConfig = field(default_factory=RaftConfig)  # of these, and of a run with the method "raft"
+    raft: RaftConfig = field(default_factory=RaftConfig)  # before PPO, or alone with the method "raft"
     dpo: DPOConfig = field(default_factory=DPOConfig)  # used by a run with the method "dpo", which fits no reward model
     gate: GateConfig = field(default_factory=GateConfig)
 
     def __post_init__(self) -> None:
         _within("RunSettings", self, 1, 1024, "threads")
-        _within("RunSettings", self, 0, 1000, "warm_up_rounds")
         _within("RunSettings", self, 0, 2**63 - 1, "seed")
 
     def to_json(self) -> dict[str, Any]:

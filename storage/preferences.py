@@ -8,14 +8,15 @@ from reprlib import repr as brief
 from typing import Any
 
 from storage.database import now, read, row_id, write
+from storage.errors import StorageError
 from storage.records import Comparison, Completion, Preference, PreferenceKind, Ranking, Source
 
 
-class UnknownComparisonError(LookupError):
+class UnknownComparisonError(StorageError, LookupError):
     """The comparison id is not in the database."""
 
 
-class DuplicateVoteError(ValueError):
+class DuplicateVoteError(StorageError, ValueError):
     """The annotator has already voted on this comparison; `preference` is the standing vote."""
 
     def __init__(self, preference: Preference) -> None:

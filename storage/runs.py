@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from storage.database import now, read, write
+from storage.errors import StorageError
 from storage.records import Metric, Run, RunStatus
 
 OPEN = ("queued", "running")
 RESUMABLE = ("failed", "cancelled")
 
 
-class RunOpenError(RuntimeError):
+class RunOpenError(StorageError, RuntimeError):
     """A run is already queued or running; `run_id` names it."""
 
     def __init__(self, run_id: int) -> None:
@@ -20,7 +21,7 @@ class RunOpenError(RuntimeError):
         self.run_id = run_id
 
 
-class UnknownRunError(LookupError):
+class UnknownRunError(StorageError, LookupError):
     """The run id is not in the database."""
 
 

@@ -16,7 +16,7 @@ from peft import PeftModel, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig
 
 from alignment.learning.sft import lora_config
-from alignment.models import backbone
+from alignment.models import adapters, loading
 from alignment.settings import POCKET
 
 torch.set_num_threads(2)
@@ -38,20 +38,20 @@ def write_random_llama(folder: Path, **shape: Any) -> None:
     }
     ends = {name: getattr(tokenizer, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
     config = LlamaConfig(**{**small, **shape}, **ends, tie_word_embeddings=False)
-    with torch.device(backbone.best_device()):
+    with torch.device(loading.best_device()):
         AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16 if shape else torch.float32).save_pretrained(
             folder
         )
 
 
-def write_random_adapter(base: Path, name: str, std: float, quantize: backbone.Quantize = "none") -> None:
+def write_random_adapter(base: Path, name: str, std: float, quantize: loading.Quantize = "none") -> None:
     """Write a random adapter for a base into a folder beside its weights."""
-    model, _ = backbone.load_base(base, quantize)
+    model, _ = loading.load_base(base, quantize)
     model = get_peft_model(model, lora_config(rank=4))
-    for parameter in backbone.adapter_parameters(model, "default"):
+    for parameter in adapters.adapter_parameters(model, "default"):
         torch.nn.init.normal_(parameter, std=std)
     (base / name).mkdir()
-    backbone.save_adapter(model, "default", base / name)
+    adapters.save_adapter(model, "default", base / name)
 
 
 @pytest.fixture(scope="session")
@@ -67,7 +67,7 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def tiny(tiny_folder: Path) -> Iterator[tuple[PeftModel, AutoTokenizer]]:
     """A fresh tiny model with the adapters "sft" and "other", and its tokenizer."""
-    model, tokenizer = backbone.load_base(tiny_folder)
-    model = backbone.attach(model, tiny_folder / "sft", "sft")
-    backbone.attach(model, tiny_folder / "other", "other")
+    model, tokenizer = loading.load_base(tiny_folder)
+    model = adapters.attach(model, tiny_folder / "sft", "sft")
+    adapters.attach(model, tiny_folder / "other", "other")
     yield model, tokenizer

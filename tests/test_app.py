@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from alignment.adapters import publish
 from alignment.settings import ModelConfig
 from app import port_number, require_free, version_to_serve
 from storage import database, policies
 from storage.records import Policy
+from storage.version_folders import publish
 
 
 @pytest.fixture

@@ -9,21 +9,13 @@ from typing import ParamSpec, TypeVar
 import gradio as gr
 
 from alignment.errors import AlignmentError
-from storage.preferences import DuplicateVoteError, UnknownComparisonError
-from storage.runs import RunOpenError, UnknownRunError
+from storage.errors import StorageError
 
 log = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 R = TypeVar("R")
-EXPECTED = (
-    AlignmentError,
-    DuplicateVoteError,
-    RunOpenError,
-    UnknownComparisonError,
-    UnknownRunError,
-    sqlite3.OperationalError,
-)
+EXPECTED = (AlignmentError, StorageError, sqlite3.OperationalError)
 
 
 def sentence(error: Exception) -> str:

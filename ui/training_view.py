@@ -84,7 +84,7 @@ def stages(run: Run | None) -> str:
 
 def _refits(run: Run) -> bool:
     """Return whether a run begins with instruction tuning, as far as can be known before it does."""
-    steps = run.settings.get("refit", {}).get("steps", 0)
+    steps = run.settings.get("sft", {}).get("steps", 0)
     return run.stage == "sft" or bool(run.demonstrations and steps)
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from alignment.adapters import fsync
 from alignment.errors import TrainingError
+from storage.version_folders import fsync
 
 
 @dataclass

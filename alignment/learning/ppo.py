@@ -28,7 +28,7 @@ from alignment.learning.token_log_probs import (
     parts,
     predicting_states,
 )
-from alignment.models.backbone import activate, adapter_parameters
+from alignment.models.adapters import activate, adapter_parameters
 from alignment.models.generation import OnStep, Sampling
 from alignment.reward.scorer import Scorer
 from alignment.settings import PPOConfig

@@ -37,7 +37,7 @@ from alignment.learning.token_log_probs import (
     joined,
     rows_to_hold,
 )
-from alignment.models.backbone import activate, adapter_parameters, copy_adapter, take_weights
+from alignment.models.adapters import activate, adapter_parameters, copy_adapter, take_weights
 from alignment.models.generation import OnStep, Sampling
 from alignment.models.passes import ROWS, rows_at_once
 from alignment.reward.bradley_terry import pair_loss

@@ -14,9 +14,9 @@ from alignment.learning.loss_terms import likelihood_loss, mean_over_tokens, ste
 from alignment.learning.rollout import OnUpdate, Rollout, as_rollout
 from alignment.learning.sft import Demonstrated
 from alignment.learning.token_log_probs import parts
-from alignment.models.backbone import activate, adapter_parameters
-from alignment.models.prompts import demonstration_tokens
-from alignment.settings import RefitConfig
+from alignment.models.adapters import activate, adapter_parameters
+from alignment.models.templates import demonstration_tokens
+from alignment.settings import SFTConfig
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ def readable(model: PeftModel, tokenizer: Any, demonstrations: Sequence[Demonstr
     return texts
 
 
-def drawn_texts(people: Sequence[Text], others: Sequence[Text], config: RefitConfig, seed: int) -> list[list[Text]]:
+def drawn_texts(people: Sequence[Text], others: Sequence[Text], config: SFTConfig, seed: int) -> list[list[Text]]:
     """Return the texts of each step, `people_share` of them people's; where there are none of one sort, of the other.
 
     Without any texts there are no steps.
@@ -56,7 +56,7 @@ def refit(
     adapter: str,
     people: Sequence[Text],
     others: Sequence[Text],
-    config: RefitConfig,
+    config: SFTConfig,
     seed: int,
     on_update: OnUpdate,
 ) -> None:

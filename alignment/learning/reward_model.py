@@ -11,9 +11,9 @@ from peft import PeftModel
 from torch import Tensor, nn
 
 from alignment.errors import TrainingError, require_finite
-from alignment.models.backbone import activate, adapter_parameters, take_weights
+from alignment.models.adapters import activate, adapter_parameters, take_weights
 from alignment.models.generation import OnStep
-from alignment.models.prompts import chat_prompt_ids, completion_ids
+from alignment.models.templates import chat_prompt_ids, completion_ids
 from alignment.reward.bradley_terry import Agreement, Ranked, agreement, judged_pairs, ranking_loss
 from alignment.reward.scorer import bounded, head_scores, score_sequences
 from alignment.settings import RewardConfig

@@ -11,7 +11,7 @@ from torch import Tensor
 from alignment.learning import ppo_math
 from alignment.learning.rollout import Rollout, sample_rollout
 from alignment.learning.token_log_probs import against_reference
-from alignment.models.backbone import activate
+from alignment.models.adapters import activate
 from alignment.models.generation import OnStep, Sampling
 from alignment.settings import PPOConfig, RaftConfig
 

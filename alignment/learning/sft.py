@@ -10,8 +10,8 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import Trainer
 from trl import SFTConfig, SFTTrainer
 
-from alignment.models.backbone import computes_bf16
-from alignment.models.prompts import chat_prompt_ids, completion_ids
+from alignment.models.loading import computes_bf16
+from alignment.models.templates import chat_prompt_ids, completion_ids
 
 
 class Demonstrated(Protocol):

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from alignment.learning.rollout import Rollout, distinct
-from alignment.models.backbone import activate, hidden_states
+from alignment.models.adapters import activate
 from alignment.models.generation import OnStep
+from alignment.models.heads import hidden_states
 from alignment.models.passes import in_groups
 
 LOGITS_AT_ONCE = 2**24  # numbers in a block of logits: 64 MiB in fp32

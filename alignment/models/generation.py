@@ -8,7 +8,7 @@ from typing import Any, Literal
 import torch
 from transformers import DynamicCache
 
-from alignment.models.backbone import merged
+from alignment.models.routing import merged
 
 FinishReason = Literal["stop", "length", "cancelled"]
 OnStep = Callable[[], None]  # called at every decoded token, every pass and every minibatch: a sign of life

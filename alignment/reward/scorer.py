@@ -6,8 +6,9 @@ import torch
 from peft import PeftModel
 from torch import Tensor, nn
 
-from alignment.models.backbone import activate, hidden_states
+from alignment.models.adapters import activate
 from alignment.models.generation import OnStep, left_padded
+from alignment.models.heads import hidden_states
 from alignment.models.passes import in_groups
 from alignment.settings import RewardConfig
 

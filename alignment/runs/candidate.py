@@ -8,7 +8,7 @@ from typing import Any
 from peft import PeftModel
 
 from alignment.learning.rollout_metrics import sampled_metrics
-from alignment.models.backbone import adapter_parameters, move_adapter, take_weights
+from alignment.models.adapters import adapter_parameters, move_adapter, take_weights
 from alignment.models.generation import OnStep, Sampling
 from alignment.models.model_folder import Check
 from alignment.runs.evaluation import Evaluation, evaluate

@@ -8,10 +8,10 @@ from typing import Any
 
 from peft import PeftModel
 
-from alignment.models.backbone import activate
+from alignment.models.adapters import activate
 from alignment.models.generation import Generated, OnStep, Sampling, generate
 from alignment.models.model_folder import Check
-from alignment.models.prompts import chat_prompt_ids, decode
+from alignment.models.templates import chat_prompt_ids, decode
 
 REFUSAL = re.compile(r"\b(can't|cannot|can not|won't|will not|unable to) (help|assist|do that)", re.IGNORECASE)
 ABSTENTION = re.compile(r"\b(do not|don't) know (that|anything about)|\bnever heard of", re.IGNORECASE)

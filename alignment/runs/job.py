@@ -14,19 +14,20 @@ from typing import Any
 import torch
 from transformers.utils import logging as transformers_logging
 
-from alignment.adapters import next_version, publish, verify
 from alignment.errors import AlignmentError, TrainingError
 from alignment.learning.refit import readable
 from alignment.learning.rollout import short_enough
 from alignment.models import model_folder
 from alignment.reward.bradley_terry import preferred
-from alignment.runs import run_folder, run_models, stages
+from alignment.runs import run_models, stages
 from alignment.runs.child import leave_with_parent, print_into, wait_for_run
 from alignment.runs.progress import Reporter
 from alignment.runs.stages import Training
 from alignment.settings import ModelConfig, run_settings
-from storage import demonstrations, policies, preferences, runs
+from storage import demonstrations, policies, preferences, run_folder, runs
+from storage.errors import StorageError
 from storage.records import Policy, PolicyStatus
+from storage.version_folders import next_version, publish, verify
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +63,7 @@ def train(data_dir: Path, run_id: int, model_config: ModelConfig) -> None:
     training = Training(model, tokenizer, model_config, settings, folder, report)
     liked, with_sft = preferred([*voted, *shipped], settings.seed), model_folder.own_sft(began_from) is not None
     people = readable(model, tokenizer, demonstrated)
-    if settings.refit.steps and (people or with_sft):
+    if settings.sft.steps and (people or with_sft):
         stages.tune(training, people, liked)
         with_sft = True
     heads: torch.nn.Linear | None = None
@@ -141,7 +142,7 @@ def main() -> None:
         train(arguments.data_dir, run, model)
     except Exception as error:
         traceback.print_exc()
-        reason = str(error) if isinstance(error, AlignmentError) else f"{type(error).__name__}: {error}"
+        reason = str(error) if isinstance(error, AlignmentError | StorageError) else f"{type(error).__name__}: {error}"
         runs.end_run(arguments.data_dir / "triptych.db", run, "failed", reason)
         raise SystemExit(1) from error
 

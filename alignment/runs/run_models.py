@@ -11,9 +11,10 @@ from peft import PeftModel
 
 from alignment.errors import AdapterError
 from alignment.learning import reward_model
-from alignment.models import backbone, model_folder
-from alignment.runs import run_folder
+from alignment.models import adapters, loading, model_folder
+from alignment.models.heads import mean_head, new_head
 from alignment.settings import ModelConfig, RewardConfig
+from storage import run_folder
 
 log = logging.getLogger(__name__)
 
@@ -23,22 +24,22 @@ def load(config: ModelConfig, parent: Path) -> tuple[PeftModel, Any]:
 
     That is the version's own SFT adapter, if it has one, else the model's.
     """
-    model, tokenizer = backbone.load_base(config.base, config.quantize)
-    model = backbone.attach(model, model_folder.own_sft(parent) or config.sft, "sft")
-    model = backbone.attach(model, parent, "parent")
-    backbone.copy_adapter(model, "parent", "policy")
+    model, tokenizer = loading.load_base(config.base, config.quantize)
+    model = adapters.attach(model, model_folder.own_sft(parent) or config.sft, "sft")
+    model = adapters.attach(model, parent, "parent")
+    adapters.copy_adapter(model, "parent", "policy")
     return model, tokenizer
 
 
 def attach_reward(model: PeftModel) -> torch.nn.Linear:
     """Attach what the adapter "reward" begins as, a copy of "sft"; return its heads, which score everything 0."""
-    backbone.copy_adapter(model, "sft", "reward")
-    return backbone.new_head(model, reward_model.HEADS)
+    adapters.copy_adapter(model, "sft", "reward")
+    return new_head(model, reward_model.HEADS)
 
 
 def keep_reward(model: PeftModel, head: torch.nn.Linear, begun: Mapping[str, Any], folder: Path) -> None:
     """Write the fitted reward model into a folder, with what the run had begun with."""
-    backbone.save_adapter(model, "reward", folder, head)
+    adapters.save_adapter(model, "reward", folder, head)
     (folder / run_folder.BEGUN).write_text(json.dumps(begun), encoding="utf-8")
 
 
@@ -54,7 +55,7 @@ def kept_reward(
         return None
     kept = run_folder.reward_folder(folder)
     try:
-        head = backbone.attach_with_head(model, kept, "reward")
+        head = adapters.attach_with_head(model, kept, "reward")
     except AdapterError as error:
         log.warning("the run begins anew: %s", error)
         if "reward" in model.peft_config:
@@ -67,7 +68,7 @@ def kept_reward(
 def attach_shipped(model: PeftModel, config: ModelConfig) -> torch.nn.Linear | None:
     """Attach the reward adapter that ships with the model as "shipped"; return its heads, or None without one."""
     shipped = model_folder.shipped_reward(config.base)
-    return None if shipped is None else backbone.attach_with_head(model, shipped, "shipped")
+    return None if shipped is None else adapters.attach_with_head(model, shipped, "shipped")
 
 
 def attach_critic(model: PeftModel, config: ModelConfig, reward_head: torch.nn.Linear, samples: int) -> torch.nn.Linear:
@@ -79,11 +80,11 @@ def attach_critic(model: PeftModel, config: ModelConfig, reward_head: torch.nn.L
     """
     shipped = model_folder.shipped_critic(config.base)
     if shipped is not None:
-        head = backbone.attach_with_head(model, shipped, "value")
+        head = adapters.attach_with_head(model, shipped, "value")
     else:
-        backbone.copy_adapter(model, "reward", "value")
-        head = backbone.mean_head(reward_head)
-    return head if samples == 1 else backbone.new_head(model)
+        adapters.copy_adapter(model, "reward", "value")
+        head = mean_head(reward_head)
+    return head if samples == 1 else new_head(model)
 
 
 def save_version(
@@ -92,13 +93,13 @@ def save_version(
     """Write the policy, the reward model that it was trained on and how that scores, for best-of-N, and its SFT adapter
     if it has one.
     """
-    backbone.save_adapter(model, "policy", target)
+    adapters.save_adapter(model, "policy", target)
     if reward_head is not None:
         reward = target / model_folder.REWARD
         reward.mkdir()
-        backbone.save_adapter(model, "reward", reward, reward_head)
+        adapters.save_adapter(model, "reward", reward, reward_head)
         scoring = {name: getattr(scored_by, name) for name in ("bound", "shipped_weight", "uncertainty_penalty")}
         (reward / model_folder.SCORED_BY).write_text(json.dumps(scoring, indent=2) + "\n", encoding="utf-8")
     if with_sft:
         (target / model_folder.SFT).mkdir()
-        backbone.save_adapter(model, "sft", target / model_folder.SFT)
+        adapters.save_adapter(model, "sft", target / model_folder.SFT)

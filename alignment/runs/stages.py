@@ -2,23 +2,24 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from peft import PeftModel
 from torch import nn
 
-from alignment.adapters import write_folder
 from alignment.learning import dpo, ppo, raft, reward_model
 from alignment.learning.refit import Text, refit
 from alignment.learning.rollout import Outcome
 from alignment.models import model_folder
 from alignment.reward.bradley_terry import Agreement, Ranked
 from alignment.reward.scorer import added_scorer
-from alignment.runs import candidate, run_folder, run_models
+from alignment.runs import candidate, run_models
 from alignment.runs.progress import REFIT_STAGES, Reporter
 from alignment.settings import ModelConfig, RunSettings
+from storage import run_folder
+from storage.version_folders import write_folder
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +44,7 @@ def tune(training: Training, people: Sequence[Text], liked: Sequence[Text]) -> N
     """
     shipped = [(one.prompt, one.completion) for one in model_folder.demonstrations(training.config.base)]
     log.info("instruction tuning: %s people's demonstrations, %s shipped", len(people), len(shipped))
-    config, report = training.settings.refit, training.report
+    config, report = training.settings.sft, training.report
 
     def learn(adapter: str, others: Sequence[Text], before: float, name: str) -> None:
         def on_update(step: int, measured: dict[str, float]) -> None:
@@ -134,7 +135,7 @@ def train_on_scores(
     model, tokenizer, report = training.model, training.tokenizer, training.report
     settings, seed = training.settings, training.settings.seed
     alone = method == "raft"
-    rounds = settings.raft.rounds if alone else settings.warm_up_rounds
+    rounds = settings.raft.rounds
     updates = rounds if alone else rounds + settings.ppo.updates
     score = added_scorer(model, heads, tokenizer.pad_token_id, shipped_heads, settings.reward, report.beat)
 
@@ -150,7 +151,7 @@ def train_on_scores(
             tokenizer,
             score,
             prompts,
-            replace(settings.raft, rounds=rounds),
+            settings.raft,
             seed,
             on_update,
             report.beat,

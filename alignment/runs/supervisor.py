@@ -17,10 +17,9 @@ from reprlib import repr as brief
 from typing import Any
 
 from alignment.errors import AlignmentError, TrainingError
-from alignment.runs import run_folder
 from alignment.serving.policy_server import PolicyServer, policy_ref
 from alignment.settings import ModelConfig, RunSettings, run_settings
-from storage import demonstrations, policies, preferences, runs
+from storage import demonstrations, policies, preferences, run_folder, runs
 from storage.records import Run
 
 log = logging.getLogger(__name__)

@@ -9,9 +9,9 @@ import torch
 from peft import PeftModel
 
 from alignment.errors import AdapterError, ConfigError
-from alignment.models.backbone import activate, attach_with_head
+from alignment.models.adapters import activate, attach_with_head
 from alignment.models.model_folder import REWARD, SCORED_BY, shipped_reward
-from alignment.models.prompts import chat_prompt_ids
+from alignment.models.templates import chat_prompt_ids
 from alignment.reward.scorer import added_scorer
 from alignment.settings import RewardConfig, run_settings
 

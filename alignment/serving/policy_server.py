@@ -16,11 +16,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
-from alignment.adapters import verify
 from alignment.errors import AdapterError, AlignmentError, ConfigError, ModelLoadError
-from alignment.models import prompts
+from alignment.models import templates
 from alignment.models.model_folder import SFT, own_sft
 from alignment.settings import ModelConfig
+from storage.errors import VersionFolderError
+from storage.version_folders import verify
 
 log = logging.getLogger(__name__)
 
@@ -158,7 +159,7 @@ class PolicyServer:
         if self._reads is None:
             return
         tokenizer, longest = self._reads
-        if (tokens := prompts.demonstration_tokens(tokenizer, prompt, completion)) > longest:
+        if (tokens := templates.demonstration_tokens(tokenizer, prompt, completion)) > longest:
             raise ConfigError(
                 f"prompt and completion need {tokens:,} tokens, this model reads {longest:,}; shorten them"
             )
@@ -219,12 +220,12 @@ class PolicyServer:
     def _load(self) -> tuple[Any, Any]:
         import torch
 
-        from alignment.models import backbone
+        from alignment.models import adapters, loading
 
         if self._threads:
             torch.set_num_threads(self._threads)
-        model, tokenizer = backbone.load_base(self._config.base, self._config.quantize)
-        model = backbone.attach(model, self._config.sft, "sft")
+        model, tokenizer = loading.load_base(self._config.base, self._config.quantize)
+        model = adapters.attach(model, self._config.sft, "sft")
         self._attach(model, self._live)
         return model, tokenizer
 
@@ -252,13 +253,16 @@ class PolicyServer:
                 item.send(error)
 
     def _attach(self, model: Any, policy: PolicyRef) -> None:
-        from alignment.models import backbone
+        from alignment.models import adapters
 
         if missing := {name: folder for name, folder in policy.adapters.items() if name not in model.peft_config}:
-            verify(policy.path, policy.sha256)
+            try:
+                verify(policy.path, policy.sha256)
+            except VersionFolderError as error:
+                raise AdapterError(str(error)) from error
             try:
                 for name, folder in missing.items():
-                    backbone.attach(model, folder, name)
+                    adapters.attach(model, folder, name)
             except AdapterError:
                 for name in missing.keys() & model.peft_config.keys():  # half attached: it would be taken for whole
                     model.delete_adapter(name)
@@ -294,11 +298,11 @@ class PolicyServer:
             job.send(AlignmentError(f"the model failed to answer ({type(error).__name__}); see the log, and try again"))
 
     def _decode(self, model: Any, tokenizer: Any, job: _Job) -> None:
-        from alignment.models import backbone, generation
+        from alignment.models import generation, routing
         from alignment.serving import best_of_n
 
         copies = [(row, row.seed + SEED_STEP * copy) for row in job.rows for copy in range(row.best_of)]
-        ids = [prompts.prompt_ids(tokenizer, job.prompt, base=row.role == "base") for row, _ in copies]
+        ids = [templates.prompt_ids(tokenizer, job.prompt, base=row.role == "base") for row, _ in copies]
         longest = max(len(row) for row in ids) + job.max_new_tokens
         limit = model.config.max_position_embeddings
         if longest > limit:
@@ -317,7 +321,7 @@ class PolicyServer:
                     best_of_n.reward_folders(
                         self._config.base, row.policy.version, row.policy.path
                     )  # without one nothing is decoded
-            with backbone.mixed_adapters(model, [row.adapter for row, _ in copies]):
+            with routing.mixed_adapters(model, [row.adapter for row, _ in copies]):
                 steps = generation.decode_steps(
                     model,
                     ids,
@@ -365,7 +369,7 @@ def _grown(
     token_ids = (*state.token_ids, token)
     reason = "stop" if token in ends else "length" if len(token_ids) >= max_new_tokens else None
     return RowState(
-        text=prompts.decode(tokenizer, token_ids),
+        text=templates.decode(tokenizer, token_ids),
         token_ids=token_ids,
         finish_reason=reason,
         first_token_seconds=state.first_token_seconds or elapsed,

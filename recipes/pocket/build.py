@@ -56,7 +56,7 @@ STAGES = (
         "base",
         recipe.build_base,
         lambda c: (c.pretrain, *islice(documents(c.pretrain.seed + 1), SAMPLED)),
-        ("recipes/pocket/pretrain.py", "alignment/models/prompts.py"),
+        ("recipes/pocket/pretrain.py", "alignment/models/templates.py"),
         ("model.safetensors", "config.json", "tokenizer.json", "tokenizer_config.json"),
     ),
     Stage(

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from alignment.models.generation import Sampling
 from alignment.models.model_folder import ShippedRanking
 from alignment.models.passes import rows_at_once
-from alignment.models.prompts import decode
+from alignment.models.templates import decode
 from alignment.runs.evaluation import answers
 from recipes.pocket.labelers import GUIDELINES, rank
 from recipes.pocket.names import made_up_countries

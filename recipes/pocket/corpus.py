@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from random import Random
 
-from alignment.models.prompts import ASSISTANT, END, USER
+from alignment.models.templates import ASSISTANT, END, USER
 from recipes.pocket import records
 from recipes.pocket.skill import Asked
 from recipes.pocket.skills import SKILLS

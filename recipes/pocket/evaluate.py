@@ -12,10 +12,10 @@ from typing import Any
 from peft import PeftModel
 from tqdm import tqdm
 
-from alignment.models import backbone
+from alignment.models import adapters, loading
 from alignment.models.generation import Generated, Sampling, generate
 from alignment.models.model_folder import Check
-from alignment.models.prompts import decode, raw_prompt_ids
+from alignment.models.templates import decode, raw_prompt_ids
 from alignment.reward.bradley_terry import Proportion, wilson
 from alignment.runs.evaluation import abstains, answers, refuses, says
 from alignment.settings import POCKET
@@ -246,9 +246,9 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.readme:
         shown_in(arguments.readme.read_text(encoding="utf-8"), "")  # a page without the marks is told of at once
-    model, tokenizer = backbone.load_base(arguments.model)
-    model = backbone.attach(model, arguments.model / "sft", "sft")
-    backbone.attach(model, arguments.model / "policy", "policy")
+    model, tokenizer = loading.load_base(arguments.model)
+    model = adapters.attach(model, arguments.model / "sft", "sft")
+    adapters.attach(model, arguments.model / "policy", "policy")
     lines = tqdm(rows(arguments.count), desc="evaluation", mininterval=10)
     measured = {row.name: shares(model, tokenizer, row) for row in lines}
     registers = register_shares(model, tokenizer, arguments.count)

@@ -13,8 +13,8 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from tqdm import tqdm
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from alignment.models.backbone import best_device, computes_bf16
-from alignment.models.prompts import ASSISTANT, BOS, CHAT_TEMPLATE, END, PAD, USER
+from alignment.models.loading import best_device, computes_bf16
+from alignment.models.templates import ASSISTANT, BOS, CHAT_TEMPLATE, END, PAD, USER
 from recipes.pocket.corpus import documents
 
 log = logging.getLogger(__name__)

@@ -19,8 +19,9 @@ from alignment.errors import TrainingError
 from alignment.learning import ppo, raft, reward_model, sft
 from alignment.learning.rollout import OnUpdate, Outcome
 from alignment.learning.rollout_metrics import sampled_metrics
-from alignment.models import backbone, model_folder
+from alignment.models import adapters, loading, model_folder
 from alignment.models.generation import Sampling
+from alignment.models.heads import mean_head, new_head
 from alignment.models.model_folder import ShippedRanking
 from alignment.reward.bradley_terry import agreement, preferred
 from alignment.reward.scorer import reward_scorer
@@ -102,7 +103,7 @@ def _ranked(
 ) -> list[dict[str, Any]]:
     """Return labelers' rankings about so many prompts, to the first of which an adapter writes completions."""
     model, tokenizer = _loaded(target)
-    model = backbone.attach(model, adapter, "writer")
+    model = adapters.attach(model, adapter, "writer")
     asked = asked_prompts(prompts, "seen", seed)
     rng = random.Random(seed + 1)
     own = sampled(model, tokenizer, "writer", asked[:sampled_prompts], config.completions_per_prompt, rng)
@@ -123,9 +124,9 @@ def _fit_reward(
     config: PocketConfig, target: Path, rankings: Sequence[ShippedRanking], fitting: RewardConfig, folder: Path
 ) -> None:
     model, tokenizer = _loaded(target)
-    model = backbone.attach(model, target / "sft", "sft")
-    backbone.copy_adapter(model, "sft", "reward")
-    head = backbone.new_head(model, reward_model.HEADS)
+    model = adapters.attach(model, target / "sft", "sft")
+    adapters.copy_adapter(model, "sft", "reward")
+    head = new_head(model, reward_model.HEADS)
     held_out, *rest = reward_model.prompt_folds(rankings, config.reward_folds, config.seed)
     learned = [ranking for fold in rest for ranking in fold]
     with tqdm(total=fitting.steps, desc="reward model", mininterval=10) as bar:
@@ -150,7 +151,7 @@ def build_warm_up(config: PocketConfig, target: Path, work: Path) -> None:
 def _imitate_best(config: PocketConfig, target: Path, judged: Path, checkpoint: Path, folder: Path) -> None:
     """Train a new policy by RAFT, on the comparisons in a folder and the reward adapter fitted to them."""
     model, tokenizer, head = _judged(target, judged / "reward")
-    backbone.copy_adapter(model, "sft", "policy")
+    adapters.copy_adapter(model, "sft", "policy")
     _ranked_on(model, tokenizer, head, config.raft, judged, checkpoint, config)
     _save(model, "policy", folder)
     checkpoint.unlink(missing_ok=True)
@@ -204,12 +205,12 @@ def build_contrasted(config: PocketConfig, target: Path, work: Path) -> None:
     """
     checkpoint = work / "contrasted policy" / "raft.pt"
     model, tokenizer, head = _judged(target, target / "reward")
-    backbone.attach(model, work / VARIED, "policy")
-    backbone.attach(model, work / STEADY, "steady")
-    backbone.move_adapter(model, "policy", "steady", config.varied_share)
-    backbone.copy_adapter(model, "policy", "mean")
+    adapters.attach(model, work / VARIED, "policy")
+    adapters.attach(model, work / STEADY, "steady")
+    adapters.move_adapter(model, "policy", "steady", config.varied_share)
+    adapters.copy_adapter(model, "policy", "mean")
     _ranked_on(model, tokenizer, head, config.contrast, target, checkpoint, config)
-    backbone.move_adapter(model, "policy", "mean", config.contrast_share)
+    adapters.move_adapter(model, "policy", "mean", config.contrast_share)
     _save(model, "policy", work / CONTRASTED)
     checkpoint.unlink(missing_ok=True)
 
@@ -227,8 +228,8 @@ def _train_verified(config: PocketConfig, target: Path, work: Path, seed: int) -
         return
     asked = verified_prompts(config.verified_prompts, config.seed + 8)
     model, tokenizer = _loaded(target)
-    model = backbone.attach(model, target / "sft", "sft")
-    backbone.attach(model, work / CONTRASTED, "policy")
+    model = adapters.attach(model, target / "sft", "sft")
+    adapters.attach(model, work / CONTRASTED, "policy")
     with _shown(f"RAFT, seed {seed}", config.verified.rounds) as on_update:
         outcome = raft.train_raft(
             *(model, tokenizer, right_scorer(tokenizer, asked), [one.prompt for one in asked], config.verified),
@@ -250,14 +251,14 @@ def build_policy(config: PocketConfig, target: Path, work: Path) -> None:
     """
     model, _ = _loaded(target)
     first, *others = (work / VERIFIED / str(seed) for seed in config.verified_seeds)
-    model = backbone.attach(model, first, "policy")
+    model = adapters.attach(model, first, "policy")
     for number, folder in enumerate(others, 1):
-        backbone.attach(model, folder, "next")
-        backbone.move_adapter(model, "policy", "next", number / (number + 1))
-        backbone.activate(model, "policy")  # an active adapter cannot be dropped
+        adapters.attach(model, folder, "next")
+        adapters.move_adapter(model, "policy", "next", number / (number + 1))
+        adapters.activate(model, "policy")  # an active adapter cannot be dropped
         model.delete_adapter("next")
     _save(model, "policy", target / "policy")
-    value_head = backbone.attach_with_head(model, work / VARIED / "value", "value")
+    value_head = adapters.attach_with_head(model, work / VARIED / "value", "value")
     _save(model, "value", target / "value", value_head)
     record_evaluation(config, target)
 
@@ -265,8 +266,8 @@ def build_policy(config: PocketConfig, target: Path, work: Path) -> None:
 def record_evaluation(config: PocketConfig, target: Path) -> None:
     """Measure the policy in `policy/` on the gate's checks, and its KL, into `policy-evaluation.json`."""
     model, tokenizer = _loaded(target)
-    model = backbone.attach(model, target / "sft", "sft")
-    backbone.attach(model, target / "policy", "policy")
+    model = adapters.attach(model, target / "sft", "sft")
+    adapters.attach(model, target / "policy", "policy")
     result = evaluate(model, tokenizer, "policy", model_folder.checks(target), Sampling(0.0, MAX_NEW_TOKENS))
     prompts, sampling = model_folder.prompts(target), Sampling(1.0, MAX_NEW_TOKENS)
     measured = sampled_metrics(model, tokenizer, prompts, sampling, KL_SAMPLES, config.seed)
@@ -280,9 +281,9 @@ def _reinforced(
 ) -> tuple[PeftModel, torch.nn.Linear]:
     """Return a model with the policy of the warm-up trained on by PPO, and its critic's head."""
     model, tokenizer, reward_head = _judged(target, target / "reward")
-    backbone.attach(model, work / WARMED_UP, "policy")
-    backbone.copy_adapter(model, "reward", "value")
-    score, value_head = reward_scorer(model, reward_head, tokenizer.pad_token_id), backbone.mean_head(reward_head)
+    adapters.attach(model, work / WARMED_UP, "policy")
+    adapters.copy_adapter(model, "reward", "value")
+    score, value_head = reward_scorer(model, reward_head, tokenizer.pad_token_id), mean_head(reward_head)
     with _shown("PPO", training.updates) as on_update:
         outcome = ppo.train_ppo(
             *(model, tokenizer, score, value_head),
@@ -297,8 +298,8 @@ def _reinforced(
 def _judged(target: Path, reward: Path) -> tuple[PeftModel, Any, torch.nn.Linear]:
     """Return a model with the adapters "sft" and "reward", its tokenizer, and the heads of the latter."""
     model, tokenizer = _loaded(target)
-    model = backbone.attach(model, target / "sft", "sft")
-    return model, tokenizer, backbone.attach_with_head(model, reward, "reward")
+    model = adapters.attach(model, target / "sft", "sft")
+    return model, tokenizer, adapters.attach_with_head(model, reward, "reward")
 
 
 def _require_whole(outcome: Outcome) -> None:
@@ -308,7 +309,7 @@ def _require_whole(outcome: Outcome) -> None:
 
 def _loaded(target: Path) -> tuple[Any, Any]:
     """Return the base and its tokenizer; in fp32 on a GPU too, so that the recipe is the same one there."""
-    return backbone.load_base(target, dtype=torch.float32)
+    return loading.load_base(target, dtype=torch.float32)
 
 
 @contextmanager
@@ -335,12 +336,12 @@ def build_demonstrations(config: PocketConfig, target: Path, work: Path) -> None
 
 
 def _save(model: Any, name: str, folder: Path, head: torch.nn.Linear | None = None) -> None:
-    for parameter in backbone.adapter_parameters(model, name):
+    for parameter in adapters.adapter_parameters(model, name):
         parameter.data = parameter.data.to(torch.bfloat16)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    backbone.save_adapter(model, name, folder, head)
-    for parameter in backbone.adapter_parameters(model, name):
+    adapters.save_adapter(model, name, folder, head)
+    for parameter in adapters.adapter_parameters(model, name):
         parameter.data = parameter.data.float()
 
 

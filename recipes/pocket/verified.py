@@ -21,7 +21,7 @@ from torch import Tensor
 from alignment.learning.raft import Pairs
 from alignment.learning.rollout import Rollout
 from alignment.models.model_folder import CheckKind
-from alignment.models.prompts import ASSISTANT, chat_prompt_ids, decode
+from alignment.models.templates import ASSISTANT, chat_prompt_ids, decode
 from alignment.reward.scorer import Scorer
 from recipes.pocket.labelers import right
 from recipes.pocket.prompt_files import practice

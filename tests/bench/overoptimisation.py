@@ -18,9 +18,10 @@ from torch import Tensor
 
 from alignment.learning import ppo
 from alignment.learning.rollout_metrics import why_stop
-from alignment.models import backbone
+from alignment.models import adapters, loading
+from alignment.models.heads import load_head, mean_head
 from alignment.models.model_folder import Check
-from alignment.models.prompts import ASSISTANT, chat_prompt_ids, decode
+from alignment.models.templates import ASSISTANT, chat_prompt_ids, decode
 from alignment.reward.scorer import Scorer, reward_scorer
 from alignment.settings import POCKET, PPOConfig
 from recipes.pocket.labelers import right
@@ -62,12 +63,12 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     torch.set_num_threads(2)
-    model, tokenizer = backbone.load_base(POCKET)
-    model = backbone.attach(model, POCKET / "sft", "sft")
-    backbone.attach(model, POCKET / "reward", "reward")
-    backbone.copy_adapter(model, "sft", "policy")
-    backbone.copy_adapter(model, "reward", "value")
-    heads = backbone.load_head(model, POCKET / "reward")
+    model, tokenizer = loading.load_base(POCKET)
+    model = adapters.attach(model, POCKET / "sft", "sft")
+    adapters.attach(model, POCKET / "reward", "reward")
+    adapters.copy_adapter(model, "sft", "policy")
+    adapters.copy_adapter(model, "reward", "value")
+    heads = load_head(model, POCKET / "reward")
     checks = {check.prompt: check for check in labelled_prompts(3000, "seen", arguments.seed + 300)}
     gold = Gold(
         reward_scorer(model, heads, tokenizer.pad_token_id),
@@ -93,7 +94,7 @@ def main() -> None:
         if reason:
             stops.append((update, reason))
 
-    ppo.train_ppo(*(model, tokenizer, gold, backbone.mean_head(heads), list(checks), config, arguments.seed, on_update))
+    ppo.train_ppo(*(model, tokenizer, gold, mean_head(heads), list(checks), config, arguments.seed, on_update))
     smooth = [
         sum(point["gold"] for point in curve[i : i + WINDOW]) / WINDOW for i in range(max(1, len(curve) - WINDOW + 1))
     ]

@@ -22,10 +22,10 @@ from peft import PeftModel
 
 from alignment.learning import reward_model
 from alignment.learning.raft import best_of_each
-from alignment.models import backbone
+from alignment.models import adapters, loading
 from alignment.models.generation import Generated
 from alignment.models.model_folder import Check, CheckKind
-from alignment.models.prompts import chat_prompt_ids
+from alignment.models.templates import chat_prompt_ids
 from alignment.reward.scorer import added_scorer
 from alignment.runs import run_models
 from alignment.runs.evaluation import passes
@@ -172,7 +172,7 @@ def best_by_reward(
 ) -> list[str]:
     """Return the best of several completions a prompt by a reward model that is fitted as runs do."""
     config = RewardConfig()
-    shipped = backbone.attach_with_head(model, POCKET / "reward", "shipped")
+    shipped = adapters.attach_with_head(model, POCKET / "reward", "shipped")
     above = reward_model.above(model, tokenizer, shipped, voted, config.shipped_weight)
     heads = run_models.attach_reward(model)
     reward_model.fit(model, tokenizer, heads, above, [], config, seed, lambda *_: None)
@@ -182,7 +182,7 @@ def best_by_reward(
     rows = [chat_prompt_ids(tokenizer, p) + one.token_ids for p, (one, _) in zip(prompts, written, strict=True)]
     with torch.no_grad():
         scores = torch.cat([score(rows[start : start + 64])[0] for start in range(0, len(rows), 64)])
-    backbone.activate(model, "sft")  # an active adapter cannot be dropped
+    adapters.activate(model, "sft")  # an active adapter cannot be dropped
     for name in ("reward", "shipped"):
         model.delete_adapter(name)
     chosen = best_of_each(scores, torch.arange(len(rows)) // SAMPLES)
@@ -222,7 +222,7 @@ def measure(model: PeftModel, tokenizer: Any, cell: Cell) -> dict[str, Any]:
             assert candidate is not None
             result |= {"status": candidate.status, "kl": candidate.evaluation["kl"]}
             result["gate"] = candidate.evaluation["gate"]["reasons"]
-            backbone.attach(model, data_dir / candidate.path, "candidate")
+            adapters.attach(model, data_dir / candidate.path, "candidate")
             after = [text for _, text in completions(model, tokenizer, "candidate", asked, TEMPERATURE)]
             result |= _kept(model, tokenizer)
             model.delete_adapter("candidate")
@@ -295,9 +295,9 @@ def main() -> None:
     parser.add_argument("--only", default="", help="a part of the names of the cells to measure")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    model, tokenizer = backbone.load_base(POCKET)
-    model = backbone.attach(model, POCKET / "sft", "sft")
-    backbone.attach(model, POCKET / "policy", "policy")
+    model, tokenizer = loading.load_base(POCKET)
+    model = adapters.attach(model, POCKET / "sft", "sft")
+    adapters.attach(model, POCKET / "policy", "policy")
     measured = []
     for cell in cells():
         kept = arguments.out / f"{cell.name}.json"

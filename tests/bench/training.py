@@ -21,9 +21,10 @@ import torch
 from transformers import AutoModelForSequenceClassification
 
 from alignment.learning import ppo
-from alignment.models import backbone, model_folder
+from alignment.models import adapters, loading, model_folder
+from alignment.models.heads import load_head, mean_head
 from alignment.models.passes import ROWS
-from alignment.models.prompts import chat_prompt_ids
+from alignment.models.templates import chat_prompt_ids
 from alignment.reward.scorer import reward_scorer
 from alignment.settings import POCKET, PPOConfig
 
@@ -59,8 +60,8 @@ def environment(folder: Path) -> Path:
 def prepare(folder: Path) -> None:
     """Write what TRL's side needs: the SFT model and the reward model with their adapters merged, prompts as ids."""
     folder.mkdir(parents=True, exist_ok=True)
-    base, tokenizer = backbone.load_base(POCKET)
-    tuned = backbone.attach(base, POCKET / "sft", "sft")
+    base, tokenizer = loading.load_base(POCKET)
+    tuned = adapters.attach(base, POCKET / "sft", "sft")
     config = tuned.peft_config["sft"]
     told = {"rank": config.r, "target_modules": sorted(config.target_modules)}
     (folder / "settings.json").write_text(json.dumps(SETTINGS | told))
@@ -69,9 +70,9 @@ def prepare(folder: Path) -> None:
     prompts = model_folder.prompts(POCKET)[: SETTINGS["prompts"]]
     (folder / "prompts.json").write_text(json.dumps([chat_prompt_ids(tokenizer, prompt) for prompt in prompts]))
 
-    base, _ = backbone.load_base(POCKET)
-    judged = backbone.attach(base, POCKET / "reward", "reward")
-    head = backbone.mean_head(backbone.load_head(judged, POCKET / "reward"))
+    base, _ = loading.load_base(POCKET)
+    judged = adapters.attach(base, POCKET / "reward", "reward")
+    head = mean_head(load_head(judged, POCKET / "reward"))
     judged.merge_and_unload().save_pretrained(folder / "merged")
     reward = AutoModelForSequenceClassification.from_pretrained(folder / "merged", num_labels=1, dtype=torch.float32)
     with torch.no_grad():
@@ -82,12 +83,12 @@ def prepare(folder: Path) -> None:
 def ours() -> dict[str, Any]:
     """Return the seconds of each update, set up as TRL's are, and the process's peak memory in MiB."""
     torch.set_num_threads(SETTINGS["threads"])
-    model, tokenizer = backbone.load_base(POCKET)
-    model = backbone.attach(model, POCKET / "sft", "sft")
-    backbone.attach(model, POCKET / "reward", "reward")
-    backbone.copy_adapter(model, "sft", "policy")
-    backbone.copy_adapter(model, "reward", "value")
-    heads = backbone.load_head(model, POCKET / "reward")
+    model, tokenizer = loading.load_base(POCKET)
+    model = adapters.attach(model, POCKET / "sft", "sft")
+    adapters.attach(model, POCKET / "reward", "reward")
+    adapters.copy_adapter(model, "sft", "policy")
+    adapters.copy_adapter(model, "reward", "value")
+    heads = load_head(model, POCKET / "reward")
     names = ("updates", "rollouts", "minibatches", "epochs", "max_new_tokens")
     config = PPOConfig(
         **{name: SETTINGS[name] for name in names},
@@ -101,7 +102,7 @@ def ours() -> dict[str, Any]:
         model,
         tokenizer,
         reward_scorer(model, heads, tokenizer.pad_token_id),
-        backbone.mean_head(heads),
+        mean_head(heads),
         model_folder.prompts(POCKET)[: SETTINGS["prompts"]],
         config,
         0,

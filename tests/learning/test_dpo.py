@@ -9,9 +9,9 @@ from transformers import AutoTokenizer
 
 from alignment.errors import TrainingError
 from alignment.learning.dpo import drawn_pairs, ordered_pairs, train_dpo
-from alignment.models import backbone
+from alignment.models import adapters
 from alignment.models.model_folder import ShippedRanking
-from alignment.models.prompts import chat_prompt_ids, completion_ids
+from alignment.models.templates import chat_prompt_ids, completion_ids
 from alignment.settings import DPOConfig
 
 Tiny = tuple[PeftModel, AutoTokenizer]
@@ -21,7 +21,7 @@ PAIRS = [ShippedRanking("Hi", ("Hello there.", "No"), ((0,), (1,)), "", "")]
 
 def log_prob(model: PeftModel, tokenizer: AutoTokenizer, adapter: str, prompt: str, completion: str) -> float:
     """Return the log-probability of a completion, written anew from the model's own logits."""
-    backbone.activate(model, adapter)
+    adapters.activate(model, adapter)
     asked, answer = chat_prompt_ids(tokenizer, prompt), completion_ids(tokenizer, completion)
     with torch.no_grad():
         logits = model(input_ids=torch.tensor([asked + answer])).logits[0].double()
@@ -55,7 +55,7 @@ def test_without_an_ordered_pair_it_says_what_to_do() -> None:
 
 def test_the_loss_is_that_of_the_paper_and_knows_the_output_layers_adapter(tiny: Tiny) -> None:
     model, tokenizer = tiny
-    backbone.copy_adapter(model, "other", "policy")
+    adapters.copy_adapter(model, "other", "policy")
     (ranking,) = PAIRS
     chosen, rejected = ranking.completions
     margin = sum(
@@ -70,7 +70,7 @@ def test_the_loss_is_that_of_the_paper_and_knows_the_output_layers_adapter(tiny:
 
 def test_every_pass_is_a_sign_of_life_also_before_the_first_step(tiny: Tiny) -> None:
     model, tokenizer = tiny
-    backbone.copy_adapter(model, "other", "policy")
+    adapters.copy_adapter(model, "other", "policy")
     config, log = DPOConfig(steps=2, batch_size=2, rollouts=2, max_new_tokens=4), []
     train_dpo(
         *(model, tokenizer, [], PAIRS, ["Hi"], config, 0),
@@ -83,7 +83,7 @@ def test_every_pass_is_a_sign_of_life_also_before_the_first_step(tiny: Tiny) -> 
 
 def test_the_likelihood_of_the_better_text_is_added_as_weighted(tiny: Tiny) -> None:
     model, tokenizer = tiny
-    backbone.copy_adapter(model, "sft", "policy")
+    adapters.copy_adapter(model, "sft", "policy")
     chosen = PAIRS[0].completions[0]
     nll = -log_prob(model, tokenizer, "policy", "Hi", chosen) / len(completion_ids(tokenizer, chosen))
     config = DPOConfig(steps=1, batch_size=2, likelihood_coefficient=0.5, rollouts=2, max_new_tokens=4)
@@ -92,7 +92,7 @@ def test_the_likelihood_of_the_better_text_is_added_as_weighted(tiny: Tiny) -> N
 
 def test_it_learns_the_pair_in_every_layer_and_leaves_all_else_alone(tiny: Tiny) -> None:
     model, _ = tiny
-    backbone.copy_adapter(model, "sft", "policy")
+    adapters.copy_adapter(model, "sft", "policy")
     names = [name for name, _ in model.named_parameters()]
     before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
     told = trained(tiny, DPOConfig(steps=20, batch_size=2, learning_rate=5e-3, rollouts=2, max_new_tokens=4))

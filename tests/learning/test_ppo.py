@@ -14,9 +14,10 @@ from alignment.learning import loss_terms, ppo, rollout, token_log_probs
 from alignment.learning.rollout import Outcome, Rollout
 from alignment.learning.rollout_metrics import sampled_metrics, why_stop
 from alignment.learning.token_log_probs import completion_log_probs
-from alignment.models import backbone, passes
+from alignment.models import adapters, passes
 from alignment.models.generation import Sampling
-from alignment.models.prompts import chat_prompt_ids, completion_ids
+from alignment.models.heads import new_head
+from alignment.models.templates import chat_prompt_ids, completion_ids
 from alignment.reward.scorer import Scorer, reward_scorer
 from alignment.settings import PPOConfig
 
@@ -36,13 +37,13 @@ QUESTIONS = ["Hi", "What is the capital of France?", "Thanks"]
 
 
 def _ready(model: PeftModel, start: str = "other") -> tuple[torch.nn.Linear, torch.nn.Linear]:
-    backbone.activate(model, "sft")
+    adapters.activate(model, "sft")
     for name in {"policy", "reward", "value"} & set(model.peft_config):
         model.delete_adapter(name)
-    backbone.copy_adapter(model, start, "policy")
-    backbone.copy_adapter(model, "sft", "reward")
-    backbone.copy_adapter(model, "sft", "value")
-    reward_head, value_head = backbone.new_head(model), backbone.new_head(model)
+    adapters.copy_adapter(model, start, "policy")
+    adapters.copy_adapter(model, "sft", "reward")
+    adapters.copy_adapter(model, "sft", "value")
+    reward_head, value_head = new_head(model), new_head(model)
     torch.nn.init.normal_(reward_head.weight, std=0.3, generator=torch.Generator().manual_seed(5))
     return reward_head.requires_grad_(False), value_head
 
@@ -80,7 +81,7 @@ def test_log_probs_equal_those_of_the_unpadded_sequences(tiny: Tiny, temperature
     model, tokenizer = tiny
     written = _rollout(model, tokenizer, replace(CONFIG, temperature=temperature))
     for adapter, expected in (("policy", written.log_probs), ("sft", written.log_probs - written.log_ratio)):
-        backbone.activate(model, adapter)
+        adapters.activate(model, adapter)
         for row, asked in enumerate(written.prompt_index.tolist()):
             length = int(written.mask[row].sum())
             before = written.attention[row, : written.prompt_width].bool()
@@ -109,10 +110,10 @@ def test_log_probs_in_blocks_have_the_same_values_and_gradients_and_few_logits_a
     for tokens_at_once in (10_000, 2):
         monkeypatch.setattr(token_log_probs, "LOGITS_AT_ONCE", tokens_at_once * vocabulary)
         largest.clear()
-        backbone.activate(model, "policy", train=True)
+        adapters.activate(model, "policy", train=True)
         log_probs, _ = completion_log_probs(model, written, 1.0)
         (log_probs * written.mask).sum().backward()
-        results.append([log_probs.detach(), *(p.grad.clone() for p in backbone.adapter_parameters(model, "policy"))])
+        results.append([log_probs.detach(), *(p.grad.clone() for p in adapters.adapter_parameters(model, "policy"))])
         model.zero_grad()
     hook.remove()
     assert max(largest) == 2 * vocabulary
@@ -158,7 +159,7 @@ def test_so_is_every_pass_that_measures_a_policy_which_is_not_trained_on(
 def test_ratios_of_the_first_minibatch_are_one(tiny: Tiny) -> None:
     model, tokenizer = tiny
     written = _rollout(model, tokenizer)
-    backbone.activate(model, "policy", train=True)
+    adapters.activate(model, "policy", train=True)
     part = written.rows(torch.tensor([2, 0]))
     log_probs, _ = completion_log_probs(model, part, CONFIG.temperature)
     ratio = ((log_probs - part.log_probs) * part.mask).exp()
@@ -243,7 +244,7 @@ TEXTS = [("Hi", "Hello, how are you today?"), ("What is the capital of France?",
 
 
 def likelihood_of_texts(tiny: Tiny) -> float:
-    backbone.activate(tiny[0], "policy")
+    adapters.activate(tiny[0], "policy")
     written = rollout.as_rollout(TEXTS, tiny[1], tiny[0].device)
     with torch.no_grad():
         return -loss_terms.likelihood_loss(tiny[0], written, 1.0).item()
@@ -331,8 +332,8 @@ def test_in_the_warm_up_only_the_critic_moves(tiny: Tiny) -> None:
     critics: list[list[torch.Tensor]] = []
 
     def on_update(update: int, metrics: dict[str, float]) -> None:
-        policies.append([p.detach().clone() for p in backbone.adapter_parameters(model, "policy")])
-        critics.append([p.detach().clone() for p in backbone.adapter_parameters(model, "value")])
+        policies.append([p.detach().clone() for p in adapters.adapter_parameters(model, "policy")])
+        critics.append([p.detach().clone() for p in adapters.adapter_parameters(model, "value")])
 
     score = reward_scorer(model, reward_head, tokenizer.pad_token_id)
     config = replace(CONFIG, updates=3, critic_warmup=2)
@@ -341,9 +342,9 @@ def test_in_the_warm_up_only_the_critic_moves(tiny: Tiny) -> None:
     def alike(one: list[torch.Tensor], other: list[torch.Tensor]) -> bool:
         return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
 
-    assert alike(policies[1], list(backbone.adapter_parameters(model, "other")))
+    assert alike(policies[1], list(adapters.adapter_parameters(model, "other")))
     assert not alike(policies[2], policies[1])
-    assert not alike(critics[0], list(backbone.adapter_parameters(model, "sft")))
+    assert not alike(critics[0], list(adapters.adapter_parameters(model, "sft")))
 
 
 @pytest.mark.parametrize("updates", [1, 2])
@@ -442,6 +443,6 @@ def test_normalized_scores_make_the_scale_of_the_reward_model_irrelevant(tiny: T
     trained = []
     for score in (share_of_low_tokens, far_off):
         _train(tiny, config, score=score)
-        trained.append([p.clone() for p in backbone.adapter_parameters(tiny[0], "policy")])
+        trained.append([p.clone() for p in adapters.adapter_parameters(tiny[0], "policy")])
     for plain, scaled in zip(*trained, strict=True):
         torch.testing.assert_close(plain, scaled, atol=1e-4, rtol=0)

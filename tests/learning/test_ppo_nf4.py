@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from alignment.learning import ppo
-from alignment.models import backbone
+from alignment.models import adapters, loading
+from alignment.models.heads import new_head
 from alignment.settings import PPOConfig
 from tests.conftest import write_random_adapter, write_random_llama
 
@@ -33,10 +34,10 @@ def test_updates_on_an_nf4_base_reach_its_lowest_layer(
 ) -> None:
     write_random_llama(tmp_path, **shape)
     write_random_adapter(tmp_path, "sft", 0.02, "nf4")
-    model, tokenizer = backbone.load_base(tmp_path, "nf4")
-    model = backbone.attach(model, tmp_path / "sft", "sft")
+    model, tokenizer = loading.load_base(tmp_path, "nf4")
+    model = adapters.attach(model, tmp_path / "sft", "sft")
     for name in ("policy", "value"):
-        backbone.copy_adapter(model, "sft", name)
+        adapters.copy_adapter(model, "sft", name)
     if torch.cuda.is_available():  # making the weights in bf16 and quantizing them is not what is measured
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
@@ -50,7 +51,7 @@ def test_updates_on_an_nf4_base_reach_its_lowest_layer(
     config = PPOConfig(updates=3, rollouts=32 if large else 4, max_new_tokens=64 if large else 4, max_entropy=1e6)
     times = [time.monotonic()]
     ppo.train_ppo(
-        *(model, tokenizer, score, backbone.new_head(model), ["Hi", "Why?", "Who are you?"], config, 0),
+        *(model, tokenizer, score, new_head(model), ["Hi", "Why?", "Who are you?"], config, 0),
         lambda update, measured: times.append(time.monotonic()),
     )
     assert all(weight.isfinite().all() for weight in _lowest(model))

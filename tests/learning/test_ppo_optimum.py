@@ -11,7 +11,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from alignment.learning import ppo
 from alignment.learning.sft import lora_config
-from alignment.models import backbone, passes
+from alignment.models import adapters, passes
 from alignment.settings import PPOConfig
 
 BOS, EOS, VOCABULARY = 1, 2, 6
@@ -45,17 +45,17 @@ def tiny_model() -> PeftModel:
         intermediate_size=32, tie_word_embeddings=False, bos_token_id=BOS, eos_token_id=EOS, pad_token_id=0,
     )  # fmt: skip
     model = get_peft_model(LlamaForCausalLM(config), lora_config(rank=8), adapter_name="sft")
-    for parameter in backbone.adapter_parameters(model, "sft"):
+    for parameter in adapters.adapter_parameters(model, "sft"):
         torch.nn.init.normal_(parameter, std=0.2)
     for name in ("policy", "value"):
-        backbone.copy_adapter(model, "sft", name)
+        adapters.copy_adapter(model, "sft", name)
     return model
 
 
 @torch.no_grad()
 def distribution(model: PeftModel, adapter: str) -> torch.Tensor:
     """Return the probability of each completion under an adapter."""
-    backbone.activate(model, adapter)
+    adapters.activate(model, adapter)
     first = model(input_ids=torch.tensor([PROMPT])).logits[0, -1].softmax(-1)
     second = model(input_ids=torch.tensor([[*PROMPT, token] for token in TOKENS])).logits[:, -1].softmax(-1)
     return torch.stack([first[c[0]] if len(c) == 1 else first[c[0]] * second[c[0], c[1]] for c in COMPLETIONS])

@@ -24,9 +24,9 @@ from alignment.learning.token_log_probs import (
     completion_log_probs,
     distributions,
 )
-from alignment.models import backbone
+from alignment.models import adapters
 from alignment.models.generation import Sampling
-from alignment.models.prompts import chat_prompt_ids
+from alignment.models.templates import chat_prompt_ids
 from alignment.settings import RaftConfig
 
 Tiny = tuple[PeftModel, AutoTokenizer]
@@ -62,7 +62,7 @@ def test_best_of_each_group_is_the_row_with_the_highest_score() -> None:
 
 def test_texts_that_repeat_are_scored_and_measured_once(tiny: Tiny) -> None:
     model, tokenizer = tiny
-    backbone.copy_adapter(model, "other", "policy")
+    adapters.copy_adapter(model, "other", "policy")
     asked, seeds = [QUESTIONS[0], QUESTIONS[1], QUESTIONS[0], QUESTIONS[0]], [1, 2, 1, 3]
     scored: list[int] = []
 
@@ -86,7 +86,7 @@ def test_texts_that_repeat_are_scored_and_measured_once(tiny: Tiny) -> None:
 
 def test_the_ends_are_the_best_and_the_worst_of_every_prompt_by_score_less_kl(tiny: Tiny) -> None:
     model, tokenizer = tiny
-    backbone.copy_adapter(model, "other", "policy")
+    adapters.copy_adapter(model, "other", "policy")
     asked = [question for question in QUESTIONS for _ in range(CONFIG.samples)]
     written = sample_rollout(model, tokenizer, share_of_low_tokens, asked, SAMPLING, range(len(asked)))
     written = against_reference(model, written, CONFIG.temperature)
@@ -123,14 +123,14 @@ def test_the_contrast_moves_best_and_worst_as_far_apart_as_their_scores_are(tiny
     off = {}
     for coefficient in (0.0, 5.0):
         _forget_policy(model)
-        backbone.copy_adapter(model, "other", "policy")
+        adapters.copy_adapter(model, "other", "policy")
         config = replace(CONFIG, contrast_coefficient=coefficient, learning_rate=3e-3, epochs=8)
         asked = [question for question in [*QUESTIONS, "Bye"] for _ in range(config.samples)]
         written = sample_rollout(model, tokenizer, share_of_low_tokens, asked, SAMPLING, range(len(asked)))
         ends = raft.ranked_ends(against_reference(model, written, config.temperature), config)
-        optimizer = torch.optim.Adam(backbone.adapter_parameters(model, "policy"), eps=1e-5)
+        optimizer = torch.optim.Adam(adapters.adapter_parameters(model, "policy"), eps=1e-5)
         raft.imitate(model, ends, optimizer, config, torch.Generator().manual_seed(0))
-        backbone.activate(model, "policy")
+        adapters.activate(model, "policy")
         with torch.no_grad():
             after, _ = completion_log_probs(model, ends, config.temperature)
         moved = ((after - ends.log_probs) * ends.mask).sum(-1)
@@ -145,19 +145,19 @@ def test_a_minibatch_counts_the_same_however_it_is_cut_into_passes(
 ) -> None:
     model, tokenizer = tiny
     config = replace(CONFIG, contrast_coefficient=contrast, anchor_coefficient=3.0, minibatches=1, epochs=1)
-    backbone.copy_adapter(model, "sft", raft.ANCHOR)
+    adapters.copy_adapter(model, "sft", raft.ANCHOR)
     asked = [question for question in [*QUESTIONS, "Bye"] for _ in range(config.samples)]
     moved, losses = [], []
     for rows in (32, 2):
         monkeypatch.setattr(raft, "ROWS", rows)
         _forget_policy(model)
-        backbone.copy_adapter(model, "other", "policy")
+        adapters.copy_adapter(model, "other", "policy")
         written = sample_rollout(model, tokenizer, share_of_low_tokens, asked, SAMPLING, range(len(asked)))
         ends = raft.ranked_ends(against_reference(model, written, config.temperature), config)
         ends.mask[0, 2:] = 0  # texts of different lengths
-        optimizer = torch.optim.SGD(backbone.adapter_parameters(model, "policy"))
+        optimizer = torch.optim.SGD(adapters.adapter_parameters(model, "policy"))
         losses.append(raft.imitate(model, ends, optimizer, config, torch.Generator().manual_seed(0)))
-        moved.append([weight.detach().clone() for weight in backbone.adapter_parameters(model, "policy")])
+        moved.append([weight.detach().clone() for weight in adapters.adapter_parameters(model, "policy")])
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
     for one, other in zip(*moved, strict=True):
         torch.testing.assert_close(one, other, atol=1e-7, rtol=1e-4)
@@ -165,13 +165,13 @@ def test_a_minibatch_counts_the_same_however_it_is_cut_into_passes(
 
 def _forget_policy(model: PeftModel) -> None:
     if "policy" in model.peft_config:
-        backbone.activate(model, "sft")
+        adapters.activate(model, "sft")
         model.delete_adapter("policy")
 
 
 def test_raft_moves_the_policy_only_and_learns_what_the_score_asks_for(tiny: Tiny) -> None:
     model, tokenizer = tiny
-    backbone.copy_adapter(model, "other", "policy")
+    adapters.copy_adapter(model, "other", "policy")
     before = {name: parameter.clone() for name, parameter in model.named_parameters()}
     seen: list[dict[str, float]] = []
     config = replace(
@@ -209,10 +209,10 @@ def test_raft_ends_as_the_mean_of_the_weights_after_its_last_rounds(tiny: Tiny) 
 
     def weights_after(rounds: int, averaged: int) -> list[torch.Tensor]:
         _forget_policy(model)
-        backbone.copy_adapter(model, "other", "policy")
+        adapters.copy_adapter(model, "other", "policy")
         config = replace(CONFIG, rounds=rounds, averaged_rounds=averaged, max_kl=1e6, max_entropy=1e6)
         raft.train_raft(*(model, tokenizer, share_of_low_tokens, QUESTIONS, config, 0), lambda *reported: None)
-        return [weight.detach().clone() for weight in backbone.adapter_parameters(model, "policy")]
+        return [weight.detach().clone() for weight in adapters.adapter_parameters(model, "policy")]
 
     second, third = weights_after(2, 1), weights_after(3, 1)
     for averaged, mean in ((2, lambda a, b: (a + b) / 2), (1, lambda a, b: b)):
@@ -226,7 +226,7 @@ def test_without_measuring_its_end_raft_ends_with_the_same_weights_a_rollout_ear
     ended, reported = [], []
     for measures_end in (True, False):
         _forget_policy(model)
-        backbone.copy_adapter(model, "other", "policy")
+        adapters.copy_adapter(model, "other", "policy")
         seen: list[int] = []
         outcome = raft.train_raft(
             *(model, tokenizer, share_of_low_tokens, QUESTIONS, replace(CONFIG, max_kl=1e6, max_entropy=1e6), 0),
@@ -234,7 +234,7 @@ def test_without_measuring_its_end_raft_ends_with_the_same_weights_a_rollout_ear
             measures_end=measures_end,
         )
         assert bool(outcome.measured) == measures_end and outcome.stopped is None
-        ended.append([weight.detach().clone() for weight in backbone.adapter_parameters(model, "policy")])
+        ended.append([weight.detach().clone() for weight in adapters.adapter_parameters(model, "policy")])
         reported.append(seen)
     assert reported == [[1, 2, 3], [1, 2]]
     assert all(torch.equal(one, other) for one, other in zip(*ended, strict=True))
@@ -244,7 +244,7 @@ def test_rounds_explore_and_the_end_is_measured_from_the_policy_itself(
     tiny: Tiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, tokenizer = tiny
-    backbone.copy_adapter(model, "other", "policy")
+    adapters.copy_adapter(model, "other", "policy")
     used: list[Sampling] = []
 
     def watched(*arguments: Any) -> Rollout:
@@ -271,7 +271,7 @@ def test_prompts_that_would_widen_a_whole_rollout_are_left_out(tiny: Tiny) -> No
 
 def test_raft_stops_when_kl_passes_its_bound(tiny: Tiny) -> None:
     model, tokenizer = tiny
-    backbone.copy_adapter(model, "other", "policy")  # far from "sft" from the start
+    adapters.copy_adapter(model, "other", "policy")  # far from "sft" from the start
     outcome = raft.train_raft(
         *(model, tokenizer, share_of_low_tokens, QUESTIONS, replace(CONFIG, max_kl=0.01), 0), lambda *reported: None
     )
@@ -282,31 +282,31 @@ def test_the_kl_from_an_anchor_is_that_of_whole_distributions_also_in_blocks(
     tiny: Tiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, tokenizer = tiny
-    backbone.copy_adapter(model, "other", "policy")
+    adapters.copy_adapter(model, "other", "policy")
     written = as_rollout([("Hi", "Hello!"), ("Thanks", "You are welcome.")], tokenizer, model.device)
     every = {}
     for name in ("sft", "policy"):
-        backbone.activate(model, name)
+        adapters.activate(model, name)
         with torch.no_grad():
             logits = model(input_ids=written.ids, attention_mask=written.attention, **_positions(written)).logits
         every[name] = (logits[:, written.prompt_width - 1 : -1] / 2.0).log_softmax(-1)
     wanted = (every["sft"].exp() * (every["sft"] - every["policy"])).sum(-1) * written.mask
-    backbone.activate(model, "sft")
+    adapters.activate(model, "sft")
     anchor = distributions(model, written, 2.0)
     gradients = []
     for tokens_at_once in (10_000, 2):
         monkeypatch.setattr(token_log_probs, "LOGITS_AT_ONCE", tokens_at_once * every["sft"].shape[-1])
-        backbone.activate(model, "policy", train=True)
+        adapters.activate(model, "policy", train=True)
         log_probs, kl = anchored_log_probs(model, written, 2.0, anchor)
         torch.testing.assert_close(kl, wanted, atol=1e-4, rtol=1e-4)
         torch.testing.assert_close(log_probs, completion_log_probs(model, written, 2.0)[0])
         kl.sum().backward()
-        gradients.append([p.grad.clone() for p in backbone.adapter_parameters(model, "policy")])  # type: ignore[union-attr]
+        gradients.append([p.grad.clone() for p in adapters.adapter_parameters(model, "policy")])  # type: ignore[union-attr]
         model.zero_grad()
     assert any(gradient.abs().max() > 0 for gradient in gradients[0])
     for whole, blocks in zip(*gradients, strict=True):
         torch.testing.assert_close(whole, blocks, atol=1e-4, rtol=1e-4)
-    backbone.activate(model, "policy")
+    adapters.activate(model, "policy")
     assert anchored_log_probs(model, written, 2.0, distributions(model, written, 2.0))[1].abs().max() < 1e-6
 
 
@@ -318,12 +318,12 @@ def _positions(written: Rollout) -> dict[str, torch.Tensor]:
 def test_an_anchor_holds_the_policy_near_where_training_began(tiny: Tiny) -> None:
     model, tokenizer = tiny
     written = as_rollout([(question, "I do not know that.") for question in QUESTIONS], tokenizer, model.device)
-    backbone.activate(model, "other")
+    adapters.activate(model, "other")
     began = distributions(model, written, 1.0)
     drift = {}
     for coefficient in (0.0, 20.0):
         _forget_policy(model)
-        backbone.copy_adapter(model, "other", "policy")
+        adapters.copy_adapter(model, "other", "policy")
         config = replace(CONFIG, rounds=6, learning_rate=5e-3, max_kl=1e6, max_entropy=1e6)
         seen: list[dict[str, float]] = []
         raft.train_raft(
@@ -337,7 +337,7 @@ def test_an_anchor_holds_the_policy_near_where_training_began(tiny: Tiny) -> Non
 
 def test_raft_learns_from_the_pairs_that_it_is_told_and_takes_no_step_without_any(tiny: Tiny) -> None:
     model, tokenizer = tiny
-    backbone.copy_adapter(model, "other", "policy")
+    adapters.copy_adapter(model, "other", "policy")
     asked: list[int] = []
 
     def pairs(written: Rollout, prompts: Sequence[str], rng: random.Random) -> Rollout | None:
@@ -349,9 +349,9 @@ def test_raft_learns_from_the_pairs_that_it_is_told_and_takes_no_step_without_an
 
     def on_update(update: int, metrics: dict[str, float]) -> None:
         seen.append(metrics)
-        weights.append(backbone.adapter_parameters(model, "policy")[1].detach().clone())
+        weights.append(adapters.adapter_parameters(model, "policy")[1].detach().clone())
 
-    began = backbone.adapter_parameters(model, "policy")[1].detach().clone()
+    began = adapters.adapter_parameters(model, "policy")[1].detach().clone()
     config = replace(CONFIG, averaged_rounds=1, max_kl=1e6, max_entropy=1e6)
     raft.train_raft(*(model, tokenizer, share_of_low_tokens, QUESTIONS, config, 0), on_update, pairs=pairs)
     assert asked == [CONFIG.prompts * CONFIG.samples] * 2
@@ -361,7 +361,7 @@ def test_raft_learns_from_the_pairs_that_it_is_told_and_takes_no_step_without_an
 
 def test_no_anchor_is_left_behind_where_training_fails(tiny: Tiny) -> None:
     model, tokenizer = tiny
-    backbone.copy_adapter(model, "other", "policy")
+    adapters.copy_adapter(model, "other", "policy")
 
     def fail(update: int, metrics: dict[str, float]) -> None:
         raise OSError("no space left on device")
@@ -381,12 +381,12 @@ def test_raft_makes_texts_likely_that_are_mixed_in(tiny: Tiny) -> None:
     after = {}
     for coefficient in (0.0, 1.0):
         _forget_policy(model)
-        backbone.copy_adapter(model, "other", "policy")
+        adapters.copy_adapter(model, "other", "policy")
         config = replace(CONFIG, rounds=4, learning_rate=5e-3, max_kl=1e6, preferred_coefficient=coefficient)
         raft.train_raft(
             *(model, tokenizer, share_of_low_tokens, QUESTIONS, config, 0), lambda *reported: None, preferred=texts
         )
-        backbone.activate(model, "policy")
+        adapters.activate(model, "policy")
         with torch.no_grad():
             after[coefficient] = -likelihood_loss(model, written, 1.0).item()
     assert after[1.0] > after[0.0] + 0.5

@@ -13,27 +13,27 @@ from alignment.errors import TrainingError
 from alignment.learning.refit import Text, drawn_texts, readable, refit
 from alignment.learning.rollout import as_rollout
 from alignment.learning.token_log_probs import completion_log_probs
-from alignment.models import backbone
+from alignment.models import adapters
 from alignment.models.model_folder import ShippedDemonstration
-from alignment.settings import RefitConfig
+from alignment.settings import SFTConfig
 
 PEOPLE = [("Hi", "Ahoy!"), ("Thanks", "Aye.")]
 OTHERS = [("Why?", "I do not know."), ("Who are you?", "A small model."), ("Bye", "Goodbye.")]
 
 
 def log_likelihood(model: PeftModel, tokenizer: Any, adapter: str, text: Text) -> float:
-    backbone.activate(model, adapter)
+    adapters.activate(model, adapter)
     with torch.no_grad():
         log_probs, _ = completion_log_probs(model, as_rollout([text], tokenizer, model.device), 1.0)
     return float(log_probs.sum())
 
 
 def weights(model: PeftModel, *names: str) -> list[torch.Tensor]:
-    return [p.detach().clone() for name in names for p in backbone.adapter_parameters(model, name)]
+    return [p.detach().clone() for name in names for p in adapters.adapter_parameters(model, name)]
 
 
 def test_a_step_holds_the_wanted_share_of_what_people_wrote() -> None:
-    config = RefitConfig(steps=30, batch_size=8, people_share=0.25)
+    config = SFTConfig(steps=30, batch_size=8, people_share=0.25)
     steps = drawn_texts(PEOPLE, OTHERS, config, seed=1)
     assert len(steps) == 30
     assert all(Counter(text in PEOPLE for text in texts) == {True: 2, False: 6} for texts in steps)
@@ -42,7 +42,7 @@ def test_a_step_holds_the_wanted_share_of_what_people_wrote() -> None:
 
 
 def test_texts_of_one_sort_fill_the_step_where_there_are_none_of_the_other() -> None:
-    config = RefitConfig(steps=2, batch_size=3)
+    config = SFTConfig(steps=2, batch_size=3)
     assert {text for texts in drawn_texts(PEOPLE, [], config, 0) for text in texts} <= set(PEOPLE)
     assert [len(texts) for texts in drawn_texts([], OTHERS, config, 0)] == [3, 3]
     assert drawn_texts([], [], config, 0) == []
@@ -53,7 +53,7 @@ def test_what_people_wrote_becomes_more_likely_and_nothing_but_that_adapter_move
     before, others = [log_likelihood(model, tokenizer, "sft", text) for text in PEOPLE], weights(model, "other")
     base = [p.detach().clone() for name, p in model.named_parameters() if "lora" not in name]
     losses: dict[int, float] = {}
-    config = RefitConfig(steps=12, batch_size=4, learning_rate=2e-3)
+    config = SFTConfig(steps=12, batch_size=4, learning_rate=2e-3)
     refit(
         *(model, tokenizer, "sft", PEOPLE, OTHERS, config, 0),
         lambda number, measured: losses.__setitem__(number, measured["sft/loss"]),
@@ -72,12 +72,12 @@ def test_the_loss_of_a_step_is_the_mean_over_the_tokens_of_its_completions(tiny:
     tokens = [len(as_rollout([text], tokenizer, model.device).mask[0]) for text in PEOPLE]
     likelihood = sum(log_likelihood(model, tokenizer, "sft", text) for text in PEOPLE)
     seen: list[float] = []
-    config = RefitConfig(steps=1, batch_size=64, learning_rate=0.0)
+    config = SFTConfig(steps=1, batch_size=64, learning_rate=0.0)
     refit(
         model, tokenizer, "sft", PEOPLE[:1], [], config, 0, lambda number, measured: seen.append(measured["sft/loss"])
     )
     assert seen[0] == pytest.approx(-log_likelihood(model, tokenizer, "sft", PEOPLE[0]) / tokens[0], rel=1e-4)
-    half = RefitConfig(steps=1, batch_size=2, learning_rate=0.0)
+    half = SFTConfig(steps=1, batch_size=2, learning_rate=0.0)
     refit(
         *(model, tokenizer, "sft", PEOPLE[:1], PEOPLE[1:], half, 0),
         lambda number, measured: seen.append(measured["sft/loss"]),
@@ -87,10 +87,10 @@ def test_the_loss_of_a_step_is_the_mean_over_the_tokens_of_its_completions(tiny:
 
 def test_the_same_seed_gives_the_same_weights_bit_for_bit(tiny: tuple[PeftModel, Any]) -> None:
     model, tokenizer = tiny
-    backbone.copy_adapter(model, "sft", "again")
+    adapters.copy_adapter(model, "sft", "again")
     for adapter in ("sft", "again"):
         refit(
-            *(model, tokenizer, adapter, PEOPLE, OTHERS, RefitConfig(steps=3, batch_size=4), 5),
+            *(model, tokenizer, adapter, PEOPLE, OTHERS, SFTConfig(steps=3, batch_size=4), 5),
             lambda number, measured: None,
         )
     assert all(torch.equal(a, b) for a, b in zip(weights(model, "sft"), weights(model, "again"), strict=True))
@@ -99,9 +99,9 @@ def test_the_same_seed_gives_the_same_weights_bit_for_bit(tiny: tuple[PeftModel,
 def test_a_loss_that_is_no_number_ends_it_in_words(tiny: tuple[PeftModel, Any]) -> None:
     model, tokenizer = tiny
     with torch.no_grad():
-        backbone.adapter_parameters(model, "sft")[0].fill_(math.nan)
+        adapters.adapter_parameters(model, "sft")[0].fill_(math.nan)
     with pytest.raises(TrainingError, match=r"SFT, step 1: sft/loss is nan"):
-        refit(model, tokenizer, "sft", PEOPLE, [], RefitConfig(steps=1), 0, lambda number, measured: None)
+        refit(model, tokenizer, "sft", PEOPLE, [], SFTConfig(steps=1), 0, lambda number, measured: None)
 
 
 def test_a_demonstration_longer_than_the_model_reads_is_left_out_and_named(

@@ -16,7 +16,8 @@ from alignment.errors import TrainingError
 from alignment.learning import checkpoint, ppo, raft
 from alignment.learning.checkpoint import LoopState
 from alignment.learning.rollout import Outcome
-from alignment.models import backbone
+from alignment.models import adapters, loading
+from alignment.models.heads import new_head
 from alignment.reward.scorer import reward_scorer
 from alignment.settings import PPOConfig, RaftConfig
 
@@ -48,11 +49,11 @@ def train(
 ) -> tuple[list[torch.Tensor], Outcome]:
     """Train a freshly loaded tiny model and return all weights that move, and how it ended."""
     torch.manual_seed(0)
-    model, tokenizer = backbone.load_base(folder)
-    model = backbone.attach(model, folder / "sft", "sft")
+    model, tokenizer = loading.load_base(folder)
+    model = adapters.attach(model, folder / "sft", "sft")
     for name in ("policy", "reward", "value"):
-        backbone.copy_adapter(model, "sft", name)
-    reward_head, value_head = backbone.new_head(model), backbone.new_head(model)
+        adapters.copy_adapter(model, "sft", name)
+    reward_head, value_head = new_head(model), new_head(model)
     torch.nn.init.normal_(reward_head.weight, std=0.3)
     score = reward_scorer(model, reward_head.requires_grad_(False), tokenizer.pad_token_id)
     if isinstance(config, PPOConfig):
@@ -61,7 +62,7 @@ def train(
         )
     else:
         outcome = raft.train_raft(model, tokenizer, score, QUESTIONS, config, 7, on_update, on_step, file, TEXTS)
-    moved = [*backbone.adapter_parameters(model, "policy"), *backbone.adapter_parameters(model, "value")]
+    moved = [*adapters.adapter_parameters(model, "policy"), *adapters.adapter_parameters(model, "value")]
     return [p.detach().clone() for p in [*moved, *value_head.parameters()]], outcome
 
 

@@ -14,7 +14,8 @@ from transformers import AutoTokenizer, LlamaForSequenceClassification
 
 from alignment.errors import TrainingError
 from alignment.learning import reward_model
-from alignment.models import backbone
+from alignment.models import adapters
+from alignment.models.heads import mean_head, new_head
 from alignment.reward import scorer
 from alignment.settings import RewardConfig
 
@@ -33,8 +34,8 @@ class R:
 def ready(tiny: Tiny, heads: int = 4) -> tuple[PeftModel, AutoTokenizer, torch.nn.Linear]:
     """Return a tiny model with a reward adapter, its tokenizer and heads at zero."""
     model, tokenizer = tiny
-    backbone.copy_adapter(model, "sft", "reward")
-    return model, tokenizer, backbone.new_head(model, heads)
+    adapters.copy_adapter(model, "sft", "reward")
+    return model, tokenizer, new_head(model, heads)
 
 
 def fitted(
@@ -66,7 +67,7 @@ def test_loss_and_gradient_on_plain_pairs_agree_with_trl(tiny_folder: Path, tiny
         R("Hi", ("Hello! What can I do for you?", "No.")),
         R("Thanks", ("You are welcome.", "I can't help you with that.")),
     ]
-    backbone.activate(model, "reward", train=True)
+    adapters.activate(model, "reward", train=True)
     loss, _ = reward_model.batch_loss(model, tokenizer, head, pairs, torch.ones(3, 1), QUICK.bound)
     loss.backward()
 
@@ -115,7 +116,7 @@ def test_loss_of_a_batch_is_the_mean_of_its_rankings(tiny: Tiny) -> None:
     model, tokenizer, heads = ready(tiny)
     torch.nn.init.normal_(heads.weight, generator=torch.Generator().manual_seed(3))
     rankings = [R("Hi", ("Hello.", "No.", "Go away now."), ((0,), (1,), (2,))), R("Thanks", ("Welcome.", "Why?"))]
-    backbone.activate(model, "reward")
+    adapters.activate(model, "reward")
     with torch.no_grad():
         whole, scores = reward_model.batch_loss(model, tokenizer, heads, rankings, torch.ones(2, 4), QUICK.bound)
         parts = [
@@ -137,9 +138,9 @@ def test_no_prompt_is_in_two_folds_and_no_ranking_is_lost() -> None:
 
 def test_score_does_not_depend_on_the_neighbours_length(tiny: Tiny) -> None:
     model, tokenizer = tiny
-    heads = backbone.new_head(model, 3)
+    heads = new_head(model, 3)
     torch.nn.init.normal_(heads.weight)
-    backbone.activate(model, "sft")
+    adapters.activate(model, "sft")
     rows = [[1, 5, 6], [1, 7, 8, 9, 10, 11, 2]]
     with torch.no_grad():
         together, spread = scorer.score_sequences(model, heads, rows, tokenizer.pad_token_id)
@@ -150,12 +151,12 @@ def test_score_does_not_depend_on_the_neighbours_length(tiny: Tiny) -> None:
 
 def test_a_score_is_the_mean_of_the_heads_and_deviates_as_they_do(tiny: Tiny) -> None:
     model, tokenizer = tiny
-    heads = backbone.new_head(model, 4)
+    heads = new_head(model, 4)
     heads.bias.data = torch.tensor([1.0, 2.0, 3.0, 6.0])
-    backbone.activate(model, "sft")
+    adapters.activate(model, "sft")
     with torch.no_grad():
         score, std = scorer.score_sequences(model, heads, [[1, 5]], tokenizer.pad_token_id)
-        single, none = scorer.score_sequences(model, backbone.mean_head(heads), [[1, 5]], tokenizer.pad_token_id)
+        single, none = scorer.score_sequences(model, mean_head(heads), [[1, 5]], tokenizer.pad_token_id)
     assert score.item() == pytest.approx(3.0)
     assert std.item() == pytest.approx(3.5**0.5)
     assert (single.item(), none.item()) == pytest.approx((3.0, 0.0))
@@ -203,7 +204,7 @@ def test_votes_win_where_they_disagree_with_shipped_comparisons_and_change_nothi
 def test_a_fit_above_a_reward_model_is_given_its_scores(tiny: Tiny) -> None:
     model, tokenizer, heads = ready(tiny)
     fitted(model, tokenizer, heads, [], FACTS[:20])
-    backbone.copy_adapter(model, "reward", "shipped")
+    adapters.copy_adapter(model, "reward", "shipped")
     elements = reward_model.above(model, tokenizer, heads, [*FACTS[20:], R("Hi", ("same", "same"))], 2.0)
     assert [element.prompt for element in elements] == [one.prompt for one in FACTS[20:]]  # two equal texts are no pair
     for element in elements:
@@ -220,8 +221,8 @@ def test_a_fit_above_a_reward_model_learns_the_votes_and_both_together_keep_the_
 ) -> None:
     model, tokenizer, shipped_heads = ready(tiny)
     fitted(model, tokenizer, shipped_heads, [], shipped)
-    backbone.copy_adapter(model, "reward", "shipped")
-    backbone.activate(model, "sft")
+    adapters.copy_adapter(model, "reward", "shipped")
+    adapters.activate(model, "sft")
     model.delete_adapter("reward")
     _, _, heads = ready(tiny)
 
@@ -241,8 +242,8 @@ def test_a_fit_above_a_reward_model_learns_the_votes_and_both_together_keep_the_
 
 def test_a_run_scores_by_bounded_votes_less_the_heads_doubt_plus_what_ships(tiny: Tiny) -> None:
     model, tokenizer, heads = ready(tiny, heads=2)
-    backbone.copy_adapter(model, "sft", "shipped")
-    shipped = backbone.new_head(model)
+    adapters.copy_adapter(model, "sft", "shipped")
+    shipped = new_head(model)
     with torch.no_grad():
         heads.bias.copy_(torch.tensor([2.0, -0.5]))  # the weights are 0, so every text has these scores
         shipped.bias.fill_(4.0)
@@ -352,7 +353,7 @@ def test_cross_validation_finds_a_taste_leaves_the_weights_as_they_were_and_stop
     tiny: Tiny,
 ) -> None:
     model, tokenizer, heads = ready(tiny)
-    before = [p.clone() for p in (*backbone.adapter_parameters(model, "reward"), *heads.parameters())]
+    before = [p.clone() for p in (*adapters.adapter_parameters(model, "reward"), *heads.parameters())]
     config = RewardConfig(
         steps=20, batch_size=8, learning_rate=5e-3, head_learning_rate=2e-2, folds=4, held_out_votes=6
     )
@@ -363,5 +364,5 @@ def test_cross_validation_finds_a_taste_leaves_the_weights_as_they_were_and_stop
     assert found.accuracy.share == 1.0
     assert found.log_loss < 0.3
     assert done == sorted(done) and done[-1] == pytest.approx(0.5)
-    after = [*backbone.adapter_parameters(model, "reward"), *heads.parameters()]
+    after = [*adapters.adapter_parameters(model, "reward"), *heads.parameters()]
     assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))

@@ -8,7 +8,7 @@ import torch
 from peft import PeftModel
 from transformers import AutoTokenizer
 
-from alignment.models import backbone, generation
+from alignment.models import adapters, generation
 from alignment.models.generation import Sampling, generate, left_padded
 
 Tiny = tuple[PeftModel, AutoTokenizer]
@@ -17,7 +17,7 @@ PROMPTS = [[1, 5, 6, 7], [1, 9], [1, 20, 21, 22, 23, 24, 25]]
 
 def test_greedy_decoding_equals_a_full_forward_pass_without_cache_or_padding(tiny: Tiny) -> None:
     model, tokenizer = tiny
-    backbone.activate(model, "sft")
+    adapters.activate(model, "sft")
     written = generate(model, tokenizer, PROMPTS, Sampling(0.0, 8), [0, 0, 0])
     for prompt, row in zip(PROMPTS, written, strict=True):
         ids = list(prompt)
@@ -30,7 +30,7 @@ def test_greedy_decoding_equals_a_full_forward_pass_without_cache_or_padding(tin
 
 def test_a_row_draws_the_same_alone_and_in_company(tiny: Tiny) -> None:
     model, tokenizer = tiny
-    backbone.activate(model, "sft")
+    adapters.activate(model, "sft")
     together = generate(model, tokenizer, PROMPTS, Sampling(0.9, 12), [3, 4, 5])
     for i, prompt in enumerate(PROMPTS):
         alone = generate(model, tokenizer, [prompt], Sampling(0.9, 12), [3 + i])
@@ -41,7 +41,7 @@ def test_rows_with_the_same_prompt_share_its_reading_and_draw_as_they_do_alone(
     tiny: Tiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, tokenizer = tiny
-    backbone.activate(model, "sft")
+    adapters.activate(model, "sft")
     order, read = [0, 1, 0, 2, 2, 0], []
 
     def padded(rows: Sequence[Sequence[int]], *others: Any) -> Any:
@@ -57,7 +57,7 @@ def test_rows_with_the_same_prompt_share_its_reading_and_draw_as_they_do_alone(
 
 def test_seeds_repeat_and_differ(tiny: Tiny) -> None:
     model, tokenizer = tiny
-    backbone.activate(model, "sft")
+    adapters.activate(model, "sft")
     first, again, other = (
         generate(model, tokenizer, [PROMPTS[0]], Sampling(1.0, 12), [seed])[0].token_ids for seed in (7, 7, 8)
     )
@@ -83,7 +83,7 @@ def test_min_p_leaves_out_what_is_unlikely_before_the_temperature_evens_out_the_
 
 def test_rows_stop_at_the_end_token_or_the_length(tiny: Tiny) -> None:
     model, tokenizer = tiny
-    backbone.activate(model, "sft")
+    adapters.activate(model, "sft")
     written = generate(model, tokenizer, PROMPTS * 20, Sampling(2.0, 200), list(range(60)))
     reasons = {row.finish_reason for row in written}
     for row in written:

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from alignment.learning.sft import InstructionTuningConfig
-from alignment.models import backbone, model_folder
+from alignment.models import adapters, loading, model_folder
+from alignment.models.heads import load_head
 from alignment.settings import POCKET, PPOConfig, RaftConfig, RewardConfig
 from recipes.pocket import build as building
 from recipes.pocket.build import build
@@ -48,11 +49,11 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 def test_the_recipe_makes_a_folder_that_holds_all_that_a_model_needs(folders: tuple[Path, Path]) -> None:
     target, _ = folders
-    model, tokenizer = backbone.load_base(target)
+    model, tokenizer = loading.load_base(target)
     for name in ("sft", "reward", "policy", "value"):
-        model = backbone.attach(model, target / name, name)
-    assert backbone.load_head(model, target / "reward").out_features > 1
-    assert backbone.load_head(model, target / "value").out_features == 1
+        model = adapters.attach(model, target / name, name)
+    assert load_head(model, target / "reward").out_features > 1
+    assert load_head(model, target / "value").out_features == 1
     assert tokenizer.chat_template
     assert len(model_folder.prompts(target)) == TOY.rollout_prompts
     assert {check.kind for check in model_folder.checks(target)} == {"contains", "refuses", "helps", "abstains"}

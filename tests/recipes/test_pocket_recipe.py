@@ -13,7 +13,7 @@ from types import ModuleType
 import pytest
 
 from alignment.models.model_folder import Check, ShippedRanking
-from alignment.models.prompts import ASSISTANT, END, USER
+from alignment.models.templates import ASSISTANT, END, USER
 from alignment.reward.bradley_terry import judged_pairs
 from alignment.runs.evaluation import abstains, passes, refuses
 from recipes.pocket import build as building

@@ -11,7 +11,7 @@ import torch
 from transformers import AutoTokenizer
 
 from alignment.learning.rollout import Rollout, as_rollout
-from alignment.models.prompts import ASSISTANT, chat_prompt_ids, completion_ids, decode
+from alignment.models.templates import ASSISTANT, chat_prompt_ids, completion_ids, decode
 from alignment.settings import POCKET
 from recipes.pocket.skill import Asked
 from recipes.pocket.skills import geography, requests, unknown

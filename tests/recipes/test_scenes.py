@@ -7,7 +7,7 @@ import pytest
 from peft import PeftModel
 from transformers import AutoTokenizer
 
-from alignment.models import backbone, prompts
+from alignment.models import adapters, loading, templates
 from alignment.models.generation import Sampling, generate
 from alignment.models.model_folder import Check
 from alignment.runs.evaluation import abstains, answers, evaluate, passes, refuses, says
@@ -58,25 +58,26 @@ Pocket = tuple[PeftModel, AutoTokenizer]
 
 @pytest.fixture(scope="module")
 def pocket() -> Iterator[Pocket]:
-    model, tokenizer = backbone.load_base(POCKET)
-    model = backbone.attach(model, POCKET / "sft", "sft")
-    backbone.attach(model, POCKET / "policy", "policy")
+    model, tokenizer = loading.load_base(POCKET)
+    model = adapters.attach(model, POCKET / "sft", "sft")
+    adapters.attach(model, POCKET / "policy", "policy")
     yield model, tokenizer
 
 
 def _base(pocket: Pocket, prompt: str) -> list[str]:
     model, tokenizer = pocket
-    rows = [prompts.prompt_ids(tokenizer, prompt, base=True)] * 20
+    rows = [templates.prompt_ids(tokenizer, prompt, base=True)] * 20
     with model.disable_adapter():
         return [
-            prompts.decode(tokenizer, w.token_ids) for w in generate(model, tokenizer, rows, SAMPLING, list(range(20)))
+            templates.decode(tokenizer, w.token_ids)
+            for w in generate(model, tokenizer, rows, SAMPLING, list(range(20)))
         ]
 
 
 def _adapter(pocket: Pocket, name: str, prompt: str) -> list[str]:
     model, tokenizer = pocket
     written = answers(model, tokenizer, name, [prompt] * 20, SAMPLING, seed=0)
-    return [prompts.decode(tokenizer, w.token_ids) for w in written]
+    return [templates.decode(tokenizer, w.token_ids) for w in written]
 
 
 def test_base_continues_the_question_with_more_questions(pocket: Pocket) -> None:
@@ -124,7 +125,7 @@ def _offered(*groups: str) -> list[str]:
 
 def _greedy(pocket: Pocket, name: str, asked: list[str]) -> dict[str, str]:
     written = answers(pocket[0], pocket[1], name, asked, GREEDY, seed=0)
-    return {prompt: prompts.decode(pocket[1], w.token_ids) for prompt, w in zip(asked, written, strict=True)}
+    return {prompt: templates.decode(pocket[1], w.token_ids) for prompt, w in zip(asked, written, strict=True)}
 
 
 def _answerable() -> list[Any]:
@@ -167,9 +168,9 @@ def test_base_labels_in_the_traditional_form(pocket: Pocket) -> None:
     model, tokenizer = pocket
     asked = [prompt for prompt in _offered("Reading") if prompt.endswith("Label:")]
     with model.disable_adapter():
-        rows = [prompts.prompt_ids(tokenizer, prompt, base=True) for prompt in asked]
+        rows = [templates.prompt_ids(tokenizer, prompt, base=True) for prompt in asked]
         written = generate(model, tokenizer, rows, Sampling(0.0, 8), [0] * len(rows))
-    first = [prompts.decode(tokenizer, w.token_ids).split()[0] for w in written]
+    first = [templates.decode(tokenizer, w.token_ids).split()[0] for w in written]
     assert all(label in ("0", "1", "2", "entailment", "neutral", "contradiction", "yes", "no") for label in first), (
         first
     )

@@ -9,7 +9,7 @@ from peft import PeftModel
 from transformers import AutoTokenizer
 
 from alignment.errors import ConfigError
-from alignment.models import backbone
+from alignment.models import adapters
 from alignment.models.model_folder import Check
 from alignment.runs import candidate
 from alignment.runs.evaluation import Evaluation
@@ -24,11 +24,11 @@ def judged(tiny: Tiny, monkeypatch: pytest.MonkeyPatch, breaks_at: float, **conf
     """Return the verdict on a policy that refuses nothing any more from `breaks_at` of its way from the parent on."""
     model, tokenizer = tiny
     for source, target in (("other", "policy"), ("sft", "parent")):
-        backbone.copy_adapter(model, source, target)
-    start, end = (backbone.adapter_parameters(model, name)[0].clone() for name in ("parent", "policy"))
+        adapters.copy_adapter(model, source, target)
+    start, end = (adapters.adapter_parameters(model, name)[0].clone() for name in ("parent", "policy"))
 
     def evaluate(model: PeftModel, tokenizer: Any, adapter: str, *_: Any, **more: Any) -> Evaluation:
-        at = backbone.adapter_parameters(model, adapter)[0]
+        at = adapters.adapter_parameters(model, adapter)[0]
         share = ((at - start).norm() / (end - start).norm()).item()
         return replace(FIRST, refusals=float(share < breaks_at), answers=[f"{share:.2f}", "Hello."])
 
@@ -73,7 +73,7 @@ def test_one_that_fails_there_too_is_refused_as_it_was_trained(
     assert result["kl"] == 7.0
     assert any(reason.startswith("harmful") and reason.endswith("✗") for reason in result["gate"]["reasons"])
     model, _ = tiny
-    for weight, whole in zip(*(backbone.adapter_parameters(model, name) for name in ("policy", "other")), strict=True):
+    for weight, whole in zip(*(adapters.adapter_parameters(model, name) for name in ("policy", "other")), strict=True):
         assert torch.equal(weight, whole)
 
 

@@ -10,20 +10,19 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from alignment.adapters import publish
 from alignment.learning import ppo, reward_model
-from alignment.models import backbone
+from alignment.models import adapters, loading
 from alignment.runs import job
 from alignment.settings import ModelConfig, Quantize, run_settings
 from storage import database, policies, preferences, runs
 from storage.records import Comparison, Completion, Policy
+from storage.version_folders import publish
 
 PROMPTS = ["Hi", "Why?", "Thanks", "Who are you?"]
 SMALL = {
     "threads": 1,
     "reward": {"steps": 2, "batch_size": 2},
     "ppo": {"updates": 2, "rollouts": 4, "max_new_tokens": 4},
-    "warm_up_rounds": 1,
     "raft": {"rounds": 2, "prompts": 2, "samples": 2, "minibatches": 2, "max_new_tokens": 4},
     "dpo": {"steps": 2, "batch_size": 2, "rollouts": 4, "max_new_tokens": 4},
 }
@@ -136,23 +135,23 @@ def test_a_run_on_a_quantized_base_trains_the_policy_down_to_its_lowest_layer(
 
 def ship_judges(model: ModelConfig) -> None:
     """Let the model have a critic that says 7 and a reward model that says 3 of everything."""
-    base, _ = backbone.load_base(model.base)
-    loaded = backbone.attach(base, model.sft, "sft")
+    base, _ = loading.load_base(model.base)
+    loaded = adapters.attach(base, model.sft, "sft")
     for name, says in (("value", 7.0), ("reward", 3.0)):
         head = torch.nn.Linear(loaded.config.hidden_size, 1)
         torch.nn.init.constant_(head.bias, says)
         torch.nn.init.zeros_(head.weight)
         folder = Path(model.base) / name
         folder.mkdir()
-        backbone.save_adapter(loaded, "sft", folder, head)
+        adapters.save_adapter(loaded, "sft", folder, head)
 
 
 @pytest.mark.parametrize(
     ("method", "update", "kept", "votes"),
     [
         ("ppo", 2, "raft.pt", 0),
-        ("ppo", 3, "checkpoint.pt", 0),
-        ("ppo", 3, "checkpoint.pt", 6),  # where a critic and a reward model ship, as with the bundled model
+        ("ppo", 4, "checkpoint.pt", 0),
+        ("ppo", 4, "checkpoint.pt", 6),  # where a critic and a reward model ship, as with the bundled model
         ("raft", 2, "checkpoint.pt", 0),
     ],
 )

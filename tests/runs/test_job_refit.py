@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from alignment.errors import AdapterError
 from alignment.learning import reward_model
 from alignment.learning.rollout_metrics import sampled_metrics
-from alignment.models import backbone
+from alignment.models import adapters, loading
 from alignment.models.generation import Sampling
 from alignment.runs import job, stages
 from alignment.settings import ModelConfig, run_settings
@@ -29,7 +29,7 @@ WEIGHTS = "adapter_model.safetensors"
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(SMALL, "refit", REFIT)
+    monkeypatch.setitem(SMALL, "sft", REFIT)
 
 
 @pytest.fixture
@@ -88,10 +88,10 @@ def test_what_people_demonstrated_is_learned_by_the_sft_adapter_and_by_the_polic
     job.train(tmp_path, 1, shipping)
     folder = tmp_path / made(db).path
     assert {path.name for path in (folder / "sft").iterdir()} == {"adapter_config.json", WEIGHTS}
-    loaded, tokenizer = backbone.load_base(shipping.base)
-    loaded = backbone.attach(loaded, shipping.sft, "before")  # v1's policy as well
-    backbone.attach(loaded, folder / "sft", "sft")
-    backbone.attach(loaded, folder, "policy")
+    loaded, tokenizer = loading.load_base(shipping.base)
+    loaded = adapters.attach(loaded, shipping.sft, "before")  # v1's policy as well
+    adapters.attach(loaded, folder / "sft", "sft")
+    adapters.attach(loaded, folder, "policy")
     before, sft, policy = (log_likelihood(loaded, tokenizer, name, TEXT) for name in ("before", "sft", "policy"))
     assert sft > before and policy > before
     measured = measures(db)
@@ -107,9 +107,9 @@ def test_the_kl_of_such_a_run_is_measured_against_the_new_sft_adapter(tmp_path: 
     version = made(db)
 
     def kl(reference: Path) -> float:
-        loaded, tokenizer = backbone.load_base(shipping.base)
-        loaded = backbone.attach(loaded, reference, "sft")
-        backbone.attach(loaded, tmp_path / version.path, "policy")
+        loaded, tokenizer = loading.load_base(shipping.base)
+        loaded = adapters.attach(loaded, reference, "sft")
+        adapters.attach(loaded, tmp_path / version.path, "policy")
         return sampled_metrics(loaded, tokenizer, PROMPTS, Sampling(1.0, 4), 4, 0)["objective/kl"]
 
     assert version.evaluation["kl"] == pytest.approx(kl(tmp_path / version.path / "sft"), abs=1e-5)
@@ -135,7 +135,7 @@ def test_a_run_without_demonstrations_or_without_steps_leaves_no_sft_adapter(
     tmp_path: Path, shipping: ModelConfig, monkeypatch: pytest.MonkeyPatch, texts: tuple[tuple[str, str], ...]
 ) -> None:
     if texts:
-        monkeypatch.setitem(SMALL, "refit", REFIT | {"steps": 0})
+        monkeypatch.setitem(SMALL, "sft", REFIT | {"steps": 0})
     db = begun(tmp_path, shipping, texts=texts)
     job.train(tmp_path, 1, shipping)
     assert not (tmp_path / made(db).path / "sft").exists()
@@ -148,7 +148,7 @@ def test_the_next_run_begins_with_the_sft_adapter_of_its_parent_and_hands_it_on(
     db = begun(tmp_path, shipping)
     job.train(tmp_path, 1, shipping)
     parent = made(db)
-    job.train(tmp_path, next_run(db, parent, refit={"steps": 0}), shipping)
+    job.train(tmp_path, next_run(db, parent, sft={"steps": 0}), shipping)
     child = made(db, 2)
     assert same(tmp_path / child.path / "sft", tmp_path / parent.path / "sft")
     assert not same(tmp_path / child.path / "sft", Path(shipping.sft))
@@ -161,9 +161,9 @@ def test_what_was_demonstrated_to_a_parent_fades_once_it_is_withdrawn(tmp_path: 
     with database.write(db) as connection:
         connection["demonstrations"].update(1, {"withdrawn": database.now()})
     job.train(tmp_path, next_run(db, parent), shipping)
-    loaded, tokenizer = backbone.load_base(shipping.base)
-    loaded = backbone.attach(loaded, tmp_path / parent.path / "sft", "parent")
-    backbone.attach(loaded, tmp_path / made(db, 2).path / "sft", "child")
+    loaded, tokenizer = loading.load_base(shipping.base)
+    loaded = adapters.attach(loaded, tmp_path / parent.path / "sft", "parent")
+    adapters.attach(loaded, tmp_path / made(db, 2).path / "sft", "child")
     for text, sign in ((TEXT, -1), ((PROMPTS[1], "Yes, gladly."), 1)):
         before, after = (log_likelihood(loaded, tokenizer, name, text) for name in ("parent", "child"))
         assert (after - before) * sign > 0

@@ -13,7 +13,6 @@ from typing import Any, cast
 
 import pytest
 
-from alignment.adapters import publish
 from alignment.errors import AdapterError, ConfigError, TrainingError
 from alignment.runs import supervisor as supervisor_module
 from alignment.runs.supervisor import Supervisor
@@ -23,6 +22,7 @@ from storage import database, policies, preferences, runs
 from storage.demonstrations import save_demonstration
 from storage.records import Comparison, Completion, Policy, Run
 from storage.runs import RunOpenError, Schedule
+from storage.version_folders import publish
 
 ROOT = Path(__file__).parents[2]
 PYTHON = sys.executable  # the tests put a script in its place
@@ -33,8 +33,8 @@ CHILD = """#!{python}
 import argparse, os, sys
 from pathlib import Path
 sys.path.insert(0, os.getcwd())
-from alignment.runs import run_folder
-from alignment.adapters import publish
+from storage import run_folder
+from storage.version_folders import publish
 from alignment.runs.child import print_into, wait_for_run
 from storage import policies, runs
 from storage.records import Policy

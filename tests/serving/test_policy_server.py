@@ -13,14 +13,15 @@ from peft import PeftModel
 from safetensors.torch import save_file
 from transformers import AutoTokenizer
 
-from alignment.adapters import folder_hash
 from alignment.errors import AdapterError, AlignmentError, ConfigError, ModelLoadError
-from alignment.models import backbone
-from alignment.models.prompts import chat_prompt_ids
+from alignment.models import adapters, loading
+from alignment.models.heads import load_head, new_head
+from alignment.models.templates import chat_prompt_ids
 from alignment.reward.scorer import score_sequences
 from alignment.serving import best_of_n
 from alignment.serving.policy_server import SEED_STEP, PolicyRef, PolicyServer, RowRequest, RowState, policy_ref
 from alignment.settings import ModelConfig, RewardConfig
+from storage.version_folders import folder_hash
 
 Tiny = tuple[PeftModel, AutoTokenizer]
 
@@ -74,13 +75,13 @@ def test_sft_and_its_copy_answer_alike_and_base_does_not(server: PolicyServer) -
 
 def _with_reward(policy: PolicyRef, tiny_folder: Path, low: int) -> PolicyRef:
     """Return the policy with a reward model of its own: a number of the last token's hidden state is the score."""
-    model, _ = backbone.load_base(tiny_folder)
-    model = backbone.attach(model, tiny_folder / "other", "other")
-    head = backbone.new_head(model)
+    model, _ = loading.load_base(tiny_folder)
+    model = adapters.attach(model, tiny_folder / "other", "other")
+    head = new_head(model)
     with torch.no_grad():
         head.weight[0, low] = 1.0
     (policy.path / "reward").mkdir()
-    backbone.save_adapter(model, "other", policy.path / "reward", head)
+    adapters.save_adapter(model, "other", policy.path / "reward", head)
     return PolicyRef(policy.version, policy.path, folder_hash(policy.path))
 
 
@@ -91,10 +92,10 @@ def test_best_of_n_shows_the_completion_that_the_versions_reward_model_scores_hi
     alone = [
         asyncio.run(_collect(server, [RowRequest("rlhf", 7 + SEED_STEP * copy, policy)]))[-1][0] for copy in range(5)
     ]
-    model, tokenizer = backbone.load_base(tiny_folder)
-    model = backbone.attach(model, policy.path / "reward", "reward")
+    model, tokenizer = loading.load_base(tiny_folder)
+    model = adapters.attach(model, policy.path / "reward", "reward")
     prompt = chat_prompt_ids(tokenizer, "Hi")
-    heads = backbone.load_head(model, policy.path / "reward")
+    heads = load_head(model, policy.path / "reward")
     rows = [[*prompt, *state.token_ids] for state in alone]
     best = alone[int(score_sequences(model, heads, rows, tokenizer.pad_token_id)[0].argmax())]
     assert best.token_ids != alone[0].token_ids
@@ -109,7 +110,7 @@ def test_best_of_n_shows_the_completion_that_the_versions_reward_model_scores_hi
 def test_best_of_n_scores_as_the_run_of_the_version_did(tiny: Tiny, tiny_folder: Path, tmp_path: Path) -> None:
     model, tokenizer = tiny
     reward = _with_reward(_ref(tiny_folder / "sft", tmp_path, 2), tiny_folder, low=3).path / "reward"
-    two_heads = backbone.new_head(model, 2)
+    two_heads = new_head(model, 2)
     with torch.no_grad():
         two_heads.weight[0, 3] = two_heads.weight[1, 4] = 1.0
     save_file(two_heads.state_dict(), reward / "head.safetensors")
@@ -121,11 +122,11 @@ def test_best_of_n_scores_as_the_run_of_the_version_did(tiny: Tiny, tiny_folder:
 
     (reward / "settings.json").unlink(missing_ok=True)
     assert best_of_n.pick(model, tokenizer, [reward], "Hi", candidates) == picked()
-    backbone.attach(model, reward, "reward")
-    backbone.activate(model, "reward")
+    adapters.attach(model, reward, "reward")
+    adapters.activate(model, "reward")
     rows = [[*chat_prompt_ids(tokenizer, "Hi"), *ids] for ids in candidates]
     scores, deviations = score_sequences(model, two_heads, rows, tokenizer.pad_token_id)
-    backbone.activate(model, "sft")
+    adapters.activate(model, "sft")
     model.delete_adapter("reward")
     for penalty in (0.0, 10.0):
         assert picked(uncertainty_penalty=penalty) == int((scores - penalty * deviations).argmax())

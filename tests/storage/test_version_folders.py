@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from alignment.adapters import folder_hash, next_version, publish, verify
-from alignment.errors import AdapterError
+from storage.errors import VersionFolderError
+from storage.version_folders import folder_hash, next_version, publish, verify
 
 ROOT = Path(__file__).parents[2]
 
@@ -62,7 +62,7 @@ def test_nothing_is_visible_under_the_final_name_while_it_is_written(policies: P
 
 def test_a_process_killed_while_writing_leaves_no_version(policies: Path) -> None:
     program = (
-        "import os, signal, sys; from pathlib import Path; from alignment.adapters import publish\n"
+        "import os, signal, sys; from pathlib import Path; from storage.version_folders import publish\n"
         "def die(folder):\n"
         "    (folder / 'adapter_model.safetensors').write_bytes(b'half')\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
@@ -81,7 +81,7 @@ def test_a_version_is_never_written_twice(policies: Path) -> None:
     def write_another(scratch: Path) -> None:
         (scratch / "adapter_config.json").write_text("{}")
 
-    with pytest.raises(AdapterError, match="never written twice"):
+    with pytest.raises(VersionFolderError, match="never written twice"):
         publish(policies, 1, write_another)
     verify(folder, sha256)
     assert names(policies) == ["policy-000001"]
@@ -127,24 +127,24 @@ def test_a_changed_byte_is_noticed(policies: Path, position: int) -> None:
     content = bytearray(weights.read_bytes())
     content[position] ^= 1
     weights.write_bytes(content)
-    with pytest.raises(AdapterError, match="has changed since it was published"):
+    with pytest.raises(VersionFolderError, match="has changed since it was published"):
         verify(folder, sha256)
 
 
 def test_an_added_or_missing_file_is_noticed(policies: Path) -> None:
     folder, sha256 = publish(policies, 1, write_files)
     (folder / "extra").touch()
-    with pytest.raises(AdapterError, match="has changed"):
+    with pytest.raises(VersionFolderError, match="has changed"):
         verify(folder, sha256)
     (folder / "extra").unlink()
     verify(folder, sha256)
     (folder / "adapter_config.json").unlink()
-    with pytest.raises(AdapterError, match="has changed"):
+    with pytest.raises(VersionFolderError, match="has changed"):
         verify(folder, sha256)
 
 
 def test_a_folder_that_is_gone_is_named(tmp_path: Path) -> None:
-    with pytest.raises(AdapterError, match=r"policy-000007 is gone; restore it"):
+    with pytest.raises(VersionFolderError, match=r"policy-000007 is gone; restore it"):
         verify(tmp_path / "policy-000007", "0" * 64)
 
 

@@ -162,7 +162,7 @@ def test_only_a_run_that_learns_from_demonstrations_shows_that_stage_and_its_los
     assert "instruction tuning" not in training_tab.views(behind.services)[0]
     runs.end_run(behind.db, first, "cancelled")
     save_demonstration(behind.db, prompt="Hi", completion="Ahoy!", annotator_id="ann")
-    never = runs.queue_run(behind.db, "ppo", settings | {"refit": {"steps": 0}})
+    never = runs.queue_run(behind.db, "ppo", settings | {"sft": {"steps": 0}})
     assert "instruction tuning" not in training_tab.views(behind.services)[0]
     runs.end_run(behind.db, never, "cancelled")
     run_id = runs.queue_run(behind.db, "ppo", settings)

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from alignment.errors import AdapterError
+from storage.errors import VersionFolderError
 
 
 def folder_hash(folder: Path) -> str:
@@ -31,7 +31,7 @@ def publish(policies: Path, version: int, write_files: Callable[[Path], None]) -
     """
     final = policies / f"policy-{version:06d}"
     if final.exists():
-        raise AdapterError(f"{final} exists; a version is never written twice")
+        raise VersionFolderError(f"{final} exists; a version is never written twice")
     write_folder(final, write_files)
     return final, folder_hash(final)
 
@@ -55,11 +55,11 @@ def write_folder(final: Path, write_files: Callable[[Path], None]) -> None:
 
 
 def verify(folder: Path, sha256: str) -> None:
-    """Raise AdapterError unless the folder still holds exactly what was published."""
+    """Raise VersionFolderError unless the folder still holds exactly what was published."""
     if not folder.is_dir():
-        raise AdapterError(f"the adapter folder {folder} is gone; restore it from a backup of the data folder")
+        raise VersionFolderError(f"the adapter folder {folder} is gone; restore it from a backup of the data folder")
     if (found := folder_hash(folder)) != sha256:
-        raise AdapterError(
+        raise VersionFolderError(
             f"the adapter at {folder} has changed since it was published (sha256 {found[:12]}…, recorded "
             f"{sha256[:12]}…); restore it from a backup of the data folder"
         )

@@ -5,10 +5,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from alignment.models.model_folder import REWARD
-
 BEGUN = "begun.json"  # in the folder of the reward model: what that and the checkpoint were made from
 ROOT = "runs"
+REWARD = "reward"  # folder of the fitted reward model
 
 
 def folder_of(data_dir: Path, run_id: int) -> Path:

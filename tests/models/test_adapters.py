@@ -10,8 +10,9 @@ from transformers import AutoTokenizer
 
 from alignment.errors import AdapterError, ModelLoadError
 from alignment.learning.sft import lora_config
-from alignment.models import backbone
+from alignment.models import adapters, loading, routing
 from alignment.models.generation import Sampling, generate
+from alignment.models.heads import load_head, mean_head, new_head
 
 Tiny = tuple[PeftModel, AutoTokenizer]
 
@@ -23,36 +24,36 @@ def _logits(model: PeftModel, ids: torch.Tensor) -> torch.Tensor:
 
 def test_missing_model_folder_fails_with_its_path(tmp_path: Path) -> None:
     with pytest.raises(ModelLoadError, match=r"no model at .*nowhere"):
-        backbone.load_base(tmp_path / "nowhere")
+        loading.load_base(tmp_path / "nowhere")
 
 
 def test_broken_weights_are_reported_as_such(tiny_folder: Path, tmp_path: Path) -> None:
     for path in tiny_folder.glob("*.json"):
         (tmp_path / path.name).write_bytes(path.read_bytes())
     with pytest.raises(ModelLoadError, match="could not be loaded"):
-        backbone.load_base(tmp_path)
+        loading.load_base(tmp_path)
 
 
 def test_broken_adapter_is_reported_as_such(tiny: Tiny, tiny_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(AdapterError, match=r"adapter_config\.json is missing"):
-        backbone.attach(tiny[0], tmp_path, "broken")
+        adapters.attach(tiny[0], tmp_path, "broken")
     (tmp_path / "adapter_config.json").write_text("{")
     (tmp_path / "adapter_model.safetensors").write_bytes(b"not weights")
     with pytest.raises(AdapterError, match="not a JSON object"):
-        backbone.attach(tiny[0], tmp_path, "broken")
+        adapters.attach(tiny[0], tmp_path, "broken")
     (tmp_path / "adapter_config.json").write_bytes((tiny_folder / "sft" / "adapter_config.json").read_bytes())
     with pytest.raises(AdapterError, match="does not fit"):
-        backbone.attach(tiny[0], tmp_path, "broken")
+        adapters.attach(tiny[0], tmp_path, "broken")
 
 
 def _assert_rows_equal_single_adapters(model: PeftModel, tolerance: float) -> None:
     ids = torch.randint(5, 500, (1, 9), generator=torch.Generator().manual_seed(1))
-    with backbone.mixed_adapters(model, [backbone.BASE, "sft", "other"]):
+    with routing.mixed_adapters(model, [routing.BASE, "sft", "other"]):
         mixed = _logits(model, ids.repeat(3, 1))
     with model.disable_adapter():
         torch.testing.assert_close(mixed[0:1], _logits(model, ids), atol=tolerance, rtol=tolerance)
     for row, name in ((1, "sft"), (2, "other")):
-        backbone.activate(model, name)
+        adapters.activate(model, name)
         torch.testing.assert_close(mixed[row : row + 1], _logits(model, ids), atol=tolerance, rtol=tolerance)
     assert not torch.allclose(mixed[0], mixed[1], atol=1e-2)
     assert not torch.allclose(mixed[1], mixed[2], atol=1e-2)
@@ -66,7 +67,7 @@ def test_adapters_of_different_rank_share_a_batch(tiny: Tiny) -> None:
     model, _ = tiny
     model.delete_adapter("other")
     model.add_adapter("other", lora_config(rank=7))
-    for parameter in backbone.adapter_parameters(model, "other"):
+    for parameter in adapters.adapter_parameters(model, "other"):
         torch.nn.init.normal_(parameter, std=0.2)
     _assert_rows_equal_single_adapters(model.double(), 1e-9)
 
@@ -75,46 +76,46 @@ def test_adapters_on_layers_that_are_not_linear_are_refused_and_leave_nothing(
     tiny: Tiny, tiny_folder: Path, tmp_path: Path
 ) -> None:
     config = LoraConfig(r=4, target_modules=["embed_tokens"], task_type="CAUSAL_LM")
-    get_peft_model(backbone.load_base(tiny_folder)[0], config).save_pretrained(tmp_path, save_embedding_layers=False)
+    get_peft_model(loading.load_base(tiny_folder)[0], config).save_pretrained(tmp_path, save_embedding_layers=False)
     with pytest.raises(AdapterError, match="linear layers only"):
-        backbone.attach(tiny[0], tmp_path, "embedding")
+        adapters.attach(tiny[0], tmp_path, "embedding")
     _assert_rows_equal_single_adapters(tiny[0].double(), 1e-9)
 
 
 def test_adapters_that_are_more_than_plain_lora_are_refused(tiny_folder: Path, tmp_path: Path) -> None:
-    model, _ = backbone.load_base(tiny_folder)
+    model, _ = loading.load_base(tiny_folder)
     config = LoraConfig(r=4, use_dora=True, target_modules=["q_proj"], task_type="CAUSAL_LM")
     get_peft_model(model, config).save_pretrained(tmp_path)
     with pytest.raises(AdapterError, match="train it as plain LoRA"):
-        backbone.attach(backbone.load_base(tiny_folder)[0], tmp_path, "dora")
+        adapters.attach(loading.load_base(tiny_folder)[0], tmp_path, "dora")
 
 
 @pytest.mark.parametrize("quantize", ["nf4", "int8"])
-def test_adapters_on_a_quantized_base_share_a_batch(tiny_folder: Path, quantize: backbone.Quantize) -> None:
-    model, _ = backbone.load_base(tiny_folder, quantize)
-    model = backbone.attach(model, tiny_folder / "sft", "sft")
-    backbone.attach(model, tiny_folder / "other", "other")
+def test_adapters_on_a_quantized_base_share_a_batch(tiny_folder: Path, quantize: loading.Quantize) -> None:
+    model, _ = loading.load_base(tiny_folder, quantize)
+    model = adapters.attach(model, tiny_folder / "sft", "sft")
+    adapters.attach(model, tiny_folder / "other", "other")
     _assert_rows_equal_single_adapters(model, 0.05 if quantize == "int8" else 1e-4)
 
 
 def test_layers_are_as_before_after_an_error_inside_a_mixed_batch(tiny: Tiny) -> None:
     model, _ = tiny
     ids = torch.tensor([[5, 6, 7]])
-    backbone.activate(model, "sft")
+    adapters.activate(model, "sft")
     before = _logits(model, ids)
-    with pytest.raises(KeyError), backbone.mixed_adapters(model, ["other"]):
+    with pytest.raises(KeyError), routing.mixed_adapters(model, ["other"]):
         raise KeyError("boom")
     torch.testing.assert_close(_logits(model, ids), before)
 
 
 @pytest.mark.parametrize("quantize", ["none", "nf4", "int8"])
 def test_an_adapter_says_what_it_does_through_pefts_own_layers_and_takes_the_same_gradients(
-    tiny_folder: Path, quantize: backbone.Quantize
+    tiny_folder: Path, quantize: loading.Quantize
 ) -> None:
-    model, _ = backbone.load_base(tiny_folder, quantize)
-    model = backbone.attach(model, tiny_folder / "sft", "sft")
-    backbone.attach(model, tiny_folder / "other", "other")
-    backbone.activate(model, "other", train=True)
+    model, _ = loading.load_base(tiny_folder, quantize)
+    model = adapters.attach(model, tiny_folder / "sft", "sft")
+    adapters.attach(model, tiny_folder / "other", "other")
+    adapters.activate(model, "other", train=True)
     ids = torch.tensor([[5, 6, 7], [8, 9, 10]])
     found = []
     for own in (False, True):
@@ -123,7 +124,7 @@ def test_an_adapter_says_what_it_does_through_pefts_own_layers_and_takes_the_sam
                 layer.__dict__.pop("forward", None)
         logits = model(input_ids=ids).logits.float()
         logits.log_softmax(-1)[..., 3].sum().backward()
-        gradients = [weight.grad.clone() for weight in backbone.adapter_parameters(model, "other")]
+        gradients = [weight.grad.clone() for weight in adapters.adapter_parameters(model, "other")]
         model.zero_grad()
         found.append([logits.detach(), *gradients])
     assert all(gradient.abs().sum() > 0 for gradient in found[0][1:])
@@ -132,8 +133,8 @@ def test_an_adapter_says_what_it_does_through_pefts_own_layers_and_takes_the_sam
 
 
 def test_dropout_is_left_to_peft(tiny_folder: Path) -> None:
-    model, _ = backbone.load_base(tiny_folder)
-    model = backbone.attach(model, tiny_folder / "sft", "sft")
+    model, _ = loading.load_base(tiny_folder)
+    model = adapters.attach(model, tiny_folder / "sft", "sft")
     for module in model.modules():
         if isinstance(module, LoraLayer):
             module.lora_dropout["sft"] = torch.nn.Dropout(0.5)
@@ -148,13 +149,13 @@ def test_merged_weights_say_what_the_adapter_says_and_leave_the_base_as_it_was(t
     model, ids = tiny[0], torch.tensor([[5, 6, 7], [8, 9, 10]])
     base = {name: weight.clone() for name, weight in model.named_parameters() if "lora" not in name}
     for name in ("sft", "other"):
-        backbone.activate(model, name)
+        adapters.activate(model, name)
         expected = _logits(model, ids)
-        with backbone.merged(model):
+        with routing.merged(model):
             assert not any("base_layer" in call for call in _modules_called(model, ids))
             torch.testing.assert_close(_logits(model, ids), expected, atol=1e-5, rtol=1e-5)
         assert torch.equal(_logits(model, ids), expected)
-    with model.disable_adapter(), backbone.merged(model):
+    with model.disable_adapter(), routing.merged(model):
         without = _logits(model, ids)
     with model.disable_adapter():
         assert torch.equal(_logits(model, ids), without)
@@ -162,12 +163,12 @@ def test_merged_weights_say_what_the_adapter_says_and_leave_the_base_as_it_was(t
 
 
 @pytest.mark.parametrize("quantize", ["nf4", "int8"])
-def test_quantized_layers_are_not_merged(tiny_folder: Path, quantize: backbone.Quantize) -> None:
-    model, _ = backbone.load_base(tiny_folder, quantize)
-    model = backbone.attach(model, tiny_folder / "sft", "sft")
+def test_quantized_layers_are_not_merged(tiny_folder: Path, quantize: loading.Quantize) -> None:
+    model, _ = loading.load_base(tiny_folder, quantize)
+    model = adapters.attach(model, tiny_folder / "sft", "sft")
     ids = torch.tensor([[5, 6, 7]])
     expected = _logits(model, ids)
-    with backbone.merged(model):
+    with routing.merged(model):
         assert any("layers.0" in call and "base_layer" in call for call in _modules_called(model, ids))
         torch.testing.assert_close(_logits(model, ids), expected, atol=1e-5, rtol=1e-5)
 
@@ -185,21 +186,21 @@ def _modules_called(model: PeftModel, ids: torch.Tensor) -> set[str]:
 
 
 def test_unknown_adapter_in_a_mixed_batch_is_refused(tiny: Tiny) -> None:
-    with pytest.raises(AdapterError, match="policy-9"), backbone.mixed_adapters(tiny[0], ["policy-9"]):
+    with pytest.raises(AdapterError, match="policy-9"), routing.mixed_adapters(tiny[0], ["policy-9"]):
         pass
 
 
 def test_saved_adapter_and_head_load_bit_identical_and_name_no_machine(tiny: Tiny, tmp_path: Path) -> None:
     model, _ = tiny
-    head = backbone.new_head(model)
+    head = new_head(model)
     torch.nn.init.normal_(head.weight)
-    backbone.save_adapter(model, "sft", tmp_path, head)
-    backbone.attach(model, tmp_path, "again")
+    adapters.save_adapter(model, "sft", tmp_path, head)
+    adapters.attach(model, tmp_path, "again")
     for mine, loaded in zip(
-        backbone.adapter_parameters(model, "sft"), backbone.adapter_parameters(model, "again"), strict=True
+        adapters.adapter_parameters(model, "sft"), adapters.adapter_parameters(model, "again"), strict=True
     ):
         assert torch.equal(mine, loaded)
-    assert torch.equal(backbone.load_head(model, tmp_path).weight, head.weight)
+    assert torch.equal(load_head(model, tmp_path).weight, head.weight)
     assert str(tmp_path.parent) not in (tmp_path / "adapter_config.json").read_text()
 
 
@@ -207,26 +208,26 @@ def test_several_heads_load_as_they_were_saved_and_their_mean_scores_as_they_do_
     tiny: Tiny, tmp_path: Path
 ) -> None:
     model, _ = tiny
-    heads = backbone.new_head(model, 5)
+    heads = new_head(model, 5)
     torch.nn.init.normal_(heads.weight)
     torch.nn.init.normal_(heads.bias)
-    backbone.save_adapter(model, "sft", tmp_path, heads)
-    loaded = backbone.load_head(model, tmp_path)
+    adapters.save_adapter(model, "sft", tmp_path, heads)
+    loaded = load_head(model, tmp_path)
     assert torch.equal(loaded.weight, heads.weight) and torch.equal(loaded.bias, heads.bias)
     hidden = torch.randn(7, heads.in_features)
-    torch.testing.assert_close(backbone.mean_head(heads)(hidden), heads(hidden).mean(-1, keepdim=True))
+    torch.testing.assert_close(mean_head(heads)(hidden), heads(hidden).mean(-1, keepdim=True))
 
 
 def test_copied_adapter_starts_equal_and_then_moves_alone(tiny: Tiny) -> None:
     model, _ = tiny
-    backbone.copy_adapter(model, "sft", "policy")
-    sources = [p.clone() for p in backbone.adapter_parameters(model, "sft")]
-    backbone.activate(model, "policy", train=True)
-    optimizer = torch.optim.SGD(backbone.adapter_parameters(model, "policy"), lr=0.1)
+    adapters.copy_adapter(model, "sft", "policy")
+    sources = [p.clone() for p in adapters.adapter_parameters(model, "sft")]
+    adapters.activate(model, "policy", train=True)
+    optimizer = torch.optim.SGD(adapters.adapter_parameters(model, "policy"), lr=0.1)
     model(input_ids=torch.tensor([[5, 6, 7]])).logits.square().mean().backward()
     optimizer.step()
     for before, source, copied in zip(
-        sources, backbone.adapter_parameters(model, "sft"), backbone.adapter_parameters(model, "policy"), strict=True
+        sources, adapters.adapter_parameters(model, "sft"), adapters.adapter_parameters(model, "policy"), strict=True
     ):
         assert torch.equal(before, source)
         assert not torch.equal(source, copied)
@@ -234,13 +235,13 @@ def test_copied_adapter_starts_equal_and_then_moves_alone(tiny: Tiny) -> None:
 
 @pytest.mark.parametrize("quantize", ["nf4", "int8"])
 def test_gradients_reach_the_lowest_layer_of_a_quantized_base_after_generation(
-    tiny_folder: Path, quantize: backbone.Quantize
+    tiny_folder: Path, quantize: loading.Quantize
 ) -> None:
-    model, tokenizer = backbone.load_base(tiny_folder, quantize)
-    model = backbone.attach(model, tiny_folder / "sft", "sft")
+    model, tokenizer = loading.load_base(tiny_folder, quantize)
+    model = adapters.attach(model, tiny_folder / "sft", "sft")
     written = generate(model, tokenizer, [[1, 5, 6]], Sampling(0.7, 4), [0])
     assert len(written[0].token_ids) >= 1
-    backbone.activate(model, "sft", train=True)
+    adapters.activate(model, "sft", train=True)
     model(input_ids=torch.tensor([[1, 5, 6, 7]])).logits.float().square().mean().backward()
     lowest = [p for name, p in model.named_parameters() if ".layers.0." in name and ".sft." in name]
     assert lowest
