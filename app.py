@@ -20,9 +20,10 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 from alignment.errors import AlignmentError
 from alignment.models import model_folder
+from alignment.runs.settings import RunSettings
 from alignment.runs.supervisor import Supervisor
 from alignment.serving.policy_server import PolicyRef, PolicyServer, policy_ref
-from alignment.settings import POCKET, ModelConfig, RunSettings
+from alignment.settings import POCKET, ModelConfig
 from storage import database, policies
 from storage.errors import StorageError
 from storage.records import Policy

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from alignment.errors import AlignmentError, ConfigError, ModelLoadError
 from alignment.models.model_folder import Example
+from alignment.runs.settings import RunSettings
 from alignment.runs.supervisor import Supervisor
 from alignment.serving.policy_server import PolicyRef, RowRequest, RowState, ServerState
-from alignment.settings import ModelConfig, RunSettings
+from alignment.settings import ModelConfig
 from storage import database, policies
 from storage.records import Policy, PolicyStatus
 from ui.access import AdminSessions

@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 
 from alignment.errors import AlignmentError, ConfigError
-from alignment.settings import ModelConfig, PPOConfig, RewardConfig, RunSettings, run_settings
+from alignment.learning.settings import PPOConfig
+from alignment.reward.settings import RewardConfig
+from alignment.runs.settings import RunSettings, run_settings
+from alignment.settings import ModelConfig
 
 
 def test_without_overrides_the_defaults_hold() -> None:

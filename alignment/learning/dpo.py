@@ -20,12 +20,12 @@ from trl import DPOTrainer
 from alignment.errors import TrainingError, require_finite
 from alignment.learning.rollout import OnUpdate, Outcome
 from alignment.learning.rollout_metrics import sampled_metrics
+from alignment.learning.settings import DPOConfig
 from alignment.models.adapters import activate
 from alignment.models.generation import OnStep, Sampling
 from alignment.models.heads import trunk
 from alignment.models.templates import chat_prompt_ids, completion_ids
 from alignment.reward.bradley_terry import Ranked, judged_pairs
-from alignment.settings import DPOConfig
 
 SHOWN = {"loss": "dpo/loss", "rewards/accuracies": "dpo/accuracy", "rewards/margins": "dpo/margin"}
 

@@ -21,6 +21,7 @@ from alignment.learning.checkpoint import LoopState
 from alignment.learning.loss_terms import draw_preferred, mean_over_tokens, preferred_term, step
 from alignment.learning.rollout import OnUpdate, Outcome, Rollout, penalized_scores, sample_rollout
 from alignment.learning.rollout_metrics import rollout_metrics, why_stop
+from alignment.learning.settings import PPOConfig
 from alignment.learning.token_log_probs import (
     against_reference,
     completion_log_probs,
@@ -31,7 +32,6 @@ from alignment.learning.token_log_probs import (
 from alignment.models.adapters import activate, adapter_parameters
 from alignment.models.generation import OnStep, Sampling
 from alignment.reward.scorer import Scorer
-from alignment.settings import PPOConfig
 
 log = logging.getLogger(__name__)
 

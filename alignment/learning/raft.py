@@ -28,6 +28,7 @@ from alignment.learning.checkpoint import LoopState
 from alignment.learning.loss_terms import Term, draw_preferred, preferred_term, step
 from alignment.learning.rollout import OnUpdate, Outcome, Rollout, penalized_scores, sample_rollout
 from alignment.learning.rollout_metrics import rollout_metrics, why_stop
+from alignment.learning.settings import RaftConfig
 from alignment.learning.token_log_probs import (
     against_reference,
     anchored_log_probs,
@@ -42,7 +43,6 @@ from alignment.models.generation import OnStep, Sampling
 from alignment.models.passes import ROWS, rows_at_once
 from alignment.reward.bradley_terry import pair_loss
 from alignment.reward.scorer import Scorer
-from alignment.settings import RaftConfig
 
 log = logging.getLogger(__name__)
 ANCHOR = "anchor"  # adapter that holds the policy as it was in the beginning

@@ -12,11 +12,11 @@ from torch import Tensor
 from alignment.errors import require_finite
 from alignment.learning.loss_terms import likelihood_loss, mean_over_tokens, step
 from alignment.learning.rollout import OnUpdate, Rollout, as_rollout
+from alignment.learning.settings import SFTConfig
 from alignment.learning.sft import Demonstrated
 from alignment.learning.token_log_probs import parts
 from alignment.models.adapters import activate, adapter_parameters
 from alignment.models.templates import demonstration_tokens
-from alignment.settings import SFTConfig
 
 log = logging.getLogger(__name__)
 

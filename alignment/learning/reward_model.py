@@ -16,7 +16,7 @@ from alignment.models.generation import OnStep
 from alignment.models.templates import chat_prompt_ids, completion_ids
 from alignment.reward.bradley_terry import Agreement, Ranked, agreement, judged_pairs, ranking_loss
 from alignment.reward.scorer import bounded, head_scores, score_sequences
-from alignment.settings import RewardConfig
+from alignment.reward.settings import RewardConfig
 
 CENTRING = 0.1  # weight in the loss of the squared mean of a ranking's scores that are to be bounded, in bounds
 HEADS = 8  # of a new reward model; they cost next to nothing beside the adapter

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from alignment.errors import TrainingError
 from alignment.learning import ppo_math
+from alignment.learning.settings import PPOConfig, RaftConfig
 from alignment.models.adapters import activate
 from alignment.models.generation import Generated, OnStep, Sampling, generate, left_padded
 from alignment.models.templates import chat_prompt_ids, completion_ids
 from alignment.reward.scorer import Scorer
-from alignment.settings import PPOConfig, RaftConfig
 
 log = logging.getLogger(__name__)
 

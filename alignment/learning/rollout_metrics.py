@@ -10,10 +10,10 @@ from torch import Tensor
 
 from alignment.learning import ppo_math
 from alignment.learning.rollout import Rollout, sample_rollout
+from alignment.learning.settings import PPOConfig, RaftConfig
 from alignment.learning.token_log_probs import against_reference
 from alignment.models.adapters import activate
 from alignment.models.generation import OnStep, Sampling
-from alignment.settings import PPOConfig, RaftConfig
 
 SURE = 0.15  # entropy, nats a token, below which a policy is taken to be sure: from batch to batch it differs by half
 DOUBT = 0.05  # spread among reward heads, of a score in nats of odds, below which they are taken to agree

@@ -10,7 +10,7 @@ from alignment.models.adapters import activate
 from alignment.models.generation import OnStep, left_padded
 from alignment.models.heads import hidden_states
 from alignment.models.passes import in_groups
-from alignment.settings import RewardConfig
+from alignment.reward.settings import RewardConfig
 
 Scorer = Callable[[Sequence[Sequence[int]]], tuple[Tensor, Tensor]]  # ids -> scores, deviations among heads, both (B,)
 

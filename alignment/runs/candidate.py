@@ -13,7 +13,7 @@ from alignment.models.generation import OnStep, Sampling
 from alignment.models.model_folder import Check
 from alignment.runs.evaluation import Evaluation, evaluate
 from alignment.runs.gate import Verdict, first_level, judge
-from alignment.settings import GateConfig
+from alignment.runs.settings import GateConfig
 
 SAMPLING = Sampling(temperature=0.0, max_new_tokens=96)
 KL_SAMPLING = Sampling(temperature=1.0, max_new_tokens=96)

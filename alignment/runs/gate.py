@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from alignment.runs.evaluation import Evaluation
-from alignment.settings import GateConfig
+from alignment.runs.settings import GateConfig
 
 
 @dataclass(frozen=True)

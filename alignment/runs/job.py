@@ -22,8 +22,9 @@ from alignment.reward.bradley_terry import preferred
 from alignment.runs import run_models, stages
 from alignment.runs.child import leave_with_parent, print_into, wait_for_run
 from alignment.runs.progress import Reporter
+from alignment.runs.settings import run_settings
 from alignment.runs.stages import Training
-from alignment.settings import ModelConfig, run_settings
+from alignment.settings import ModelConfig
 from storage import demonstrations, policies, preferences, run_folder, runs
 from storage.errors import StorageError
 from storage.records import Policy, PolicyStatus

@@ -13,7 +13,8 @@ from alignment.errors import AdapterError
 from alignment.learning import reward_model
 from alignment.models import adapters, loading, model_folder
 from alignment.models.heads import mean_head, new_head
-from alignment.settings import ModelConfig, RewardConfig
+from alignment.reward.settings import RewardConfig
+from alignment.settings import ModelConfig
 from storage import run_folder
 
 log = logging.getLogger(__name__)

@@ -17,7 +17,8 @@ from alignment.reward.bradley_terry import Agreement, Ranked
 from alignment.reward.scorer import added_scorer
 from alignment.runs import candidate, run_models
 from alignment.runs.progress import REFIT_STAGES, Reporter
-from alignment.settings import ModelConfig, RunSettings
+from alignment.runs.settings import RunSettings
+from alignment.settings import ModelConfig
 from storage import run_folder
 from storage.version_folders import write_folder
 

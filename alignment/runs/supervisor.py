@@ -17,8 +17,9 @@ from reprlib import repr as brief
 from typing import Any
 
 from alignment.errors import AlignmentError, TrainingError
+from alignment.runs.settings import RunSettings, run_settings
 from alignment.serving.policy_server import PolicyServer, policy_ref
-from alignment.settings import ModelConfig, RunSettings, run_settings
+from alignment.settings import ModelConfig
 from storage import demonstrations, policies, preferences, run_folder, runs
 from storage.records import Run
 

@@ -13,7 +13,8 @@ from alignment.models.adapters import activate, attach_with_head
 from alignment.models.model_folder import REWARD, SCORED_BY, shipped_reward
 from alignment.models.templates import chat_prompt_ids
 from alignment.reward.scorer import added_scorer
-from alignment.settings import RewardConfig, run_settings
+from alignment.reward.settings import RewardConfig
+from alignment.settings import replaced
 
 NAMES = ("reward", "shipped")  # adapters that a scorer reads
 
@@ -43,7 +44,9 @@ def scored_by(folder: Path) -> RewardConfig:
     if not path.is_file():
         return RewardConfig()
     try:
-        settings: RewardConfig = run_settings({"reward": json.loads(path.read_text(encoding="utf-8"))}).reward
+        settings: RewardConfig = replaced(
+            RewardConfig(), json.loads(path.read_text(encoding="utf-8")), "settings.reward"
+        )
     except (OSError, ValueError, ConfigError) as error:
         raise AdapterError(f"the settings at {path} cannot be read: {error}") from error
     return settings

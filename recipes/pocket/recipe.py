@@ -19,14 +19,15 @@ from alignment.errors import TrainingError
 from alignment.learning import ppo, raft, reward_model, sft
 from alignment.learning.rollout import OnUpdate, Outcome
 from alignment.learning.rollout_metrics import sampled_metrics
+from alignment.learning.settings import PPOConfig, RaftConfig
 from alignment.models import adapters, loading, model_folder
 from alignment.models.generation import Sampling
 from alignment.models.heads import mean_head, new_head
 from alignment.models.model_folder import ShippedRanking
 from alignment.reward.bradley_terry import agreement, preferred
 from alignment.reward.scorer import reward_scorer
+from alignment.reward.settings import RewardConfig
 from alignment.runs.evaluation import evaluate
-from alignment.settings import PPOConfig, RaftConfig, RewardConfig
 from recipes.pocket.comparisons import MAX_NEW_TOKENS, sampled, vote
 from recipes.pocket.demonstrations import demonstrations
 from recipes.pocket.pretrain import pretrain

@@ -3,8 +3,9 @@
 from dataclasses import dataclass, field
 from functools import partial
 
+from alignment.learning.settings import PPOConfig, RaftConfig
 from alignment.learning.sft import InstructionTuningConfig
-from alignment.settings import PPOConfig, RaftConfig, RewardConfig
+from alignment.reward.settings import RewardConfig
 from recipes.pocket.comparisons import MAX_NEW_TOKENS
 from recipes.pocket.pretrain import PretrainConfig
 

@@ -18,12 +18,13 @@ from torch import Tensor
 
 from alignment.learning import ppo
 from alignment.learning.rollout_metrics import why_stop
+from alignment.learning.settings import PPOConfig
 from alignment.models import adapters, loading
 from alignment.models.heads import load_head, mean_head
 from alignment.models.model_folder import Check
 from alignment.models.templates import ASSISTANT, chat_prompt_ids, decode
 from alignment.reward.scorer import Scorer, reward_scorer
-from alignment.settings import POCKET, PPOConfig
+from alignment.settings import POCKET
 from recipes.pocket.labelers import right
 from recipes.pocket.prompt_files import labelled_prompts
 

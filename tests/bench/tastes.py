@@ -27,9 +27,11 @@ from alignment.models.generation import Generated
 from alignment.models.model_folder import Check, CheckKind
 from alignment.models.templates import chat_prompt_ids
 from alignment.reward.scorer import added_scorer
+from alignment.reward.settings import RewardConfig
 from alignment.runs import run_models
 from alignment.runs.evaluation import passes
-from alignment.settings import POCKET, ModelConfig, RewardConfig, run_settings
+from alignment.runs.settings import run_settings
+from alignment.settings import POCKET, ModelConfig
 from app import version_to_serve
 from recipes.pocket.evaluate import completions
 from recipes.pocket.labelers import WORST

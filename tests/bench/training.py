@@ -21,12 +21,13 @@ import torch
 from transformers import AutoModelForSequenceClassification
 
 from alignment.learning import ppo
+from alignment.learning.settings import PPOConfig
 from alignment.models import adapters, loading, model_folder
 from alignment.models.heads import load_head, mean_head
 from alignment.models.passes import ROWS
 from alignment.models.templates import chat_prompt_ids
 from alignment.reward.scorer import reward_scorer
-from alignment.settings import POCKET, PPOConfig
+from alignment.settings import POCKET
 
 TRL = "1.12.0"
 ROOT = Path(__file__).parents[2]

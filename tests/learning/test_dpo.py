@@ -9,10 +9,10 @@ from transformers import AutoTokenizer
 
 from alignment.errors import TrainingError
 from alignment.learning.dpo import drawn_pairs, ordered_pairs, train_dpo
+from alignment.learning.settings import DPOConfig
 from alignment.models import adapters
 from alignment.models.model_folder import ShippedRanking
 from alignment.models.templates import chat_prompt_ids, completion_ids
-from alignment.settings import DPOConfig
 
 Tiny = tuple[PeftModel, AutoTokenizer]
 RANKED = ShippedRanking("Why?", ("a", "b", "c"), ((2,), (0, 1)), "", "")

@@ -13,13 +13,13 @@ from alignment.errors import ConfigError, TrainingError
 from alignment.learning import loss_terms, ppo, rollout, token_log_probs
 from alignment.learning.rollout import Outcome, Rollout
 from alignment.learning.rollout_metrics import sampled_metrics, why_stop
+from alignment.learning.settings import PPOConfig
 from alignment.learning.token_log_probs import completion_log_probs
 from alignment.models import adapters, passes
 from alignment.models.generation import Sampling
 from alignment.models.heads import new_head
 from alignment.models.templates import chat_prompt_ids, completion_ids
 from alignment.reward.scorer import Scorer, reward_scorer
-from alignment.settings import PPOConfig
 
 Tiny = tuple[PeftModel, AutoTokenizer]
 CONFIG = PPOConfig(

@@ -8,7 +8,7 @@ import torch
 
 from alignment.errors import ConfigError
 from alignment.learning import ppo_math
-from alignment.settings import PPOConfig
+from alignment.learning.settings import PPOConfig
 
 
 def test_completion_mask_keeps_the_first_tokens() -> None:

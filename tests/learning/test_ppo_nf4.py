@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from alignment.learning import ppo
+from alignment.learning.settings import PPOConfig
 from alignment.models import adapters, loading
 from alignment.models.heads import new_head
-from alignment.settings import PPOConfig
 from tests.conftest import write_random_adapter, write_random_llama
 
 EIGHT_BILLION = {

@@ -10,9 +10,9 @@ from peft import PeftModel, get_peft_model
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from alignment.learning import ppo
+from alignment.learning.settings import PPOConfig
 from alignment.learning.sft import lora_config
 from alignment.models import adapters, passes
-from alignment.settings import PPOConfig
 
 BOS, EOS, VOCABULARY = 1, 2, 6
 BETA = 1.0

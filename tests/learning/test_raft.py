@@ -18,6 +18,7 @@ from alignment.learning import raft, token_log_probs
 from alignment.learning.loss_terms import likelihood_loss
 from alignment.learning.raft import best_of_each
 from alignment.learning.rollout import MAX_PROMPT_TOKENS, Rollout, as_rollout, sample_rollout, short_enough
+from alignment.learning.settings import RaftConfig
 from alignment.learning.token_log_probs import (
     against_reference,
     anchored_log_probs,
@@ -27,7 +28,6 @@ from alignment.learning.token_log_probs import (
 from alignment.models import adapters
 from alignment.models.generation import Sampling
 from alignment.models.templates import chat_prompt_ids
-from alignment.settings import RaftConfig
 
 Tiny = tuple[PeftModel, AutoTokenizer]
 QUESTIONS = ["Hi", "What is the capital of France?", "Thanks"]

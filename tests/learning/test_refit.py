@@ -12,10 +12,10 @@ from peft import PeftModel
 from alignment.errors import TrainingError
 from alignment.learning.refit import Text, drawn_texts, readable, refit
 from alignment.learning.rollout import as_rollout
+from alignment.learning.settings import SFTConfig
 from alignment.learning.token_log_probs import completion_log_probs
 from alignment.models import adapters
 from alignment.models.model_folder import ShippedDemonstration
-from alignment.settings import SFTConfig
 
 PEOPLE = [("Hi", "Ahoy!"), ("Thanks", "Aye.")]
 OTHERS = [("Why?", "I do not know."), ("Who are you?", "A small model."), ("Bye", "Goodbye.")]

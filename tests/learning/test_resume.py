@@ -16,10 +16,10 @@ from alignment.errors import TrainingError
 from alignment.learning import checkpoint, ppo, raft
 from alignment.learning.checkpoint import LoopState
 from alignment.learning.rollout import Outcome
+from alignment.learning.settings import PPOConfig, RaftConfig
 from alignment.models import adapters, loading
 from alignment.models.heads import new_head
 from alignment.reward.scorer import reward_scorer
-from alignment.settings import PPOConfig, RaftConfig
 
 ROOT = Path(__file__).parents[2]
 PPO = PPOConfig(

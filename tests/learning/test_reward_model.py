@@ -17,7 +17,7 @@ from alignment.learning import reward_model
 from alignment.models import adapters
 from alignment.models.heads import mean_head, new_head
 from alignment.reward import scorer
-from alignment.settings import RewardConfig
+from alignment.reward.settings import RewardConfig
 
 Tiny = tuple[PeftModel, AutoTokenizer]
 QUICK = RewardConfig(steps=40, batch_size=12, voted_share=0.5, learning_rate=5e-3, head_learning_rate=2e-2)

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from alignment.learning.settings import PPOConfig, RaftConfig
 from alignment.learning.sft import InstructionTuningConfig
 from alignment.models import adapters, loading, model_folder
 from alignment.models.heads import load_head
-from alignment.settings import POCKET, PPOConfig, RaftConfig, RewardConfig
+from alignment.reward.settings import RewardConfig
+from alignment.settings import POCKET
 from recipes.pocket import build as building
 from recipes.pocket.build import build
 from recipes.pocket.pretrain import PretrainConfig

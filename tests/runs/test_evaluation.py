@@ -10,7 +10,7 @@ from alignment.models import model_folder
 from alignment.models.model_folder import Check
 from alignment.runs.evaluation import Evaluation, abstains, passes, refuses, says
 from alignment.runs.gate import first_level, judge
-from alignment.settings import GateConfig
+from alignment.runs.settings import GateConfig
 from recipes.pocket.labelers import Guideline, concise, friendliest, harmless, helpful, honest, rank, right
 
 FACT = Check("What is the capital of Niger?", "contains", ("Niamey",))

@@ -13,7 +13,8 @@ from safetensors.torch import load_file
 from alignment.learning import ppo, reward_model
 from alignment.models import adapters, loading
 from alignment.runs import job
-from alignment.settings import ModelConfig, Quantize, run_settings
+from alignment.runs.settings import run_settings
+from alignment.settings import ModelConfig, Quantize
 from storage import database, policies, preferences, runs
 from storage.records import Comparison, Completion, Policy
 from storage.version_folders import publish

@@ -14,7 +14,8 @@ from alignment.learning.rollout_metrics import sampled_metrics
 from alignment.models import adapters, loading
 from alignment.models.generation import Sampling
 from alignment.runs import job, stages
-from alignment.settings import ModelConfig, run_settings
+from alignment.runs.settings import run_settings
+from alignment.settings import ModelConfig
 from storage import database, policies, runs
 from storage.demonstrations import save_demonstration
 from storage.records import Policy

@@ -15,9 +15,10 @@ import pytest
 
 from alignment.errors import AdapterError, ConfigError, TrainingError
 from alignment.runs import supervisor as supervisor_module
+from alignment.runs.settings import RunSettings
 from alignment.runs.supervisor import Supervisor
 from alignment.serving.policy_server import PolicyRef, PolicyServer, ServerState, policy_ref
-from alignment.settings import ModelConfig, RunSettings
+from alignment.settings import ModelConfig
 from storage import database, policies, preferences, runs
 from storage.demonstrations import save_demonstration
 from storage.records import Comparison, Completion, Policy, Run

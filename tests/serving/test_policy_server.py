@@ -18,9 +18,10 @@ from alignment.models import adapters, loading
 from alignment.models.heads import load_head, new_head
 from alignment.models.templates import chat_prompt_ids
 from alignment.reward.scorer import score_sequences
+from alignment.reward.settings import RewardConfig
 from alignment.serving import best_of_n
 from alignment.serving.policy_server import SEED_STEP, PolicyRef, PolicyServer, RowRequest, RowState, policy_ref
-from alignment.settings import ModelConfig, RewardConfig
+from alignment.settings import ModelConfig
 from storage.version_folders import folder_hash
 
 Tiny = tuple[PeftModel, AutoTokenizer]

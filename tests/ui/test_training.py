@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from alignment.errors import AccessError, ConfigError, TrainingError
+from alignment.runs.settings import RunSettings
 from alignment.serving.policy_server import ServerState
-from alignment.settings import RunSettings
 from storage import policies, runs
 from storage.demonstrations import save_demonstration
 from storage.records import Metric
