@@ -1,385 +1,286 @@
-"""The one thread that owns the serving model: it loads it, decodes comparisons and swaps adapters.
+"""The engine on this machine: one thread that loads the serving model, writes completions and swaps adapters.
 
 torch and what needs it are imported inside that thread: the page is served before they are.
 """
 
 import asyncio
 import logging
-import queue
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from itertools import islice
-from pathlib import Path
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from alignment.errors import AdapterError, AlignmentError, ConfigError, ModelLoadError
 from alignment.models import templates
-from alignment.models.model_folder import SFT, own_sft
+from alignment.serving.engine import EngineState, Event, Finished, Grown, Limits, PolicyVersion, Row, Waiting
+from alignment.serving.reward_folders import reward_folders
 from alignment.settings import ModelConfig
-from storage.errors import VersionFolderError
-from storage.version_folders import verify
+
+if TYPE_CHECKING:
+    from alignment.serving.loaded import LoadedModel
 
 log = logging.getLogger(__name__)
 
-Role = Literal["base", "sft", "rlhf"]
-MAX_WAITING = 64  # comparisons in line; beyond that a caller is told to come back
-SNAPSHOT_SECONDS = 0.06  # between two snapshots of a stream: faster than anyone reads
-SEED_STEP = 1_000_003  # between the seeds of one panel's completions; those of neighbouring panels differ by 1
+MAX_WAITING = 64  # calls in line; beyond that a caller is told to come back
+GROWN_SECONDS = 0.06  # between two `Grown` of a stream: faster than anyone reads
+STOPPING = "the app is being stopped; ask again when it is back"
+
+
+@dataclass(frozen=True, eq=False)
+class _Call:
+    """A call of `stream`: events and errors go out through `send`, until it is closed."""
+
+    rows: Sequence[Row]
+    send: Callable[[Event | Exception], None]
+    closed: threading.Event = field(default_factory=threading.Event)
 
 
 @dataclass(frozen=True)
-class PolicyRef:
-    """A published policy: its version, folder and hash, and whether it came with an SFT adapter of its own."""
+class _Task:
+    """Work for the engine's thread other than writing; `run` settles its future, `fail` too."""
 
-    version: int
-    path: Path
-    sha256: str
-    own_sft: bool = False
-
-    @property
-    def adapters(self) -> dict[str, Path]:
-        """Folders of its adapters by the names that they are served under."""
-        own = {f"sft-{self.version}": self.path / SFT} if self.own_sft else {}
-        return {f"policy-{self.version}": self.path, **own}
+    run: Callable[["LoadedModel"], None]
+    fail: Callable[[Exception], None]
 
 
-@dataclass(frozen=True)
-class RowRequest:
-    """One panel of a comparison; `policy` names the version that an rlhf row goes through, or that an sft row's adapter
-    came with (the model's own if there is none).
+class LocalEngine:
+    """Owns the serving model, and implements `Engine`. All methods may be called from any thread or task.
 
-    Of `best_of` completions of that policy the panel shows the one that reward models score highest: that of its
-    run, if it kept one, together with the shipped one.
+    Calls are served one after another. Swaps and scores go before the calls in line.
     """
 
-    role: Role
-    seed: int
-    policy: PolicyRef | None = None
-    best_of: int = 1
-
-    @property
-    def adapter(self) -> str:
-        """Name of the adapter that this row goes through."""
-        if self.role == "rlhf":
-            assert self.policy is not None
-            return f"policy-{self.policy.version}"
-        if self.role == "sft":
-            return "sft" if self.policy is None else f"sft-{self.policy.version}"
-        return "__base__"
-
-
-@dataclass(frozen=True)
-class RowState:
-    """How far one row has come."""
-
-    text: str = ""
-    token_ids: tuple[int, ...] = ()
-    finish_reason: str | None = None  # "stop", "length", "cancelled" or None while open
-    first_token_seconds: float = 0.0
-    seconds: float = 0.0
-
-
-@dataclass(frozen=True)
-class ServerState:
-    """What the serving model is doing, in words for the page."""
-
-    status: Literal["loading", "ready", "failed"]
-    message: str
-    seconds: float  # since loading began, or that it took
-
-
-@dataclass
-class _Job:
-    """A comparison in line: snapshots go out through `send`, `stop` ends it early."""
-
-    prompt: str
-    rows: list[RowRequest]
-    temperature: float
-    max_new_tokens: int
-    send: Callable[[list[RowState] | int | BaseException | None], None]
-    stop: threading.Event = field(default_factory=threading.Event)
-
-
-@dataclass
-class _Swap:
-    """A request to serve another version."""
-
-    policy: PolicyRef
-    done: "Future[None]" = field(default_factory=Future)
-
-
-class PolicyServer:
-    """Owns the serving model. All methods may be called from any thread or task."""
-
-    def __init__(self, config: ModelConfig, live: PolicyRef, threads: int = 0) -> None:
+    def __init__(self, config: ModelConfig, live: PolicyVersion, threads: int = 0) -> None:
         self._config = config
         self._live = live
-        self._threads = threads
-        self._queue: queue.Queue[_Job | _Swap | None] = queue.Queue()
-        self._busy = False  # a comparison is being decoded
+        self._threads = threads  # that torch computes with; 0: as many as it chooses
+        self._model: LoadedModel | None = None
+        self._state = EngineState("loading", "The model is loading", 0.0)
         self._started = time.monotonic()
-        self._reads: tuple[Any, int] | None = None  # the loaded model's tokenizer, and how many tokens it reads
-        self._state = ServerState("loading", "The model is loading", 0.0)
-        self._thread = threading.Thread(target=self._run, name="policy-server", daemon=True)
+        self._changed = threading.Condition()  # guards what follows, and the end of loading
+        self._line: deque[_Call] = deque()
+        self._tasks: deque[_Task] = deque()
+        self._writing = False
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
 
     def start(self) -> None:
         """Begin to load the model; return at once."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread after the work in hand."""
-        self._queue.put(None)
-        self._thread.join(timeout=10)
+        """End the thread: what is being written is cancelled, and what stands in line is refused."""
+        with self._changed:
+            self._stopping = True
+            self._refuse_all(AlignmentError(STOPPING))
+            self._changed.notify()
+        if self._thread.is_alive():
+            self._thread.join(timeout=10)
 
     @property
-    def state(self) -> ServerState:
+    def state(self) -> EngineState:
         """Whether the model is loading, ready or failed."""
         state = self._state
-        if state.status == "loading":
-            return ServerState("loading", state.message, time.monotonic() - self._started)
-        return state
+        return EngineState("loading", state.message, self._age()) if state.status == "loading" else state
 
     @property
-    def live(self) -> PolicyRef:
-        """The policy version that new comparisons go through."""
+    def live(self) -> PolicyVersion:
+        """The policy version that is served now."""
         return self._live
 
-    def swap(self, policy: PolicyRef) -> "Future[None]":
+    def limits(self, row: Row) -> Limits | None:
+        """Return what the model reads and what the row's messages take; None while the model is not loaded."""
+        return None if self._model is None else _limits(self._model, row)
+
+    def swap(self, policy: PolicyVersion) -> "Future[None]":
         """Ask to serve another version; the future ends when it is live, or with why it cannot be."""
-        request = _Swap(policy)
-        self._queue.put(request)
-        return request.done
 
-    def require_readable(self, prompt: str, completion: str) -> None:
-        """Raise ConfigError if the model is loaded and cannot read a completion of that prompt whole, to learn it."""
-        if self._reads is None:
-            return
-        tokenizer, longest = self._reads
-        if (tokens := templates.demonstration_tokens(tokenizer, prompt, completion)) > longest:
-            raise ConfigError(
-                f"prompt and completion need {tokens:,} tokens, this model reads {longest:,}; shorten them"
-            )
+        def make_live(model: "LoadedModel") -> None:
+            model.make_live(policy)
+            self._live = policy
 
-    async def stream(
-        self, prompt: str, rows: list[RowRequest], temperature: float, max_new_tokens: int
-    ) -> AsyncIterator[list[RowState] | int]:
-        """Yield the rows as they grow, the last time with every row finished; an integer is a place in line.
+        return self._ask(make_live)
 
-        Closing the iterator stops the decoding. Raises AlignmentError if the model cannot answer.
-        """
-        if self._state.status == "failed":
-            raise ModelLoadError(self._state.message)
-        if self._queue.qsize() >= MAX_WAITING:
-            raise AlignmentError(f"{MAX_WAITING} people are already waiting in line; try again in a moment")
+    def scores(
+        self, policy: PolicyVersion, prompt: str, completions: Sequence[tuple[int, ...]]
+    ) -> "Future[list[float]]":
+        """Return the scores of completions of one prompt by the reward models that go with a policy."""
+        done: Future[list[float]] = Future()
+        try:
+            reward_folders(self._config.base, policy)
+        except AdapterError as error:
+            done.set_exception(error)
+            return done
+        if not completions:
+            done.set_result([])
+            return done
+        return self._ask(lambda model: model.scores(policy, prompt, completions))
+
+    async def stream(self, rows: Sequence[Row]) -> AsyncIterator[Event]:
+        """Yield the rows of one call as they grow, `Finished` last; closing the iterator stops them."""
+        if self._model is not None:
+            for row in rows:
+                _require_fitting(row, _limits(self._model, row))
         loop = asyncio.get_running_loop()
-        inbox: asyncio.Queue[list[RowState] | int | BaseException | None] = asyncio.Queue()
+        inbox: asyncio.Queue[Event | Exception] = asyncio.Queue()
 
-        def send(item: list[RowState] | int | BaseException | None) -> None:
+        def send(item: Event | Exception) -> None:
             with suppress(RuntimeError):  # the loop has closed: nobody listens any more
                 loop.call_soon_threadsafe(inbox.put_nowait, item)
 
-        job = _Job(prompt, rows, temperature, max_new_tokens, send)
-        if waiting := self._queue.qsize() + self._busy:
-            yield waiting
-        self._queue.put(job)
+        call = _Call(tuple(rows), send)
+        place = self._stand_in_line(call)
         try:
-            while (item := await inbox.get()) is not None:
-                if isinstance(item, BaseException):
-                    raise item
+            if place:
+                yield Waiting(place)
+            while not isinstance(item := await inbox.get(), Exception):
                 yield item
+                if isinstance(item, Finished):
+                    return
+            raise item
         finally:
-            job.stop.set()
+            self._leave(call)
+
+    def _stand_in_line(self, call: _Call) -> int:
+        """Put a call in line and return its place; 0 if nobody is before it."""
+        with self._changed:
+            self._refuse_if_over()
+            if len(self._line) >= MAX_WAITING:
+                raise AlignmentError(f"{MAX_WAITING} people are already waiting in line; try again in a moment")
+            place = len(self._line) + self._writing
+            self._line.append(call)
+            self._changed.notify()
+        return place
+
+    def _leave(self, call: _Call) -> None:
+        call.closed.set()
+        with self._changed, suppress(ValueError):  # it is in line no more
+            self._line.remove(call)
+
+    def _refuse_if_over(self) -> None:
+        """Raise AlignmentError if nothing will be answered any more."""
+        if self._state.status == "failed":
+            raise ModelLoadError(self._state.message)
+        if self._stopping:
+            raise AlignmentError(STOPPING)
+
+    def _ask(self, work: "Callable[[LoadedModel], Any]") -> "Future[Any]":
+        """Let the engine's thread do some work as soon as it can, and return what comes of it."""
+        done: Future[Any] = Future()
+
+        def run(model: "LoadedModel") -> None:
+            if not done.set_running_or_notify_cancel():
+                return
+            try:
+                done.set_result(work(model))
+            except Exception as error:
+                log.exception("what was asked of the model failed")
+                done.set_exception(error)
+
+        def fail(error: Exception) -> None:
+            if done.set_running_or_notify_cancel():
+                done.set_exception(error)
+
+        with self._changed:
+            try:
+                self._refuse_if_over()
+            except AlignmentError as error:
+                done.set_exception(error)
+            else:
+                self._tasks.append(_Task(run, fail))
+                self._changed.notify()
+        return done
 
     def _run(self) -> None:
-        try:
-            model, tokenizer = self._load()
-            self._reads = tokenizer, model.config.max_position_embeddings
-        except Exception as error:
-            log.exception("the serving model could not be loaded")
-            reason = str(error) if isinstance(error, AlignmentError) else f"{type(error).__name__}: {error}"
-            self._state = ServerState("failed", f"The model could not be loaded: {reason}", self._age())
-            self._refuse_all()
+        if (model := self._load()) is None:
             return
-        self._state = ServerState("ready", "Ready", self._age())
-        log.info("model ready after %.1f s", self._age())
-        while (item := self._queue.get()) is not None:
-            if isinstance(item, _Swap):
-                self._swap(model, item)
+        while (item := self._next()) is not None:
+            if isinstance(item, _Task):
+                item.run(model)
             else:
-                self._busy = True
-                self._serve(model, tokenizer, item)
-                self._busy = False
+                self._serve(model, item)
+                self._writing = False
+
+    def _next(self) -> "_Task | _Call | None":
+        """Wait for the next thing to do and return it; None once the engine is being stopped."""
+        with self._changed:
+            while not self._stopping:
+                if self._tasks:
+                    return self._tasks.popleft()
+                if self._line:
+                    self._writing = True
+                    return self._line.popleft()
+                self._changed.wait()
+        return None
 
     def _age(self) -> float:
         return time.monotonic() - self._started
 
-    def _load(self) -> tuple[Any, Any]:
-        import torch
-
-        from alignment.models import adapters, loading
-
-        if self._threads:
-            torch.set_num_threads(self._threads)
-        model, tokenizer = loading.load_base(self._config.base, self._config.quantize)
-        model = adapters.attach(model, self._config.sft, "sft")
-        self._attach(model, self._live)
-        return model, tokenizer
-
-    def _best(
-        self, model: Any, tokenizer: Any, prompt: str, row: RowRequest, group: list[RowState], began: float
-    ) -> RowState:
-        """Return the row's best completion; those that ended by themselves come first."""
-        if len(group) == 1 or any(state.finish_reason == "cancelled" for state in group):
-            return group[0]
-        from alignment.serving import best_of_n
-
-        assert row.policy is not None
-        group = [state for state in group if state.finish_reason == "stop"] or group
-        folders = best_of_n.reward_folders(self._config.base, row.policy.version, row.policy.path)
-        chosen = best_of_n.pick(model, tokenizer, folders, prompt, [state.token_ids for state in group])
-        return replace(group[chosen], seconds=time.monotonic() - began)
-
-    def _refuse_all(self) -> None:
-        while (item := self._queue.get()) is not None:
-            error = ModelLoadError(self._state.message)
-            if isinstance(item, _Swap):
-                if item.done.set_running_or_notify_cancel():
-                    item.done.set_exception(error)
-            else:
-                item.send(error)
-
-    def _attach(self, model: Any, policy: PolicyRef) -> None:
-        from alignment.models import adapters
-
-        if missing := {name: folder for name, folder in policy.adapters.items() if name not in model.peft_config}:
-            try:
-                verify(policy.path, policy.sha256)
-            except VersionFolderError as error:
-                raise AdapterError(str(error)) from error
-            try:
-                for name, folder in missing.items():
-                    adapters.attach(model, folder, name)
-            except AdapterError:
-                for name in missing.keys() & model.peft_config.keys():  # half attached: it would be taken for whole
-                    model.delete_adapter(name)
-                raise
-
-    def _drop_all_but_live(self, model: Any) -> None:
-        for name in model.peft_config.keys() - {"sft", *self._live.adapters}:
-            model.delete_adapter(name)
-
-    def _swap(self, model: Any, request: _Swap) -> None:
-        if not request.done.set_running_or_notify_cancel():
-            return
+    def _load(self) -> "LoadedModel | None":
+        """Load the model and return it; None if it cannot be loaded, which everybody in line is told."""
         try:
-            self._attach(model, request.policy)
-            self._live = request.policy
-            self._drop_all_but_live(model)
+            import torch
+
+            from alignment.serving.loaded import LoadedModel
+
+            if self._threads:
+                torch.set_num_threads(self._threads)
+            self._model = LoadedModel(self._config, self._live)
         except Exception as error:
-            log.exception("v%s could not be swapped in", request.policy.version)
-            request.done.set_exception(error)
-        else:
-            request.done.set_result(None)
+            log.exception("the serving model could not be loaded")
+            reason = str(error) if isinstance(error, AlignmentError) else f"{type(error).__name__}: {error}"
+            with self._changed:
+                self._state = EngineState("failed", f"The model could not be loaded: {reason}", self._age())
+                self._refuse_all(ModelLoadError(self._state.message))
+            return None
+        self._state = EngineState("ready", "Ready", self._age())
+        log.info("model ready after %.1f s", self._age())
+        return self._model
 
-    def _serve(self, model: Any, tokenizer: Any, job: _Job) -> None:
-        if job.stop.is_set():
-            return
+    def _refuse_all(self, error: AlignmentError) -> None:
+        for call in self._line:
+            call.send(error)
+        for task in self._tasks:
+            task.fail(error)
+        self._line.clear()
+        self._tasks.clear()
+
+    def _serve(self, model: "LoadedModel", call: _Call) -> None:
         try:
-            self._decode(model, tokenizer, job)
-            job.send(None)
+            for row in call.rows:  # those that came while the model was loading are not checked yet
+                _require_fitting(row, _limits(model, row))
+            self._write(model, call)
         except AlignmentError as error:
-            job.send(error)
+            call.send(error)
         except Exception as error:
-            log.exception("a comparison failed")
-            job.send(AlignmentError(f"the model failed to answer ({type(error).__name__}); see the log, and try again"))
+            log.exception("a call failed")
+            reason = f"the model failed to answer ({type(error).__name__}); see the log, and try again"
+            call.send(AlignmentError(reason))
 
-    def _decode(self, model: Any, tokenizer: Any, job: _Job) -> None:
-        from alignment.models import generation, routing
-        from alignment.serving import best_of_n
-
-        copies = [(row, row.seed + SEED_STEP * copy) for row in job.rows for copy in range(row.best_of)]
-        ids = [templates.prompt_ids(tokenizer, job.prompt, base=row.role == "base") for row, _ in copies]
-        longest = max(len(row) for row in ids) + job.max_new_tokens
-        limit = model.config.max_position_embeddings
-        if longest > limit:
-            raise AlignmentError(
-                f"prompt and answer need {longest:,} tokens, this model reads {limit:,}; shorten the prompt"
-            )
-        ends = generation.eos_ids(model, tokenizer)
-        sampling = generation.Sampling(job.temperature, job.max_new_tokens)
-        states = [RowState() for _ in copies]
-        began = sent = time.monotonic()
-        try:
-            for row in job.rows:
-                if row.policy is not None:
-                    self._attach(model, row.policy)
-                if row.policy is not None and row.best_of > 1:
-                    best_of_n.reward_folders(
-                        self._config.base, row.policy.version, row.policy.path
-                    )  # without one nothing is decoded
-            with routing.mixed_adapters(model, [row.adapter for row, _ in copies]):
-                steps = generation.decode_steps(
-                    model,
-                    ids,
-                    sampling,
-                    [seed for _, seed in copies],
-                    eos_ids=ends,
-                    pad_id=tokenizer.pad_token_id,
-                )
-                for tokens in steps:
-                    elapsed = time.monotonic() - began
-                    states = [
-                        state if token is None else _grown(tokenizer, state, token, ends, job.max_new_tokens, elapsed)
-                        for state, token in zip(states, tokens, strict=True)
-                    ]
-                    if job.stop.is_set():
-                        states = [s if s.finish_reason else _finished(s, "cancelled") for s in states]
-                    if job.stop.is_set() or all(s.finish_reason for s in states):
-                        break
-                    if time.monotonic() - sent > SNAPSHOT_SECONDS:
-                        sent = time.monotonic()
-                        job.send([group[0] if len(group) == 1 else RowState() for group in _by_row(job.rows, states)])
-            job.send(
-                [
-                    self._best(model, tokenizer, job.prompt, row, group, began)
-                    for row, group in zip(job.rows, _by_row(job.rows, states), strict=True)
-                ]
-            )
-        finally:
-            self._drop_all_but_live(model)
+    def _write(self, model: "LoadedModel", call: _Call) -> None:
+        answer = model.begin(call.rows)
+        sent = time.monotonic()
+        while not answer.finished and not self._stopping:
+            if call.closed.is_set():
+                return
+            answer.step()
+            if time.monotonic() - sent > GROWN_SECONDS and not answer.finished:
+                sent = time.monotonic()
+                call.send(Grown(answer.rows()))
+        call.send(Finished(answer.rows(cancelled=True)))
 
 
-def _by_row(rows: list[RowRequest], states: list[RowState]) -> list[list[RowState]]:
-    """Return the states of all completions of each row."""
-    rest = iter(states)
-    return [list(islice(rest, row.best_of)) for row in rows]
+def _limits(model: "LoadedModel", row: Row) -> Limits:
+    tokens = templates.conversation_tokens(model.tokenizer, row.messages, templated=row.templated)
+    return Limits(model.context_tokens, tokens)
 
 
-def _finished(state: RowState, reason: str) -> RowState:
-    return RowState(state.text, state.token_ids, reason, state.first_token_seconds, state.seconds)
-
-
-def _grown(
-    tokenizer: Any, state: RowState, token: int, ends: frozenset[int], max_new_tokens: int, elapsed: float
-) -> RowState:
-    token_ids = (*state.token_ids, token)
-    reason = "stop" if token in ends else "length" if len(token_ids) >= max_new_tokens else None
-    return RowState(
-        text=templates.decode(tokenizer, token_ids),
-        token_ids=token_ids,
-        finish_reason=reason,
-        first_token_seconds=state.first_token_seconds or elapsed,
-        seconds=elapsed,
-    )
-
-
-def policy_ref(version: int, path: str | Path, sha256: str) -> PolicyRef:
-    """Return a reference to a recorded policy, or raise AdapterError if its folder or its SFT adapter is not whole."""
-    folder = Path(path)
-    if not folder.is_dir():
-        raise AdapterError(f"the folder of policy v{version} is gone: {folder}; restore it from a backup")
-    return PolicyRef(version, folder, sha256, own_sft=own_sft(folder) is not None)
+def _require_fitting(row: Row, limits: Limits) -> None:
+    """Raise ConfigError unless the model reads the row's prompt and the longest completion of it."""
+    if (needed := limits.prompt_tokens + row.sampling.max_new_tokens) > limits.context_tokens:
+        raise ConfigError(
+            f"prompt and answer need {needed:,} tokens, this model reads {limits.context_tokens:,}; shorten the prompt"
+        )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from alignment.serving.policy_server import SEED_STEP, PolicyRef, PolicyServer, RowRequest, RowState, policy_ref
 from peft import PeftModel
 from safetensors.torch import save_file
 from transformers import AutoTokenizer
@@ -20,7 +21,6 @@ from alignment.models.templates import chat_prompt_ids
 from alignment.reward.scorer import score_sequences
 from alignment.reward.settings import RewardConfig
 from alignment.serving import best_of_n
-from alignment.serving.policy_server import SEED_STEP, PolicyRef, PolicyServer, RowRequest, RowState, policy_ref
 from alignment.settings import ModelConfig
 from storage.version_folders import folder_hash
 
