@@ -31,7 +31,8 @@ class AttachedAdapters:
 
         Raises AdapterError, and changes nothing, if they are not whole or do not fit.
         """
-        _verify(policy.folder, policy.sha256)
+        if policy.folder in self._versions:  # else it is verified before its adapters are attached
+            _verify(policy.folder, policy.sha256)
         self.require(policy.adapters)
         if self._live is not None:
             self._versions.move_to_end(self._live)
