@@ -1,26 +1,16 @@
-"""The decode loop: one batch of prompts, a step at a time, with a key-value cache."""
+"""Completions of many prompts through one adapter, all of them at once: what training and evaluation draw."""
 
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-import torch
-from transformers import DynamicCache
-
+from alignment.models.decoding import DecodingBatch, DecodingRow
+from alignment.models.passes import left_padded as left_padded
 from alignment.models.routing import merged
+from alignment.models.sampling import FinishReason, finish_reason
+from alignment.models.sampling import Sampling as Sampling
 
-FinishReason = Literal["stop", "length", "cancelled"]
 OnStep = Callable[[], None]  # called at every decoded token, every pass and every minibatch: a sign of life
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How a completion is drawn."""
-
-    temperature: float = 0.7  # 0 = the likeliest token every time
-    max_new_tokens: int = 96
-    min_p: float = 0.0  # a token is not drawn whose probability is below this part of the likeliest one's
 
 
 @dataclass(frozen=True)
@@ -29,97 +19,6 @@ class Generated:
 
     token_ids: list[int]
     finish_reason: FinishReason
-
-
-def left_padded(rows: Sequence[Sequence[int]], pad_id: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return (ids, mask) of rows padded on the left to one length, both (B, T)."""
-    width = max(len(row) for row in rows)
-    ids = torch.tensor([[pad_id] * (width - len(row)) + list(row) for row in rows], device=device)
-    mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows], device=device)
-    return ids, mask
-
-
-def _uniforms(seeds: Sequence[int], steps: int, device: torch.device) -> torch.Tensor:
-    """Return one row of uniform numbers a seed (B, steps), so that a row's draw does not depend on its neighbours."""
-    rows = [torch.rand(steps, generator=torch.Generator().manual_seed(seed % 2**63)) for seed in seeds]
-    return torch.stack(rows).to(device)
-
-
-def _draw(logits: torch.Tensor, sampling: Sampling, uniform: torch.Tensor) -> torch.Tensor:
-    """Return one token id a row (B,) by inverting the distribution function at `uniform` (B,).
-
-    Min-p (Nguyen et al. 2024) is applied before the temperature, other than in transformers: a high temperature then
-    evens out what the model thinks possible and lets in nothing else.
-    """
-    if sampling.temperature == 0:
-        return logits.argmax(-1)
-    logits = logits.float()
-    if sampling.min_p:
-        least = logits.amax(-1, keepdim=True) + math.log(sampling.min_p)
-        logits = logits.masked_fill(logits < least, -torch.inf)
-    cumulative = torch.softmax(logits / sampling.temperature, -1).double().cumsum(-1)  # (B, V)
-    thresholds = uniform.double().unsqueeze(-1) * cumulative[:, -1:]
-    return torch.searchsorted(cumulative, thresholds, right=True).squeeze(-1).clamp(max=logits.shape[-1] - 1)
-
-
-@torch.no_grad()
-def decode_steps(
-    model: Any,
-    prompts: Sequence[Sequence[int]],
-    sampling: Sampling,
-    seeds: Sequence[int],
-    *,
-    eos_ids: frozenset[int],
-    pad_id: int,
-    one_adapter: bool = False,
-) -> Iterator[list[int | None]]:
-    """Yield, a step at a time, the new token of each row, None once the row has ended.
-
-    Rows end at an end token or at their length; the loop ends with the last row. Which adapters the rows go through
-    is the caller's to set around the loop; where it is one for all, rows with the same prompt have it read once, and
-    ended rows leave the batch.
-    """
-    device = model.device
-    rows = [tuple(prompt) for prompt in prompts]
-    different = list(dict.fromkeys(rows)) if one_adapter else rows
-    ids, mask = left_padded(different, pad_id, device)
-    positions = (mask.cumsum(-1) - 1).clamp(min=0)
-    uniforms = _uniforms(seeds, sampling.max_new_tokens, device)
-    cache = DynamicCache()
-    in_batch = list(range(len(prompts)))  # whose row each row of the batch is, once the prompts are read
-    open_rows = set(in_batch)
-    for step in range(sampling.max_new_tokens):
-        output = model(
-            input_ids=ids,
-            attention_mask=mask,
-            position_ids=positions,
-            past_key_values=cache,
-            use_cache=True,
-            logits_to_keep=1,
-        )
-        logits = output.logits[:, -1]
-        if step == 0 and len(different) < len(rows):  # prompts are read, and their rows go apart from here
-            number = {prompt: i for i, prompt in enumerate(different)}
-            own = torch.tensor([number[prompt] for prompt in rows], device=device)
-            cache.batch_select_indices(own)
-            logits, mask, positions = logits[own], mask[own], positions[own]
-        drawn = _draw(logits, sampling, uniforms[in_batch, step])
-        tokens: list[int | None] = [None] * len(prompts)
-        for row, token in zip(in_batch, drawn.tolist(), strict=True):
-            if row in open_rows:
-                tokens[row] = token
-        yield tokens
-        open_rows -= {row for row in open_rows if tokens[row] in eos_ids}
-        if not open_rows:
-            return
-        ids = drawn.unsqueeze(-1)
-        mask = torch.cat([mask, mask.new_ones(len(in_batch), 1)], dim=-1)
-        positions = positions[:, -1:] + 1
-        if one_adapter and len(open_rows) <= 0.75 * len(in_batch):
-            kept = torch.tensor([i for i, row in enumerate(in_batch) if row in open_rows], device=device)
-            cache.batch_select_indices(kept)
-            ids, mask, positions = ids[kept], mask[kept], positions[kept]
-            in_batch = [row for row in in_batch if row in open_rows]
 
 
 def eos_ids(model: Any, tokenizer: Any) -> frozenset[int]:
@@ -140,12 +39,17 @@ def generate(
     """Return one finished completion a prompt, through whatever adapter is active."""
     ends = eos_ids(model, tokenizer)
     written: list[list[int]] = [[] for _ in prompts]
-    pad = tokenizer.pad_token_id
+    finished: dict[int, FinishReason] = {}
+    batch = DecodingBatch(model, tokenizer.pad_token_id)
+    numbered = enumerate(zip(prompts, seeds, strict=True))
     with merged(model):
-        for tokens in decode_steps(model, prompts, sampling, seeds, eos_ids=ends, pad_id=pad, one_adapter=True):
-            for row, token in zip(written, tokens, strict=True):
-                if token is not None:
-                    row.append(token)
+        batch.add([DecodingRow(i, tuple(prompt), sampling, seed) for i, (prompt, seed) in numbered])
+        while batch:
+            for row, token in batch.step().items():
+                written[row].append(token)
+                if reason := finish_reason(written[row], sampling, ends):
+                    finished[row] = reason
+            batch.drop(finished)
             if on_step:
                 on_step()
-    return [Generated(row, "stop" if row[-1] in ends else "length") for row in written]
+    return [Generated(ids, finished[row]) for row, ids in enumerate(written)]

@@ -1,4 +1,4 @@
-"""Which rows go through a model together: few enough for memory, of like length, so that little of a pass is padding.
+"""Rows that go through a model together: padded, few enough for memory, and of like length, so that little is padding.
 
 What is held until a backward pass grows with all the passes before it.
 """
@@ -6,8 +6,18 @@ What is held until a backward pass grows with all the passes before it.
 from collections.abc import Sequence
 from typing import Any
 
+import torch
+
 ROWS = 32  # in one pass on a CPU, at most
 TOKENS_A_ROW = 24  # of a full pass: rows with more, as most have, go through fewer at once, and with less padding
+
+
+def left_padded(rows: Sequence[Sequence[int]], pad_id: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return (ids, mask) of rows padded on the left to one length, both (B, T)."""
+    width = max(len(row) for row in rows)
+    ids = torch.tensor([[pad_id] * (width - len(row)) + list(row) for row in rows], device=device)
+    mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows], device=device)
+    return ids, mask
 
 
 def rows_at_once(model: Any, rows: int) -> int:

@@ -1,7 +1,8 @@
-"""Messages to token ids. Nothing else in the project tokenizes a prompt or a completion."""
+"""Messages to token ids. Nothing else in the project tokenizes a prompt or a completion. Needs no torch."""
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 USER, ASSISTANT, END, BOS, PAD = "<|user|>", "<|assistant|>", "<|end|>", "<|bos|>", "<|pad|>"
 
@@ -13,6 +14,14 @@ CHAT_TEMPLATE = (
 )
 
 
+@dataclass(frozen=True)
+class Message:
+    """One turn of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
 def _defuse(tokenizer: Any, text: str) -> str:
     """Break up turn markers typed by a user, so that nobody can write an assistant's turn from the prompt box."""
     for token in tokenizer.all_special_tokens + list(tokenizer.get_added_vocab()):
@@ -20,10 +29,20 @@ def _defuse(tokenizer: Any, text: str) -> str:
     return text
 
 
+def prompt_ids(tokenizer: Any, messages: Sequence[Message], *, templated: bool) -> list[int]:
+    """Return the ids of a conversation up to where the assistant begins.
+
+    Without the chat template they are those of the last message alone, as bare text to be continued.
+    """
+    if not templated:
+        return raw_prompt_ids(tokenizer, messages[-1].content)
+    turns = [{"role": message.role, "content": _defuse(tokenizer, message.content)} for message in messages]
+    return list(tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=False))
+
+
 def chat_prompt_ids(tokenizer: Any, prompt: str) -> list[int]:
     """Return the ids of a one-turn conversation up to where the assistant begins."""
-    messages = [{"role": "user", "content": _defuse(tokenizer, prompt)}]
-    return list(tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False))
+    return prompt_ids(tokenizer, [Message("user", prompt)], templated=True)
 
 
 def raw_prompt_ids(tokenizer: Any, prompt: str) -> list[int]:
@@ -32,20 +51,28 @@ def raw_prompt_ids(tokenizer: Any, prompt: str) -> list[int]:
     return [tokenizer.bos_token_id, *ids] if tokenizer.bos_token_id is not None else list(ids)
 
 
-def prompt_ids(tokenizer: Any, prompt: str, *, base: bool) -> list[int]:
-    """Return the prompt's ids: raw for the base model, as a chat turn for every instruction-tuned adapter."""
-    return raw_prompt_ids(tokenizer, prompt) if base else chat_prompt_ids(tokenizer, prompt)
-
-
 def completion_ids(tokenizer: Any, completion: str) -> list[int]:
     """Return a completion's ids with the end-of-turn token that a rollout would stop on, and nothing after it."""
     ids = tokenizer(_defuse(tokenizer, completion), add_special_tokens=False)["input_ids"]
     return [*ids, tokenizer.eos_token_id]
 
 
+def conversation_tokens(tokenizer: Any, messages: Sequence[Message], *, templated: bool) -> int:
+    """Return how many tokens a conversation takes.
+
+    One that ends with the assistant's message is a demonstration: that message counts as the completion that a model
+    learns, with its end token. Any other is a prompt, up to where the assistant begins.
+    """
+    if messages[-1].role != "assistant":
+        return len(prompt_ids(tokenizer, messages, templated=templated))
+    prompt = prompt_ids(tokenizer, messages[:-1], templated=templated)
+    return len(prompt) + len(completion_ids(tokenizer, messages[-1].content))
+
+
 def demonstration_tokens(tokenizer: Any, prompt: str, completion: str) -> int:
     """Return how many tokens a model reads that learns a completion of a prompt."""
-    return len(chat_prompt_ids(tokenizer, prompt)) + len(completion_ids(tokenizer, completion))
+    messages = [Message("user", prompt), Message("assistant", completion)]
+    return conversation_tokens(tokenizer, messages, templated=True)
 
 
 def decode(tokenizer: Any, ids: Sequence[int]) -> str:

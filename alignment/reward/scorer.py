@@ -6,10 +6,10 @@ import torch
 from peft import PeftModel
 from torch import Tensor, nn
 
-from alignment.models.adapters import activate
-from alignment.models.generation import OnStep, left_padded
+from alignment.models.adapters import using
+from alignment.models.generation import OnStep
 from alignment.models.heads import hidden_states
-from alignment.models.passes import in_groups
+from alignment.models.passes import in_groups, left_padded
 from alignment.reward.settings import RewardConfig
 
 Scorer = Callable[[Sequence[Sequence[int]]], tuple[Tensor, Tensor]]  # ids -> scores, deviations among heads, both (B,)
@@ -64,8 +64,8 @@ def reward_scorer(model: PeftModel, heads: nn.Linear, pad_id: int, on_step: OnSt
     """Return the scorer made of the adapter "reward" and its heads: their mean and their standard deviation."""
 
     def score(sequences: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-        activate(model, "reward")
-        return score_sequences(model, heads, sequences, pad_id, on_step=on_step)
+        with using(model, "reward"):
+            return score_sequences(model, heads, sequences, pad_id, on_step=on_step)
 
     return score
 
@@ -87,13 +87,13 @@ def added_scorer(
     """
 
     def score(sequences: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-        activate(model, "reward")
         bound = None if shipped is None else config.bound
-        scores, deviations = score_sequences(model, heads, sequences, pad_id, bound, on_step)
+        with using(model, "reward"):
+            scores, deviations = score_sequences(model, heads, sequences, pad_id, bound, on_step)
         scores = scores - config.uncertainty_penalty * deviations
         if shipped is not None:
-            activate(model, "shipped")
-            known, _ = score_sequences(model, shipped, sequences, pad_id, on_step=on_step)
+            with using(model, "shipped"):
+                known, _ = score_sequences(model, shipped, sequences, pad_id, on_step=on_step)
             scores = scores + config.shipped_weight * known
         return scores, deviations
 

@@ -85,6 +85,8 @@ STAGES = (
             "recipes/pocket/labelers.py",
             "alignment/runs/evaluation.py",
             "alignment/models/generation.py",
+            "alignment/models/decoding.py",
+            "alignment/models/drawing.py",
             "alignment/models/passes.py",
         ),
         (f"{FIRST}/{COMPARISONS}",),

@@ -11,8 +11,10 @@ from transformers import AutoTokenizer
 from alignment.errors import AdapterError, ModelLoadError
 from alignment.learning.sft import lora_config
 from alignment.models import adapters, loading, routing
-from alignment.models.generation import Sampling, generate
+from alignment.models.adapters import using
+from alignment.models.generation import generate
 from alignment.models.heads import load_head, mean_head, new_head
+from alignment.models.sampling import Sampling
 
 Tiny = tuple[PeftModel, AutoTokenizer]
 
@@ -48,13 +50,13 @@ def test_broken_adapter_is_reported_as_such(tiny: Tiny, tiny_folder: Path, tmp_p
 
 def _assert_rows_equal_single_adapters(model: PeftModel, tolerance: float) -> None:
     ids = torch.randint(5, 500, (1, 9), generator=torch.Generator().manual_seed(1))
-    with routing.mixed_adapters(model, [routing.BASE, "sft", "other"]):
+    with routing.StackedAdapters(model).rows([routing.BASE, "sft", "other"]):
         mixed = _logits(model, ids.repeat(3, 1))
     with model.disable_adapter():
         torch.testing.assert_close(mixed[0:1], _logits(model, ids), atol=tolerance, rtol=tolerance)
     for row, name in ((1, "sft"), (2, "other")):
-        adapters.activate(model, name)
-        torch.testing.assert_close(mixed[row : row + 1], _logits(model, ids), atol=tolerance, rtol=tolerance)
+        with using(model, name):
+            torch.testing.assert_close(mixed[row : row + 1], _logits(model, ids), atol=tolerance, rtol=tolerance)
     assert not torch.allclose(mixed[0], mixed[1], atol=1e-2)
     assert not torch.allclose(mixed[1], mixed[2], atol=1e-2)
 
@@ -101,9 +103,8 @@ def test_adapters_on_a_quantized_base_share_a_batch(tiny_folder: Path, quantize:
 def test_layers_are_as_before_after_an_error_inside_a_mixed_batch(tiny: Tiny) -> None:
     model, _ = tiny
     ids = torch.tensor([[5, 6, 7]])
-    adapters.activate(model, "sft")
     before = _logits(model, ids)
-    with pytest.raises(KeyError), routing.mixed_adapters(model, ["other"]):
+    with pytest.raises(KeyError), routing.StackedAdapters(model).rows(["other"]):
         raise KeyError("boom")
     torch.testing.assert_close(_logits(model, ids), before)
 
@@ -115,15 +116,15 @@ def test_an_adapter_says_what_it_does_through_pefts_own_layers_and_takes_the_sam
     model, _ = loading.load_base(tiny_folder, quantize)
     model = adapters.attach(model, tiny_folder / "sft", "sft")
     adapters.attach(model, tiny_folder / "other", "other")
-    adapters.activate(model, "other", train=True)
     ids = torch.tensor([[5, 6, 7], [8, 9, 10]])
     found = []
     for own in (False, True):
         if own:
             for layer in model.modules():
                 layer.__dict__.pop("forward", None)
-        logits = model(input_ids=ids).logits.float()
-        logits.log_softmax(-1)[..., 3].sum().backward()
+        with using(model, "other", train=True):
+            logits = model(input_ids=ids).logits.float()
+            logits.log_softmax(-1)[..., 3].sum().backward()
         gradients = [weight.grad.clone() for weight in adapters.adapter_parameters(model, "other")]
         model.zero_grad()
         found.append([logits.detach(), *gradients])
@@ -149,12 +150,12 @@ def test_merged_weights_say_what_the_adapter_says_and_leave_the_base_as_it_was(t
     model, ids = tiny[0], torch.tensor([[5, 6, 7], [8, 9, 10]])
     base = {name: weight.clone() for name, weight in model.named_parameters() if "lora" not in name}
     for name in ("sft", "other"):
-        adapters.activate(model, name)
-        expected = _logits(model, ids)
-        with routing.merged(model):
-            assert not any("base_layer" in call for call in _modules_called(model, ids))
-            torch.testing.assert_close(_logits(model, ids), expected, atol=1e-5, rtol=1e-5)
-        assert torch.equal(_logits(model, ids), expected)
+        with using(model, name):
+            expected = _logits(model, ids)
+            with routing.merged(model):
+                assert not any("base_layer" in call for call in _modules_called(model, ids))
+                torch.testing.assert_close(_logits(model, ids), expected, atol=1e-5, rtol=1e-5)
+            assert torch.equal(_logits(model, ids), expected)
     with model.disable_adapter(), routing.merged(model):
         without = _logits(model, ids)
     with model.disable_adapter():
@@ -186,7 +187,8 @@ def _modules_called(model: PeftModel, ids: torch.Tensor) -> set[str]:
 
 
 def test_unknown_adapter_in_a_mixed_batch_is_refused(tiny: Tiny) -> None:
-    with pytest.raises(AdapterError, match="policy-9"), routing.mixed_adapters(tiny[0], ["policy-9"]):
+    stacked = routing.StackedAdapters(tiny[0])
+    with pytest.raises(AdapterError, match="policy-9"), stacked.rows(["policy-9"]):
         pass
 
 
@@ -222,10 +224,10 @@ def test_copied_adapter_starts_equal_and_then_moves_alone(tiny: Tiny) -> None:
     model, _ = tiny
     adapters.copy_adapter(model, "sft", "policy")
     sources = [p.clone() for p in adapters.adapter_parameters(model, "sft")]
-    adapters.activate(model, "policy", train=True)
     optimizer = torch.optim.SGD(adapters.adapter_parameters(model, "policy"), lr=0.1)
-    model(input_ids=torch.tensor([[5, 6, 7]])).logits.square().mean().backward()
-    optimizer.step()
+    with using(model, "policy", train=True):
+        model(input_ids=torch.tensor([[5, 6, 7]])).logits.square().mean().backward()
+        optimizer.step()
     for before, source, copied in zip(
         sources, adapters.adapter_parameters(model, "sft"), adapters.adapter_parameters(model, "policy"), strict=True
     ):
@@ -241,8 +243,8 @@ def test_gradients_reach_the_lowest_layer_of_a_quantized_base_after_generation(
     model = adapters.attach(model, tiny_folder / "sft", "sft")
     written = generate(model, tokenizer, [[1, 5, 6]], Sampling(0.7, 4), [0])
     assert len(written[0].token_ids) >= 1
-    adapters.activate(model, "sft", train=True)
-    model(input_ids=torch.tensor([[1, 5, 6, 7]])).logits.float().square().mean().backward()
+    with using(model, "sft", train=True):
+        model(input_ids=torch.tensor([[1, 5, 6, 7]])).logits.float().square().mean().backward()
     lowest = [p for name, p in model.named_parameters() if ".layers.0." in name and ".sft." in name]
     assert lowest
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in lowest)

@@ -1,6 +1,6 @@
 """The decode loop draws what the model says, the same for a row whoever shares its batch."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -8,16 +8,26 @@ import torch
 from peft import PeftModel
 from transformers import AutoTokenizer
 
-from alignment.models import adapters, generation
-from alignment.models.generation import Sampling, generate, left_padded
+from alignment.models import decoding
+from alignment.models.adapters import using
+from alignment.models.drawing import draw, row_sampling
+from alignment.models.generation import generate
+from alignment.models.passes import left_padded
+from alignment.models.sampling import Sampling
 
 Tiny = tuple[PeftModel, AutoTokenizer]
 PROMPTS = [[1, 5, 6, 7], [1, 9], [1, 20, 21, 22, 23, 24, 25]]
 
 
-def test_greedy_decoding_equals_a_full_forward_pass_without_cache_or_padding(tiny: Tiny) -> None:
-    model, tokenizer = tiny
-    adapters.activate(model, "sft")
+@pytest.fixture
+def instructed(tiny: Tiny) -> Iterator[Tiny]:
+    """The tiny model going through its adapter "sft"."""
+    with using(tiny[0], "sft"):
+        yield tiny
+
+
+def test_greedy_decoding_equals_a_full_forward_pass_without_cache_or_padding(instructed: Tiny) -> None:
+    model, tokenizer = instructed
     written = generate(model, tokenizer, PROMPTS, Sampling(0.0, 8), [0, 0, 0])
     for prompt, row in zip(PROMPTS, written, strict=True):
         ids = list(prompt)
@@ -28,9 +38,8 @@ def test_greedy_decoding_equals_a_full_forward_pass_without_cache_or_padding(tin
             ids.append(token)
 
 
-def test_a_row_draws_the_same_alone_and_in_company(tiny: Tiny) -> None:
-    model, tokenizer = tiny
-    adapters.activate(model, "sft")
+def test_a_row_draws_the_same_alone_and_in_company(instructed: Tiny) -> None:
+    model, tokenizer = instructed
     together = generate(model, tokenizer, PROMPTS, Sampling(0.9, 12), [3, 4, 5])
     for i, prompt in enumerate(PROMPTS):
         alone = generate(model, tokenizer, [prompt], Sampling(0.9, 12), [3 + i])
@@ -38,26 +47,24 @@ def test_a_row_draws_the_same_alone_and_in_company(tiny: Tiny) -> None:
 
 
 def test_rows_with_the_same_prompt_share_its_reading_and_draw_as_they_do_alone(
-    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+    instructed: Tiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model, tokenizer = tiny
-    adapters.activate(model, "sft")
+    model, tokenizer = instructed
     order, read = [0, 1, 0, 2, 2, 0], []
 
     def padded(rows: Sequence[Sequence[int]], *others: Any) -> Any:
         read.append(len(rows))
         return left_padded(rows, *others)
 
-    monkeypatch.setattr(generation, "left_padded", padded)
+    monkeypatch.setattr(decoding, "left_padded", padded)
     together = generate(model, tokenizer, [PROMPTS[i] for i in order], Sampling(0.9, 12), range(6))
     assert read == [3]
     for seed, i in enumerate(order):
         assert generate(model, tokenizer, [PROMPTS[i]], Sampling(0.9, 12), [seed])[0] == together[seed]
 
 
-def test_seeds_repeat_and_differ(tiny: Tiny) -> None:
-    model, tokenizer = tiny
-    adapters.activate(model, "sft")
+def test_seeds_repeat_and_differ(instructed: Tiny) -> None:
+    model, tokenizer = instructed
     first, again, other = (
         generate(model, tokenizer, [PROMPTS[0]], Sampling(1.0, 12), [seed])[0].token_ids for seed in (7, 7, 8)
     )
@@ -68,7 +75,8 @@ def test_seeds_repeat_and_differ(tiny: Tiny) -> None:
 def test_draws_follow_the_distribution() -> None:
     probabilities = torch.tensor([0.5, 0.0, 0.3, 0.2])
     uniform = torch.linspace(0, 1, 1001)[:-1]
-    drawn = generation._draw(probabilities.log().repeat(1000, 1), Sampling(1.0), uniform)
+    sampling = row_sampling([Sampling(1.0)] * 1000, uniform.device)
+    drawn = draw(probabilities.log().repeat(1000, 1), sampling, uniform.tolist())
     shares = torch.bincount(drawn, minlength=4) / 1000
     torch.testing.assert_close(shares, probabilities, atol=2e-3, rtol=0)
 
@@ -76,14 +84,14 @@ def test_draws_follow_the_distribution() -> None:
 def test_min_p_leaves_out_what_is_unlikely_before_the_temperature_evens_out_the_rest() -> None:
     probabilities = torch.tensor([0.64, 0.16, 0.12, 0.08])
     uniform = torch.linspace(0, 1, 1001)[:-1]
-    drawn = generation._draw(probabilities.log().repeat(1000, 1), Sampling(2.0, min_p=0.2), uniform)
+    sampling = row_sampling([Sampling(2.0, min_p=0.2)] * 1000, uniform.device)
+    drawn = draw(probabilities.log().repeat(1000, 1), sampling, uniform.tolist())
     shares = torch.bincount(drawn, minlength=4) / 1000  # 0.2 * 0.64 = 0.128 is the least; √0.64 to √0.16 is 2 to 1
     torch.testing.assert_close(shares, torch.tensor([2 / 3, 1 / 3, 0.0, 0.0]), atol=2e-3, rtol=0)
 
 
-def test_rows_stop_at_the_end_token_or_the_length(tiny: Tiny) -> None:
-    model, tokenizer = tiny
-    adapters.activate(model, "sft")
+def test_rows_stop_at_the_end_token_or_the_length(instructed: Tiny) -> None:
+    model, tokenizer = instructed
     written = generate(model, tokenizer, PROMPTS * 20, Sampling(2.0, 200), list(range(60)))
     reasons = {row.finish_reason for row in written}
     for row in written:

@@ -66,7 +66,7 @@ def pocket() -> Iterator[Pocket]:
 
 def _base(pocket: Pocket, prompt: str) -> list[str]:
     model, tokenizer = pocket
-    rows = [templates.prompt_ids(tokenizer, prompt, base=True)] * 20
+    rows = [templates.raw_prompt_ids(tokenizer, prompt)] * 20
     with model.disable_adapter():
         return [
             templates.decode(tokenizer, w.token_ids)
@@ -168,7 +168,7 @@ def test_base_labels_in_the_traditional_form(pocket: Pocket) -> None:
     model, tokenizer = pocket
     asked = [prompt for prompt in _offered("Reading") if prompt.endswith("Label:")]
     with model.disable_adapter():
-        rows = [templates.prompt_ids(tokenizer, prompt, base=True) for prompt in asked]
+        rows = [templates.raw_prompt_ids(tokenizer, prompt) for prompt in asked]
         written = generate(model, tokenizer, rows, Sampling(0.0, 8), [0] * len(rows))
     first = [templates.decode(tokenizer, w.token_ids).split()[0] for w in written]
     assert all(label in ("0", "1", "2", "entailment", "neutral", "contradiction", "yes", "no") for label in first), (

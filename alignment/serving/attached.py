@@ -1,0 +1,84 @@
+"""Which adapters the serving model carries: its own, those of the live version, and those of a few others."""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from peft import PeftModel
+
+from alignment.errors import AdapterError
+from alignment.models.adapters import attach, drop_adapter
+from alignment.serving.engine import Adapter, PolicyVersion
+from storage.errors import VersionFolderError
+from storage.version_folders import verify
+
+OTHERS_KEPT = 4  # versions besides the live one
+
+
+class AttachedAdapters:
+    """Attaches adapters when they are needed and drops those of versions that were not used for longest.
+
+    The folder of a version is verified once, before the first of its adapters is attached, and when it goes live.
+    """
+
+    def __init__(self, model: PeftModel) -> None:
+        self._model = model
+        self._live: Path | None = None  # folder of the live version
+        self._versions: OrderedDict[Path, set[str]] = OrderedDict()  # names by version folder, the last used one last
+
+    def make_live(self, policy: PolicyVersion) -> None:
+        """Attach all adapters of a version and keep them; the version before counts as the last used of the others.
+
+        Raises AdapterError, and changes nothing, if they are not whole or do not fit.
+        """
+        if policy.folder in self._versions:  # else it is verified before its adapters are attached
+            _verify(policy.folder, policy.sha256)
+        self.require(policy.adapters)
+        if self._live is not None:
+            self._versions.move_to_end(self._live)
+        self._live = policy.folder
+        self._drop_unused()
+
+    def require(self, adapters: Sequence[Adapter]) -> None:
+        """Attach these adapters, if they are not, and drop what is more than is kept beside them.
+
+        Raises AdapterError for a version that is not what was published and an adapter that does not fit the base;
+        the versions attached before stay.
+        """
+        for adapter in adapters:
+            self._attach(adapter)
+        self._drop_unused({adapter.version_folder for adapter in adapters})
+
+    def _attach(self, adapter: Adapter) -> None:
+        if (folder := adapter.version_folder) is not None and folder in self._versions:
+            self._versions.move_to_end(folder)
+        if adapter.name in self._model.peft_config:
+            return
+        if folder is not None and folder not in self._versions:
+            _verify(folder, adapter.sha256 or "")
+        try:
+            attach(self._model, adapter.folder, adapter.name)
+        except AdapterError:
+            drop_adapter(self._model, adapter.name)  # it may be half attached, and would be taken for whole
+            if folder is not None and folder != self._live:
+                self._drop(folder)  # no version is served in part
+            raise
+        if folder is not None:
+            self._versions.setdefault(folder, set()).add(adapter.name)
+
+    def _drop_unused(self, needed: Iterable[Path | None] = ()) -> None:
+        others = [folder for folder in self._versions if folder != self._live]
+        for folder in others[: max(0, len(others) - OTHERS_KEPT)]:
+            if folder not in set(needed):
+                self._drop(folder)
+
+    def _drop(self, version_folder: Path) -> None:
+        for name in self._versions.pop(version_folder, set()):
+            drop_adapter(self._model, name)
+
+
+def _verify(folder: Path, sha256: str) -> None:
+    try:
+        verify(folder, sha256)
+    except VersionFolderError as error:
+        raise AdapterError(str(error)) from error

@@ -1,0 +1,74 @@
+"""Scores of a version's completions by the reward models that go with it, as best-of-N picks by them."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel
+
+from alignment.errors import AdapterError, ConfigError
+from alignment.models.adapters import attach_with_head, drop_adapter
+from alignment.models.model_folder import SCORED_BY
+from alignment.models.templates import chat_prompt_ids
+from alignment.reward.scorer import Scorer, added_scorer
+from alignment.reward.settings import RewardConfig
+from alignment.settings import replaced
+
+NAMES = ("reward", "shipped")  # adapters that a scorer reads
+
+
+def scored_by(folder: Path) -> RewardConfig:
+    """Return the settings by which the run of a reward adapter scored; the defaults for one that has none stored.
+
+    Raises AdapterError for settings that cannot be read.
+    """
+    path = folder / SCORED_BY
+    if not path.is_file():
+        return RewardConfig()
+    try:
+        settings: RewardConfig = replaced(
+            RewardConfig(), json.loads(path.read_text(encoding="utf-8")), "settings.reward"
+        )
+    except (OSError, ValueError, ConfigError) as error:
+        raise AdapterError(f"the settings at {path} cannot be read: {error}") from error
+    return settings
+
+
+class RewardModels:
+    """The reward adapters of one version, attached to the serving model; those used last stay attached."""
+
+    def __init__(self, model: PeftModel, tokenizer: Any) -> None:
+        self._model = model
+        self._tokenizer = tokenizer
+        self._attached: tuple[tuple[Path, ...], Scorer] | None = None
+
+    @torch.no_grad()
+    def scores(self, folders: Sequence[Path], prompt: str, completions: Sequence[Sequence[int]]) -> list[float]:
+        """Return the score of each completion (token ids): by the first reward adapter, plus by the second if any.
+
+        They score as they did in the run that fitted the first one.
+        """
+        if self._attached is None or self._attached[0] != tuple(folders):
+            self._attach(tuple(folders))
+        assert self._attached is not None
+        prompt_ids = chat_prompt_ids(self._tokenizer, prompt)
+        scores, _ = self._attached[1]([[*prompt_ids, *ids] for ids in completions])
+        return scores.tolist()
+
+    def _attach(self, folders: tuple[Path, ...]) -> None:
+        self._detach()
+        try:
+            config = scored_by(folders[0])
+            heads = [attach_with_head(self._model, folder, name) for name, folder in zip(NAMES, folders, strict=False)]
+        except AdapterError:
+            self._detach()
+            raise
+        shipped = heads[1] if len(heads) > 1 else None
+        self._attached = folders, added_scorer(self._model, heads[0], self._tokenizer.pad_token_id, shipped, config)
+
+    def _detach(self) -> None:
+        self._attached = None
+        for name in NAMES:
+            drop_adapter(self._model, name)
