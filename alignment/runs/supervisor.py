@@ -18,7 +18,7 @@ from typing import Any
 
 from alignment.errors import AlignmentError, TrainingError
 from alignment.runs.settings import RunSettings, run_settings
-from alignment.serving.policy_server import PolicyServer, policy_ref
+from alignment.serving.engine import Engine, published
 from alignment.settings import ModelConfig
 from storage import demonstrations, policies, preferences, run_folder, runs
 from storage.records import Run
@@ -35,7 +35,7 @@ RESUME = "Resume it to go on from its last checkpoint, or from the beginning if 
 class Supervisor:
     """Owns the training child. All methods may be called from any thread."""
 
-    def __init__(self, data_dir: Path, server: PolicyServer, model: ModelConfig, defaults: RunSettings) -> None:
+    def __init__(self, data_dir: Path, server: Engine, model: ModelConfig, defaults: RunSettings) -> None:
         self._data_dir = data_dir
         self._db = data_dir / "triptych.db"
         self._server = server
@@ -239,7 +239,7 @@ class Supervisor:
             runs.end_run(self._db, run_id, "failed", failure)
         elif self._server.state.status == "ready":
             try:  # it was recorded, so it is whole, however the process ended
-                policy = policy_ref(candidate.version, self._data_dir / candidate.path, candidate.sha256)
+                policy = published(candidate.version, self._data_dir / candidate.path, candidate.sha256)
             except AlignmentError as error:
                 self._refuse(run_id, candidate.version, error)
             else:

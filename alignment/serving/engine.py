@@ -10,24 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
-FinishReason = Literal["stop", "length", "cancelled"]
-
-
-@dataclass(frozen=True)
-class Message:
-    """One turn of a conversation."""
-
-    role: Literal["system", "user", "assistant"]
-    content: str
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How a completion is drawn."""
-
-    temperature: float = 0.7  # 0 = the likeliest token every time
-    max_new_tokens: int = 96
-    min_p: float = 0.0  # a token is not drawn whose probability is below this part of the likeliest one's
+from alignment.errors import AdapterError
+from alignment.models.model_folder import SFT, own_sft
+from alignment.models.sampling import FinishReason as FinishReason
+from alignment.models.sampling import Sampling as Sampling
+from alignment.models.templates import Message as Message
 
 
 @dataclass(frozen=True)
@@ -57,7 +44,23 @@ class PolicyVersion:
     @property
     def sft(self) -> Adapter | None:
         """The SFT adapter that the policy was trained against, if it is not the model's own."""
-        return Adapter(f"sft-{self.version}", self.folder / "sft", self.folder, self.sha256) if self.own_sft else None
+        return Adapter(f"sft-{self.version}", self.folder / SFT, self.folder, self.sha256) if self.own_sft else None
+
+    @property
+    def adapters(self) -> list[Adapter]:
+        """The adapters in its folder that completions are written through."""
+        return [self.policy] + ([self.sft] if self.sft else [])
+
+
+def published(version: int, folder: str | Path, sha256: str) -> PolicyVersion:
+    """Return a recorded version of the policy.
+
+    Raises AdapterError if its folder is gone, or if it has an SFT adapter of its own that is not whole.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise AdapterError(f"the folder of policy v{version} is gone: {folder}; restore it from a backup")
+    return PolicyVersion(version, folder, sha256, own_sft=own_sft(folder) is not None)
 
 
 @dataclass(frozen=True)
@@ -103,6 +106,9 @@ class Finished:
     rows: tuple[RowState, ...]
 
 
+Event = Waiting | Grown | Finished
+
+
 @dataclass(frozen=True)
 class EngineState:
     """What the engine is doing, in words for the page."""
@@ -114,10 +120,10 @@ class EngineState:
 
 @dataclass(frozen=True)
 class Limits:
-    """What a row may need at most."""
+    """What the model reads, and what of that a row's messages take."""
 
-    context_tokens: int  # prompt and completion together
-    prompt_tokens: int  # that the row's messages take
+    context_tokens: int  # that the model reads: prompt and completion together
+    prompt_tokens: int  # that the row's messages take, up to where the assistant begins
 
 
 class Engine(Protocol):
@@ -132,13 +138,17 @@ class Engine(Protocol):
         """The policy version that is served now."""
 
     def limits(self, row: Row) -> Limits | None:
-        """Return what the model reads and what the row's prompt takes; None while the model is loading."""
+        """Return what the model reads and what the row's messages take; None while the model is loading.
 
-    def stream(self, rows: Sequence[Row]) -> AsyncIterator[Waiting | Grown | Finished]:
+        Messages that end with the assistant's are a demonstration: they count whole, with that last one.
+        """
+
+    def stream(self, rows: Sequence[Row]) -> AsyncIterator[Event]:
         """Yield the rows of one call as they grow, `Finished` last; closing the iterator stops them.
 
-        Raises ConfigError for rows that do not fit the model's context, before they stand in line, and AlignmentError
-        if the model cannot answer.
+        Raises ConfigError for rows that do not fit the model's context, before they stand in line once the model is
+        loaded; AdapterError for an adapter that is damaged or gone; AlignmentError if the line is full or the model
+        cannot answer.
         """
 
     def scores(
@@ -146,7 +156,8 @@ class Engine(Protocol):
     ) -> "Future[list[float]]":
         """Return the scores of completions (token ids) of one prompt by the reward models that go with a policy.
 
-        The future raises AdapterError where no reward model goes with it.
+        The future raises AdapterError where no reward model goes with it. That is known without standing in line:
+        ask with no completions before any are written.
         """
 
     def swap(self, policy: PolicyVersion) -> "Future[None]":
