@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from reprlib import repr as brief
@@ -128,7 +128,7 @@ def _version(services: Services, name: str) -> PolicyVersion:
     return published(policy.version, services.data_dir / policy.path, policy.sha256)
 
 
-async def compare(services: Services, request: CompareRequest) -> AsyncIterator[Progress]:
+async def compare(services: Services, request: CompareRequest) -> AsyncGenerator[Progress, None]:
     """Yield a comparison as it grows; the last item is stored and may be voted on. Closing the iterator stops it.
 
     Raises ConfigError for what cannot be asked, AlignmentError where the model cannot answer.

@@ -1,4 +1,4 @@
-"""Messages to token ids. Nothing else in the project tokenizes a prompt or a completion."""
+"""Messages to token ids. Nothing else in the project tokenizes a prompt or a completion. Needs no torch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
