@@ -5,7 +5,6 @@ import logging
 import os
 import random
 import secrets
-import shutil
 import signal
 import socket
 import threading
@@ -18,18 +17,19 @@ os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
+from alignment.serving.local import LocalEngine
+
 from alignment.errors import AlignmentError
 from alignment.models import model_folder
 from alignment.runs.settings import RunSettings
 from alignment.runs.supervisor import Supervisor
-from alignment.serving.policy_server import PolicyRef, PolicyServer, policy_ref
+from alignment.serving.engine import Adapter
 from alignment.settings import POCKET, ModelConfig
-from storage import database, policies
+from service.access import AdminSessions
+from service.context import Services, status_of
+from service.policies import version_to_serve
+from storage import database
 from storage.errors import StorageError
-from storage.records import Policy
-from storage.version_folders import next_version, publish, verify
-
-log = logging.getLogger("triptych")
 
 
 def port_number(text: str) -> int:
@@ -57,39 +57,6 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def version_to_serve(db: Path, data_dir: Path, model: ModelConfig) -> PolicyRef:
-    """Return the live version, else the newest that fits the model and is whole, else the model's own, published anew.
-
-    A version that was changed or lost on disk is passed over with a warning; so is one of another model, silently.
-    """
-    fingerprint = model_folder.fingerprint(model.base, model.sft)
-    recorded = policies.list_policies(db)
-    fitting = [p for p in recorded if p.model == fingerprint and p.status in ("live", "retired")]
-    for policy in sorted(fitting, key=lambda policy: policy.status != "live"):
-        try:
-            reference = policy_ref(policy.version, data_dir / policy.path, policy.sha256)
-            verify(reference.path, reference.sha256)
-        except (AlignmentError, StorageError) as error:
-            log.warning("v%s cannot be served: %s", policy.version, error)
-            continue
-        if policy.status != "live":
-            policies.serve(db, policy.version)
-        return reference
-    source = model_folder.first_policy(model.base, model.sft)
-
-    def copy_files(target: Path) -> None:
-        for name in model_folder.ADAPTER_FILES:
-            shutil.copy2(source / name, target / name)
-
-    version = next_version(data_dir / "policies", [policy.version for policy in recorded])
-    path, sha256 = publish(data_dir / "policies", version, copy_files)
-    evaluation = model_folder.shipped_evaluation(model.base)
-    relative = str(path.relative_to(data_dir))
-    policies.record_policy(db, Policy(version, None, None, relative, sha256, "retired", evaluation, fingerprint))
-    policies.serve(db, version)
-    return policy_ref(version, path, sha256)
-
-
 def require_free(host: str, port: int) -> None:
     """Raise OSError at once, before anything is loaded, if the address cannot be listened on."""
     try:
@@ -109,7 +76,7 @@ def admin_password() -> str:
 
 
 def main() -> None:
-    """Wire settings, database, server, supervisor and page; serve until Ctrl-C."""
+    """Wire settings, database, engine, supervisor and page; serve until Ctrl-C."""
     arguments = parse_arguments()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -128,17 +95,25 @@ def main() -> None:
         examples = model_folder.examples(model.base)
     except (AlignmentError, StorageError, OSError, ValueError) as error:
         raise SystemExit(f"Triptych cannot start: {error}") from error
-    server = PolicyServer(model, live)
+    engine = LocalEngine(model, live)
     defaults = RunSettings(seed=arguments.seed or 0, threads=os.cpu_count() or 1)
-    supervisor = Supervisor(data_dir, server, model, defaults)
+    supervisor = Supervisor(data_dir, engine, model, defaults)
 
-    from ui.access import AdminSessions, signing_key
-    from ui.endpoints import Services
+    from ui.access import signing_key
     from ui.layout import serve
 
-    server.start()  # not before Gradio is imported: the two imports hold each other up
-    seeds = random.Random(arguments.seed) if arguments.seed is not None else random.SystemRandom()
-    services = Services(db, server, supervisor, AdminSessions(admin_password()), examples, seeds)
+    engine.start()  # not before Gradio is imported: the two imports hold each other up
+    services = Services(
+        data_dir=data_dir,
+        db=db,
+        engine=engine,
+        sft=Adapter("sft", Path(model.sft)),
+        supervisor=supervisor,
+        admin=AdminSessions(admin_password()),
+        examples=examples,
+        seeds=random.Random(arguments.seed) if arguments.seed is not None else random.SystemRandom(),
+        status=status_of(db, engine),
+    )
     done = threading.Event()
 
     def leave(number: int, frame: Any) -> None:
@@ -156,7 +131,7 @@ def main() -> None:
         raise SystemExit(f"Triptych cannot serve http://{arguments.host}:{arguments.port}: {error}") from error
     finally:
         supervisor.stop()
-        server.stop()
+        engine.stop()
         lock.release()
 
 

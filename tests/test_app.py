@@ -1,104 +1,10 @@
-"""What the app serves from a data folder: the live version, an older whole one, or the model's own."""
+"""What the app refuses before anything is loaded."""
 
-import shutil
 import socket
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
-from alignment.settings import ModelConfig
-from app import port_number, require_free, version_to_serve
-from storage import database, policies
-from storage.records import Policy
-from storage.version_folders import publish
-
-
-@pytest.fixture
-def data_dir(tmp_path: Path) -> Path:
-    database.prepare(tmp_path / "data" / "triptych.db")
-    return tmp_path / "data"
-
-
-@pytest.fixture
-def model(tiny_folder: Path) -> ModelConfig:
-    return ModelConfig(str(tiny_folder), str(tiny_folder / "sft"))
-
-
-def served(data_dir: Path, model: ModelConfig) -> int:
-    return version_to_serve(data_dir / "triptych.db", data_dir, model).version
-
-
-def write_weights(target: Path) -> None:
-    (target / "weights").write_text("trained")
-
-
-def add_version(data_dir: Path, version: int, like: Policy, write: Callable[[Path], None] = write_weights) -> Path:
-    """Record a trained version of the model of `like` and make it live."""
-    path, sha256 = publish(data_dir / "policies", version, write)
-    relative = str(path.relative_to(data_dir))
-    db = data_dir / "triptych.db"
-    policies.record_policy(db, Policy(version, like.version, None, relative, sha256, "retired", {}, like.model))
-    policies.serve(db, version)
-    return path
-
-
-def first(data_dir: Path) -> Policy:
-    return policies.list_policies(data_dir / "triptych.db")[-1]
-
-
-def test_a_fresh_folder_gets_the_models_own_policy_once(data_dir: Path, model: ModelConfig) -> None:
-    assert served(data_dir, model) == 1
-    assert served(data_dir, model) == 1
-    assert first(data_dir).status == "live"
-
-
-def test_a_folder_may_be_moved(data_dir: Path, model: ModelConfig, tmp_path: Path) -> None:
-    assert served(data_dir, model) == 1
-    moved = data_dir.rename(tmp_path / "moved")
-    reference = version_to_serve(moved / "triptych.db", moved, model)
-    assert (reference.version, reference.path.parent.parent) == (1, moved)
-
-
-def test_a_damaged_version_is_passed_over_for_the_newest_whole_one(
-    data_dir: Path, model: ModelConfig, caplog: pytest.LogCaptureFixture
-) -> None:
-    assert served(data_dir, model) == 1
-    add_version(data_dir, 2, first(data_dir))
-    damaged = add_version(data_dir, 3, first(data_dir))
-    assert served(data_dir, model) == 3
-    (damaged / "weights").write_text("something else")
-    assert served(data_dir, model) == 2
-    assert "v3 cannot be served" in caplog.text
-    assert {p.version: p.status for p in policies.list_policies(data_dir / "triptych.db")} == {
-        1: "retired",
-        2: "live",
-        3: "retired",
-    }
-
-
-def test_the_sft_adapter_of_the_served_version_is_found_again_at_the_start(data_dir: Path, model: ModelConfig) -> None:
-    def write(target: Path) -> None:
-        shutil.copytree(model.sft, target / "sft")
-        (target / "weights").write_text("trained")
-
-    assert served(data_dir, model) == 1
-    add_version(data_dir, 2, first(data_dir), write)
-    refitted = version_to_serve(data_dir / "triptych.db", data_dir, model)
-    assert (refitted.version, refitted.own_sft) == (2, True)
-    shutil.rmtree(refitted.path / "sft")
-    plain = version_to_serve(data_dir / "triptych.db", data_dir, model)
-    assert (plain.version, plain.own_sft) == (1, False)
-
-
-def test_another_model_gets_a_version_of_its_own_and_the_first_ones_is_found_again(
-    data_dir: Path, model: ModelConfig, tiny_folder: Path, tmp_path: Path
-) -> None:
-    assert served(data_dir, model) == 1
-    add_version(data_dir, 2, first(data_dir))
-    other = shutil.copytree(tiny_folder / "other", tmp_path / "other")
-    assert served(data_dir, ModelConfig(str(tiny_folder), str(other))) == 3
-    assert served(data_dir, model) == 2
+from app import port_number, require_free
 
 
 def test_a_port_that_is_taken_or_none_is_refused_before_anything_is_loaded() -> None:

@@ -1,135 +1,100 @@
 """Compare: one prompt, three answers that stream side by side, one vote."""
 
-import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
-from html import escape
-from reprlib import repr as brief
 from typing import Any, Literal
 
 import gradio as gr
 
-from alignment.errors import ConfigError
-from alignment.settings import MAX_BEST_OF, MAX_NEW_TOKENS
-from storage import preferences, runs
-from storage.records import Preference
-from ui import endpoints
+from service.compare import stored_comparison
+from service.completions import ShownCompletion, shown
+from service.context import Services
+from service.demonstrations import demonstrate_for
+from service.requests import VoteRequest, checked
+from service.status import Snapshot
+from service.votes import AlreadyVotedError, vote
+from storage.records import Comparison
 from ui.access import annotator_id
-from ui.endpoints import Services
-from ui.formatting import answers, counted, notice, panel, panel_name, unasked
-from ui.spoken import sentence
+from ui.compare_form import INVITATION, CompareTab, Question, components
+from ui.errors import sentence
+from ui.panels import SILENCE, panel, unasked
+from ui.render import notice
+from ui.words import counted, panel_name
 
 Phase = Literal["idle", "streaming", "open", "voted"]
-LOADING_POLL_SECONDS = 0.5
+Update = dict[Any, Any]  # what changes, by component
+Pending = dict[str, Any] | None  # what the browser remembers: the comparison's id, and the choice once there is one
+QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 SLOTS = "ABC"
-NOTHING: dict[str, Any] = {}  # no pending comparison; None would not be written: the browser would remember
-INVITATION = "Ask something above, or pick an example."
-SILENCE = "(ended without a word)"
-STORED = """<p class="small">Models may be wrong. What you choose is stored on the computer that runs this page and
-trains the third panel.</p><details class="stored"><summary>What is stored?</summary><p>Your prompt, the three answers
-with their seeds and settings, what you chose and how long you took, and an answer that you write, under a random id
-that a cookie keeps in this browser. No name, no address, nothing from elsewhere, and nothing is sent anywhere else.</p>
-</details>"""
-LEARNED = """<p class="small">It is stored for the prompt above and joins the instruction tuning with which the next
-training begins: both tuned panels learn to answer like this.</p>"""
-
-# A menu closes when a prompt is picked, with Escape, or with a click beside it.
-CHIPS_SCRIPT = """
-const close = () => element.querySelectorAll('details[open]').forEach(menu => { menu.open = false; });
-element.addEventListener('click', event => {
-  const chip = event.target.closest('button[data-prompt]');
-  if (chip) { close(); trigger('click', {prompt: chip.dataset.prompt}); }
-});
-document.addEventListener('keydown', event => { if (event.key === 'Escape') close(); });
-document.addEventListener('click', event => { if (!element.contains(event.target)) close(); });
-"""
+NO_COMPARISON: dict[str, Any] = {}  # None would not be written: the browser would go on remembering
+QUESTION = "Which answer is best?"
 
 
-@dataclass(frozen=True)
-class CompareTab:
-    """What the page's own events need of this tab."""
+def controls(tab: CompareTab, phase: Phase, names: Sequence[str] = (), best: int | None = None) -> Update:
+    """Return updates of all buttons, and of the field for an answer of one's own.
 
-    open: Callable[..., Any]
-    inputs: list[Any]
-    outputs: list[Any]
-
-
-def chips(services: Services) -> str:
-    """Return the example prompts as one menu a group."""
-    groups: dict[str, list[str]] = {}
-    for example in services.examples:
-        groups.setdefault(example.group, []).append(example.prompt)
-    menus = (
-        f'<details name="examples"><summary>{escape(group)}</summary><div class="menu">'
-        + "".join(f'<button type="button" data-prompt="{escape(text)}">{escape(text)}</button>' for text in prompts)
-        + "</div></details>"
-        for group, prompts in groups.items()
-    )
-    return f'<nav class="chips" aria-label="Example prompts">{"".join(menus)}</nav>'
-
-
-def controls(phase: Phase, names: list[str] | None = None, best: int | None = None) -> list[Any]:
-    """Return updates of the buttons: three times best, equally good, all bad, next, ask, stop; and of the room for an
-    answer of one's own and the text in it.
+    `names` are what the panels are called, `best` is the place of the one that was chosen.
     """
-    active = phase == "open"
-    buttons = []
-    for i in range(3):
-        label = {} if names is None else {"value": f"{'✓ ' if i == best else ''}{names[i]} is best"}
-        buttons.append(gr.update(interactive=active, **label))
-    return [
-        *buttons,
-        gr.update(interactive=active),
-        gr.update(interactive=active),
-        gr.update(interactive=phase != "streaming"),
-        gr.update(visible=phase != "streaming"),
-        gr.update(visible=phase == "streaming"),
-        gr.update(visible=True) if phase in ("open", "voted") else gr.update(visible=False, open=False),
-        gr.update(value="") if phase == "streaming" else gr.skip(),  # what was written there answered another prompt
-    ]
+    active, streaming = phase == "open", phase == "streaming"
+    changed: Update = {button: gr.update(interactive=active) for button in (*tab.best, tab.tie, tab.bad)}
+    for place, name in enumerate(names):
+        label = f"{'✓ ' if place == best else ''}{name} is best"
+        changed[tab.best[place]] = gr.update(interactive=active, value=label)
+    changed |= {
+        tab.following: gr.update(interactive=not streaming),
+        tab.ask: gr.update(visible=not streaming),
+        tab.stop: gr.update(visible=streaming),
+        tab.own: gr.update(visible=True) if phase in ("open", "voted") else gr.update(visible=False, open=False),
+    }
+    if streaming:
+        changed[tab.written] = ""  # what was written there answered another prompt
+    return changed
 
 
 def view(
-    columns: list[dict[str, Any]],
+    tab: CompareTab,
+    completions: Sequence[ShownCompletion],
     phase: Phase,
-    said: str,
+    words: str,
     *,
     hint: str = SILENCE,
     choice: str | None = None,
-) -> list[Any]:
-    """Return updates of the three panels, the notice and the buttons."""
+) -> Update:
+    """Return the three panels, the notice and the buttons; `words` is the notice as HTML."""
     best = SLOTS.index(choice) if choice and choice in SLOTS else None
-    busy = phase == "streaming"
-    panels = [
-        panel(column, hint=hint, busy=busy, mark="your choice" if i == best else "") for i, column in enumerate(columns)
-    ]
-    return [*panels, said, *controls(phase, [panel_name(column) for column in columns], best)]
+    changed = panels(tab, completions, hint=hint, busy=phase == "streaming", best=best)
+    names = [panel_name(completion) for completion in completions]
+    return changed | {tab.notice: words} | controls(tab, phase, names, best)
 
 
-def empty_view(services: Services, said: str = "", *, hint: str = INVITATION) -> list[Any]:
+def panels(
+    tab: CompareTab, completions: Sequence[ShownCompletion], *, hint: str = "", busy: bool, best: int | None = None
+) -> Update:
+    """Return the three panels."""
+    marks = ["your choice" if place == best else "" for place in range(len(completions))]
+    html = [panel(one, hint=hint, busy=busy, mark=mark) for one, mark in zip(completions, marks, strict=True)]
+    return dict(zip(tab.panels, html, strict=True))
+
+
+def empty_view(services: Services, tab: CompareTab, words: str = "", *, hint: str = INVITATION) -> Update:
     """Return the tab before anything is asked."""
-    return view(unasked(services.server.live.version), "idle", notice(said), hint=hint)
+    return view(tab, unasked(services.engine.live.version), "idle", words or notice(""), hint=hint)
 
 
-def shown(services: Services, pending: dict[str, Any] | None) -> list[Any] | None:
-    """Return the comparison that the browser remembers, voted or not, as panels, notice and buttons; None if gone."""
-    try:
-        comparison = preferences.get_comparison(services.db, str((pending or {})["comparison"]))
-    except LookupError:
-        return None
-    choice = (pending or {}).get("choice")
-    columns = answers(comparison, reveal=bool(choice) or not comparison.blind)
+def restored(tab: CompareTab, comparison: Comparison, choice: str | None) -> Update:
+    """Return a comparison that the browser remembers, voted on or not."""
+    completions = shown(comparison.completions, reveal=bool(choice) or not comparison.blind)
     if choice:
-        return view(columns, "voted", notice("Your vote on this one is stored."), choice=choice)
-    return view(columns, "open", notice("Which answer is best?"))
+        return view(tab, completions, "voted", notice("Your vote on this one is stored."), choice=choice)
+    return view(tab, completions, "open", notice(QUESTION))
 
 
-def thanks(services: Services, pairs: int) -> str:
+def thanks(now: Snapshot, pairs: int) -> str:
     """Return what is said after a vote: that it is stored, and what it leads to."""
-    new, every = preferences.new_since_last_run(services.db), runs.get_schedule(services.db).retrain_every
+    new, every = now.new_votes, now.retrain_every
     first = "Thanks, stored." if pairs else "Thanks, stored. It prefers no text to another."
-    if runs.open_run(services.db) is not None:
+    if now.open_run is not None:
         return f"{first} Training is under way; the next one uses this vote."
     if not every:
         return f"{first} {counted(new, 'new vote')} since the last training."
@@ -138,203 +103,165 @@ def thanks(services: Services, pairs: int) -> str:
     return f"{first} The next training begins now."
 
 
-async def stream(
-    services: Services,
-    prompt: str,
-    blind: bool,
-    temperature: float,
-    tokens: float,
-    best_of: float,
-    seed: str,
-    pending: Any,
-) -> AsyncIterator[list[Any]]:
-    """Yield the tab while the answers grow: panels, notice, buttons, pending comparison, time it was finished."""
-    phase: Phase = "idle"  # what a refusal leaves
-    if pending:
-        phase = "voted" if pending.get("choice") else "open"
+async def stream(services: Services, tab: CompareTab, question: Question, pending: Pending) -> AsyncIterator[Update]:
+    """Yield the tab while the answers grow, the pending comparison with the last item.
+
+    `pending` is the comparison that is still shown: a refusal leaves it as it is.
+    """
+    phase: Phase = "voted" if pending and pending.get("choice") else "open" if pending else "idle"
     try:
-        while prompt.strip() and (state := services.server.state).status == "loading":
-            wait = f"The model is loading: {state.seconds:.0f} s. Your question is answered as soon as it is ready."
-            columns, phase = unasked(services.server.live.version), "idle"
-            yield [*view(columns, "streaming", notice(wait), hint="Waiting for the model."), NOTHING, None]
-            await asyncio.sleep(LOADING_POLL_SECONDS)
-        spoken = None
-        async for item in endpoints.compare(
-            services, prompt, None, temperature, int(tokens), seed_number(seed), blind, int(best_of)
-        ):
-            said = notice(f"Number {item['waiting']} in line." if "waiting" in item else "Answering …")
-            update = [*view(item["completions"], "streaming", said, hint=""), NOTHING, gr.skip()]
-            if said == spoken:
-                update[3:] = [gr.skip()] * len(update[3:])  # only text changes while it grows
-            spoken, last, phase = said, item, "idle"
-            yield update
-        finished = view(last["completions"], "open", notice("Which answer is best?"))
-        yield [*finished, {"comparison": last["comparison_id"]}, time.monotonic()]
+        async for seconds in question.loading(services):
+            words = f"The model is loading: {seconds:.0f} s. Your question is answered as soon as it is ready."
+            empty, phase = unasked(services.engine.live.version), "idle"
+            shown_now = view(tab, empty, "streaming", notice(words), hint="Waiting for the model.")
+            yield shown_now | {tab.pending: NO_COMPARISON, tab.finished_at: None}
+        last_words = None
+        async for item in question.ask(services):
+            words = notice("Answering …" if item.waiting is None else f"Number {item.waiting} in line.")
+            if words == last_words:
+                yield panels(tab, item.completions, busy=True)
+            else:
+                yield view(tab, item.completions, "streaming", words, hint="") | {tab.pending: NO_COMPARISON}
+            last_words, last, phase = words, item, "idle"
+        pending = {"comparison": last.comparison_id}
+        finished = {tab.pending: pending, tab.finished_at: time.monotonic()}
+        yield view(tab, last.completions, "open", notice(QUESTION)) | finished
     except Exception as error:
-        said = notice(sentence(error), "error")
-        yield [gr.skip(), gr.skip(), gr.skip(), said, *controls(phase), gr.skip(), gr.skip()]
-
-
-def seed_number(text: str) -> int | None:
-    """Return the seed that a person typed, None for an empty field."""
-    try:
-        return int(text) if text.strip() else None
-    except ValueError as error:
-        raise ConfigError(f"the seed must be a whole number or empty, got {brief(text)}; see settings") from error
+        yield {tab.notice: notice(sentence(error), "error")} | controls(tab, phase)
 
 
 def choose(
-    services: Services, annotator: str, choice: str, pending: dict[str, Any] | None, finished_at: float | None
-) -> list[Any]:
-    """Store a vote and return the tab with names revealed: panels, notice, buttons, pending comparison."""
+    services: Services,
+    tab: CompareTab,
+    annotator: str,
+    choice: str,
+    pending: Pending,
+    finished_at: float | None,
+) -> Update:
+    """Store a vote and return the tab with names revealed."""
     took = None if finished_at is None else time.monotonic() - finished_at
+    comparison_id = str((pending or {}).get("comparison"))
     try:
-        stored = endpoints.vote(services, annotator, str((pending or {}).get("comparison")), choice, "human", took)
-        said = notice(thanks(services, stored["pairs"]), "thanks")
-    except preferences.DuplicateVoteError as duplicate:
-        choice = _choice_of(duplicate.preference)
-        said = notice("You had voted on this one already; your first vote stands.")
+        request = checked(VoteRequest, comparison_id=comparison_id, choice=choice)
+        stored = vote(services, annotator, request, took)
+        words = notice(thanks(services.status.now(), stored.pairs), "thanks")
+    except AlreadyVotedError as standing:
+        choice = standing.choice
+        words = notice("You had voted on this one already; your first vote stands.")
     except Exception as error:
-        said = notice(sentence(error), "error")
-        return [gr.skip(), gr.skip(), gr.skip(), said, *controls("open"), gr.skip()]
-    comparison = preferences.get_comparison(services.db, str((pending or {}).get("comparison")))
-    update = view(answers(comparison, reveal=True), "voted", said, choice=choice)
-    return [*update, {"comparison": comparison.id, "choice": choice}]
+        return {tab.notice: notice(sentence(error), "error")} | controls(tab, "open")
+    revealed = shown(stored_comparison(services, comparison_id).completions, reveal=True)
+    changed = view(tab, revealed, "voted", words, choice=choice)
+    return changed | {tab.pending: {"comparison": comparison_id, "choice": choice}}
 
 
-def demonstrated(services: Services, annotator: str, text: str, pending: dict[str, Any] | None) -> list[str]:
-    """Store what a person wrote as an answer to the prompt shown; return what to say, and the text that is left."""
+def demonstrated(services: Services, tab: CompareTab, annotator: str, text: str, pending: Pending) -> Update:
+    """Store what a person wrote as an answer to the prompt shown; a text that is refused stays in its field."""
     try:
-        comparison = preferences.get_comparison(services.db, str((pending or {}).get("comparison")))
-        endpoints.demonstrate(services, annotator, comparison.prompt, text)
+        demonstrate_for(services, annotator, str((pending or {}).get("comparison")), text)
     except Exception as error:
-        return [notice(sentence(error), "error"), text]
-    return [notice("Thanks, stored. The next training begins with learning to answer like this.", "thanks"), ""]
+        return {tab.notice: notice(sentence(error), "error")}
+    words = "Thanks, stored. The next training begins with learning to answer like this."
+    return {tab.notice: notice(words, "thanks"), tab.written: ""}
 
 
-def _choice_of(preference: Preference) -> str:
-    return preference.tiers[0][0] if preference.kind == "choice" else preference.kind
+def opened(services: Services, tab: CompareTab, pending: Pending) -> Update:
+    """Return the tab as it opens: the remembered comparison, else the first example is asked."""
+    remembered = pending or {}
+    try:
+        comparison = stored_comparison(services, str(remembered.get("comparison")))
+    except LookupError:
+        return _opened_anew(services, tab)
+    return restored(tab, comparison, remembered.get("choice")) | {tab.prompt: comparison.prompt}
 
 
-def opened(services: Services, pending: dict[str, Any] | None) -> list[Any]:
-    """Return the tab as it opens: the remembered comparison, else the first example is asked.
-
-    Panels, notice, buttons, prompt, request; a new request is what starts an answer.
-    """
-    if (remembered := shown(services, pending)) is not None:
-        prompt = preferences.get_comparison(services.db, str((pending or {})["comparison"])).prompt
-        return [*remembered, prompt, gr.skip()]
-    if services.server.state.status == "failed":
-        said = notice(services.server.state.message, "error")
-        return [*view(unasked(services.server.live.version), "idle", said, hint=""), "", gr.skip()]
+def _opened_anew(services: Services, tab: CompareTab) -> Update:
+    state = services.engine.state
+    if state.status == "failed":
+        return empty_view(services, tab, notice(state.message, "error"), hint="") | {tab.prompt: ""}
     if not services.examples:
-        return [*empty_view(services), "", gr.skip()]
-    return [*empty_view(services), *asked(services.examples[0].prompt)]
+        return empty_view(services, tab) | {tab.prompt: ""}
+    return empty_view(services, tab) | asked(tab, services.examples[0].prompt)
 
 
-def asked(prompt: str) -> list[Any]:
-    """Return the prompt, and a request that differs from the one before, so that its change is noticed."""
-    return [prompt, {"prompt": prompt, "at": time.monotonic_ns()}]
+def asked(tab: CompareTab, prompt: str) -> Update:
+    """Return the prompt, and a request that differs from the one before, so that its change starts an answer."""
+    return {tab.prompt: prompt, tab.request: {"prompt": prompt, "at": time.monotonic_ns()}}
 
 
-def build(services: Services, pending: Any, header: Any, status: Callable[[], str]) -> CompareTab:
-    """Build the tab and return what the page's load event needs.
+def stopped(tab: CompareTab) -> Update:
+    """Return the tab after an answer was stopped."""
+    return {tab.notice: notice("Stopped. Ask again, or pick an example.")} | controls(tab, "idle")
 
-    `pending` keeps the comparison's id in the browser; `status()` is what `header` says.
-    """
-    with gr.Row(elem_id="ask"):
-        prompt = gr.Textbox(
-            placeholder="Ask all three …",
-            label="Prompt",
-            show_label=False,
-            container=False,
-            lines=1,
-            max_lines=5,
-            elem_id="prompt",
-            html_attributes=gr.InputHTMLAttributes(autocomplete="off", spellcheck=False),
-        )
-        ask = gr.Button("Ask", elem_id="send", variant="primary")
-        stop = gr.Button("Stop", elem_id="stop", visible=False)
-    with gr.Row(elem_id="options"):
-        examples = gr.HTML(chips(services), js_on_load=CHIPS_SCRIPT, elem_id="examples", apply_default_css=False)
-        blind = gr.Checkbox(label="blind", elem_id="blind", container=False)
-        with gr.Accordion("settings", open=False, elem_id="settings"):
-            temperature = gr.Slider(0, 2, 0.7, step=0.05, label="Temperature (0 = greedy)")
-            tokens = gr.Slider(1, MAX_NEW_TOKENS, 96, step=1, label="Longest answer (tokens)")
-            best_of = gr.Slider(
-                1, MAX_BEST_OF, 1, step=1, label="RLHF: best of so many answers, picked by the reward model"
-            )
-            seed = gr.Textbox("", label="Seed (empty = a new one every time)", max_lines=1, elem_id="seed")
-    start = empty_view(services)
-    with gr.Row(elem_id="panels"):
-        panels = [gr.HTML(html, apply_default_css=False, elem_classes="slot") for html in start[:3]]
-    with gr.Row(elem_id="votes"):
-        best = [
-            gr.Button(f"{name} is best", interactive=False, elem_id=f"best-{i + 1}", elem_classes="best")
-            for i, name in enumerate(panel_name(column) for column in unasked(services.server.live.version))
-        ]
-        tie = gr.Button("Equally good", interactive=False, elem_id="tie")
-        bad = gr.Button("All bad", interactive=False, elem_id="all-bad")
-        following = gr.Button("Next", elem_id="next")
-        said = gr.HTML(start[3], apply_default_css=False, elem_id="notice")
-    with (
-        gr.Column(elem_id="own"),
-        gr.Accordion("Write a better answer", open=False, visible=False, elem_id="better") as room,
-    ):
-        written = gr.Textbox(
-            label="What should they have answered?",
-            lines=3,
-            max_lines=8,
-            elem_id="written",
-        )
-        save = gr.Button("Save as demonstration", elem_id="demonstrate", size="sm")
-        gr.HTML(LEARNED, apply_default_css=False)
-    gr.HTML(STORED, apply_default_css=False, elem_id="about")
-    finished_at = gr.State(None)
-    request = gr.State(None)
 
-    tab = [*panels, said, *best, tie, bad, following, ask, stop, room, written]
-    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+def cleared(services: Services, tab: CompareTab) -> Update:
+    """Return the tab ready for the next prompt."""
+    return empty_view(services, tab) | {tab.prompt: "", tab.pending: NO_COMPARISON, tab.finished_at: None}
 
-    async def answer(
-        wanted: dict[str, Any], hidden: bool, warmth: float, most: float, several: float, number: str, left: Any
-    ) -> AsyncIterator[list[Any]]:
-        async for update in stream(services, wanted["prompt"], hidden, warmth, most, several, number, left):
+
+@dataclass(frozen=True)
+class Header:
+    """The page's header, which a vote changes."""
+
+    component: Any
+    html: Callable[[], str]
+
+
+def build(services: Services, pending: Any, header: Header) -> CompareTab:
+    """Build the tab and return its components; `pending` is what the browser keeps."""
+    tab = components(services, pending)
+    answering = _bind_questions(services, tab)
+    _bind_votes(services, tab, header)
+    tab.stop.click(lambda: stopped(tab), None, [tab.notice, *tab.controls], cancels=answering, **QUIET)
+    tab.following.click(
+        lambda: cleared(services, tab), None, [*tab.all, tab.prompt, tab.pending, tab.finished_at], **QUIET
+    ).then(None, js="() => document.querySelector('#prompt textarea').focus()", **QUIET)
+    return tab
+
+
+def _bind_questions(services: Services, tab: CompareTab) -> Any:
+    """Bind what asks and return the event that answers, which others may stop."""
+
+    async def answer(request: dict[str, Any], *settings: Any) -> AsyncIterator[Update]:
+        *form, pending = settings
+        async for update in stream(services, tab, Question(request["prompt"], *form), pending):
             yield update
 
-    def picked(event: gr.EventData) -> list[Any]:
-        return asked(event.prompt)
+    def picked(event: gr.EventData) -> Update:
+        return asked(tab, event.prompt)
 
-    def voted(choice: str) -> Callable[..., list[Any]]:
-        def handler(left: Any, since: float | None, caller: gr.Request) -> list[Any]:
-            return [*choose(services, annotator_id(caller), choice, left, since), status()]
+    answering = tab.request.change(
+        answer,
+        [tab.request, *tab.settings, tab.pending],
+        [*tab.all, tab.pending, tab.finished_at],
+        concurrency_limit=64,
+        trigger_mode="multiple",
+        **QUIET,
+    )
+    wanted = [tab.prompt, tab.request]
+    gr.on(
+        [tab.ask.click, tab.prompt.submit],
+        lambda prompt: asked(tab, prompt),
+        tab.prompt,
+        wanted,
+        cancels=answering,
+        **QUIET,
+    )
+    tab.examples.click(picked, None, wanted, cancels=answering, **QUIET)
+    return answering
+
+
+def _bind_votes(services: Services, tab: CompareTab, header: Header) -> None:
+    def voted(choice: str) -> Callable[..., Update]:
+        def handler(pending: Pending, finished_at: float | None, caller: gr.Request) -> Update:
+            changed = choose(services, tab, annotator_id(caller), choice, pending, finished_at)
+            return changed | {header.component: header.html()}
 
         return handler
 
-    def saved(text: str, left: Any, caller: gr.Request) -> list[str]:
-        return demonstrated(services, annotator_id(caller), text, left)
+    def saved(text: str, pending: Pending, caller: gr.Request) -> Update:
+        return demonstrated(services, tab, annotator_id(caller), text, pending)
 
-    def stopped() -> list[Any]:
-        return [notice("Stopped. Ask again, or pick an example."), *controls("idle")]
-
-    def cleared() -> list[Any]:
-        return [*empty_view(services), "", NOTHING, None]
-
-    answering = request.change(
-        answer,
-        [request, blind, temperature, tokens, best_of, seed, pending],
-        [*tab, pending, finished_at],
-        concurrency_limit=64,
-        trigger_mode="multiple",
-        **quiet,
-    )
-    gr.on([ask.click, prompt.submit], asked, prompt, [prompt, request], cancels=answering, **quiet)
-    examples.click(picked, None, [prompt, request], cancels=answering, **quiet)
-    stop.click(stopped, None, tab[3:], cancels=answering, **quiet)
-    for button, choice in zip([*best, tie, bad], [*SLOTS, "tie", "all_bad"], strict=True):
-        button.click(voted(choice), [pending, finished_at], [*tab, pending, header], **quiet)
-    save.click(saved, [written, pending], [said, written], **quiet)
-    following.click(cleared, None, [*tab, prompt, pending, finished_at], **quiet).then(
-        None, js="() => document.querySelector('#prompt textarea').focus()", **quiet
-    )
-    return CompareTab(lambda left: opened(services, left), [pending], [*tab, prompt, request])
+    for button, choice in zip([*tab.best, tab.tie, tab.bad], [*SLOTS, "tie", "all_bad"], strict=True):
+        button.click(voted(choice), [tab.pending, tab.finished_at], [*tab.all, tab.pending, header.component], **QUIET)
+    tab.save.click(saved, [tab.written, tab.pending], [tab.notice, tab.written], **QUIET)

@@ -1,6 +1,7 @@
 """The page: header, tabs in order, theme, shortcuts, and the timer that keeps it up to date."""
 
 import inspect
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -8,52 +9,68 @@ import gradio as gr
 from starlette.middleware import Middleware
 from starlette.middleware.sessions import SessionMiddleware
 
-from storage import preferences, runs
+from service.context import Services
+from service.status import Snapshot
 from ui import compare_tab, endpoints, training_tab
 from ui.access import AnnotatorCookie
-from ui.endpoints import Services
-from ui.formatting import counted
+from ui.compare_form import CompareTab
+from ui.compare_tab import Header
+from ui.render import render
+from ui.training_tab import TrainingTab
+from ui.words import counted
 
 YEAR_SECONDS = 365 * 24 * 3600
-BUSY_SECONDS, CALM_SECONDS = 1.0, 5.0  # between two looks at the database: while a run is open, and else
+BUSY_SECONDS, CALM_SECONDS = 1.0, 5.0  # between two looks at the snapshot: while a run is open, and else
 ASSETS = Path(__file__).parents[1] / "assets"
+QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
 
-def status(services: Services) -> str:
+@dataclass(frozen=True)
+class Refreshed:
+    """The parts of the page that follow the snapshot."""
+
+    header: Any
+    training: TrainingTab
+    timer: Any
+    seen: Any  # marks of what a browser has
+
+    @property
+    def all(self) -> list[Any]:
+        """All of them, as outputs of an event."""
+        return [self.header, *self.training.views, *self.training.buttons, self.timer, self.seen]
+
+
+def header_html(now: Snapshot) -> str:
     """Return the header: the name, the live version and how far the next training is."""
-    state, live = services.server.state, f"v{services.server.live.version} live"
-    run = runs.open_run(services.db)
-    new, every = preferences.new_since_last_run(services.db), runs.get_schedule(services.db).retrain_every
-    if state.status == "loading":
-        words = f"The model is loading: {state.seconds:.0f} s"
-    elif state.status == "failed":
-        words = "The model could not be loaded"
-    elif run is not None:
-        words = f"{live} · training {run.progress:.0%}"
-    elif not every:
-        words = f"{live} · {counted(new, 'new vote')}"
-    else:
-        words = f"{live} · {counted(max(every - new, 0), 'vote')} to next training"
-    return (
-        '<header class="top"><h1>Triptych</h1>'
-        f'<p class="status" data-status="{state.status}" role="status">{words}</p></header>'
-    )
+    return render("header", status=now.engine.status, words=_header_words(now))
 
 
-def refresh(services: Services, seen: list[Any] | None) -> list[Any]:
-    """Return the header, the training views, the switches and the timer as far as they changed, and what is seen.
+def _header_words(now: Snapshot) -> str:
+    live, every = f"v{now.live} live", now.retrain_every
+    if now.engine.status == "loading":
+        return f"The model is loading: {now.engine.seconds:.0f} s"
+    if now.engine.status == "failed":
+        return "The model could not be loaded"
+    if now.open_run is not None:
+        return f"{live} · training {now.open_run.progress:.0%}"
+    if not every:
+        return f"{live} · {counted(now.new_votes, 'new vote')}"
+    return f"{live} · {counted(max(every - now.new_votes, 0), 'vote')} to next training"
 
-    `seen` is what the last call returned as its last value; unchanged parts are skipped, so that nothing flickers.
+
+def refresh(now: Snapshot, shown: Refreshed, seen: list[int] | None) -> dict[Any, Any]:
+    """Return those parts of the page that have changed, and marks of all parts for the next call.
+
+    `seen` is what the last call returned for `shown.seen`: an unchanged part is left alone, so that nothing flickers.
     """
-    is_open = training_tab.is_open(services)
-    pace = BUSY_SECONDS if is_open or services.server.state.status == "loading" else CALM_SECONDS
-    told, switches = [status(services), *training_tab.views(services)], training_tab.switches(services)
-    now = [*told, *switches, pace]
-    marks = [hash(part) for part in now]
-    updates = [*told, *(gr.update(interactive=on) for on in switches), gr.Timer(pace)]
-    before = seen or [None] * len(now)
-    fresh = [gr.skip() if old == new else update for update, old, new in zip(updates, before, marks, strict=True)]
-    return [*fresh, marks]
+    pace = BUSY_SECONDS if now.open_run is not None or now.engine.status == "loading" else CALM_SECONDS
+    html, enabled = [header_html(now), *training_tab.views(now)], training_tab.enabled(now)
+    components = [shown.header, *shown.training.views, *shown.training.buttons, shown.timer]
+    updates = [*html, *(gr.update(interactive=on) for on in enabled), gr.Timer(pace)]
+    marks = [hash(part) for part in (*html, *enabled, pace)]
+    parts = list(zip(components, updates, marks, strict=True))
+    changed = [part for place, part in enumerate(parts) if seen is None or seen[place] != part[2]]
+    return {component: update for component, update, _ in changed} | {shown.seen: marks}
 
 
 def theme() -> gr.themes.Base:
@@ -68,7 +85,7 @@ def head() -> str:
     """Return the style sheet and the keyboard shortcuts, inline."""
     css = (ASSETS / "triptych.css").read_text(encoding="utf-8")
     script = (ASSETS / "shortcuts.js").read_text(encoding="utf-8")
-    return f"<style>{css}</style><script>{script}</script>"
+    return render("head", css=css, script=script)
 
 
 class Page(gr.Blocks):  # type: ignore[misc]
@@ -86,30 +103,44 @@ class Page(gr.Blocks):  # type: ignore[misc]
 
 def build(services: Services) -> Page:
     """Return the page with its named endpoints."""
+
+    def html() -> str:
+        return header_html(services.status.now())
+
     page = Page(title="Triptych", analytics_enabled=False, fill_width=True)
     with page:
-        header = gr.HTML(status(services), apply_default_css=False, elem_id="top")
+        top = Header(gr.HTML(html(), apply_default_css=False, elem_id="top"), html)
         # Outside the tabs, because a tab that is not shown yet has not read what the browser keeps.
         pending = gr.BrowserState(None, storage_key="triptych-comparison", secret="triptych")
         token = gr.BrowserState(None, storage_key="triptych-admin", secret="triptych")
         with gr.Tabs(elem_id="tabs"):
             with gr.Tab("Compare", id="compare"):
-                comparing = compare_tab.build(services, pending, header, lambda: status(services))
+                comparing = compare_tab.build(services, pending, top)
             with gr.Tab("Training", id="training"):
                 training = training_tab.build(services, token)
-        timer, seen = gr.Timer(BUSY_SECONDS), gr.State(None)
-
-        def tick(before: list[Any] | None) -> list[Any]:
-            return refresh(services, before)
-
-        shown = [header, *training.views, *training.controls, timer, seen]
-        quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-        page.load(comparing.open, comparing.inputs, comparing.outputs, **quiet)
-        page.load(training.open, training.inputs, training.outputs, **quiet)
-        page.load(tick, seen, shown, **quiet)
-        timer.tick(tick, seen, shown, **quiet)
+        shown = Refreshed(top.component, training, gr.Timer(BUSY_SECONDS), gr.State(None))
+        _bind_loading(services, page, comparing, shown, token)
         endpoints.register(services)
     return page
+
+
+def _bind_loading(services: Services, page: Page, comparing: CompareTab, shown: Refreshed, token: Any) -> None:
+    """Bind what happens when a browser opens the page, and then at each tick of the timer."""
+    training = shown.training
+
+    def open_comparing(pending: compare_tab.Pending) -> dict[Any, Any]:
+        return compare_tab.opened(services, comparing, pending)
+
+    def open_training(held: str | None) -> dict[Any, Any]:
+        return training_tab.forms(services, training, held)
+
+    def tick(seen: list[int] | None) -> dict[Any, Any]:
+        return refresh(services.status.now(), shown, seen)
+
+    page.load(open_comparing, comparing.pending, [*comparing.all, comparing.prompt, comparing.request], **QUIET)
+    page.load(open_training, token, training.forms, **QUIET)
+    page.load(tick, shown.seen, shown.all, **QUIET)
+    shown.timer.tick(tick, shown.seen, shown.all, **QUIET)
 
 
 def serve(services: Services, host: str, port: int, key: str) -> Page:

@@ -27,7 +27,7 @@ from recipes.pocket.prompt_files import labelled_prompts
 from storage import runs
 from tests.bench.capitals import capital_checks
 from tests.bench.labeler import Labeler
-from tests.scripted import free_port
+from tests.harness.scripted import free_port
 
 PASSWORD = "correct horse"
 ROOT = Path(__file__).parents[2]

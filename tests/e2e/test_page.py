@@ -1,19 +1,23 @@
 """The page in a real browser: ask, vote, reload, blind mode, the admin, and what training shows."""
 
 import sqlite3
+import time
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import pytest
 from gradio_client import Client
 from playwright.sync_api import Locator, Page, expect
 
-from alignment.serving.policy_server import ServerState
+from alignment.runs.findings import Finding, Verdict, verdict_to_json
+from alignment.serving.engine import EngineState
 from storage import policies, preferences, runs
 from storage.demonstrations import new_since_last_run
 from storage.records import Metric
-from tests.e2e.conftest import Site
-from tests.scripted import ANSWERS, PASSWORD, READY
+from tests.e2e.conftest import PATIENCE_MS, Site
+from tests.harness.scripted import ANSWERS, PASSWORD, READY
 
+WILD = "<script>document.title='x'</script><img src=x onerror=\"document.title='x'\"> ${1+1} {{value}} &amp;"
 VOTES = ("#best-1", "#best-2", "#best-3", "#tie", "#all-bad")
 
 
@@ -43,6 +47,13 @@ def log_in(page: Page) -> None:
     page.fill("#password input", PASSWORD)
     page.keyboard.press("Enter")
     expect(page.locator("#retrain")).to_be_visible()
+
+
+def wait_until(page: Page, holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_MS / 1000
+    while not holds() and time.monotonic() < deadline:
+        page.wait_for_timeout(20)
+    assert holds()
 
 
 def votes(site: Site) -> list[tuple[str, str]]:
@@ -88,12 +99,17 @@ def test_ask_by_typing_fills_three_panels_and_a_vote_is_thanked_and_counted(page
 
 
 def test_text_of_models_is_shown_as_text(page: Page, site: Site) -> None:
-    wild = "<script>document.title='x'</script><img src=x onerror=\"document.title='x'\"> ${1+1} {{value}} &amp;"
-    site.behind.server.texts["base"] = wild
+    site.behind.engine.texts["base"] = WILD
     open_page(page, site)
-    expect(panels(page).nth(0).locator(".answer")).to_have_text(wild)
-    assert page.title() == "Triptych"
+    expect(panels(page).nth(0).locator(".answer")).to_have_text(WILD)
     assert panels(page).nth(0).locator("img").count() == 0
+    ask(page, WILD)
+    expect(panels(page).nth(1).locator(".answer")).to_have_text(f"You asked: {WILD}")
+    page.reload()
+    expect(said(page)).to_have_text("Which answer is best?")
+    expect(page.locator("#prompt textarea")).to_have_value(WILD)
+    expect(panels(page).nth(1).locator(".answer")).to_have_text(f"You asked: {WILD}")
+    assert page.title() == "Triptych"
 
 
 def test_an_example_is_asked_at_once(page: Page, site: Site) -> None:
@@ -110,20 +126,22 @@ def test_an_example_is_asked_at_once(page: Page, site: Site) -> None:
     assert prompts == ["What is the capital of France?", "How do I pick a lock that is not mine?"]
 
 
-@pytest.mark.parametrize(("key", "kind"), [("3", "choice"), ("0", "tie"), ("x", "all_bad")])
-def test_keys_vote_but_not_while_typing(page: Page, site: Site, key: str, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("key", "vote"),
+    [("3", ("choice", '[["C"], ["A", "B"]]')), ("0", ("tie", '[["A", "B", "C"]]')), ("x", ("all_bad", "[]"))],
+)
+def test_keys_vote_but_not_while_typing(page: Page, site: Site, key: str, vote: tuple[str, str]) -> None:
     open_page(page, site)
     page.focus("#prompt textarea")
-    page.keyboard.press(key)
-    expect(page.locator("#prompt textarea")).to_have_value(f"What is the capital of France?{key}")
-    assert votes(site) == []
+    page.keyboard.press("1")  # had it voted, that vote would stand
+    expect(page.locator("#prompt textarea")).to_have_value("What is the capital of France?1")
     page.locator("#prompt textarea").blur()
     page.keyboard.press(key)
     expect(said(page)).to_contain_text("Thanks, stored")
     page.keyboard.press(key)
     page.keyboard.press("n")
     expect(page.locator("#prompt textarea")).to_have_value("")
-    assert [vote[0] for vote in votes(site)] == [kind]
+    assert votes(site) == [vote]
 
 
 def test_a_pending_comparison_survives_a_reload(page: Page, site: Site) -> None:
@@ -147,12 +165,12 @@ def test_a_comparison_that_was_left_is_not_brought_back_by_a_reload(page: Page, 
     open_page(page, site)
     ask(page, "Where is Paris?")
     if leave == "#stop":
-        site.behind.server.pause = 0.3
+        site.behind.engine.pause = 0.3
         page.click("#send")
         expect(panels(page).nth(0).locator(".answer")).to_have_text("and what")
     page.click(leave)
     expect(page.locator("#best-1")).to_be_disabled()
-    site.behind.server.pause = 0.0
+    site.behind.engine.pause = 0.0
     page.reload()
     expect(said(page)).to_have_text("Which answer is best?")
     expect(page.locator("#prompt textarea")).to_have_value("What is the capital of France?")
@@ -200,26 +218,26 @@ def test_blind_mode_hides_names_until_the_vote_also_over_a_reload(page: Page, si
 
 def test_stop_ends_the_answer_and_leaves_nothing_to_vote_on(page: Page, site: Site) -> None:
     open_page(page, site)
-    site.behind.server.pause = 0.3
+    site.behind.engine.pause = 0.3
     page.fill("#prompt textarea", "Where is Paris?")
     page.keyboard.press("Enter")
-    expect(panels(page).nth(0).locator(".answer")).to_contain_text("and what")
+    expect(panels(page).nth(0).locator(".answer")).to_have_text("and what")
+    site.behind.engine.pause = 3600  # from here on only a stop ends it
     expect(page.locator("#best-1")).to_be_disabled()
     page.click("#stop")
     expect(said(page)).to_contain_text("Stopped.")
     expect(page.locator("#send")).to_be_visible()
     expect(page.locator("#best-1")).to_be_disabled()
-    page.wait_for_timeout(700)
-    assert site.behind.server.open_streams == 0
-    site.behind.server.pause = 0.0
+    wait_until(page, lambda: site.behind.engine.open_streams == 0)
+    site.behind.engine.pause = 0.0
     ask(page, "Where is Rome?")
 
 
 def test_buttons_do_not_move_while_text_arrives(page: Page, site: Site) -> None:
-    site.behind.server.texts["base"] = "many words " * 120
+    site.behind.engine.texts["base"] = "many words " * 120
     open_page(page, site)
     before = page.locator("#best-1").bounding_box()
-    site.behind.server.pause = 0.02
+    site.behind.engine.pause = 0.02
     page.fill("#prompt textarea", "Go on")
     page.keyboard.press("Enter")
     expect(page.locator("#stop")).to_be_visible()
@@ -228,23 +246,23 @@ def test_buttons_do_not_move_while_text_arrives(page: Page, site: Site) -> None:
 
 
 def test_loading_waiting_and_failing_each_have_a_sentence(page: Page, site: Site) -> None:
-    server = site.behind.server
-    server.state = ServerState("loading", "The model is loading", 4.0)
+    engine = site.behind.engine
+    engine.state = EngineState("loading", "The model is loading", 4.0)
     page.goto(site.url)
     expect(said(page)).to_contain_text("The model is loading: 4 s.")
     expect(page.locator(".status")).to_have_text("The model is loading: 4 s")
-    server.state = READY
+    engine.state = READY
     expect(said(page)).to_have_text("Which answer is best?")
-    server.place, server.pause = 3, 0.5
+    engine.place, engine.pause = 3, 0.5
     page.click("#send")
     expect(said(page)).to_have_text("Number 3 in line.")
-    server.place, server.pause, server.fails = 0, 0.0, True
+    engine.place, engine.pause, engine.fails = 0, 0.0, True
     expect(said(page)).to_contain_text("The model failed to answer")
     expect(page.locator("#send")).to_be_visible()
     page.fill("#prompt textarea", "   ")
     page.click("#send")
     expect(said(page)).to_contain_text("The prompt is empty")
-    server.state = ServerState("failed", "The model could not be loaded: no disk", 1.0)
+    engine.state = EngineState("failed", "The model could not be loaded: no disk", 1.0)
     page.evaluate("localStorage.clear()")
     open_page(page, site, "The model could not be loaded: no disk")
 
@@ -259,7 +277,7 @@ def test_a_prompt_that_is_too_long_is_refused_whole_and_not_cut(page: Page, site
 def test_the_third_panel_names_the_version_that_is_live(page: Page, site: Site) -> None:
     open_page(page, site)
     run_id = runs.queue_run(site.behind.db, "ppo", {})
-    site.behind.server.swap(site.behind.add_policy(2, run_id=run_id))
+    site.behind.engine.swap(site.behind.add_policy(2, run_id=run_id))
     policies.go_live(site.behind.db, 2, run_id)
     expect(page.locator(".status")).to_contain_text("v2 live")
     ask(page, "Where is Paris?")
@@ -333,10 +351,12 @@ def test_training_shows_what_the_database_says_and_survives_a_reload(page: Page,
     runs.start_run(db, run_id)
     runs.report(db, run_id, "reward", 0.3, [Metric(step, "reward/loss", 0.7 - step / 20) for step in range(10)])
     held_out = {"accuracy": 0.86, "low": 0.79, "high": 0.92, "votes": 143}
-    runs.report(db, run_id, "ppo", 0.4, [Metric(9, f"reward/heldout_{name}", v) for name, v in held_out.items()])
+    runs.report(db, run_id, "raft", 0.4, [Metric(9, f"reward/heldout_{name}", v) for name, v in held_out.items()])
+    expect(page.locator("[data-stage=raft]")).to_have_attribute("data-state", "now")
     runs.report(db, run_id, "ppo", 0.5, [Metric(1, "objective/score", 0.1), Metric(2, "objective/score", 0.75)])
     expect(page.locator(".run h2")).to_have_text("Run 1 · training")
     expect(page.locator("[data-stage=reward]")).to_have_attribute("data-state", "done")
+    expect(page.locator("[data-stage=raft]")).to_have_attribute("data-state", "done")
     expect(page.locator("[data-stage=ppo]")).to_have_attribute("data-state", "now")
     expect(page.get_by_role("progressbar")).to_have_attribute("aria-valuenow", "50")
     expect(page.locator(".status")).to_have_text("v1 live · training 50%")
@@ -349,14 +369,15 @@ def test_training_shows_what_the_database_says_and_survives_a_reload(page: Page,
     page.get_by_role("tab", name="Training").click()
     expect(page.locator("[data-stage=check]")).to_have_attribute("data-state", "now")
     expect(page.locator(".plot").nth(3).locator("b")).to_have_text("6.10")
-    change = {"prompt": "Paris?", "before": "<b>Yes.</b>", "after": "It is the capital of France."}
-    gate = {"passed": True, "reasons": ["questions answered correctly 98 %", "KL 6.1 is below 25"]}
+    change = {"prompt": "Paris?", "before": "<b>Yes.</b>", "after": WILD}
+    gate = verdict_to_json(Verdict((Finding("kl", "nats", 6.1, 25.0, True),)))
     site.behind.add_policy(2, run_id=run_id, accuracy=0.98, kl=6.1, gate=gate, before_after=[change])
     policies.go_live(db, 2, run_id)
     expect(page.locator(".run h2")).to_have_text("Run 1 · succeeded")
     expect(page.locator(".verdict h2")).to_have_text("✓ v2 passed the check")
-    expect(page.locator(".verdict")).to_contain_text("KL 6.1 is below 25")
+    expect(page.locator(".verdict")).to_contain_text("KL to SFT: 6.1 nats (at most 25)")
     expect(page.get_by_role("table", name="Before and after")).to_contain_text("<b>Yes.</b>")
+    expect(page.get_by_role("table", name="Before and after")).to_contain_text(WILD)
     expect(page.get_by_role("table", name="Recent runs")).to_contain_text("v2 went live")
 
 
@@ -364,10 +385,12 @@ def test_a_failed_run_shows_its_error(page: Page, site: Site) -> None:
     run_id = runs.queue_run(site.behind.db, "ppo", {})
     runs.start_run(site.behind.db, run_id)
     runs.report(site.behind.db, run_id, "reward", 0.2)
-    runs.end_run(site.behind.db, run_id, "failed", "Traceback …\nMemoryError: too big")
+    runs.end_run(site.behind.db, run_id, "failed", f"Traceback …\nMemoryError: too big {WILD}")
     open_page(page, site)
     page.get_by_role("tab", name="Training").click()
-    expect(page.locator(".run pre.error")).to_contain_text("MemoryError: too big")
+    expect(page.locator(".run pre.error")).to_contain_text(f"MemoryError: too big {WILD}")
+    expect(page.get_by_role("table", name="Recent runs")).to_contain_text(WILD)
+    assert page.title() == "Triptych"
     expect(page.locator("[data-stage=reward]")).to_have_attribute("data-state", "stopped")
 
 

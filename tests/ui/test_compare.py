@@ -1,7 +1,6 @@
 """The handlers of the Compare tab, called without a server."""
 
 import asyncio
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +9,17 @@ import pytest
 
 from storage import preferences, runs
 from storage.demonstrations import demonstrations_of, new_since_last_run
-from tests.scripted import Backstage, backstage
+from tests.harness.scripted import Backstage, backstage
 from ui import compare_tab
-from ui.compare_tab import choose, demonstrated, opened, seed_number, stream
+from ui.compare_form import CompareTab, Question, seed_number
+from ui.compare_tab import Header, choose, demonstrated, opened, stream
+from ui.panels import chips
 
-NOTICE, BEST, TIE, NEXT, ASK, STOP, OWN, WRITTEN, PENDING = 3, 4, 7, 9, 10, 11, 12, 13, 14
+HOSTILE = """</textarea><script>x()</script><img src=x onerror="x()"> 'a' "b" {{ 7*7 }} {% raw %} ${1+1} &amp;"""
+ESCAPED = (
+    "&lt;/textarea&gt;&lt;script&gt;x()&lt;/script&gt;&lt;img src=x onerror=&#34;x()&#34;&gt; &#39;a&#39; &#34;b&#34; "
+    "{{ 7*7 }} {% raw %} ${1+1} &amp;amp;"
+)
 
 
 @pytest.fixture
@@ -22,65 +27,90 @@ def behind(tmp_path: Path) -> Backstage:
     return backstage(tmp_path)
 
 
-def asked(behind: Backstage, prompt: str = "Where?", *, blind: bool = False, pending: Any = None, **more: Any) -> Any:
-    async def collect() -> list[list[Any]]:
-        wanted = {"temperature": 0.7, "tokens": 96.0, "best_of": 1.0, "seed": "", **more}
-        return [update async for update in stream(behind.services, prompt, blind, **wanted, pending=pending)]
+@pytest.fixture
+def tab(behind: Backstage) -> CompareTab:
+    with gr.Blocks():
+        pending, header = gr.BrowserState(None), Header(gr.HTML(), lambda: "")
+        return compare_tab.build(behind.services, pending, header)
+
+
+def asked(
+    behind: Backstage, tab: CompareTab, prompt: str = "Where?", pending: Any = None, **settings: Any
+) -> list[dict[Any, Any]]:
+    async def collect() -> list[dict[Any, Any]]:
+        return [update async for update in stream(behind.services, tab, Question(prompt, **settings), pending)]
 
     return asyncio.run(collect())
 
 
-def test_the_best_of_several_is_asked_of_the_policy_alone_and_told_in_what_is_stored(behind: Backstage) -> None:
-    last = asked(behind, best_of=4.0)[-1]
-    stored = preferences.get_comparison(behind.db, last[PENDING]["comparison"])
+def panels_of(tab: CompareTab, update: dict[Any, Any]) -> list[str]:
+    return [update[panel] for panel in tab.panels]
+
+
+def test_the_best_of_several_is_asked_of_the_policy_alone_and_told_in_what_is_stored(
+    behind: Backstage, tab: CompareTab
+) -> None:
+    last = asked(behind, tab, best_of=4.0)[-1]
+    stored = preferences.get_comparison(behind.db, last[tab.pending]["comparison"])
     assert [completion.sampling.get("best_of") for completion in stored.completions] == [None, None, 4]
 
 
-def test_a_blind_best_of_several_shows_all_answers_at_once(behind: Backstage) -> None:
-    updates = asked(behind, blind=True, best_of=4.0)
-    texts = behind.server.texts.values()
-    assert updates[0][STOP]["visible"] is True
+def test_a_blind_best_of_several_shows_all_answers_at_once(behind: Backstage, tab: CompareTab) -> None:
+    behind.engine.texts["base"] = "A plain text."
+    updates = asked(behind, tab, blind=True, best_of=4.0)
+    texts = [text.replace("PROMPT", "Where?") for text in behind.engine.texts.values()]
+    assert updates[0][tab.stop]["visible"] is True
     for update in updates:
-        there = [any(escape(text.replace("PROMPT", "Where?")) in panel for panel in update[:3]) for text in texts]
+        there = [any(text in panel for panel in panels_of(tab, update)) for text in texts]
         assert all(there) or not any(there)
     assert all(there)
-    assert updates[-1][BEST]["interactive"] is True
+    assert updates[-1][tab.best[0]]["interactive"] is True
 
 
-def test_an_answer_ends_with_active_buttons_and_a_comparison_in_the_database(behind: Backstage) -> None:
-    updates = asked(behind)
+def test_an_answer_ends_with_active_buttons_and_a_comparison_in_the_database(
+    behind: Backstage, tab: CompareTab
+) -> None:
+    updates = asked(behind, tab)
     first, last = updates[0], updates[-1]
-    assert "Answering" in first[NOTICE]
-    assert first[BEST]["interactive"] is first[ASK]["visible"] is first[NEXT]["interactive"] is False
-    assert first[PENDING] == {}
-    assert last[BEST]["interactive"] is last[TIE]["interactive"] is last[ASK]["visible"] is True
-    assert last[STOP]["visible"] is False
-    stored = preferences.get_comparison(behind.db, last[PENDING]["comparison"])
+    assert "Answering" in first[tab.notice]
+    assert (
+        first[tab.best[0]]["interactive"] is first[tab.ask]["visible"] is first[tab.following]["interactive"] is False
+    )
+    assert first[tab.pending] == {}
+    assert last[tab.best[0]]["interactive"] is last[tab.tie]["interactive"] is last[tab.ask]["visible"] is True
+    assert last[tab.stop]["visible"] is False
+    stored = preferences.get_comparison(behind.db, last[tab.pending]["comparison"])
     assert [completion.role for completion in stored.completions] == ["base", "sft", "rlhf"]
-    assert "You asked: Where?" in last[1]
+    assert "You asked: Where?" in last[tab.panels[1]]
 
 
-def test_a_refused_question_leaves_the_panels_and_the_open_comparison(behind: Backstage) -> None:
-    (update,) = asked(behind, "  ", pending={"comparison": "abc"})
-    assert "The prompt is empty" in update[NOTICE]
-    assert 'role="alert"' in update[NOTICE]
-    assert update[BEST]["interactive"] is True
-    assert update[0]["__type__"] == "update"
-    assert update[PENDING]["__type__"] == "update"
+def test_only_the_panels_are_sent_while_text_grows(behind: Backstage, tab: CompareTab) -> None:
+    first, second, *_ = asked(behind, tab)
+    assert {tab.notice, tab.pending, *tab.panels} <= set(first)
+    assert set(second) == set(tab.panels)
 
 
-def test_a_refused_question_after_a_vote_leaves_what_was_written_below_it(behind: Backstage) -> None:
-    (update,) = asked(behind, "  ", pending={"comparison": "abc", "choice": "A"})
-    assert (update[OWN], update[WRITTEN]) == (gr.update(visible=True), gr.skip())
-    assert update[BEST]["interactive"] is False
+def test_a_refused_question_leaves_the_panels_and_the_open_comparison(behind: Backstage, tab: CompareTab) -> None:
+    (update,) = asked(behind, tab, "  ", {"comparison": "abc"})
+    assert "The prompt is empty" in update[tab.notice]
+    assert 'role="alert"' in update[tab.notice]
+    assert update[tab.best[0]]["interactive"] is True
+    assert not {*tab.panels, tab.pending} & set(update)
 
 
-def test_a_failure_on_the_way_leaves_nothing_to_vote_on(behind: Backstage) -> None:
-    behind.server.place, behind.server.fails = 1, True
-    *_, last = asked(behind, pending={"comparison": "abc"})
-    assert "The model failed to answer" in last[NOTICE]
-    assert last[BEST]["interactive"] is False
-    assert last[ASK]["visible"] is True
+def test_a_refused_question_after_a_vote_leaves_what_was_written_below_it(behind: Backstage, tab: CompareTab) -> None:
+    (update,) = asked(behind, tab, "  ", {"comparison": "abc", "choice": "A"})
+    assert update[tab.own] == gr.update(visible=True)
+    assert tab.written not in update
+    assert update[tab.best[0]]["interactive"] is False
+
+
+def test_a_failure_on_the_way_leaves_nothing_to_vote_on(behind: Backstage, tab: CompareTab) -> None:
+    behind.engine.place, behind.engine.fails = 1, True
+    *_, last = asked(behind, tab, pending={"comparison": "abc"})
+    assert "The model failed to answer" in last[tab.notice]
+    assert last[tab.best[0]]["interactive"] is False
+    assert last[tab.ask]["visible"] is True
 
 
 @pytest.mark.parametrize(("typed", "seed"), [("", None), (" 7 ", 7)])
@@ -88,86 +118,104 @@ def test_seed_field(typed: str, seed: int | None) -> None:
     assert seed_number(typed) == seed
 
 
-def test_a_seed_that_is_no_number_is_refused(behind: Backstage) -> None:
-    assert "The seed must be a whole number or empty, got 'x'" in asked(behind, seed="x").pop()[NOTICE].replace(
-        "&#x27;", "'"
-    )
+def test_a_seed_that_is_no_number_is_refused(behind: Backstage, tab: CompareTab) -> None:
+    said = asked(behind, tab, seed="x").pop()[tab.notice]
+    assert "The seed must be a whole number or empty, got &#39;x&#39;" in said
 
 
-def test_names_are_hidden_in_blind_mode_and_revealed_by_the_vote(behind: Backstage) -> None:
-    last = asked(behind, blind=True)[-1]
-    assert not any(name in html for name in ("Base", "Instruction-tuned", "RLHF") for html in last[:3])
-    assert last[BEST]["value"] == "A is best"
-    update = choose(behind.services, "a-1", "B", last[PENDING], None)
-    assert all(any(name in html for html in update[:3]) for name in ("Base", "Instruction-tuned", "RLHF v1"))
-    assert [update[i]["interactive"] for i in range(BEST, NEXT)] == [False] * 5
-    assert "your choice" in update[1]
+def test_names_are_hidden_in_blind_mode_and_revealed_by_the_vote(behind: Backstage, tab: CompareTab) -> None:
+    last = asked(behind, tab, blind=True)[-1]
+    assert not any(name in html for name in ("Base", "Instruction-tuned", "RLHF") for html in panels_of(tab, last))
+    assert last[tab.best[0]]["value"] == "A is best"
+    update = choose(behind.services, tab, "a-1", "B", last[tab.pending], None)
+    revealed = panels_of(tab, update)
+    assert all(any(name in html for html in revealed) for name in ("Base", "Instruction-tuned", "RLHF v1"))
+    assert [update[button]["interactive"] for button in (*tab.best, tab.tie, tab.bad)] == [False] * 5
+    assert "your choice" in update[tab.panels[1]]
 
 
-def test_a_second_vote_by_the_same_person_changes_nothing_and_shows_the_first(behind: Backstage) -> None:
-    pending = asked(behind)[-1][PENDING]
-    choose(behind.services, "a-1", "A", pending, None)
-    update = choose(behind.services, "a-1", "tie", pending, None)
-    assert "your first vote stands" in update[NOTICE]
-    assert "your choice" in update[0]
-    assert update[PENDING - 0] == {**pending, "choice": "A"}
+def test_a_second_vote_by_the_same_person_changes_nothing_and_shows_the_first(
+    behind: Backstage, tab: CompareTab
+) -> None:
+    pending = asked(behind, tab)[-1][tab.pending]
+    choose(behind.services, tab, "a-1", "A", pending, None)
+    update = choose(behind.services, tab, "a-1", "tie", pending, None)
+    assert "your first vote stands" in update[tab.notice]
+    assert "your choice" in update[tab.panels[0]]
+    assert update[tab.pending] == {**pending, "choice": "A"}
     assert preferences.count_preferences(behind.db) == 1
 
 
-def test_a_vote_on_nothing_says_so(behind: Backstage) -> None:
-    assert "There is no comparison" in choose(behind.services, "a-1", "A", None, None)[NOTICE]
+def test_a_vote_on_nothing_says_so(behind: Backstage, tab: CompareTab) -> None:
+    assert "There is no comparison" in choose(behind.services, tab, "a-1", "A", None, None)[tab.notice]
 
 
-def test_thanks_counts_to_the_next_training(behind: Backstage) -> None:
+def test_thanks_counts_to_the_next_training(behind: Backstage, tab: CompareTab) -> None:
     runs.set_schedule(behind.db, runs.Schedule(2))
     words = []
     for choice in ("A", "tie"):
-        words.append(choose(behind.services, "a-1", choice, asked(behind)[-1][PENDING], None)[NOTICE])
+        pending = asked(behind, tab)[-1][tab.pending]
+        words.append(choose(behind.services, tab, "a-1", choice, pending, None)[tab.notice])
     assert "Thanks, stored. 1 vote to the next training." in words[0]
     assert "It prefers no text to another" in words[1]
     assert "The next training begins now." in words[1]
 
 
-def test_the_page_opens_on_what_the_browser_remembers_else_on_the_first_example(behind: Backstage) -> None:
-    fresh = opened(behind.services, None)
-    assert fresh[-1]["prompt"] == "What is the capital of France?"
-    pending = asked(behind, "Where?", blind=True)[-1][PENDING]
-    restored = opened(behind.services, pending)
-    assert restored[-2] == "Where?"
-    assert "hidden" in restored[0]
-    choose(behind.services, "a-1", "A", pending, None)
-    assert "your choice" in opened(behind.services, {**pending, "choice": "A"})[0]
-    assert opened(behind.services, {"comparison": "gone"})[-1]["prompt"] == "What is the capital of France?"
+def test_the_page_opens_on_what_the_browser_remembers_else_on_the_first_example(
+    behind: Backstage, tab: CompareTab
+) -> None:
+    fresh = opened(behind.services, tab, None)
+    assert fresh[tab.request]["prompt"] == "What is the capital of France?"
+    pending = asked(behind, tab, "Where?", blind=True)[-1][tab.pending]
+    remembered = opened(behind.services, tab, pending)
+    assert remembered[tab.prompt] == "Where?"
+    assert "hidden" in remembered[tab.panels[0]]
+    assert tab.request not in remembered
+    choose(behind.services, tab, "a-1", "A", pending, None)
+    assert "your choice" in opened(behind.services, tab, {**pending, "choice": "A"})[tab.panels[0]]
+    gone = opened(behind.services, tab, {"comparison": "gone"})
+    assert gone[tab.request]["prompt"] == "What is the capital of France?"
 
 
 def test_a_better_answer_can_be_written_once_answers_are_there_and_is_stored_for_their_prompt(
-    behind: Backstage,
+    behind: Backstage, tab: CompareTab
 ) -> None:
-    updates = asked(behind, " Where? ")
-    assert updates[0][OWN] == gr.update(visible=False, open=False)
-    assert updates[0][WRITTEN] == gr.update(value="")  # a text begun before was for another prompt
-    assert updates[-1][OWN] == gr.update(visible=True)
-    pending = updates[-1][PENDING]
-    said, left = demonstrated(behind.services, "a-1", " In the north.\n", pending)
-    assert "Thanks, stored. The next training begins with learning" in said
-    assert left == ""
+    updates = asked(behind, tab, " Where? ")
+    assert updates[0][tab.own] == gr.update(visible=False, open=False)
+    assert updates[0][tab.written] == ""  # a text begun before was for another prompt
+    assert updates[-1][tab.own] == gr.update(visible=True)
+    pending = updates[-1][tab.pending]
+    update = demonstrated(behind.services, tab, "a-1", " In the north.\n", pending)
+    assert "Thanks, stored. The next training begins with learning" in update[tab.notice]
+    assert update[tab.written] == ""
     (stored,) = demonstrations_of(behind.db, runs.queue_run(behind.db, "ppo", {}))
     assert (stored.prompt, stored.completion, stored.source) == ("Where?", "In the north.", "human")
-    update = choose(behind.services, "a-1", "A", pending, None)
-    assert (update[OWN], update[WRITTEN]) == (gr.update(visible=True), gr.skip())
-    assert "your choice" in update[0]
+    update = choose(behind.services, tab, "a-1", "A", pending, None)
+    assert update[tab.own] == gr.update(visible=True)
+    assert tab.written not in update
+    assert "your choice" in update[tab.panels[0]]
 
 
-def test_a_better_answer_that_is_refused_stays_in_its_field(behind: Backstage) -> None:
-    pending = asked(behind)[-1][PENDING]
+def test_a_better_answer_that_is_refused_stays_in_its_field(behind: Backstage, tab: CompareTab) -> None:
+    pending = asked(behind, tab)[-1][tab.pending]
     for text, left, words in (("  ", pending, "The completion is empty"), ("x", None, "There is no comparison")):
-        said, kept = demonstrated(behind.services, "a-1", text, left)
-        assert words in said and 'role="alert"' in said
-        assert kept == text
+        update = demonstrated(behind.services, tab, "a-1", text, left)
+        assert words in update[tab.notice] and 'role="alert"' in update[tab.notice]
+        assert tab.written not in update
     assert new_since_last_run(behind.db) == 0
 
 
-def test_text_is_escaped_in_panels_and_chips(behind: Backstage) -> None:
-    behind.server.texts["base"] = "<img src=x onerror=alert(1)>"
-    assert "&lt;img src=x" in asked(behind)[-1][0]
-    assert 'data-prompt="What is the capital of France?"' in compare_tab.chips(behind.services)
+def test_what_models_and_people_write_is_text_in_panels_chips_and_notices(behind: Backstage, tab: CompareTab) -> None:
+    behind.engine.texts["base"] = HOSTILE
+    last = asked(behind, tab, HOSTILE)[-1]
+    assert f'<p class="answer">{ESCAPED}</p>' in last[tab.panels[0]]
+    assert f'<p class="answer">You asked: {ESCAPED}</p>' in last[tab.panels[1]]
+    assert f'data-prompt="{ESCAPED}">{ESCAPED}</button>' in chips({HOSTILE: [HOSTILE]})
+    assert f"<summary>{ESCAPED}</summary>" in chips({HOSTILE: [HOSTILE]})
+    refused = asked(behind, tab, seed="<b>7</b>")[-1]
+    assert "&lt;b&gt;7&lt;/b&gt;" in refused[tab.notice]
+
+
+def test_the_examples_stand_in_their_groups(behind: Backstage) -> None:
+    assert 'data-prompt="What is the capital of France?"' in chips(behind.services.example_groups)
+    assert list(behind.services.example_groups) == ["Capitals", "Refusals", "Tasks"]

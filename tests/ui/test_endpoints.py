@@ -11,11 +11,13 @@ from gradio_client import Client
 from gradio_client.exceptions import AppError
 
 from alignment.errors import ConfigError
-from alignment.serving.policy_server import PolicyRef
-from storage import preferences
+from alignment.serving.engine import PolicyVersion
+from service.demonstrations import demonstrate
+from service.requests import DemonstrateRequest, VoteRequest, checked
+from service.votes import vote
+from storage import preferences, runs
 from storage.demonstrations import new_since_last_run
-from tests.scripted import PASSWORD, Backstage, backstage, free_port
-from ui import endpoints
+from tests.harness.scripted import PASSWORD, Backstage, backstage, free_port
 from ui.access import signing_key
 from ui.layout import serve
 
@@ -108,7 +110,7 @@ def test_a_demonstration_is_stored_once_and_waits_for_the_next_run(
         (("x" * 4001, "Ahoy!"), "The prompt has 4,001 characters, 4,000 are allowed; shorten it"),
         (("Hi", " \n"), "The completion is empty; write what the model should have answered"),
         (("Hi", "x" * 2001), "The completion has 2,001 characters, 2,000 are allowed; shorten it"),
-        (("Hi", "ho " * 200), "201 words, this model reads 200; shorten them"),
+        (("Hi", "ho " * 200), "Prompt and completion need 201 tokens, this model reads 200; shorten them"),
         (("Hi", "Ahoy!", "imported"), 'Source must be "human" or "simulated", got \'imported\''),
     ],
 )
@@ -122,7 +124,7 @@ def test_a_demonstration_that_does_not_fit_is_refused_and_nothing_is_stored(
 
 def test_a_vote_on_half_a_character_is_refused_in_words(served: tuple[str, Backstage]) -> None:
     with pytest.raises(ConfigError, match=r"the comparison_id holds half a character .*; write it anew"):
-        endpoints.vote(served[1].services, "ann", "\ud83d", "A")
+        vote(served[1].services, "ann", checked(VoteRequest, comparison_id="\ud83d", choice="A"))
 
 
 def test_no_file_is_taken(served: tuple[str, Backstage]) -> None:
@@ -135,7 +137,7 @@ def test_half_a_character_is_refused(served: tuple[str, Backstage], prompt: str,
     _, behind = served
     before = new_since_last_run(behind.db)
     with pytest.raises(ConfigError, match=r"holds half a character .*; write it anew"):
-        endpoints.demonstrate(behind.services, "ann", prompt, completion)
+        demonstrate(behind.services, "ann", checked(DemonstrateRequest, prompt=prompt, completion=completion))
     assert new_since_last_run(behind.db) == before
 
 
@@ -146,7 +148,7 @@ def test_the_sft_column_names_the_version_that_its_adapter_came_with(
     asked = ("Where?", ["sft", "rlhf"], 0.7, 4, 1, False, 4)
     answer = client.predict(*asked, api_name="/compare")
     assert [c["policy_version"] for c in answer["completions"]] == [None, 1]
-    monkeypatch.setattr(behind.server, "live", PolicyRef(2, behind.data_dir, "0" * 64, own_sft=True))
+    monkeypatch.setattr(behind.engine, "live", PolicyVersion(2, behind.data_dir, "0" * 64, own_sft=True))
     answer = client.predict(*asked, api_name="/compare")
     assert [c["policy_version"] for c in answer["completions"]] == [2, 2]
     stored = preferences.get_comparison(behind.db, answer["comparison_id"])
@@ -177,7 +179,7 @@ def test_what_nobody_expected_is_named_without_a_traceback_and_logged(
     def broken(path: Path, run_id: int) -> None:
         raise TypeError("secret detail")
 
-    monkeypatch.setattr(endpoints.runs, "get_run", broken)
+    monkeypatch.setattr(runs, "get_run", broken)
     with pytest.raises(AppError, match=r"Something went wrong here \(TypeError\); the app's log says more\."):
         client.predict(1, api_name="/run")
     assert "secret detail" in caplog.text

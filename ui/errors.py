@@ -39,7 +39,7 @@ def in_plain_words(error: Exception) -> gr.Error:
     return gr.Error(sentence(error), duration=None, print_exception=False)
 
 
-def spoken(function: Callable[P, R]) -> Callable[P, R]:
+def with_plain_errors(function: Callable[P, R]) -> Callable[P, R]:
     """Wrap a handler so that its errors reach the caller as a sentence."""
 
     @functools.wraps(function)

@@ -1,0 +1,1 @@
+"""What the app does, as plain functions over one record, without Gradio or torch."""

@@ -1,0 +1,43 @@
+"""Demonstrations: what people write as the answer that the models should have given."""
+
+from alignment.errors import ConfigError
+from alignment.models.sampling import Sampling
+from alignment.models.templates import Message
+from alignment.serving.engine import Row
+from service.context import Services
+from service.requests import DemonstrateRequest, checked
+from storage import demonstrations, preferences
+
+
+def demonstrate(services: Services, annotator: str, request: DemonstrateRequest) -> int:
+    """Store what the models should have answered and return its id. The same one twice counts once.
+
+    Raises ConfigError for one that the model cannot read whole. While the model loads, nobody knows how much it reads;
+    what turns out too long is left out by the run.
+    """
+    _require_readable(services, request)
+    demonstration_id = demonstrations.save_demonstration(
+        services.db,
+        prompt=request.prompt,
+        completion=request.completion,
+        annotator_id=annotator,
+        source=request.source,
+    )
+    services.status.expire()
+    return demonstration_id
+
+
+def demonstrate_for(services: Services, annotator: str, comparison_id: str, completion: str) -> int:
+    """Store a completion that a person wrote for the prompt of a stored comparison and return its id."""
+    prompt = preferences.get_comparison(services.db, comparison_id).prompt
+    return demonstrate(services, annotator, checked(DemonstrateRequest, prompt=prompt, completion=completion))
+
+
+def _require_readable(services: Services, request: DemonstrateRequest) -> None:
+    turns = (Message("user", request.prompt), Message("assistant", request.completion))
+    limits = services.engine.limits(Row(turns, services.sft, True, Sampling(), 0))
+    if limits is not None and limits.prompt_tokens > limits.context_tokens:
+        raise ConfigError(
+            f"prompt and completion need {limits.prompt_tokens:,} tokens, this model reads "
+            f"{limits.context_tokens:,}; shorten them"
+        )

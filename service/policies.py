@@ -1,0 +1,62 @@
+"""Policy versions: which there are, and which one is served from a data folder."""
+
+import logging
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from alignment.errors import AlignmentError
+from alignment.models import model_folder
+from alignment.serving.engine import PolicyVersion, published
+from alignment.settings import ModelConfig
+from service.context import Services
+from storage import policies
+from storage.errors import StorageError
+from storage.records import Policy
+from storage.version_folders import next_version, publish, verify
+
+log = logging.getLogger(__name__)
+
+
+def versions(services: Services) -> list[Policy]:
+    """Return all policy versions, newest first."""
+    return policies.list_policies(services.db)
+
+
+def to_json(policy: Policy) -> dict[str, Any]:
+    """Return a version as callers of `/policies` get it: without where its files lie."""
+    return {name: value for name, value in asdict(policy).items() if name not in ("path", "sha256")}
+
+
+def version_to_serve(db: Path, data_dir: Path, model: ModelConfig) -> PolicyVersion:
+    """Return the live version, else the newest that fits the model and is whole, else the model's own, published anew.
+
+    A version that was changed or lost on disk is passed over with a warning; so is one of another model, silently.
+    """
+    fingerprint = model_folder.fingerprint(model.base, model.sft)
+    recorded = policies.list_policies(db)
+    fitting = [p for p in recorded if p.model == fingerprint and p.status in ("live", "retired")]
+    for policy in sorted(fitting, key=lambda policy: policy.status != "live"):
+        try:
+            reference = published(policy.version, data_dir / policy.path, policy.sha256)
+            verify(reference.folder, reference.sha256)
+        except (AlignmentError, StorageError) as error:
+            log.warning("v%s cannot be served: %s", policy.version, error)
+            continue
+        if policy.status != "live":
+            policies.serve(db, policy.version)
+        return reference
+    source = model_folder.first_policy(model.base, model.sft)
+
+    def copy_files(target: Path) -> None:
+        for name in model_folder.ADAPTER_FILES:
+            shutil.copy2(source / name, target / name)
+
+    version = next_version(data_dir / "policies", [policy.version for policy in recorded])
+    path, sha256 = publish(data_dir / "policies", version, copy_files)
+    evaluation = model_folder.shipped_evaluation(model.base)
+    relative = str(path.relative_to(data_dir))
+    policies.record_policy(db, Policy(version, None, None, relative, sha256, "retired", evaluation, fingerprint))
+    policies.serve(db, version)
+    return published(version, path, sha256)

@@ -1,0 +1,77 @@
+"""Training runs: start, watch, cancel, resume and schedule them. What changes one needs the admin's token."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from alignment.errors import TrainingError
+from service.context import Services
+from service.requests import RunRequest, checked_schedule
+from storage import policies, runs
+from storage.records import Policy, Run
+
+
+@dataclass(frozen=True)
+class RunState:
+    """Where a run stands, with everything it measured."""
+
+    run: Run
+    metrics: dict[str, list[tuple[int, float]]]  # (step, value) by name, in order of steps
+    produced: Policy | None  # the version that it made
+
+
+def state(services: Services, request: RunRequest) -> RunState:
+    """Return where a run stands; raise StorageError, a LookupError, where there is none of that number."""
+    run = runs.get_run(services.db, request.run_id)
+    series: dict[str, list[tuple[int, float]]] = {}
+    for metric in sorted(runs.metrics(services.db, run.id), key=lambda one: one.step):
+        series.setdefault(metric.name, []).append((metric.step, metric.value))
+    return RunState(run, series, policies.candidate_of(services.db, run.id))
+
+
+def retrain(services: Services, token: str | None, method: str = "ppo", settings: dict[str, Any] | None = None) -> int:
+    """Queue a run over all standing votes and demonstrations and return its number."""
+    services.admin.require(token)
+    run_id = services.supervisor.retrain(method, settings)
+    services.status.expire()
+    return run_id
+
+
+def cancel(services: Services, token: str | None, request: RunRequest) -> Run:
+    """End an open run at once and return it; what was live stays live."""
+    services.admin.require(token)
+    run = services.supervisor.cancel(request.run_id)
+    services.status.expire()
+    return run
+
+
+def cancel_open(services: Services, token: str | None) -> Run:
+    """End the run that is open and return it."""
+    services.admin.require(token)
+    if (run := runs.open_run(services.db)) is None:
+        raise TrainingError("no run is open, so there is nothing to cancel")
+    return cancel(services, token, RunRequest(run.id))
+
+
+def resume(services: Services, token: str | None, request: RunRequest) -> Run:
+    """Queue a failed or cancelled run again and return it; it goes on from its last checkpoint, if it has one."""
+    services.admin.require(token)
+    run = services.supervisor.resume(request.run_id)
+    services.status.expire()
+    return run
+
+
+def resume_latest(services: Services, token: str | None) -> Run:
+    """Queue the latest run again, if it failed or was cancelled, and return it."""
+    services.admin.require(token)
+    if (run := runs.latest_run(services.db)) is None:
+        raise TrainingError("there is no run yet, so there is nothing to resume")
+    return resume(services, token, RunRequest(run.id))
+
+
+def schedule(services: Services, token: str | None, votes: Any) -> int:
+    """Store after how many new votes training starts by itself, 0 for never, and return that number."""
+    services.admin.require(token)
+    every = checked_schedule(votes)
+    runs.set_schedule(services.db, runs.Schedule(every))
+    services.status.expire()
+    return every

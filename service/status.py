@@ -1,0 +1,79 @@
+"""How things stand, read once a second for everybody who asks."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from alignment.serving.engine import Engine, EngineState
+from storage import demonstrations, policies, preferences, runs
+from storage.records import Metric, Policy, Run
+
+MAX_AGE_SECONDS = 1.0
+SHOWN_RUNS = 10
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What the page shows of the model, of votes and of training, as it was at one moment."""
+
+    engine: EngineState
+    live: int  # the version that is served
+    new_votes: int  # that no run has used yet
+    new_demonstrations: int
+    retrain_every: int  # new votes after which training starts by itself; 0 = never
+    open_run: Run | None  # the one that is queued or running
+    latest_run: Run | None
+    produced: Policy | None  # the version that the latest run made
+    metrics: tuple[Metric, ...]  # of the latest run, in the order of measuring
+    runs: tuple[Run, ...]  # the newest ones, newest first
+    policies: tuple[Policy, ...]  # all versions, newest first
+
+    @property
+    def may_resume(self) -> bool:
+        """Whether the latest run stopped early, made no version, and no other run is open."""
+        latest = self.latest_run
+        stopped_early = latest is not None and latest.status in runs.RESUMABLE and latest.policy_version is None
+        return stopped_early and self.open_run is None
+
+
+def read_snapshot(db: Path, engine: Engine) -> Snapshot:
+    """Return how things stand now."""
+    newest = runs.list_runs(db, SHOWN_RUNS)
+    latest = newest[0] if newest else None
+    versions = policies.list_policies(db)
+    return Snapshot(
+        engine=engine.state,
+        live=engine.live.version,
+        new_votes=preferences.new_since_last_run(db),
+        new_demonstrations=demonstrations.new_since_last_run(db),
+        retrain_every=runs.get_schedule(db).retrain_every,
+        open_run=runs.open_run(db),
+        latest_run=latest,
+        produced=next((one for one in reversed(versions) if latest and one.run_id == latest.id), None),
+        metrics=tuple(runs.metrics(db, latest.id)) if latest else (),
+        runs=tuple(newest),
+        policies=tuple(versions),
+    )
+
+
+class Status:
+    """Keeps the last snapshot for a second. All methods may be called from any thread."""
+
+    def __init__(self, read: Callable[[], Snapshot], clock: Callable[[], float] = time.monotonic) -> None:
+        self._read, self._clock = read, clock
+        self._lock = threading.Lock()
+        self._kept: tuple[Snapshot, float] | None = None  # the snapshot, and when it was read
+
+    def now(self) -> Snapshot:
+        """Return a snapshot that is at most a second old and holds every write after which `expire` was called."""
+        with self._lock:
+            if self._kept is None or self._clock() - self._kept[1] >= MAX_AGE_SECONDS:
+                self._kept = self._read(), self._clock()
+            return self._kept[0]
+
+    def expire(self) -> None:
+        """Have the next caller read anew: something was written."""
+        with self._lock:  # waits for a reading under way, which may have missed what was written
+            self._kept = None

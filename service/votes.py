@@ -1,0 +1,80 @@
+"""Votes: one annotator's judgement of a comparison, stored once."""
+
+from dataclasses import asdict, dataclass
+from reprlib import repr as brief
+from typing import Any
+
+from alignment.errors import AlignmentError, ConfigError
+from service.context import Services
+from service.requests import VoteRequest
+from storage import preferences
+from storage.records import Comparison, Preference, PreferenceKind, Role
+
+
+@dataclass(frozen=True)
+class Vote:
+    """A stored vote."""
+
+    preference_id: int
+    pairs: int  # of a better and a worse completion that follow from it; none for a tie
+    new_since_last_run: int
+    reveal: dict[str, Role]  # what answered in each slot
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as callers of `/vote` get it."""
+        return asdict(self)
+
+
+class AlreadyVotedError(AlignmentError, ValueError):
+    """The annotator has voted otherwise on the comparison; `choice` is the vote that stands."""
+
+    def __init__(self, words: str, choice: str) -> None:
+        super().__init__(words)
+        self.choice = choice
+
+
+def vote(services: Services, annotator: str, request: VoteRequest, decision_seconds: float | None = None) -> Vote:
+    """Store a judgement and return it with the names behind the slots. The same vote twice counts once.
+
+    Raises ConfigError for a choice that the comparison does not have, AlreadyVotedError for a second, other vote.
+    """
+    comparison = preferences.get_comparison(services.db, request.comparison_id)
+    tiers, kind = _judgement(comparison, request.choice)
+    try:
+        preference_id = preferences.save_preference(
+            services.db,
+            comparison_id=comparison.id,
+            annotator_id=annotator,
+            tiers=tiers,
+            kind=kind,
+            source=request.source,
+            decision_seconds=decision_seconds,
+        )
+    except preferences.DuplicateVoteError as duplicate:
+        standing = duplicate.preference
+        if standing.tiers != tiers or standing.kind != kind:
+            raise AlreadyVotedError(str(duplicate), _choice_of(standing)) from None
+        preference_id = standing.id
+    services.status.expire()
+    return Vote(
+        preference_id,
+        preferences.count_pairs_of(services.db, preference_id),
+        services.status.now().new_votes,
+        {completion.slot: completion.role for completion in comparison.completions},
+    )
+
+
+def _judgement(comparison: Comparison, choice: Any) -> tuple[list[list[str]], PreferenceKind]:
+    """Return the tiers of slots, best first, and what kind of vote it is."""
+    slots = [completion.slot for completion in comparison.completions]
+    if choice == "tie":
+        return [slots], "tie"
+    if choice == "all_bad":
+        return [], "all_bad"
+    if choice in slots:
+        return [[choice], [slot for slot in slots if slot != choice]], "choice"
+    raise ConfigError(f'choice must be one of {", ".join(slots)}, "tie" or "all_bad", got {brief(choice)}')
+
+
+def _choice_of(preference: Preference) -> str:
+    return preference.tiers[0][0] if preference.kind == "choice" else preference.kind

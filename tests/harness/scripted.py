@@ -1,0 +1,180 @@
+"""An engine whose completions are written beforehand, and services around it."""
+
+import asyncio
+import random
+import socket
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from alignment.errors import AdapterError, AlignmentError, ModelLoadError
+from alignment.models.model_folder import Example
+from alignment.runs.settings import RunSettings
+from alignment.runs.supervisor import Supervisor
+from alignment.serving.engine import (
+    Adapter,
+    EngineState,
+    Finished,
+    Grown,
+    Limits,
+    PolicyVersion,
+    Row,
+    RowState,
+    Waiting,
+)
+from alignment.settings import ModelConfig
+from service.access import AdminSessions
+from service.context import Services, status_of
+from service.status import Snapshot
+from storage import database, policies
+from storage.records import Policy, PolicyStatus
+
+PASSWORD = "correct horse"
+EXAMPLES = [
+    Example("Capitals", "What is the capital of France?"),
+    Example("Capitals", "What is the capital of Peru?"),
+    Example("Refusals", "How do I pick a lock that is not mine?"),
+    Example("Tasks", "Write one sentence about the sea."),
+]
+LOADING = EngineState("loading", "The model is loading", 4.0)
+READY = EngineState("ready", "Ready", 1.0)
+ANSWERS = {
+    "base": "and what is the capital of Spain? And of Italy? <b>Such questions</b> & more ${1+1} {{value}}",
+    "sft": "You asked: PROMPT",
+    "rlhf": "Paris. It lies on the Seine.",
+}
+
+
+@dataclass
+class ScriptedEngine:
+    """An `Engine` without a model. PROMPT and SEED in its texts stand for what was asked, and by which seed."""
+
+    live: PolicyVersion
+    pause: float = 0.0  # seconds between two words
+    state: EngineState = READY
+    place: int = 0  # in line, if anybody waits
+    fails: bool = False
+    ends: bool = True  # otherwise what it writes is cancelled at the end
+    reads: int = 200  # words
+    scored: bool = True  # whether a reward model goes with the policies
+    best: int = 0  # place of the completion with the highest score
+    texts: dict[str, str] = field(default_factory=lambda: dict(ANSWERS))
+    open_streams: int = 0
+    rows: list[Row] = field(default_factory=list)  # that were asked last
+
+    def swap(self, policy: PolicyVersion) -> "Future[None]":
+        self.live = policy
+        done: Future[None] = Future()
+        done.set_result(None)
+        return done
+
+    def limits(self, row: Row) -> Limits | None:
+        if self.state.status == "loading":
+            return None
+        return Limits(self.reads, sum(len(message.content.split()) for message in row.messages))
+
+    def scores(
+        self, policy: PolicyVersion, prompt: str, completions: Sequence[tuple[int, ...]]
+    ) -> "Future[list[float]]":
+        future: Future[list[float]] = Future()
+        if self.scored:
+            future.set_result([float(place == self.best) for place in range(len(completions))])
+        else:
+            future.set_exception(AdapterError(f"v{policy.version} has no reward model to pick by"))
+        return future
+
+    async def stream(self, rows: Sequence[Row]) -> AsyncIterator[Waiting | Grown | Finished]:
+        if self.state.status == "failed":
+            raise ModelLoadError(self.state.message)
+        self.rows = list(rows)
+        self.open_streams += 1
+        try:
+            if self.place:
+                yield Waiting(self.place)
+                await asyncio.sleep(self.pause)
+            if self.fails:
+                raise AlignmentError("the model failed to answer (RuntimeError); see the log, and try again")
+            words = [self._text(row).split(" ")[: row.sampling.max_new_tokens] for row in rows]
+            longest = max(map(len, words))
+            for count in range(1, longest + 1):
+                await asyncio.sleep(self.pause)
+                states = tuple(_written(text, count) for text in words)
+                if count < longest:
+                    yield Grown(states)
+            yield Finished(states if self.ends else tuple(_cancelled(state) for state in states))
+        finally:
+            self.open_streams -= 1
+
+    def _text(self, row: Row) -> str:
+        role = "base" if row.adapter is None else "rlhf" if row.adapter.name.startswith("policy-") else "sft"
+        return self.texts[role].replace("PROMPT", row.messages[-1].content).replace("SEED", str(row.seed))
+
+
+def _written(words: list[str], count: int) -> RowState:
+    """Return a row after so many of its words."""
+    tokens = min(count, len(words))
+    return RowState(
+        text=" ".join(words[:count]),
+        token_ids=tuple(range(tokens)),
+        finish_reason="stop" if count >= len(words) else None,
+        first_token_seconds=0.05,
+        seconds=0.05 * tokens,
+    )
+
+
+def _cancelled(state: RowState) -> RowState:
+    return RowState(state.text, state.token_ids, "cancelled", state.first_token_seconds, state.seconds)
+
+
+@dataclass(frozen=True)
+class Backstage:
+    """What a page works with, open to the tests."""
+
+    services: Services
+    engine: ScriptedEngine
+    db: Path
+    data_dir: Path
+
+    def now(self) -> Snapshot:
+        """Return how things stand, whatever was written past the services."""
+        self.services.status.expire()
+        return self.services.status.now()
+
+    def add_policy(
+        self, version: int, status: PolicyStatus = "candidate", run_id: int | None = None, **evaluation: object
+    ) -> PolicyVersion:
+        """Record a policy that has a folder but no weights."""
+        folder = self.data_dir / "policies" / f"policy-{version:06d}"
+        folder.mkdir(parents=True)
+        policy = Policy(version, version - 1 or None, run_id, str(folder), "0" * 64, status, evaluation)
+        policies.record_policy(self.db, policy)
+        return PolicyVersion(version, folder, "0" * 64)
+
+
+def backstage(folder: Path) -> Backstage:
+    """Return services on a fresh database with v1 live; runs are queued and cancelled, but no child is started."""
+    db = folder / "triptych.db"
+    database.prepare(db)
+    engine = ScriptedEngine(PolicyVersion(1, folder, "0" * 64))
+    services = Services(
+        data_dir=folder,
+        db=db,
+        engine=engine,
+        sft=Adapter("sft", folder / "sft"),
+        supervisor=Supervisor(folder, engine, ModelConfig(), RunSettings()),
+        admin=AdminSessions(PASSWORD),
+        examples=EXAMPLES,
+        seeds=random.Random(7),
+        status=status_of(db, engine),
+    )
+    built = Backstage(services, engine, db, folder)
+    engine.live = built.add_policy(1, "live")
+    return built
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])

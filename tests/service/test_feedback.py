@@ -1,0 +1,81 @@
+"""Votes and demonstrations."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from alignment.errors import ConfigError
+from service.compare import compare
+from service.demonstrations import demonstrate, demonstrate_for
+from service.requests import CompareRequest, DemonstrateRequest, VoteRequest
+from service.votes import AlreadyVotedError, vote
+from storage import preferences, runs
+from storage.demonstrations import demonstrations_of, new_since_last_run
+from storage.errors import StorageError
+from tests.harness.scripted import LOADING, Backstage
+
+
+def comparison(behind: Backstage, **arguments: Any) -> str:
+    async def last() -> str:
+        items = [item async for item in compare(behind.services, CompareRequest("Where?", **arguments))]
+        return items[-1].comparison_id
+
+    return asyncio.run(last())
+
+
+@pytest.mark.parametrize(("choice", "pairs"), [("C", 2), ("tie", 0), ("all_bad", 0)])
+def test_a_vote_says_what_follows_from_it(behind: Backstage, choice: str, pairs: int) -> None:
+    stored = vote(behind.services, "ann", VoteRequest(comparison(behind), choice), 1.5)
+    assert (stored.pairs, stored.new_since_last_run) == (pairs, 1)
+    assert stored.to_json()["reveal"] == {"A": "base", "B": "sft", "C": "rlhf"}
+
+
+def test_the_same_vote_twice_counts_once_and_another_one_is_refused(behind: Backstage) -> None:
+    asked = comparison(behind)
+    first = vote(behind.services, "ann", VoteRequest(asked, "B"))
+    assert vote(behind.services, "ann", VoteRequest(asked, "B")) == first
+    with pytest.raises(AlreadyVotedError, match="already stored") as refused:
+        vote(behind.services, "ann", VoteRequest(asked, "tie"))
+    assert refused.value.choice == "B"
+    assert vote(behind.services, "bob", VoteRequest(asked, "tie")).preference_id != first.preference_id
+    with pytest.raises(AlreadyVotedError) as refused:
+        vote(behind.services, "bob", VoteRequest(asked, "A"))
+    assert refused.value.choice == "tie"
+    assert preferences.count_preferences(behind.db) == 2
+
+
+@pytest.mark.parametrize("choice", ["D", None, 5, ["A"]])
+def test_a_choice_that_was_not_shown_is_refused(behind: Backstage, choice: Any) -> None:
+    with pytest.raises(ConfigError, match='choice must be one of A, B, C, "tie" or "all_bad", got '):
+        vote(behind.services, "ann", VoteRequest(comparison(behind), choice))
+    assert preferences.count_preferences(behind.db) == 0
+
+
+def test_a_vote_on_nothing_is_refused(behind: Backstage) -> None:
+    with pytest.raises(StorageError, match="there is no comparison 'x'"):
+        vote(behind.services, "ann", VoteRequest("x", "A"))
+
+
+def test_a_vote_shows_at_once(behind: Backstage) -> None:
+    assert behind.services.status.now().new_votes == 0
+    vote(behind.services, "ann", VoteRequest(comparison(behind), "A"))
+    assert behind.services.status.now().new_votes == 1
+
+
+def test_a_demonstration_for_a_comparison_bears_its_prompt(behind: Backstage) -> None:
+    assert behind.services.status.now().new_demonstrations == 0
+    demonstrate_for(behind.services, "ann", comparison(behind), " In the north.\n")
+    assert behind.services.status.now().new_demonstrations == 1
+    (stored,) = demonstrations_of(behind.db, runs.queue_run(behind.db, "ppo", {}))
+    assert (stored.prompt, stored.completion, stored.source) == ("Where?", "In the north.", "human")
+
+
+def test_a_demonstration_that_the_model_cannot_read_is_refused_unless_that_is_not_known_yet(behind: Backstage) -> None:
+    long = DemonstrateRequest("Hi", "ho " * 200)
+    with pytest.raises(ConfigError, match="need 201 tokens, this model reads 200; shorten them"):
+        demonstrate(behind.services, "ann", long)
+    assert new_since_last_run(behind.db) == 0
+    behind.engine.state = LOADING
+    demonstrate(behind.services, "ann", long)
+    assert new_since_last_run(behind.db) == 1

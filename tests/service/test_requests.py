@@ -1,0 +1,83 @@
+"""What callers may give, and the sentences that refuse the rest."""
+
+from typing import Any
+
+import pytest
+
+from alignment.errors import ConfigError
+from service.requests import (
+    CompareRequest,
+    DemonstrateRequest,
+    RunRequest,
+    VoteRequest,
+    checked,
+    checked_schedule,
+)
+
+
+def test_numbers_may_come_as_json_sends_them() -> None:
+    request = checked(CompareRequest, prompt=" Hi ", temperature=1, max_new_tokens=8.0, seed=None, columns=None)
+    assert request == CompareRequest("Hi", ("base", "sft", "rlhf"), 1.0, 8)
+    assert isinstance(request.max_new_tokens, int)
+    assert isinstance(request.temperature, float)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"prompt": 5}, "the prompt must be text, got 5; write a question or pick one of the examples"),
+        ({"prompt": " "}, "the prompt is empty; write a question or pick one of the examples"),
+        ({"prompt": "x" * 4001}, "the prompt has 4,001 characters, 4,000 are allowed; shorten it"),
+        ({"prompt": "\ud83d"}, "the prompt holds half a character (surrogates not allowed); write it anew"),
+        ({"temperature": 2.5}, "temperature must be a number from 0 to 2, got 2.5"),
+        ({"temperature": None}, "temperature must be a number from 0 to 2, got None"),
+        ({"temperature": float("nan")}, "temperature must be a number from 0 to 2, got nan"),
+        ({"temperature": True}, "temperature must be a number from 0 to 2, got True"),
+        ({"max_new_tokens": "8"}, "max_new_tokens must be a whole number from 1 to 256, got '8'"),
+        ({"max_new_tokens": 8.5}, "max_new_tokens must be a whole number from 1 to 256, got 8.5"),
+        ({"seed": 2**31}, "seed must be a whole number from 0 to 2,147,483,647, got 2147483648"),
+        ({"best_of": 17}, "best_of must be a whole number from 1 to 16, got 17"),
+        ({"blind": "no"}, "blind must be true or false, got 'no'"),
+        (
+            {"columns": ["base", "base"]},
+            "columns must be 1 to 6 different names out of base, sft, rlhf, v1, v2 …, got ['base', 'base']",
+        ),
+        ({"columns": "base"}, "columns must be 1 to 6 different names out of base, sft, rlhf, v1, v2 …, got 'base'"),
+        (
+            {"columns": ["rlhf", "v1"], "best_of": 13},
+            "best_of 13 of so many policies is 26 answers, 24 are allowed at once; ask fewer columns or a smaller "
+            "best_of",
+        ),
+    ],
+)
+def test_a_comparison_that_cannot_be_asked_is_refused_in_one_sentence(arguments: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        checked(CompareRequest, **{"prompt": "Hi", **arguments})
+    assert str(refused.value) == words
+
+
+def test_other_requests_are_refused_alike() -> None:
+    for request, arguments, words in (
+        (VoteRequest, {"comparison_id": "", "choice": "A"}, "the comparison_id is empty; it is what /compare returns"),
+        (
+            VoteRequest,
+            {"comparison_id": "x", "choice": "A", "source": "bot"},
+            'source must be "human" or "simulated", got \'bot\'',
+        ),
+        (
+            DemonstrateRequest,
+            {"prompt": "Hi", "completion": ""},
+            "the completion is empty; write what the model should have answered",
+        ),
+        (RunRequest, {"run_id": 0}, "run_id must be a whole number from 1 to 9,007,199,254,740,992, got 0"),
+    ):
+        with pytest.raises(ConfigError) as refused:
+            checked(request, **arguments)
+        assert str(refused.value) == words
+
+
+@pytest.mark.parametrize("votes", [None, -1, 2.5, 1e9, True, "5"])
+def test_a_schedule_that_makes_no_sense_is_refused(votes: Any) -> None:
+    with pytest.raises(ConfigError, match="number of votes must be whole, from 0 to 100,000"):
+        checked_schedule(votes)
+    assert checked_schedule(5.0) == 5
