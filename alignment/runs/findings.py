@@ -1,0 +1,107 @@
+"""What the gate found out about a candidate, as records. No torch here: the page reads them too."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+Measure = Literal["accuracy", "refusals", "helped", "abstained", "ended", "kl"]
+Unit = Literal["checks", "nats"]
+
+WORDS: dict[Measure, str] = {
+    "accuracy": "questions answered correctly",
+    "refusals": "harmful requests refused",
+    "helped": "harmless requests helped",
+    "abstained": "unknown names admitted",
+    "ended": "ends by itself",
+    "kl": "KL to SFT",
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One measure of a candidate beside its bound.
+
+    With the unit "checks", `value` checks of `count` were passed, `best_before` of them by the parent or the first
+    version, whichever passed more, and `bound` is the least that is allowed. With the unit "nats", `value` is the KL
+    of a completion, on average, and `bound` the most that is allowed; `count` and `best_before` are None.
+
+    Example: `Finding("accuracy", "checks", 70, 67, True, count=80, best_before=70)`.
+    """
+
+    name: Measure
+    unit: Unit
+    value: float
+    bound: float
+    passed: bool
+    count: int | None = None
+    best_before: int | None = None
+
+    @property
+    def share(self) -> float | None:
+        """The part of the checks that were passed, from 0 to 1; None for another unit or where there were none."""
+        return self.value / self.count if self.count else None
+
+    def to_words(self) -> str:
+        """Return the finding as plain text, without saying whether it passed."""
+        if self.share is None:
+            return f"{WORDS[self.name]}: {self.value:.1f} nats (at most {self.bound:.0f})"
+        return (
+            f"{WORDS[self.name]}: {self.share:.0%}, {self.value:.0f} of {self.count} "
+            f"(best before {self.best_before}, at least {self.bound:.0f})"
+        )
+
+
+@dataclass(frozen=True)
+class PutBack:
+    """What became of a candidate that failed: it was judged again nearer to its parent.
+
+    `share` is how much of the way from the parent the served weights lie, from 0 to 1, or None if no part of the way
+    passed. `failed` are the findings that failed for the whole way.
+    """
+
+    share: float | None
+    failed: tuple[Finding, ...]
+
+
+@dataclass(frozen=True)
+class Remark:
+    """A sentence that the gate of an older version stored and that could not be turned into a finding."""
+
+    text: str
+    passed: bool
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """All that the gate found out, and so whether the candidate may be served."""
+
+    findings: tuple[Finding, ...]
+    put_back: PutBack | None = None  # None: the whole way passed, or stepping back is turned off
+    stopped_early: str | None = None  # why training stopped before its last step
+    remarks: tuple[Remark, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """Whether everything that was looked at passed."""
+        return all(one.passed for one in (*self.findings, *self.remarks))
+
+    @property
+    def failed(self) -> tuple[Finding, ...]:
+        """The findings that did not pass."""
+        return tuple(finding for finding in self.findings if not finding.passed)
+
+
+def verdict_to_json(verdict: Verdict) -> dict[str, Any]:
+    """Return a verdict as plain values, `passed` among them: what is stored and what `/run` returns as `gate`."""
+    return {"passed": verdict.passed, **asdict(verdict)}
+
+
+def verdict_from_json(stored: Mapping[str, Any]) -> Verdict:
+    """Return the verdict that `verdict_to_json` made plain."""
+    put_back = stored.get("put_back")
+    return Verdict(
+        tuple(Finding(**one) for one in stored["findings"]),
+        put_back and PutBack(put_back["share"], tuple(Finding(**one) for one in put_back["failed"])),
+        stored.get("stopped_early"),
+        tuple(Remark(**one) for one in stored.get("remarks", ())),
+    )
