@@ -83,7 +83,7 @@ class Verdict:
     @property
     def passed(self) -> bool:
         """Whether everything that was looked at passed."""
-        return all(one.passed for one in (*self.findings, *self.remarks))
+        return not self.failed and all(remark.passed for remark in self.remarks)
 
     @property
     def failed(self) -> tuple[Finding, ...]:
