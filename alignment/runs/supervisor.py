@@ -99,10 +99,10 @@ class Supervisor:
             if run.policy_version is not None:
                 raise TrainingError(f"run {run_id} has already made v{run.policy_version}; start a new run instead")
             run_settings(run.settings)  # stored by an older version, they may hold a field that there is no more
-            begun = run_folder.read_begun(run_folder.folder_of(self._data_dir, run_id))
-            if begun is not None and live is not None and begun.get("parent") != live.version:
+            inputs = run_folder.read_inputs(run_folder.folder_of(self._data_dir, run_id))
+            if inputs is not None and live is not None and inputs.get("parent") != live.version:
                 raise TrainingError(
-                    f"run {run_id} began from v{begun.get('parent')}, but v{live.version} is live now; "
+                    f"run {run_id} began from v{inputs.get('parent')}, but v{live.version} is live now; "
                     "start a new run instead"
                 )
             if not runs.requeue_run(self._db, run_id):

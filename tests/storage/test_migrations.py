@@ -194,10 +194,9 @@ def migrated(path: Path, *stored_runs: dict[str, Any], gate: Any = None) -> None
     with database.read(path) as db:
         migrations.apply(db, stop_before="m008_setting_names")
         write_a_row_in_every_table(db)
-        for run in runs:
-            db["runs"].insert(
-                {"status": "failed", "created": "2026-11-01"} | run | {"settings": json.dumps(run["settings"])}
-            )
+        for run in stored_runs:
+            settings = json.dumps(run["settings"])
+            db["runs"].insert({"status": "failed", "created": "2026-11-01", **run, "settings": settings})
         if gate is not None:
             db["policies"].update(1, {"evaluation": json.dumps({"kl": 1.7, "gate": gate})})
     database.prepare(path)
