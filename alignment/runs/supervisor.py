@@ -17,7 +17,7 @@ from reprlib import repr as brief
 from typing import Any
 
 from alignment.errors import AlignmentError, TrainingError
-from alignment.runs.settings import RunSettings, run_settings
+from alignment.runs.settings import RunSettings, require_trains, run_settings
 from alignment.serving.policy_server import PolicyServer, policy_ref
 from alignment.settings import ModelConfig
 from storage import demonstrations, policies, preferences, run_folder, runs
@@ -77,7 +77,9 @@ class Supervisor:
         if method not in METHODS:
             raise TrainingError(f"method must be one of {', '.join(METHODS)}, got {brief(method)}")
         self._require_model()
-        wanted = run_settings(settings, self._defaults).to_json()
+        parsed = run_settings(settings, self._defaults)
+        require_trains(method, parsed)
+        wanted = parsed.to_json()
         try:
             return runs.queue_run(self._db, method, wanted)
         except runs.RunOpenError as open_run:
