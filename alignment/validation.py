@@ -12,7 +12,7 @@ and is then checked alike whether it is built in code, from an endpoint's argume
 
 import dataclasses
 from collections.abc import Mapping
-from functools import wraps
+from functools import cache, wraps
 from reprlib import repr as brief
 from typing import Annotated, Any, TypeVar
 
@@ -36,8 +36,9 @@ WRONG_TYPE = {
     "string_type": "a text",
     "tuple_type": "a list",
     "dataclass_type": "an object of fields",
+    "finite_number": "a finite number",
 }
-OUT_OF_BOUNDS = ("greater_than_equal", "less_than_equal", "finite_number")
+OUT_OF_BOUNDS = ("greater_than_equal", "less_than_equal", "finite_number")  # where a field has bounds
 
 
 def refuses_in_words(cls: type[T]) -> type[T]:
@@ -61,7 +62,9 @@ def from_json(cls: type[T], values: Any, path: str) -> T:
     Raises ConfigError for what does not fit; `path` is what the whole is called in its message.
     """
     try:
-        return TypeAdapter(cls).validate_python(values)
+        untyped: Any = cls  # mypy takes a generic class for not hashable
+        adapter: TypeAdapter[T] = _adapter(untyped)
+        return adapter.validate_python(values)
     except ValidationError as error:
         raise ConfigError(_message(cls, path, error)) from None
 
@@ -98,6 +101,11 @@ def bounds_of(field: FieldInfo) -> tuple[float | None, float | None]:
     return (low[0] if low else None), (high[0] if high else None)
 
 
+@cache
+def _adapter(cls: Any) -> Any:
+    return TypeAdapter(cls)
+
+
 def _message(cls: type[Any], path: str, error: ValidationError) -> str:
     """Return what the first of the errors says, in words."""
     first = error.errors(include_url=False)[0]
@@ -115,11 +123,13 @@ def _message(cls: type[Any], path: str, error: ValidationError) -> str:
         return f"{path} is too large: {brief(got)}"
     if kind == "literal_error":
         return f"{path} must be one of {first['ctx']['expected']}, got {brief(got)}"
+    low, high = bounds_of(field) if field else (None, None)
+    if kind in OUT_OF_BOUNDS and low is not None:
+        return f"{path} must be between {low} and {high}, got {brief(got)}"
     if kind in WRONG_TYPE:
         return f"{path} must be {WRONG_TYPE[kind]}, got {brief(got)}"
-    if kind in OUT_OF_BOUNDS and field is not None:
-        low, high = bounds_of(field)
-        return f"{path} must be between {low} and {high}, got {brief(got)}"
+    if kind == "string_too_short":
+        return f"{path} must not be empty"
     return f"{path}: {first['msg']}, got {brief(got)}"
 
 

@@ -258,7 +258,7 @@ class DPOConfig:
         description="Part of the pairs drawn from people's votes; the rest are comparisons that came with the model.",
     )
     learning_rate: LearningRate = Field(
-        default=3.5e-4, description="Of AdamW on the policy adapter; it falls evenly to 0."
+        default=3.5e-4, description="Of AdamW on the policy adapter; falls evenly to 0."
     )
     beta: Number = Field(
         default=0.1,

@@ -56,12 +56,12 @@ class RunSettings:
 
     seed: Whole = Field(default=0, ge=0, le=2**63 - 1, description="Of everything in the run that is drawn by chance.")
     threads: Whole = Field(default=2, ge=1, le=1024, description="Processor threads of the training process.")
-    sft: SFTConfig = Field(default_factory=SFTConfig, description="Instruction tuning on people's demonstrations.")
-    reward: RewardConfig = Field(default_factory=RewardConfig, description="The reward model.")
-    ppo: PPOConfig = Field(default_factory=PPOConfig, description='Used by the method "ppo".')
+    sft: SFTConfig = Field(default_factory=SFTConfig, description="Used by all methods.")
+    reward: RewardConfig = Field(default_factory=RewardConfig, description='Used by "ppo" and "raft".')
+    ppo: PPOConfig = Field(default_factory=PPOConfig, description='Used by "ppo".')
     raft: RaftConfig = Field(default_factory=RaftConfig, description='Used by "raft" and, before PPO, by "ppo".')
-    dpo: DPOConfig = Field(default_factory=DPOConfig, description='Used by the method "dpo".')
-    gate: GateConfig = Field(default_factory=GateConfig, description="The check at the end of a run.")
+    dpo: DPOConfig = Field(default_factory=DPOConfig, description='Used by "dpo".')
+    gate: GateConfig = Field(default_factory=GateConfig, description="Used by all methods.")
 
     def to_json(self) -> dict[str, Any]:
         """Return the settings as nested plain values."""
