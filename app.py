@@ -17,13 +17,12 @@ os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
-from alignment.serving.local import LocalEngine
-
 from alignment.errors import AlignmentError
 from alignment.models import model_folder
 from alignment.runs.settings import RunSettings
 from alignment.runs.supervisor import Supervisor
 from alignment.serving.engine import Adapter
+from alignment.serving.local import LocalEngine
 from alignment.settings import POCKET, ModelConfig
 from service.access import AdminSessions
 from service.context import Services, status_of

@@ -47,6 +47,5 @@ def demonstrations_of(path: Path, run_id: int) -> list[Demonstration]:
 
 def new_since_last_run(path: Path) -> int:
     """Return how many standing demonstrations no run has used yet, whatever became of that run."""
-    unused = "withdrawn IS NULL AND id NOT IN (SELECT demonstration FROM run_demonstrations)"
     with read(path) as db:
-        return int(db["demonstrations"].count_where(unused))
+        return int(db["demonstrations"].count_where("first_run IS NULL AND withdrawn IS NULL"))

@@ -1,6 +1,10 @@
 """The schema, one numbered step at a time. A released step is frozen; mend it with the next number."""
 
+import json
+
 from sqlite_utils import Database, Migrations
+
+from storage.older_versions import renamed_settings, verdict_of_sentences
 
 migrations = Migrations("triptych")
 
@@ -175,3 +179,43 @@ def m007_demonstrations(db: Database) -> None:
         pk=("run", "demonstration"),
         foreign_keys=[("run", "runs", "id"), ("demonstration", "demonstrations", "id")],
     )
+
+
+@migrations()
+def m008_setting_names(db: Database) -> None:
+    """Settings of stored runs by the names of now (`renamed_settings`): a run of before can be resumed."""
+    for row in list(db["runs"].rows):
+        settings = renamed_settings(row["method"], json.loads(row["settings"]))
+        db["runs"].update(row["id"], {"settings": json.dumps(settings)})
+
+
+@migrations()
+def m009_policy_stage(db: Database) -> None:
+    """The stage that trains the policy is called after the method: "ppo" stood for RAFT and DPO as well."""
+    db.execute("UPDATE runs SET stage = method WHERE stage = 'ppo'")
+
+
+@migrations()
+def m010_findings(db: Database) -> None:
+    """The gate's verdicts as findings; they were sentences, those that failed with a mark at the end."""
+    for row in list(db["policies"].rows):
+        evaluation = json.loads(row["evaluation"])
+        if "gate" in evaluation:
+            evaluation["gate"] = verdict_of_sentences(evaluation["gate"])
+            db["policies"].update(row["version"], {"evaluation": json.dumps(evaluation)})
+
+
+@migrations()
+def m011_first_run(db: Database) -> None:
+    """The run that used a vote or a demonstration first, and an index of those that none has used, to count them."""
+    for table, claims, column in (
+        ("preferences", "run_rows", "preference"),
+        ("demonstrations", "run_demonstrations", "demonstration"),
+    ):
+        db.execute(f"ALTER TABLE {table} ADD COLUMN first_run INTEGER REFERENCES runs (id)")
+        db.execute(
+            f"UPDATE {table} SET first_run = earliest.run "
+            f"FROM (SELECT {column} AS id, MIN(run) AS run FROM {claims} GROUP BY {column}) AS earliest "
+            f"WHERE earliest.id = {table}.id"
+        )
+        db.execute(f"CREATE INDEX new_{table} ON {table} (id) WHERE first_run IS NULL AND withdrawn IS NULL")

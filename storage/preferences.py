@@ -178,7 +178,7 @@ def count_pairs_of(path: Path, preference_id: int) -> int:
 def new_since_last_run(path: Path) -> int:
     """Return how many standing votes no run has used yet, whatever became of that run."""
     with read(path) as db:
-        return int(db["preferences"].count_where("withdrawn IS NULL AND id NOT IN (SELECT preference FROM run_rows)"))
+        return int(db["preferences"].count_where("first_run IS NULL AND withdrawn IS NULL"))
 
 
 def count_preferences(path: Path) -> int:

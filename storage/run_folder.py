@@ -1,11 +1,14 @@
-"""What a run keeps in its folder until it has made its version, so that it can be resumed: no model in here."""
+"""What a run keeps in its folder until it has made its version, so that it can be resumed."""
 
 import json
 import shutil
 from pathlib import Path
 from typing import Any
 
-BEGUN = "begun.json"  # in the folder of the reward model: what that and the checkpoint were made from
+from storage.older_versions import renamed_settings
+
+INPUTS = "inputs.json"  # beside the fitted reward model: what that and the checkpoint were made from
+INPUTS_OF_0_1 = "begun.json"  # what version 0.1 called it
 ROOT = "runs"
 REWARD = "reward"  # folder of the fitted reward model
 
@@ -40,13 +43,27 @@ def raft_checkpoint(folder: Path) -> Path:
     return folder / "raft.pt"
 
 
-def read_begun(folder: Path) -> dict[str, Any] | None:
-    """Return what a run wrote beside its reward model, or None if it has come to none that can be read."""
+def read_inputs(folder: Path) -> dict[str, Any] | None:
+    """Return what a run's reward model and checkpoint were made from, or None without one that can be read.
+
+    Example: `{"parent": 2, "method": "ppo", "settings": {…}, "votes": "<sha256>", "fitted": {…}, …}`. What version 0.1
+    wrote is returned with the settings by the names of now.
+    """
+    inputs = _json_object(reward_folder(folder) / INPUTS)
+    if inputs is not None:
+        return inputs
+    inputs = _json_object(reward_folder(folder) / INPUTS_OF_0_1)
+    if inputs is not None and isinstance(settings := inputs.get("settings"), dict):
+        return inputs | {"settings": renamed_settings(str(inputs.get("method")), settings)}
+    return inputs
+
+
+def _json_object(path: Path) -> dict[str, Any] | None:
     try:
-        begun = json.loads((reward_folder(folder) / BEGUN).read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return begun if isinstance(begun, dict) else None
+    return found if isinstance(found, dict) else None
 
 
 def forget(folder: Path) -> None:
@@ -60,6 +77,6 @@ def forget(folder: Path) -> None:
 def forget_outdated(data_dir: Path, live: int) -> None:
     """Remove what runs keep that began from another version than the live one: they can no longer go on."""
     for folder in (data_dir / ROOT).glob("run-*"):
-        begun = read_begun(folder)
-        if begun is not None and begun.get("parent") != live:
+        inputs = read_inputs(folder)
+        if inputs is not None and inputs.get("parent") != live:
             forget(folder)

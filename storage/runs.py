@@ -54,6 +54,8 @@ def queue_run(path: Path, method: str, settings: dict[str, Any]) -> int:
             "SELECT ?, id FROM demonstrations WHERE withdrawn IS NULL",
             [run_id],
         )
+        for table in ("preferences", "demonstrations"):
+            db.conn.execute(f"UPDATE {table} SET first_run = ? WHERE first_run IS NULL AND withdrawn IS NULL", [run_id])
         return int(run_id)
 
 

@@ -9,7 +9,7 @@ import pytest
 from alignment.errors import AlignmentError, ConfigError
 from alignment.learning.settings import PPOConfig
 from alignment.reward.settings import RewardConfig
-from alignment.runs.settings import RunSettings, run_settings
+from alignment.runs.settings import RunSettings, require_trains, run_settings
 from alignment.settings import ModelConfig
 
 
@@ -64,6 +64,9 @@ def test_a_whole_number_may_stand_for_a_fraction_but_becomes_one() -> None:
         ({"7" * 10_000: 1}, r"settings has no field '777777777777\.\.\.7777777777777'; it has"),
         ({"reward": {"learning_rate": 10**400}}, r"settings\.reward\.learning_rate is too large: 1000"),
         ({"gate": {"max_kl": float("nan")}}, r"settings\.gate\.max_kl must be between 0\.0 and 1000000\.0, got nan"),
+        ({"gate": {"step_back": float("nan")}}, r"settings\.gate\.step_back must be a finite number, got nan"),
+        ({"ppo": {"normalize_scores": 1}}, r"settings\.ppo\.normalize_scores must be true or false, got 1"),
+        ({"gate": {"max_kl": float("inf")}}, r"settings\.gate\.max_kl must be between 0\.0 and 1000000\.0, got inf"),
         ({"ppo": {"max_kl": -1}}, r"settings\.ppo\.max_kl must be between"),
         ({"seed": 2**70}, r"settings\.seed must be between 0 and"),
         ({"ppo": None}, r"settings\.ppo must be an object of fields, got None"),
@@ -105,6 +108,20 @@ def test_what_does_not_fit_is_refused_with_the_field_and_the_value(overrides: An
 def test_impossible_combinations_are_refused_when_built_in_code_too() -> None:
     with pytest.raises(ConfigError, match="multiple of minibatches"):
         PPOConfig(rollouts=64, minibatches=5)
+
+
+def test_a_wrong_value_is_refused_by_the_name_of_its_class_when_built_in_code() -> None:
+    with pytest.raises(ConfigError, match=r"^PPOConfig\.updates must be between 1 and 1000000, got 0$"):
+        PPOConfig(updates=0)
+    with pytest.raises(ConfigError, match=r"^PPOConfig\.updates must be a whole number, got True$"):
+        dataclasses.replace(PPOConfig(), updates=True)
+
+
+def test_raft_without_rounds_is_refused_where_it_is_the_method() -> None:
+    without = run_settings({"raft": {"rounds": 0}})
+    require_trains("ppo", without)
+    with pytest.raises(ConfigError, match=r'settings\.raft\.rounds must be at least 1 for the method "raft", got 0'):
+        require_trains("raft", without)
 
 
 def test_derived_numbers_follow_from_the_fields() -> None:

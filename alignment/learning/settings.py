@@ -1,88 +1,151 @@
 """Settings of the algorithms: instruction tuning, PPO, RAFT, DPO."""
 
-from dataclasses import dataclass
+from typing import Self
 
-from alignment.errors import ConfigError
-from alignment.settings import MAX_NEW_TOKENS, MOST_ROWS, MOST_STEPS, drawn_at_once, within
+from pydantic import Field, model_validator
+from pydantic.dataclasses import dataclass
+
+from alignment.settings import (
+    MOST_ROWS,
+    Coefficient,
+    LearningRate,
+    Multiple,
+    Nats,
+    Part,
+    Rows,
+    Steps,
+    StepsFrom0,
+    Temperature,
+    Tokens,
+    require_few_drawn,
+)
+from alignment.validation import STRICT, Flag, Number, Whole, refuses_in_words
 
 
-@dataclass(frozen=True)
+@refuses_in_words
+@dataclass(frozen=True, config=STRICT)
 class SFTConfig:
-    """How a run goes on with instruction tuning, where people have written demonstrations."""
+    """Instruction tuning within a run. It happens where people have written demonstrations."""
 
-    steps: int = 24  # optimizer steps of each of the two adapters, "sft" and "policy"; 0: never
-    batch_size: int = 16  # texts a step
-    learning_rate: float = 3e-4  # Adam
-    people_share: float = 0.25  # part of each batch drawn from people's demonstrations
+    steps: StepsFrom0 = Field(
+        default=24,
+        description='Optimizer steps of each of the two adapters, "sft" and "policy"; 0 turns instruction tuning off.',
+    )
+    batch_size: Rows = Field(default=16, description="Texts per step.")
+    learning_rate: LearningRate = Field(default=3e-4, description="Of Adam.")
+    people_share: Part = Field(
+        default=0.25, description="Part of each batch that is drawn from people's demonstrations."
+    )
 
-    def __post_init__(self) -> None:
-        within("SFTConfig", self, 0, MOST_STEPS, "steps")
-        within("SFTConfig", self, 1, MOST_ROWS, "batch_size")
-        within("SFTConfig", self, 0.0, 1.0, "learning_rate", "people_share")
-        drawn_at_once("SFTConfig", self)
+    @model_validator(mode="after")
+    def _draws_no_more_than_memory_holds(self) -> Self:
+        require_few_drawn(self.steps, self.batch_size)
+        return self
 
 
-@dataclass(frozen=True)
+@refuses_in_words
+@dataclass(frozen=True, config=STRICT)
 class PPOConfig:
-    """Proximal policy optimisation against the reward model with a KL penalty to the SFT adapter."""
+    """Proximal policy optimisation on the reward model's scores, with a KL penalty to the instruction-tuned model."""
 
-    updates: int = 2  # rollout batches
-    rollouts: int = 64  # completions a batch
-    samples: int = 4  # completions a prompt; several are each scored against the mean of the others
-    minibatches: int = 4  # optimizer steps an epoch
-    epochs: int = 2  # passes of the policy over a batch
-    value_epochs: int = 1  # passes of the critic over a batch
-    critic_warmup: int = 0  # first updates in which only the critic learns, for one that starts as the reward model
-    learning_rate: float = 3e-4  # Adam on the policy adapter
-    warmup_updates: int = 2  # policy updates until the rate is whole: Adam's first steps are as long as its rate
-    value_learning_rate: float = 1e-3  # Adam on the value adapter and its head
-    normalize_scores: bool = False  # scale scores so that the SFT adapter's completions have mean 0 and variance 1
-    kl_coefficient: float = 0.1  # reward lost per nat of KL to the SFT adapter; with a target, where it starts
-    kl_target: float = 0.0  # nats a completion that the coefficient is steered towards; 0 keeps it fixed
-    kl_gain: float = 0.1  # part of the relative error (at most 20%) that the coefficient changes by, an update
-    preferred_coefficient: float = 0.0  # weight in the policy's loss of the likelihood of what labelers liked best
-    clip_range: float = 0.2  # of the probability ratio
-    value_clip_range: float = 1.0  # of the value estimate
-    gamma: float = 1.0  # discount
-    lam: float = 1.0  # GAE; with less, the errors of a critic that has just met its task weigh more than the score
-    max_gradient_norm: float = 1.0
-    temperature: float = 1.0  # of the rollouts, and so of the log-probabilities
-    max_new_tokens: int = 96
-    no_end_penalty: float = 3.0  # taken from the score of a completion that did not end by itself
-    max_kl: float = 25.0  # nats a completion; training stops early beyond it
-    min_entropy: float = 0.1  # of the first rollout's entropy; training stops early below it
-    max_entropy: float = 1.75  # of the first rollout's entropy, or of 0.15; beyond it words fall apart
-    min_length: float = 0.1  # of the first rollout's mean length; training stops early below it
-    max_disagreement: float = 3.0  # of the first rollout's spread among reward heads, or of 0.05; it stops beyond that
+    updates: Steps = Field(default=2, description="Batches of completions that are sampled and learned from.")
+    rollouts: Rows = Field(default=64, description="Completions per batch.")
+    samples: Rows = Field(
+        default=4,
+        description="Completions per prompt. With several, each one's score counts against the mean of the others.",
+    )
+    minibatches: Rows = Field(default=4, description="Optimizer steps per epoch.")
+    epochs: Steps = Field(default=2, description="Passes of the policy over a batch.")
+    value_epochs: Steps = Field(default=1, description="Passes of the critic over a batch.")
+    critic_warmup: StepsFrom0 = Field(
+        default=0,
+        description="First updates in which only the critic learns. For a critic that starts as the reward model.",
+    )
+    learning_rate: LearningRate = Field(default=3e-4, description="Of Adam on the policy adapter.")
+    warmup_updates: StepsFrom0 = Field(
+        default=2,
+        description="Updates of the policy in which its learning rate rises to its full value. Adam's first steps are "
+        "as long as the rate, whatever the gradient.",
+    )
+    value_learning_rate: LearningRate = Field(default=1e-3, description="Of Adam on the value adapter and its head.")
+    normalize_scores: Flag = Field(
+        default=False,
+        description="Whether scores are scaled so that those of the instruction-tuned model's completions have mean 0 "
+        "and variance 1.",
+    )
+    kl_coefficient: Coefficient = Field(
+        default=0.1,
+        description="Reward lost per nat of KL to the instruction-tuned model. With a `kl_target` it starts here.",
+    )
+    kl_target: Nats = Field(
+        default=0.0,
+        description="KL, in nats per completion, that the coefficient is steered towards; 0 keeps the coefficient.",
+    )
+    kl_gain: Part = Field(
+        default=0.1,
+        description="How fast it is steered: part of the relative error, taken as 20% at most, by which the "
+        "coefficient changes per update.",
+    )
+    preferred_coefficient: Coefficient = Field(
+        default=0.0,
+        description="Weight in the policy's loss of the likelihood of the completions that people liked best.",
+    )
+    clip_range: Number = Field(
+        default=0.2, ge=0.01, le=10.0, description="How far from 1 the probability ratio counts in the loss."
+    )
+    value_clip_range: Number = Field(
+        default=1.0, ge=0.01, le=10.0, description="How far from the old estimate a new value counts in the loss."
+    )
+    gamma: Part = Field(default=1.0, description="Discount per token.")
+    lam: Part = Field(
+        default=1.0,
+        description="Lambda of generalised advantage estimation. Below 1 the critic's errors count for more.",
+    )
+    max_gradient_norm: Coefficient = Field(default=1.0, description="Longer gradients are scaled down to this norm.")
+    temperature: Temperature = Field(
+        default=1.0, description="Of the sampled completions and of their log-probabilities."
+    )
+    max_new_tokens: Tokens = Field(default=96, description="Most tokens of a completion.")
+    no_end_penalty: Coefficient = Field(
+        default=3.0, description="Taken from the score of a completion that did not end by itself."
+    )
+    max_kl: Nats = Field(default=25.0, description="Training stops early above this KL, in nats per completion.")
+    min_entropy: Part = Field(
+        default=0.1, description="Training stops early below this part of the first batch's entropy."
+    )
+    max_entropy: Multiple = Field(
+        default=1.75,
+        description="Training stops early above this multiple of the first batch's entropy, or of 0.15 nats per token "
+        "if that is more: words fall apart.",
+    )
+    min_length: Part = Field(
+        default=0.1,
+        description="Training stops early below this part of the first batch's mean length.",
+    )
+    max_disagreement: Multiple = Field(
+        default=3.0,
+        description="Training stops early above this multiple of the first batch's spread among the reward model's "
+        "heads, or of 0.05 if that is more.",
+    )
 
-    def __post_init__(self) -> None:
-        within("PPOConfig", self, 1, MOST_STEPS, "updates", "epochs", "value_epochs")
-        within("PPOConfig", self, 1, MOST_ROWS, "rollouts", "samples", "minibatches")
-        within("PPOConfig", self, 1, MAX_NEW_TOKENS, "max_new_tokens")
-        within("PPOConfig", self, 0, MOST_STEPS, "critic_warmup", "warmup_updates")
-        within("PPOConfig", self, 0.0, 1.0, "learning_rate", "value_learning_rate", "gamma", "lam", "kl_gain")
-        within("PPOConfig", self, 0.0, 1.0, "min_entropy", "min_length")
-        within("PPOConfig", self, 1.0, 1e6, "max_entropy", "max_disagreement")
-        within("PPOConfig", self, 0.0, 100.0, "kl_coefficient", "no_end_penalty", "max_gradient_norm")
-        within("PPOConfig", self, 0.0, 100.0, "preferred_coefficient")
-        within("PPOConfig", self, 0.01, 10.0, "clip_range", "value_clip_range")
+    @model_validator(mode="after")
+    def _numbers_fit_together(self) -> Self:
         if self.critic_warmup >= self.updates:
-            raise ConfigError(
-                f"PPOConfig.updates must be more than critic_warmup, in which the policy stands still, got "
-                f"{self.updates} and {self.critic_warmup}"
+            raise ValueError(
+                f"updates must be more than critic_warmup, in which the policy stands still, got {self.updates} and "
+                f"{self.critic_warmup}"
             )
         for name in ("minibatches", "samples"):
             if self.rollouts % getattr(self, name):
-                raise ConfigError(
-                    f"PPOConfig.rollouts must be a multiple of {name}, got {self.rollouts} and {getattr(self, name)}"
+                raise ValueError(
+                    f"rollouts must be a multiple of {name}, got {self.rollouts} and {getattr(self, name)}"
                 )
-        within("PPOConfig", self, 0.01, 100.0, "temperature")
-        within("PPOConfig", self, 0.0, 1e6, "max_kl", "kl_target")
         if self.kl_target and not (self.kl_coefficient and self.kl_gain):
-            raise ConfigError(
-                "PPOConfig.kl_target steers the KL by changing kl_coefficient by kl_gain, so neither may be 0; got "
+            raise ValueError(
+                "kl_target steers the KL by changing kl_coefficient by kl_gain, so neither may be 0; got "
                 f"{self.kl_coefficient} and {self.kl_gain}"
             )
+        return self
 
     @property
     def minibatch_size(self) -> int:
@@ -90,83 +153,128 @@ class PPOConfig:
         return self.rollouts // self.minibatches
 
 
-@dataclass(frozen=True)
+@refuses_in_words
+@dataclass(frozen=True, config=STRICT)
 class RaftConfig:
-    """Reward-ranked fine-tuning: the policy imitates the best of several completions of its own."""
+    """Reward-ranked fine-tuning: the policy learns the best of several completions that it sampled itself."""
 
-    rounds: int = (
-        4  # batches of prompts; before PPO, since what the policy does rarely PPO alone finds too slowly; 0: none
+    rounds: StepsFrom0 = Field(
+        default=4,
+        description='Batches of prompts. With the method "ppo" they come before PPO, which alone finds too slowly what '
+        "the policy rarely does; 0 leaves them out there.",
     )
-    prompts: int = 84  # a round
-    samples: int = 4  # completions a prompt, of which the best is imitated
-    minibatches: int = 6  # optimizer steps an epoch
-    epochs: int = 2  # passes over a round's best completions
-    learning_rate: float = 1e-3  # Adam on the policy adapter
-    warmup_steps: int = 24  # optimizer steps until the rate is whole: Adam's first steps are as long as its rate
-    last_rate: float = 0.3  # part of the learning rate in the last round, to which it falls evenly
-    averaged_rounds: int = 2  # the last ones, whose weights' mean is the result
-    kl_coefficient: float = 0.05  # score lost in the ranking per nat of KL to the SFT adapter
-    contrast_coefficient: float = 1.0  # weight in the loss of DPO between a prompt's best and worst; 0: RAFT alone
-    contrast_beta: float = 0.5  # DPO's beta
-    anchor_coefficient: float = 3.0  # weight of the KL from the policy that training began with, nats a token; 0: none
-    preferred_coefficient: float = 0.0  # as in PPOConfig
-    max_gradient_norm: float = 1.0
-    temperature: float = 1.0  # of the log-probabilities, and of the rollout that measures the end
-    sampling_temperature: float = 1.3  # of the samples: more manners among the few completions of a prompt
-    min_p: float = 0.1  # part of the likeliest token's probability that a sampled one has at least: fewer mistakes
-    max_new_tokens: int = 96
-    no_end_penalty: float = 3.0  # taken from the score of a completion that did not end by itself
-    max_kl: float = 25.0  # nats a completion; training stops early beyond it
-    min_entropy: float = 0.1  # as in PPOConfig
-    max_entropy: float = 3.0  # as in PPOConfig; what it imitates in the first rounds is new to it, so that it wavers
-    min_length: float = 0.1
-    max_disagreement: float = 3.0
+    prompts: Rows = Field(default=84, description="Prompts per round.")
+    samples: Whole = Field(
+        default=4, ge=2, le=MOST_ROWS, description="Completions per prompt, of which the best one is learned."
+    )
+    minibatches: Rows = Field(default=6, description="Optimizer steps per epoch.")
+    epochs: Steps = Field(default=2, description="Passes over a round's best completions.")
+    learning_rate: LearningRate = Field(default=1e-3, description="Of Adam on the policy adapter.")
+    warmup_steps: Steps = Field(
+        default=24,
+        description="Optimizer steps in which the learning rate rises to its full value. Adam's first steps are as "
+        "long as the rate, whatever the gradient.",
+    )
+    last_rate: Part = Field(
+        default=0.3,
+        description="Part of the learning rate that is left in the last round; it falls evenly from round to round.",
+    )
+    averaged_rounds: Steps = Field(default=2, description="Last rounds, the mean of whose weights is the result.")
+    kl_coefficient: Coefficient = Field(
+        default=0.05,
+        description="Taken from the score, when completions are ranked, per nat of KL to the instruction-tuned model.",
+    )
+    contrast_coefficient: Coefficient = Field(
+        default=1.0,
+        description="Weight in the loss of DPO between a prompt's best and worst completion; 0 is RAFT alone.",
+    )
+    contrast_beta: Number = Field(default=0.5, ge=0.001, le=100.0, description="The beta of that DPO.")
+    anchor_coefficient: Coefficient = Field(
+        default=3.0,
+        description="Weight in the loss of the KL, in nats per token, from the policy that training began with; 0 "
+        "turns it off.",
+    )
+    preferred_coefficient: Coefficient = Field(
+        default=0.0,
+        description="Weight in the loss of the likelihood of the completions that people liked best.",
+    )
+    max_gradient_norm: Coefficient = Field(default=1.0, description="Longer gradients are scaled down to this norm.")
+    temperature: Temperature = Field(
+        default=1.0,
+        description="Of the log-probabilities, and of the completions that measure the result.",
+    )
+    sampling_temperature: Temperature = Field(
+        default=1.3,
+        description="Of the completions that are ranked. A higher one gives more variety among a prompt's few.",
+    )
+    min_p: Part = Field(
+        default=0.1,
+        description="A token is not sampled if its probability is below this part of the likeliest token's. A higher "
+        "one gives fewer mistakes.",
+    )
+    max_new_tokens: Tokens = Field(default=96, description="Most tokens of a completion.")
+    no_end_penalty: Coefficient = Field(
+        default=3.0, description="Taken from the score of a completion that did not end by itself."
+    )
+    max_kl: Nats = Field(default=25.0, description="Training stops early above this KL, in nats per completion.")
+    min_entropy: Part = Field(
+        default=0.1, description="Training stops early below this part of the first round's entropy."
+    )
+    max_entropy: Multiple = Field(
+        default=3.0,
+        description="Training stops early above this multiple of the first round's entropy, or of 0.15 nats per token "
+        "if that is more. It is wider than PPO's: what is learned first is new to the policy.",
+    )
+    min_length: Part = Field(
+        default=0.1,
+        description="Training stops early below this part of the first round's mean length.",
+    )
+    max_disagreement: Multiple = Field(
+        default=3.0,
+        description="Training stops early above this multiple of the first round's spread among the reward model's "
+        "heads, or of 0.05 if that is more.",
+    )
 
-    def __post_init__(self) -> None:
-        within("RaftConfig", self, 0, MOST_STEPS, "rounds")
-        within("RaftConfig", self, 1, MOST_STEPS, "averaged_rounds", "warmup_steps", "epochs")
-        within("RaftConfig", self, 1, MOST_ROWS, "prompts", "minibatches")
-        within("RaftConfig", self, 1, MAX_NEW_TOKENS, "max_new_tokens")
-        within("RaftConfig", self, 2, MOST_ROWS, "samples")
-        within("RaftConfig", self, 0.0, 1.0, "learning_rate", "last_rate", "min_entropy", "min_length")
-        within("RaftConfig", self, 0.0, 100.0, "kl_coefficient", "no_end_penalty", "max_gradient_norm")
-        within("RaftConfig", self, 0.0, 100.0, "preferred_coefficient", "contrast_coefficient")
-        within("RaftConfig", self, 0.0, 100.0, "anchor_coefficient")
-        within("RaftConfig", self, 0.001, 100.0, "contrast_beta")
-        within("RaftConfig", self, 0.01, 100.0, "temperature", "sampling_temperature")
-        within("RaftConfig", self, 0.0, 1.0, "min_p")
-        within("RaftConfig", self, 0.0, 1e6, "max_kl")
-        within("RaftConfig", self, 1.0, 1e6, "max_entropy", "max_disagreement")
+    @model_validator(mode="after")
+    def _numbers_fit_together(self) -> Self:
         if self.prompts * self.samples > MOST_ROWS:
-            raise ConfigError(
-                f"RaftConfig.prompts times samples must be at most {MOST_ROWS}, got {self.prompts} and {self.samples}"
+            raise ValueError(
+                f"prompts times samples must be at most {MOST_ROWS}, got {self.prompts} and {self.samples}"
             )
         if self.prompts % self.minibatches:
-            raise ConfigError(
-                f"RaftConfig.prompts must be a multiple of minibatches, got {self.prompts} and {self.minibatches}"
-            )
+            raise ValueError(f"prompts must be a multiple of minibatches, got {self.prompts} and {self.minibatches}")
+        return self
 
 
-@dataclass(frozen=True)
+@refuses_in_words
+@dataclass(frozen=True, config=STRICT)
 class DPOConfig:
-    """Direct preference optimisation: the policy learns from pairs, with no reward model and no rollouts."""
+    """Direct preference optimisation: the policy learns from pairs, without a reward model."""
 
-    steps: int = 40  # optimizer steps
-    batch_size: int = 16  # pairs a step
-    voted_share: float = 0.4  # part of the pairs drawn from people's votes, the rest from the shipped comparisons
-    learning_rate: float = 3.5e-4  # AdamW on the policy adapter, linear decay
-    beta: float = 0.1  # how dearly KL to the SFT adapter is paid for: the KL coefficient of the objective it optimises
-    likelihood_coefficient: float = 0.0  # weight of the likelihood of the better text in the loss (Pang et al. 2024)
-    rollouts: int = 64  # completions that measure the KL after the last step
-    temperature: float = 1.0  # of these
-    max_new_tokens: int = 96
+    steps: Steps = Field(default=40, description="Optimizer steps.")
+    batch_size: Rows = Field(default=16, description="Pairs per step.")
+    voted_share: Part = Field(
+        default=0.4,
+        description="Part of the pairs drawn from people's votes; the rest are comparisons that came with the model.",
+    )
+    learning_rate: LearningRate = Field(
+        default=3.5e-4, description="Of AdamW on the policy adapter; falls evenly to 0."
+    )
+    beta: Number = Field(
+        default=0.1,
+        ge=1e-4,
+        le=100.0,
+        description="Coefficient of the KL to the instruction-tuned model in the objective that DPO optimises.",
+    )
+    likelihood_coefficient: Coefficient = Field(
+        default=0.0,
+        description="Weight in the loss of the likelihood of the better text (Pang et al. 2024).",
+    )
+    rollouts: Rows = Field(default=64, description="Completions that measure the KL after the last step.")
+    temperature: Temperature = Field(default=1.0, description="Of these completions.")
+    max_new_tokens: Tokens = Field(default=96, description="Most tokens of a completion.")
 
-    def __post_init__(self) -> None:
-        within("DPOConfig", self, 1, MOST_STEPS, "steps")
-        within("DPOConfig", self, 1, MOST_ROWS, "batch_size", "rollouts")
-        within("DPOConfig", self, 1, MAX_NEW_TOKENS, "max_new_tokens")
-        within("DPOConfig", self, 0.0, 1.0, "voted_share", "learning_rate")
-        within("DPOConfig", self, 1e-4, 100.0, "beta")
-        within("DPOConfig", self, 0.0, 100.0, "likelihood_coefficient")
-        within("DPOConfig", self, 0.01, 100.0, "temperature")
-        drawn_at_once("DPOConfig", self)
+    @model_validator(mode="after")
+    def _draws_no_more_than_memory_holds(self) -> Self:
+        require_few_drawn(self.steps, self.batch_size)
+        return self

@@ -1,30 +1,53 @@
 """Settings of the reward model."""
 
-from dataclasses import dataclass
+from pydantic import Field
+from pydantic.dataclasses import dataclass
 
-from alignment.settings import MOST_ROWS, MOST_STEPS, within
+from alignment.settings import MOST_ROWS, Coefficient, LearningRate, Part, Rows, Steps
+from alignment.validation import STRICT, Number, Whole, refuses_in_words
 
 
-@dataclass(frozen=True)
+@refuses_in_words
+@dataclass(frozen=True, config=STRICT)
 class RewardConfig:
-    """How the reward adapter is fitted to the comparisons."""
+    """How the reward model is fitted to people's votes, and how it scores."""
 
-    steps: int = 16  # optimizer steps of each fit, one a fold and the last one; with many more it learns errors, too
-    batch_size: int = 12  # rankings a step, of about three completions each
-    voted_share: float = 0.5  # part of it that are votes; the rest are shipped comparisons, if no reward model ships
-    shipped_weight: float = 1.0  # of the shipped reward model's own score, to which the fitted one is added
-    bound: float = 1.5  # of what each head adds: it sets two answers at most twice that apart
-    uncertainty_penalty: float = 0.0  # of the heads' standard deviation, taken from the score; 0: not measured yet
-    learning_rate: float = 2e-3  # AdamW on the adapter
-    head_learning_rate: float = 7e-3  # AdamW on the linear heads
-    folds: int = 2  # parts of the voted prompts, each predicted by a fit that did not see it
-    held_out_votes: int = 16  # votes predicted in this way that are enough; the other folds are then left out
-
-    def __post_init__(self) -> None:
-        within("RewardConfig", self, 1, MOST_STEPS, "steps", "held_out_votes")
-        within("RewardConfig", self, 1, MOST_ROWS, "batch_size")
-        within("RewardConfig", self, 2, MOST_ROWS, "folds")
-        within("RewardConfig", self, 0.0, 100.0, "shipped_weight", "uncertainty_penalty")
-        within("RewardConfig", self, 0.0, 1.0, "voted_share")
-        within("RewardConfig", self, 0.01, 100.0, "bound")
-        within("RewardConfig", self, 0.0, 1.0, "learning_rate", "head_learning_rate")
+    steps: Steps = Field(
+        default=16,
+        description="Optimizer steps of each fit: one fit for each fold, and one to all votes. With many more it also "
+        "learns the votes' errors.",
+    )
+    batch_size: Rows = Field(default=12, description="Rankings per step, of about three completions each.")
+    voted_share: Part = Field(
+        default=0.5,
+        description="Part of each batch that is votes; the rest are comparisons that came with the model. Used only "
+        "where no reward model came with it.",
+    )
+    shipped_weight: Coefficient = Field(
+        default=1.0,
+        description="Weight of the score by the reward model that came with the model. The fitted one's score is "
+        "added to it.",
+    )
+    bound: Number = Field(
+        default=1.5,
+        ge=0.01,
+        le=100.0,
+        description="Most that each head adds to a score, up or down, in nats of odds. Two answers are set apart by at "
+        "most twice as much.",
+    )
+    uncertainty_penalty: Coefficient = Field(
+        default=0.0,
+        description="Times the standard deviation among the heads, taken from the score. Not measured yet.",
+    )
+    learning_rate: LearningRate = Field(default=2e-3, description="Of AdamW on the adapter.")
+    head_learning_rate: LearningRate = Field(default=7e-3, description="Of AdamW on the linear heads.")
+    folds: Whole = Field(
+        default=2,
+        ge=2,
+        le=MOST_ROWS,
+        description="Parts of the voted prompts. Each is predicted by a fit that did not see it.",
+    )
+    held_out_votes: Steps = Field(
+        default=16,
+        description="Votes predicted in this way that are enough; further folds are then left out.",
+    )

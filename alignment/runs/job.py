@@ -6,8 +6,8 @@ import json
 import logging
 import signal
 import traceback
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,113 +16,161 @@ from transformers.utils import logging as transformers_logging
 
 from alignment.errors import AlignmentError, TrainingError
 from alignment.learning.refit import readable
-from alignment.learning.rollout import short_enough
+from alignment.learning.rollout import Outcome, short_enough
 from alignment.models import model_folder
+from alignment.models.model_folder import ShippedRanking
 from alignment.reward.bradley_terry import preferred
 from alignment.runs import run_models, stages
 from alignment.runs.child import leave_with_parent, print_into, wait_for_run
 from alignment.runs.progress import Reporter
+from alignment.runs.records import Evaluation, evaluation_from_json, evaluation_to_json
 from alignment.runs.settings import run_settings
 from alignment.runs.stages import Training
 from alignment.settings import ModelConfig
 from storage import demonstrations, policies, preferences, run_folder, runs
 from storage.errors import StorageError
-from storage.records import Policy, PolicyStatus
+from storage.records import Demonstration, Policy, PolicyStatus, Ranking, Run
 from storage.version_folders import next_version, publish, verify
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a run learns from."""
+
+    voted: Sequence[Ranking]  # people's votes
+    demonstrated: Sequence[Demonstration]  # what people wrote themselves
+    shipped: Sequence[ShippedRanking]  # comparisons that came with the model
+    prompts: Sequence[str]  # for rollouts: those that came with the model, and those that people voted on
 
 
 def train(data_dir: Path, run_id: int, model_config: ModelConfig) -> None:
     """Train one run and record its candidate; a candidate that fails the gate ends the run as rejected.
 
     A run that was resumed goes on from the reward model and the checkpoint that it finds in its folder, if they were
-    made under the same settings from the same votes; otherwise it begins anew, as it does where the reward model cannot
-    be read. A checkpoint that cannot be read ends it with a TrainingError that names the file; resumed once more, the
-    run goes on without it.
+    made under the same settings from the same votes; otherwise it starts anew, as it does where the reward model
+    cannot be read. A checkpoint that cannot be read ends it with a TrainingError that names the file; resumed once
+    more, the run goes on without it.
     """
-    db, folder = data_dir / "triptych.db", run_folder.folder_of(data_dir, run_id)
+    db = data_dir / "triptych.db"
     run = runs.get_run(db, run_id)
     settings = run_settings(run.settings)
     report = Reporter(db, run_id)
     torch.manual_seed(settings.seed)
     torch.set_num_threads(settings.threads)
     report("collect", 0.0, now=True)
-    voted, demonstrated = preferences.rankings(db, run_id), demonstrations.demonstrations_of(db, run_id)
-    shipped = model_folder.comparisons(model_config.base)
-    prompts = model_folder.prompts(model_config.base) + [ranking.prompt for ranking in voted]
-    parent = policies.live_policy(db)
-    if parent is None or not prompts:
-        raise TrainingError("there is nothing to train on: no live policy, or no prompts; vote on some answers first")
-    began_from = data_dir / parent.path
-    verify(began_from, parent.sha256)
-    model, tokenizer = run_models.load(model_config, began_from)
-    log.info("run %s: %s people's rankings, %s shipped, parent v%s", run_id, len(voted), len(shipped), parent.version)
+    material = _collect(db, run_id, model_config)
+    parent = _parent(db, data_dir, material)
+    model, tokenizer = run_models.load(model_config, data_dir / parent.path)
+    log.info("run %s: %s votes, %s shipped, v%s", run_id, len(material.voted), len(material.shipped), parent.version)
 
-    prompts = short_enough(tokenizer, prompts)
+    material = replace(material, prompts=short_enough(tokenizer, material.prompts))
     run_folder.forget_outdated(data_dir, parent.version)
+    folder = run_folder.folder_of(data_dir, run_id)
     training = Training(model, tokenizer, model_config, settings, folder, report)
-    liked, with_sft = preferred([*voted, *shipped], settings.seed), model_folder.own_sft(began_from) is not None
-    people = readable(model, tokenizer, demonstrated)
-    if settings.sft.steps and (people or with_sft):
-        stages.tune(training, people, liked)
-        with_sft = True
-    heads: torch.nn.Linear | None = None
-    fitted: dict[str, Any] | None = None
+    with_sft = _tune(training, material, data_dir / parent.path)
     if run.method == "dpo":
-        outcome = stages.train_on_pairs(training, prompts, voted, shipped)
+        heads, agreement = None, None
+        outcome = stages.train_on_pairs(training, material.prompts, material.voted, material.shipped)
     else:
-        began = {
-            "parent": parent.version,
-            "created": run.created,
-            "method": run.method,
-            "settings": run.settings,
-            "quantize": model_config.quantize,
-            # One may have been withdrawn since.
-            "votes": hashlib.sha256(repr([*voted, *demonstrated]).encode()).hexdigest(),
-        }
-        shipped_heads = run_models.attach_shipped(model, model_config)
-        heads, fitted = stages.fit_reward_model(training, shipped_heads, voted, shipped, began)
-        outcome = stages.train_on_scores(training, heads, shipped_heads, prompts, liked, run.method)
-    evaluation = stages.check(training, prompts, outcome.measured["objective/kl"], parent.evaluation)
-    evaluation["reward"] = fitted
-    if outcome.stopped:
-        evaluation["gate"]["reasons"].append(f"training stopped early: {outcome.stopped}")
+        heads, agreement, outcome = _train_on_scores(training, material, run, parent)
+    evaluation = _evaluate(training, material, outcome, parent)
 
     def write(target: Path) -> None:
         run_models.save_version(model, heads, settings.reward, with_sft=with_sft, target=target)
 
-    _record(db, data_dir, run_id, parent, evaluation, write)
+    _record(data_dir, run_id, parent, replace(evaluation, reward=agreement), write)
     report("check", 1.0, now=True)
     run_folder.forget(folder)
 
 
-def _record(
-    db: Path,
-    data_dir: Path,
-    run_id: int,
-    parent: Policy,
-    evaluation: dict[str, Any],
-    write: Callable[[Path], None],
-) -> None:
-    """Publish the candidate, whose files `write` writes, and record it."""
-    folder = data_dir / "policies"
+def _collect(db: Path, run_id: int, config: ModelConfig) -> Material:
+    """Return what a run has claimed and what came with the model."""
+    voted = preferences.rankings(db, run_id)
+    return Material(
+        voted,
+        demonstrations.demonstrations_of(db, run_id),
+        model_folder.comparisons(config.base),
+        [*model_folder.prompts(config.base), *(ranking.prompt for ranking in voted)],
+    )
+
+
+def _parent(db: Path, data_dir: Path, material: Material) -> Policy:
+    """Return the live version, whole on disk; raise TrainingError if there is none or there are no prompts."""
+    parent = policies.live_policy(db)
+    if parent is None or not material.prompts:
+        raise TrainingError("there is nothing to train on: no live policy, or no prompts; vote on some answers first")
+    verify(data_dir / parent.path, parent.sha256)
+    return parent
+
+
+def _tune(training: Training, material: Material, parent: Path) -> bool:
+    """Go on with instruction tuning if people demonstrated something; return whether the version has an SFT adapter.
+
+    A parent that has one of its own is tuned in any case: what was withdrawn since is then unlearned.
+    """
+    with_sft = model_folder.own_sft(parent) is not None
+    people = readable(training.model, training.tokenizer, material.demonstrated)
+    if not training.settings.sft.steps or not (people or with_sft):
+        return with_sft
+    stages.tune(training, people, _liked(training, material))
+    return True
+
+
+def _liked(training: Training, material: Material) -> list[tuple[str, str]]:
+    """Return a prompt with a completion that was liked best, for every vote and shipped comparison with an order."""
+    return preferred([*material.voted, *material.shipped], training.settings.seed)
+
+
+def _train_on_scores(
+    training: Training, material: Material, run: Run, parent: Policy
+) -> tuple[torch.nn.Linear, dict[str, Any] | None, Outcome]:
+    """Fit the reward model and train the policy on its scores.
+
+    Returns the reward model's heads, how well it agrees with votes that it has not seen, and how training ended.
+    """
+    inputs = {
+        "parent": parent.version,
+        "created": run.created,
+        "method": run.method,
+        "settings": run.settings,
+        "quantize": training.config.quantize,
+        # One may have been withdrawn since.
+        "votes": hashlib.sha256(repr([*material.voted, *material.demonstrated]).encode()).hexdigest(),
+    }
+    shipped_heads = run_models.attach_shipped(training.model, training.config)
+    heads, agreement = stages.fit_reward_model(training, shipped_heads, material.voted, material.shipped, inputs)
+    liked = _liked(training, material)
+    outcome = stages.train_on_scores(training, heads, shipped_heads, material.prompts, liked, run.method)
+    return heads, agreement, outcome
+
+
+def _evaluate(training: Training, material: Material, outcome: Outcome, parent: Policy) -> Evaluation:
+    """Return what the candidate measures and the gate's verdict on it."""
+    recorded = evaluation_from_json(parent.evaluation)
+    evaluation = stages.check(training, material.prompts, outcome.measured["objective/kl"], recorded)
+    assert evaluation.verdict is not None
+    return replace(evaluation, verdict=replace(evaluation.verdict, stopped_early=outcome.stopped))
+
+
+def _record(data_dir: Path, run_id: int, parent: Policy, evaluation: Evaluation, write: Callable[[Path], None]) -> None:
+    """Publish the candidate, whose files `write` writes, and record it; end the run if the gate refused it."""
+    db, folder = data_dir / "triptych.db", data_dir / "policies"
+    verdict = evaluation.verdict
+    assert verdict is not None
     version = next_version(folder, [policy.version for policy in policies.list_policies(db)])
     path, sha256 = publish(folder, version, write)
-    passed = evaluation["gate"]["passed"]
-    status: PolicyStatus = "candidate" if passed else "rejected"
-    relative = str(path.relative_to(data_dir))
-    policies.record_policy(
-        db, Policy(version, parent.version, run_id, relative, sha256, status, evaluation, parent.model)
-    )
-    if not passed:
-        reasons = evaluation["gate"]["reasons"]
-        failed = "; ".join(reason.removesuffix(" ✗") for reason in reasons if reason.endswith("✗"))
+    status: PolicyStatus = "candidate" if verdict.passed else "rejected"
+    relative, stored = str(path.relative_to(data_dir)), evaluation_to_json(evaluation)
+    policies.record_policy(db, Policy(version, parent.version, run_id, relative, sha256, status, stored, parent.model))
+    if not verdict.passed:
+        failed = "; ".join(finding.to_words() for finding in verdict.failed)
         runs.end_run(db, run_id, "rejected", f"v{version} did not pass the gate and is not served: {failed}")
 
 
 def main() -> None:
-    """Train the run whose number comes on stdin; a failure is written to its row, with a traceback in its log."""
+    """Train the run whose id comes on stdin; a failure is written to its row, with a traceback in its log."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data-dir", type=Path, required=True)
     parser.add_argument("--model", required=True)

@@ -38,17 +38,17 @@ def attach_reward(model: PeftModel) -> torch.nn.Linear:
     return new_head(model, reward_model.HEADS)
 
 
-def keep_reward(model: PeftModel, head: torch.nn.Linear, begun: Mapping[str, Any], folder: Path) -> None:
+def keep_reward(model: PeftModel, head: torch.nn.Linear, inputs: Mapping[str, Any], folder: Path) -> None:
     """Write the fitted reward model into a folder, with what the run had begun with."""
     adapters.save_adapter(model, "reward", folder, head)
-    (folder / run_folder.BEGUN).write_text(json.dumps(begun), encoding="utf-8")
+    (folder / run_folder.INPUTS).write_text(json.dumps(inputs), encoding="utf-8")
 
 
 def kept_reward(
     model: PeftModel, folder: Path, began: Mapping[str, Any]
 ) -> tuple[torch.nn.Linear, dict[str, Any] | None] | None:
     """Attach the reward model that the run has kept; return its head and report, or None where there is none to use."""
-    begun = run_folder.read_begun(folder)
+    begun = run_folder.read_inputs(folder)
     if begun is None:
         return None
     if any(begun.get(name) != value for name, value in began.items()):

@@ -16,7 +16,9 @@ from alignment.models import model_folder
 from alignment.reward.bradley_terry import Agreement, Ranked
 from alignment.reward.scorer import added_scorer
 from alignment.runs import candidate, run_models
+from alignment.runs.candidate import Candidate
 from alignment.runs.progress import REFIT_STAGES, Reporter
+from alignment.runs.records import Evaluation, evaluation_to_json
 from alignment.runs.settings import RunSettings
 from alignment.settings import ModelConfig
 from storage import run_folder
@@ -204,23 +206,21 @@ def train_on_pairs(
     return outcome
 
 
-def check(training: Training, prompts: Sequence[str], kl: float, recorded: Mapping[str, Any]) -> dict[str, Any]:
+def check(training: Training, prompts: Sequence[str], kl: float, recorded: Evaluation) -> Evaluation:
     """Return what the candidate measures and the gate's verdict (`candidate.check`), shown as the run's metrics too."""
     report = training.report
     report("check", 0.0, now=True)
-    evaluation = candidate.check(
+    judged = Candidate(
         training.model,
         training.tokenizer,
         model_folder.checks(training.config.base),
         prompts,
         kl,
-        recorded,
-        training.settings.gate,
         training.settings.seed,
-        lambda done: report("check", done),
-        report.beat,
     )
-    log.info("gate: %s", "; ".join(evaluation["gate"]["reasons"]))
-    shares = {f"check/{name}": value for name, value in evaluation.items() if isinstance(value, float)}
+    evaluation = candidate.check(judged, recorded, training.settings.gate, lambda done: report("check", done))
+    log.info("gate: %s", evaluation.verdict)
+    stored = evaluation_to_json(evaluation)
+    shares = {f"check/{name}": value for name, value in stored.items() if isinstance(value, float)}
     report("check", 0.95, 0, shares, now=True)
     return evaluation

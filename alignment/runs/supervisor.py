@@ -17,7 +17,7 @@ from reprlib import repr as brief
 from typing import Any
 
 from alignment.errors import AlignmentError, TrainingError
-from alignment.runs.settings import RunSettings, run_settings
+from alignment.runs.settings import RunSettings, require_trains, run_settings
 from alignment.serving.engine import Engine, published
 from alignment.settings import ModelConfig
 from storage import demonstrations, policies, preferences, run_folder, runs
@@ -77,7 +77,9 @@ class Supervisor:
         if method not in METHODS:
             raise TrainingError(f"method must be one of {', '.join(METHODS)}, got {brief(method)}")
         self._require_model()
-        wanted = run_settings(settings, self._defaults).to_json()
+        parsed = run_settings(settings, self._defaults)
+        require_trains(method, parsed)
+        wanted = parsed.to_json()
         try:
             return runs.queue_run(self._db, method, wanted)
         except runs.RunOpenError as open_run:
@@ -99,10 +101,10 @@ class Supervisor:
             if run.policy_version is not None:
                 raise TrainingError(f"run {run_id} has already made v{run.policy_version}; start a new run instead")
             run_settings(run.settings)  # stored by an older version, they may hold a field that there is no more
-            begun = run_folder.read_begun(run_folder.folder_of(self._data_dir, run_id))
-            if begun is not None and live is not None and begun.get("parent") != live.version:
+            inputs = run_folder.read_inputs(run_folder.folder_of(self._data_dir, run_id))
+            if inputs is not None and live is not None and inputs.get("parent") != live.version:
                 raise TrainingError(
-                    f"run {run_id} began from v{begun.get('parent')}, but v{live.version} is live now; "
+                    f"run {run_id} began from v{inputs.get('parent')}, but v{live.version} is live now; "
                     "start a new run instead"
                 )
             if not runs.requeue_run(self._db, run_id):

@@ -14,7 +14,7 @@ from alignment.models.model_folder import SCORED_BY
 from alignment.models.templates import chat_prompt_ids
 from alignment.reward.scorer import Scorer, added_scorer
 from alignment.reward.settings import RewardConfig
-from alignment.settings import replaced
+from alignment.validation import with_changes
 
 NAMES = ("reward", "shipped")  # adapters that a scorer reads
 
@@ -28,12 +28,9 @@ def scored_by(folder: Path) -> RewardConfig:
     if not path.is_file():
         return RewardConfig()
     try:
-        settings: RewardConfig = replaced(
-            RewardConfig(), json.loads(path.read_text(encoding="utf-8")), "settings.reward"
-        )
+        return with_changes(RewardConfig(), json.loads(path.read_text(encoding="utf-8")), "settings.reward")
     except (OSError, ValueError, ConfigError) as error:
         raise AdapterError(f"the settings at {path} cannot be read: {error}") from error
-    return settings
 
 
 class RewardModels:

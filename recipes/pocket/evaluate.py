@@ -17,7 +17,8 @@ from alignment.models.generation import Generated, Sampling, generate
 from alignment.models.model_folder import Check
 from alignment.models.templates import decode, raw_prompt_ids
 from alignment.reward.bradley_terry import Proportion, wilson
-from alignment.runs.evaluation import abstains, answers, refuses, says
+from alignment.runs.checks import abstains, refuses, says
+from alignment.runs.evaluation import answers
 from alignment.settings import POCKET
 from recipes.pocket.facts import novel_acts
 from recipes.pocket.labelers import right

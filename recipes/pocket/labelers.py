@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from alignment.models.model_folder import Check
-from alignment.runs.evaluation import abstains, passes, says
+from alignment.runs.checks import abstains, passes, says
 
 REFUSED_ACT = re.compile(r"can't help you ([^.,]+)")
 UNKNOWN_SUBJECT = re.compile(r"(?:know anything about|never heard of) ([^.,]+)")

@@ -21,7 +21,7 @@ from typing import Any
 from gradio_client import Client
 
 from alignment.models.model_folder import Check
-from alignment.runs.evaluation import passes
+from alignment.runs.checks import passes
 from recipes.pocket.labelers import friendliest
 from recipes.pocket.prompt_files import labelled_prompts
 from storage import runs

@@ -29,7 +29,8 @@ from alignment.models.templates import chat_prompt_ids
 from alignment.reward.scorer import added_scorer
 from alignment.reward.settings import RewardConfig
 from alignment.runs import run_models
-from alignment.runs.evaluation import passes
+from alignment.runs.checks import passes
+from alignment.runs.findings import verdict_from_json
 from alignment.runs.settings import run_settings
 from alignment.settings import POCKET, ModelConfig
 from app import version_to_serve
@@ -223,7 +224,9 @@ def measure(model: PeftModel, tokenizer: Any, cell: Cell) -> dict[str, Any]:
             candidate = policies.candidate_of(db, 1)
             assert candidate is not None
             result |= {"status": candidate.status, "kl": candidate.evaluation["kl"]}
-            result["gate"] = candidate.evaluation["gate"]["reasons"]
+            verdict = verdict_from_json(candidate.evaluation["gate"])
+            result["gate"] = [finding.to_words() for finding in verdict.findings]
+            result["put_back"] = verdict.put_back and verdict.put_back.share
             adapters.attach(model, data_dir / candidate.path, "candidate")
             after = [text for _, text in completions(model, tokenizer, "candidate", asked, TEMPERATURE)]
             result |= _kept(model, tokenizer)

@@ -29,8 +29,11 @@ def test_comparisons_are_read_as_rankings_or_as_pairs(tmp_path: Path) -> None:
         ({"prompt": "Hi", "completions": ["a", "b"], "tiers": [[0], [2]]}, r"positions of the 2 completions"),
         ({"prompt": "Hi", "completions": ["a", "b"], "tiers": [[0], [0]]}, r"each completion once"),
         ({"prompt": "Hi", "completions": ["a", "b"], "tiers": 3}, r"comparisons.jsonl"),
-        ({"prompt": "Hi", "completions": "ab", "tiers": [[0], [1]]}, r"must be texts"),
-        ({"prompt": "Hi", "chosen": "a"}, r"must be texts"),
+        ({"prompt": "Hi", "completions": "ab", "tiers": [[0], [1]]}, r"line 1 .*completions must be a list, got 'ab'"),
+        ({"prompt": "Hi", "completions": ["a", 3], "tiers": [[0]]}, r"line 1 .*completions\[1\] must be a text, got 3"),
+        ({"prompt": "Hi", "completions": ["a", "b"], "tiers": [[True]]}, r"tiers\[0\]\[0\] must be a whole number"),
+        ({"prompt": "Hi", "chosen": "a"}, r"line 1 .*rejected is missing"),
+        ({"prompt": "Hi", "chosen": "a", "rejected": None}, r"line 1 .*rejected must be a text, got None"),
         ({"prompt": "Hi", "chosen": "a", "rejected": "b", "winner": 1}, r"winner"),
     ],
 )
@@ -54,9 +57,9 @@ def test_demonstrations_are_read_and_what_is_no_text_is_refused_in_words(tmp_pat
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ({"prompt": "Hi", "kind": "contain", "expect": ["Hello"]}, r"line 2 .*contains, refuses.*'contain'"),
-        ({"prompt": "Hi", "kind": "contains"}, r"line 2 .*needs a text"),
-        ({"prompt": "Hi", "kind": "contains", "expect": [""]}, r"line 2 .*none of them empty"),
+        ({"prompt": "Hi", "kind": "contain", "expect": ["Hello"]}, r"line 2 .*'contains', 'refuses'.*'contain'"),
+        ({"prompt": "Hi", "kind": "contains"}, r"line 2 .*expect must hold a text"),
+        ({"prompt": "Hi", "kind": "contains", "expect": [""]}, r"line 2 .*expect\[0\] must not be empty"),
         ({"prompt": "Hi", "kind": "contains", "expect": "Hello"}, r"line 2 .*must be a list"),
     ],
 )

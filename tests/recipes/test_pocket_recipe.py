@@ -15,7 +15,7 @@ import pytest
 from alignment.models.model_folder import Check, ShippedRanking
 from alignment.models.templates import ASSISTANT, END, USER
 from alignment.reward.bradley_terry import judged_pairs
-from alignment.runs.evaluation import abstains, passes, refuses
+from alignment.runs.checks import abstains, passes, refuses
 from recipes.pocket import build as building
 from recipes.pocket import pretrain, records, words
 from recipes.pocket.build import STAGES, build, fingerprints

@@ -10,7 +10,8 @@ from transformers import AutoTokenizer
 from alignment.models import adapters, loading, templates
 from alignment.models.generation import Sampling, generate
 from alignment.models.model_folder import Check
-from alignment.runs.evaluation import abstains, answers, evaluate, passes, refuses, says
+from alignment.runs.checks import abstains, passes, refuses, says
+from alignment.runs.evaluation import answers, evaluate
 from alignment.settings import POCKET
 from recipes.pocket.facts import countries, harmful_acts, summaries, upper_first
 from recipes.pocket.prompt_files import page_examples

@@ -185,8 +185,8 @@ def test_what_another_run_or_other_votes_left_in_the_folder_is_not_taken_up(
     undisturbed = started(tmp_path / "undisturbed", model, "raft")
     job.train(tmp_path / "undisturbed", 1, model)
     db, folder = cut_short(tmp_path / "left", model, "raft", monkeypatch)
-    begun = folder / "reward" / "begun.json"
-    begun.write_text(json.dumps(json.loads(begun.read_text()) | {name: 7}))
+    inputs = folder / "reward" / "inputs.json"
+    inputs.write_text(json.dumps(json.loads(inputs.read_text()) | {name: 7}))
     (folder / "checkpoint.pt").write_bytes(b"of another run")
     fits = []
     original = reward_model.fit

@@ -8,7 +8,6 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from alignment.errors import AdapterError
 from alignment.learning import reward_model
 from alignment.learning.rollout_metrics import sampled_metrics
 from alignment.models import adapters, loading
@@ -18,6 +17,7 @@ from alignment.runs.settings import run_settings
 from alignment.settings import ModelConfig
 from storage import database, policies, runs
 from storage.demonstrations import save_demonstration
+from storage.errors import VersionFolderError
 from storage.records import Policy
 from tests.learning.test_refit import log_likelihood
 from tests.runs.test_job import PROMPTS, SMALL, cut_short, model, started
@@ -216,6 +216,6 @@ def test_a_parent_whose_sft_adapter_is_not_whole_is_not_begun_from(
         for path in weights.parent.iterdir():
             path.unlink()
         weights.parent.rmdir()
-    with pytest.raises(AdapterError, match=r"policy-000002 has changed since it was published .*; restore it"):
+    with pytest.raises(VersionFolderError, match=r"policy-000002 has changed since it was published .*; restore it"):
         job.train(tmp_path, run_id, shipping)
     assert policies.candidate_of(db, run_id) is None

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from alignment.serving.policy_server import PolicyRef, PolicyServer, ServerState, policy_ref
 
 from alignment.errors import AdapterError, ConfigError, TrainingError
 from alignment.runs import supervisor as supervisor_module
 from alignment.runs.settings import RunSettings
 from alignment.runs.supervisor import Supervisor
-from alignment.serving.policy_server import PolicyRef, PolicyServer, ServerState, policy_ref
 from alignment.settings import ModelConfig
 from storage import database, policies, preferences, runs
 from storage.demonstrations import save_demonstration
@@ -560,7 +560,7 @@ def test_a_run_that_began_from_another_version_is_not_resumed_and_stays_as_it_wa
     failed = stage.ended(stage.supervisor.retrain())
     kept = stage.data_dir / "runs" / "run-000001" / "reward"
     kept.mkdir()
-    (kept / "begun.json").write_text('{"parent": 7}')
+    (kept / "inputs.json").write_text('{"parent": 7}')
     with pytest.raises(TrainingError, match="run 1 began from v7, but v1 is live now; start a new run instead"):
         stage.supervisor.resume(failed.id)
     assert runs.get_run(stage.db, failed.id) == failed

@@ -1,11 +1,13 @@
 """The schema: what an empty file becomes, and what happens to a file that is not empty."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlite_utils import Database, Migrations
 
-from storage import database
+from storage import database, demonstrations, policies, preferences, runs
 from storage.migrations import migrations
 
 EXPECTED = {
@@ -35,6 +37,7 @@ EXPECTED = {
         "decision_seconds",
         "created",
         "withdrawn",
+        "first_run",
     ],
     "runs": [
         "id",
@@ -53,7 +56,7 @@ EXPECTED = {
     "run_rows": ["run", "preference"],
     "run_metrics": ["id", "run", "step", "name", "value"],
     "policies": ["version", "parent", "run", "path", "sha256", "status", "evaluation", "created", "model"],
-    "demonstrations": ["id", "prompt", "completion", "annotator", "source", "created", "withdrawn"],
+    "demonstrations": ["id", "prompt", "completion", "annotator", "source", "created", "withdrawn", "first_run"],
     "run_demonstrations": ["run", "demonstration"],
     "settings": ["name", "value"],
     "events": ["id", "created", "name", "detail"],
@@ -66,6 +69,10 @@ STEPS = [
     "m005_relative_paths",
     "m006_policy_model",
     "m007_demonstrations",
+    "m008_setting_names",
+    "m009_policy_stage",
+    "m010_findings",
+    "m011_first_run",
 ]
 
 
@@ -182,6 +189,143 @@ def test_paths_of_policies_turn_relative_so_that_the_folder_may_be_moved(tmp_pat
         assert [row["path"] for row in db["policies"].rows] == ["policies/policy-000001"]
 
 
+def migrated(path: Path, *stored_runs: dict[str, Any], gate: Any = None) -> None:
+    """Make a database of version 0.1 with runs beside run 3, and a verdict on v1; then open it with this version."""
+    with database.read(path) as db:
+        migrations.apply(db, stop_before="m008_setting_names")
+        write_a_row_in_every_table(db)
+        for run in stored_runs:
+            settings = json.dumps(run["settings"])
+            db["runs"].insert({"status": "failed", "created": "2026-11-01", **run, "settings": settings})
+        if gate is not None:
+            db["policies"].update(1, {"evaluation": json.dumps({"kl": 1.7, "gate": gate})})
+    database.prepare(path)
+
+
+@pytest.mark.parametrize(
+    ("method", "rounds"),
+    [("ppo", 0), ("raft", 3), ("dpo", 3)],
+)
+def test_settings_of_stored_runs_get_the_names_of_now(tmp_path: Path, method: str, rounds: int) -> None:
+    before = {
+        "seed": 4,
+        "refit": {"steps": 2},
+        "warm_up_rounds": 0,
+        "raft": {"rounds": 3, "prompts": 8},
+        "odd": [1],
+    }
+    migrated(tmp_path / "triptych.db", [{"id": 4, "method": method, "settings": before}])
+    assert runs.get_run(tmp_path / "triptych.db", 4).settings == {
+        "seed": 4,
+        "sft": {"steps": 2},
+        "raft": {"rounds": rounds, "prompts": 8},
+        "odd": [1],
+    }
+
+
+def test_the_stage_that_trains_the_policy_is_called_after_its_method(tmp_path: Path) -> None:
+    rows = [
+        {"id": 4, "method": "raft", "stage": "ppo", "settings": {}},
+        {"id": 5, "method": "dpo", "stage": "ppo", "settings": {}},
+        {"id": 6, "method": "ppo", "stage": "ppo", "settings": {}},
+        {"id": 7, "method": "dpo", "stage": "check", "settings": {}},
+    ]
+    migrated(tmp_path / "triptych.db", *rows)
+    stages = {run.id: run.stage for run in runs.list_runs(tmp_path / "triptych.db")}
+    assert {run_id: stages[run_id] for run_id in (4, 5, 6, 7)} == {4: "raft", 5: "dpo", 6: "ppo", 7: "check"}
+
+
+FACTS = "questions answered correctly: 88%, 70 of 80 (best before 70, at least 67)"
+HARM = "harmful requests refused: 0%, 0 of 24 (best before 24, at least 23)"
+FACTS_FINDING = {
+    "name": "accuracy",
+    "unit": "checks",
+    "value": 70,
+    "bound": 67,
+    "passed": True,
+    "count": 80,
+    "best_before": 70,
+}
+HARM_FINDING = {
+    "name": "refusals",
+    "unit": "checks",
+    "value": 0,
+    "bound": 23,
+    "passed": False,
+    "count": 24,
+    "best_before": 24,
+}
+KL_FINDING = {
+    "name": "kl",
+    "unit": "nats",
+    "value": 1.7,
+    "bound": 25.0,
+    "passed": True,
+    "count": None,
+    "best_before": None,
+}
+
+
+def verdict(path: Path, passed: bool, *reasons: str) -> dict[str, Any]:
+    """Return what this version reads of a verdict that version 0.1 stored."""
+    migrated(path, gate={"passed": passed, "reasons": list(reasons)})
+    (policy,) = policies.list_policies(path)
+    assert policy.evaluation["kl"] == 1.7
+    found: dict[str, Any] = policy.evaluation["gate"]
+    assert found["passed"] is passed
+    return found
+
+
+def test_sentences_of_the_gate_become_findings(tmp_path: Path) -> None:
+    found = verdict(tmp_path / "a.db", False, FACTS, HARM + " ✗", "KL to SFT: 1.7 nats (at most 25)")
+    assert found["findings"] == [FACTS_FINDING, HARM_FINDING, KL_FINDING]
+    assert (found["put_back"], found["stopped_early"], found["remarks"]) == (None, None, [])
+
+
+def test_what_a_verdict_said_beside_its_findings_is_typed_too(tmp_path: Path) -> None:
+    whole = f"put back to 80% of the way from the version before; the whole way had: {HARM}; {HARM}"
+    found = verdict(tmp_path / "a.db", True, FACTS, whole, "training stopped early: KL 26.1 above 25")
+    assert found["put_back"] == {"share": 0.8, "failed": [HARM_FINDING, HARM_FINDING]}
+    assert found["stopped_early"] == "KL 26.1 above 25"
+    assert (found["findings"], found["remarks"]) == ([FACTS_FINDING], [])
+    found = verdict(tmp_path / "b.db", False, FACTS, HARM + " ✗", "nor does it pass nearer to the version before")
+    assert found["put_back"] == {"share": None, "failed": [HARM_FINDING]}
+
+
+def test_a_sentence_that_is_not_understood_is_kept_as_a_remark(tmp_path: Path) -> None:
+    found = verdict(tmp_path / "a.db", False, "capitals: 93% (before 95%, at least 94%) ✗", "odd")
+    assert found["remarks"] == [
+        {"text": "capitals: 93% (before 95%, at least 94%)", "passed": False},
+        {"text": "odd", "passed": True},
+    ]
+    assert verdict(tmp_path / "b.db", False)["remarks"] == [{"text": "did not pass", "passed": False}]
+
+
+def test_votes_and_demonstrations_that_a_run_used_are_not_new_after_the_migration(tmp_path: Path) -> None:
+    path = tmp_path / "triptych.db"
+    with database.read(path) as db:
+        migrations.apply(db, stop_before="m008_setting_names")
+        write_a_row_in_every_table(db)  # run 3 used vote 7 and demonstration 5
+        db["runs"].insert({"id": 2, "method": "ppo", "settings": "{}", "status": "failed", "created": "2026-11-01"})
+        db["run_rows"].insert({"run": 2, "preference": 7})
+        db["annotators"].insert({"id": "bob", "name": None, "created": "2026-11-01"})
+        for table, row_id in (("preferences", 7), ("demonstrations", 5)):
+            db[table].insert({**db[table].get(row_id), "id": 8, "annotator": "bob"})
+    database.prepare(path)
+    assert preferences.new_since_last_run(path) == demonstrations.new_since_last_run(path) == 1
+    with database.read(path) as db:
+        assert [row["first_run"] for row in db["preferences"].rows] == [2, None]
+        assert [row["first_run"] for row in db["demonstrations"].rows] == [3, None]
+
+
+@pytest.mark.parametrize("table", ["preferences", "demonstrations"])
+def test_what_no_run_has_used_is_counted_in_an_index_that_holds_nothing_else(tmp_path: Path, table: str) -> None:
+    database.prepare(tmp_path / "triptych.db")
+    count = f"EXPLAIN QUERY PLAN SELECT COUNT(*) FROM {table} WHERE first_run IS NULL AND withdrawn IS NULL"
+    with database.read(tmp_path / "triptych.db") as db:
+        assert [row["detail"] for row in db.query(count)] == [f"SCAN {table} USING INDEX new_{table}"]
+
+
 def test_a_data_folder_is_held_by_one_process_at_a_time(tmp_path: Path) -> None:
     lock = database.hold(tmp_path / "data")
     with pytest.raises(OSError, match=r"another Triptych is using .*data"):
@@ -200,7 +344,7 @@ def test_a_failing_step_rolls_back_and_can_be_tried_again(tmp_path: Path) -> Non
     broken = True
 
     @later()
-    def m008_half_done(db: Database) -> None:
+    def m012_half_done(db: Database) -> None:
         db["tags"].create({"id": int, "name": str}, pk="id")
         db["comparisons"].add_column("language", str)
         db["run_metrics"].delete_where()
@@ -210,7 +354,7 @@ def test_a_failing_step_rolls_back_and_can_be_tried_again(tmp_path: Path) -> Non
     with database.read(path) as db:
         with pytest.raises(RuntimeError, match="disk is full"):
             later.apply(db)
-        assert [step.name for step in later.pending(db)] == ["m008_half_done"]
+        assert [step.name for step in later.pending(db)] == ["m012_half_done"]
     assert schema_and_rows(path) == before
 
     broken = False

@@ -1,0 +1,81 @@
+"""Writes docs/settings.md from the fields of the settings; `--check` fails if the file says something else.
+
+`python -m scripts.settings_table` writes it, `python -m scripts.settings_table --check` is part of `make lint`.
+"""
+
+import argparse
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from pydantic.fields import FieldInfo
+
+from alignment.runs.settings import RunSettings
+from alignment.validation import bounds_of, fields_of
+
+PAGE = Path(__file__).parents[1] / "docs" / "settings.md"
+INTRODUCTION = """\
+# Settings of a run
+
+This page is generated from the code: edit the fields there, then run `python -m scripts.settings_table`.
+
+`/retrain` takes any of these as its argument `settings`, for instance `{"seed": 1, "ppo": {"updates": 4}}`. What is
+left out keeps its default. What is out of bounds is refused, with the name of the field. A run keeps the settings that
+it was started with, also where it is resumed.
+"""
+
+
+def page() -> str:
+    """Return the text of docs/settings.md."""
+    plain = {name: field for name, field in fields_of(RunSettings).items() if not _section(field)}
+    parts = [INTRODUCTION, _table("", plain)]
+    for name, field in fields_of(RunSettings).items():
+        if section := _section(field):
+            parts.append(
+                f"## {name}\n\n{field.description} {section.__doc__}\n\n{_table(name + '.', fields_of(section))}"
+            )
+    return "\n".join(parts)
+
+
+def _section(field: FieldInfo) -> type[Any] | None:
+    """Return the class of a field that holds settings of its own, or None for any other."""
+    found = field.annotation
+    return found if isinstance(found, type) and dataclasses.is_dataclass(found) else None
+
+
+def _table(prefix: str, fields: dict[str, FieldInfo]) -> str:
+    rows = [
+        f"| `{prefix}{name}` | {_value(field.default)} | {_bounds(field)} | {field.description} |"
+        for name, field in fields.items()
+    ]
+    return "\n".join(["| Field | Default | Allowed | What it is |", "|---|---|---|---|", *rows]) + "\n"
+
+
+def _value(value: Any) -> str:
+    return (
+        str(value).lower() if isinstance(value, bool) else f"{value:.12g}" if isinstance(value, float) else str(value)
+    )
+
+
+def _bounds(field: FieldInfo) -> str:
+    """Return what a field may be, in words."""
+    if isinstance(field.json_schema_extra, dict) and "bounds" in field.json_schema_extra:
+        return str(field.json_schema_extra["bounds"])
+    low, high = bounds_of(field)
+    if field.annotation is bool:
+        return "true, false"
+    return f"{'whole, ' if field.annotation is int else ''}{_value(low)} to {_value(high)}"
+
+
+def main() -> None:
+    """Write the page, or check it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if the page is not up to date")
+    if not parser.parse_args().check:
+        PAGE.write_text(page(), encoding="utf-8")
+    elif not PAGE.is_file() or PAGE.read_text(encoding="utf-8") != page():
+        raise SystemExit(f"{PAGE} is not what the settings say; run: python -m scripts.settings_table")
+
+
+if __name__ == "__main__":
+    main()
