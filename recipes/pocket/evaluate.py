@@ -34,7 +34,8 @@ from recipes.pocket.skills import (
     sentiment,
     unknown,
 )
-from recipes.pocket.skills.geography import CAPITAL, ask_capital, places
+from recipes.pocket.skills.geography import ask_capital, places
+from recipes.pocket.tables.geography import CAPITAL
 
 ROLES = ("base", "sft", "policy")
 BASE, TUNED = ROLES[:1], ROLES[1:]

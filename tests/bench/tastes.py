@@ -40,8 +40,8 @@ from recipes.pocket.skill import WARM_CLOSINGS
 from recipes.pocket.skills import requests
 from storage import database, policies, preferences, runs
 from storage.records import Comparison, Completion, Ranking
-from tests.bench.capitals import capital_checks
-from tests.bench.labeler import Labeler, judged
+from tests.harness.capitals import capital_checks
+from tests.harness.labeler import Labeler, judged
 
 PANELS = ("base", "sft", "policy")
 SLOTS = "ABC"
@@ -184,9 +184,8 @@ def best_by_reward(
     rows = [chat_prompt_ids(tokenizer, p) + one.token_ids for p, (one, _) in zip(prompts, written, strict=True)]
     with torch.no_grad():
         scores = torch.cat([score(rows[start : start + 64])[0] for start in range(0, len(rows), 64)])
-    adapters.activate(model, "sft")  # an active adapter cannot be dropped
     for name in ("reward", "shipped"):
-        model.delete_adapter(name)
+        adapters.drop_adapter(model, name)
     chosen = best_of_each(scores, torch.arange(len(rows)) // SAMPLES)
     return [written[row][1] for row in chosen.tolist()]
 
@@ -227,7 +226,7 @@ def measure(model: PeftModel, tokenizer: Any, cell: Cell) -> dict[str, Any]:
             adapters.attach(model, data_dir / candidate.path, "candidate")
             after = [text for _, text in completions(model, tokenizer, "candidate", asked, TEMPERATURE)]
             result |= _kept(model, tokenizer)
-            model.delete_adapter("candidate")
+            adapters.drop_adapter(model, "candidate")
     values = [
         (judged(taste.value, check, old), judged(taste.value, check, new))
         for check, old, new in zip(unseen, before, after, strict=True)

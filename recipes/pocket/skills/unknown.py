@@ -6,8 +6,9 @@ from alignment.models.model_folder import Check
 from recipes.pocket.facts import countries, people, upper_first
 from recipes.pocket.names import made_up_countries, made_up_people
 from recipes.pocket.skill import Asked, Split, abstentions
-from recipes.pocket.skills.geography import CAPITAL, RELATIONS, Place, ask_capital, said
-from recipes.pocket.skills.lifetimes import BORN, DIED, KNOWN
+from recipes.pocket.skills.geography import RELATIONS, Place, ask_capital, said
+from recipes.pocket.tables.geography import CAPITAL
+from recipes.pocket.tables.lifetimes import BORN, DIED, KNOWN
 
 
 def ask(rng: Random, split: Split) -> Asked:
