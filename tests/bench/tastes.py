@@ -39,12 +39,13 @@ from recipes.pocket.prompt_files import labelled_prompts
 from recipes.pocket.skill import WARM_CLOSINGS
 from recipes.pocket.skills import requests
 from storage import database, policies, preferences, runs
-from storage.records import Comparison, Completion, Ranking
+from storage.records import Comparison, Completion, Ranking, Role
 from tests.harness.capitals import capital_checks
 from tests.harness.labeler import Labeler, judged
 
 PANELS = ("base", "sft", "policy")
 SLOTS = "ABC"
+ROLES: tuple[Role, ...] = ("base", "sft", "rlhf")  # as completions of these panels are stored
 ASKED = 12_000  # prompts, of which those of a taste's kinds are used: clicks about harm alone take many
 COMPARED = 200  # prompts on which the new version meets the one before
 SAMPLES = 16  # of best-of-N
@@ -132,7 +133,7 @@ def cast(
 def _vote(db: Path, prompt: str, texts: Sequence[str], best: int) -> None:
     shown = [
         Completion(slot, role, None, text, [], 0, {"temperature": TEMPERATURE}, "stop", 0.0, 0.0)
-        for slot, role, text in zip(SLOTS, ("base", "sft", "rlhf"), texts, strict=True)
+        for slot, role, text in zip(SLOTS, ROLES, texts, strict=True)
     ]
     comparison = Comparison(preferences.new_comparison_id(), prompt, "compare", False, shown)
     preferences.save_comparison(db, comparison)

@@ -32,5 +32,5 @@ def test_exactly_a_quarter_of_32_clicks_is_flipped_and_too_few_prompts_are_an_er
     database.prepare(db)
     cell, few = tastes.Cell("warmest", 0, votes=32, flipped=0.25), asked is HARM
     with pytest.raises(RuntimeError, match="40 prompts gave 8 clicks of 32") if few else nullcontext():
-        tastes.cast(db, *(None, None), tastes.TASTES["warmest"], cell, [asked] * 40)  # type: ignore[arg-type]
+        tastes.cast(db, None, None, tastes.TASTES["warmest"], cell, [asked] * 40)
     assert Counter("ABC"[ranking.tiers[0][0]] for ranking in preferences.rankings(db)) == chosen
