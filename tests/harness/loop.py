@@ -17,7 +17,7 @@ from storage import runs
 from tests.harness.app import RunningApp
 from tests.harness.capitals import capital_checks
 from tests.harness.endpoints import PANELS, compare, retrain, texts, wait_for_run
-from tests.harness.labeler import Labeler
+from tests.harness.labeler import Labeler, Taste
 
 SHOWN_METRICS = ("reward/heldout_accuracy", "reward/heldout_votes", "objective/kl", "objective/score")
 LAST_VALUES = 12  # of a metric, that are reported
@@ -33,19 +33,34 @@ class Size:
 
 
 @dataclass(frozen=True)
-class Contest:
-    """How the answers of a new version did against those of an old one, by the taste that was voted for."""
+class Shown:
+    """What a labeler sees of each prompt."""
 
-    won: int
-    lost: int
-    tied: int
-    friendly_before: float  # share of the old version's answers with an exclamation mark
-    friendly_after: float
+    columns: tuple[str, ...] = PANELS  # that answer
+    temperature: float = 0.7  # of their answers
+
+
+@dataclass(frozen=True)
+class Contest:
+    """What the answers of an old and of a new version are worth to a taste, prompt by prompt."""
+
+    old: tuple[float, ...]
+    new: tuple[float, ...]
+
+    @property
+    def won(self) -> int:
+        """Return on how many prompts the new version's answer is worth more."""
+        return sum(after > before for before, after in zip(self.old, self.new, strict=True))
+
+    @property
+    def lost(self) -> int:
+        """Return on how many prompts the new version's answer is worth less."""
+        return sum(after < before for before, after in zip(self.old, self.new, strict=True))
 
     @property
     def win_rate(self) -> float:
         """Return the share of prompts that the new version won; a tie counts half."""
-        return (self.won + self.tied / 2) / (self.won + self.lost + self.tied)
+        return 0.5 + (self.won - self.lost) / len(self.old) / 2
 
 
 def voting_prompts() -> list[Check]:
@@ -60,11 +75,11 @@ def unseen_prompts(count: int) -> list[Check]:
     return labelled_prompts(400, "held_out", 78)[:count]
 
 
-def cast_votes(client: Client, checks: Sequence[Check], votes: int, columns: Sequence[str] = PANELS) -> int:
-    """Vote for the friendliest answers until `votes` are stored; return how many are new since the last run."""
-    labeler, new = Labeler(friendliest, votes, votes // 4), 0
+def cast_votes(client: Client, labeler: Labeler, checks: Sequence[Check], shown: Shown = Shown()) -> int:
+    """Vote for the answers that a labeler likes best until it is done; return how many votes are new to the app."""
+    new = 0
     for number, check in enumerate(checks):
-        answer = compare(client, check.prompt, columns, 100_000 + 10 * number)
+        answer = compare(client, check.prompt, shown.columns, 100_000 + 10 * number, shown.temperature)
         values = labeler.click(check, [completion["text"] for completion in answer["completions"]])
         if values is None:
             continue
@@ -76,20 +91,13 @@ def cast_votes(client: Client, checks: Sequence[Check], votes: int, columns: Seq
     return new
 
 
-def contest(client: Client, checks: Sequence[Check], old: str, new: str) -> Contest:
+def contest(client: Client, taste: Taste, checks: Sequence[Check], old: str, new: str) -> Contest:
     """Return how two versions, such as "v1" and "v2", do against each other on some prompts."""
-    pairs = []
+    worth = []
     for number, check in enumerate(checks):
         before, after = texts(client, check.prompt, [old, new], 900_000 + 10 * number)
-        pairs.append((friendliest(check, before), friendliest(check, after)))
-    won, lost = sum(after > before for before, after in pairs), sum(after < before for before, after in pairs)
-    return Contest(
-        won,
-        lost,
-        len(pairs) - won - lost,
-        sum(before > 0 for before, _ in pairs) / len(pairs),
-        sum(after > 0 for _, after in pairs) / len(pairs),
-    )
+        worth.append((taste(check, before), taste(check, after)))
+    return Contest(*zip(*worth, strict=True))
 
 
 def capital_accuracy(client: Client, column: str, checks: Sequence[Check]) -> float:
@@ -118,7 +126,7 @@ def measured_loop(
     compare(client, "What is the capital city of France?", PANELS, 1)
     first_answer = app.page_seconds + time.monotonic() - started
     speed = {f"{len(columns)}": round(tokens_a_second(client, columns)) for columns in (["rlhf"], PANELS)}
-    votes = cast_votes(client, voting_prompts(), size.votes)
+    votes = cast_votes(client, Labeler(friendliest, size.votes, size.votes // 4), voting_prompts())
     started = time.monotonic()
     state = wait_for_run(client, retrain(client, "ppo", settings))
     result: dict[str, Any] = {
@@ -142,14 +150,19 @@ def measured_loop(
 
 def _compared(client: Client, size: Size, new: str) -> dict[str, float]:
     """Return how a new version does against v1, and what both know."""
-    met = contest(client, unseen_prompts(size.compared), "v1", new)
+    met = contest(client, friendliest, unseen_prompts(size.compared), "v1", new)
     countries = capital_checks()
     countries = countries[:: max(1, len(countries) // size.capitals)]
     shares = {
         "win_rate": met.win_rate,
-        "friendly_before": met.friendly_before,
-        "friendly_after": met.friendly_after,
+        "friendly_before": _positive(met.old),
+        "friendly_after": _positive(met.new),
         "capitals_before": capital_accuracy(client, "v1", countries),
         "capitals_after": capital_accuracy(client, new, countries),
     }
     return {name: round(share, 3) for name, share in shares.items()}
+
+
+def _positive(worth: Sequence[float]) -> float:
+    """Return the share of answers that a taste likes at all."""
+    return sum(value > 0 for value in worth) / len(worth)
