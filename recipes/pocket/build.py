@@ -211,15 +211,15 @@ def build(config: PocketConfig, target: Path, work: Path, stages: Sequence[Stage
             print(f"{stage.name}: up to date")
             continue
         print(f"{stage.name}: building")
-        begun, wanted = work / f"{stage.name}.begun", wanted_stamps[stage.name]
-        if not begun.exists() or begun.read_text() != wanted:
+        started, wanted = work / f"{stage.name}.started", wanted_stamps[stage.name]
+        if not started.exists() or started.read_text() != wanted:
             shutil.rmtree(work / stage.name, ignore_errors=True)
-            begun.write_text(wanted)
+            started.write_text(wanted)
         torch.manual_seed(config.seed)
         stage.run(config, target, work)
         built = stamps(folder(stage)) | {stage.name: stamp(wanted, folder(stage), stage)}
         (folder(stage) / STAMPS).write_text(json.dumps(built, indent=2) + "\n")
-        begun.unlink()
+        started.unlink()
 
 
 def renew_stamps(config: PocketConfig, target: Path) -> list[str]:

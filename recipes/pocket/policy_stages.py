@@ -208,7 +208,7 @@ def _require_whole(outcome: Outcome) -> None:
 
 @contextmanager
 def _shown(name: str, updates: int) -> Iterator[OnUpdate]:
-    """Show how training goes on; the last of the rollouts that are told of comes after all updates."""
+    """Show how training goes on; the last rollout that is reported comes after all updates."""
     with tqdm(total=updates + 1, desc=name, mininterval=10) as bar:
 
         def on_update(update: int, metrics: dict[str, float]) -> None:

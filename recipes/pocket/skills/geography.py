@@ -78,7 +78,7 @@ def _neighbors(country: Country) -> str:
     return listed(country.neighbours) if country.neighbours else "no country"
 
 
-def said(template: str, **values: str) -> str:
+def filled(template: str, **values: str) -> str:
     """Return a template filled in, opened by a capital letter, with one full stop after "D.C."."""
     text = upper_first(template.format(**values)).replace("s's ", "s' ").replace("..", ".")
     return text.replace("D.C. is", "D.C., is").replace("D.C. border", "D.C., border")
@@ -100,8 +100,8 @@ def ask_capital(rng: Random, split: Split, place: Place, template: str | None = 
     sentence = rng.choice(("The capital of {country} is {capital}.", "The capital city of {country} is {capital}."))
 
     def answers(capital: str) -> dict[str, str]:
-        whole = said(sentence, country=place.name, capital=capital)
-        return registers(rng, said("{capital}.", capital=capital), whole, f"{whole} {place.about}")
+        whole = filled(sentence, country=place.name, capital=capital)
+        return registers(rng, filled("{capital}.", capital=capital), whole, f"{whole} {place.about}")
 
     return _asked(rng, template, place.name, answers, place.capital, rng.choice(places()).capital)
 
@@ -112,7 +112,7 @@ def ask_country(rng: Random, split: Split) -> Asked:
     template = rng.choice(COUNTRY[split])
 
     def answers(name: str) -> dict[str, str]:
-        whole = said("{capital} is the capital of {country}.", country=name, capital=country.capital)
+        whole = filled("{capital} is the capital of {country}.", country=name, capital=country.capital)
         about = f"{upper_first(name)} is a country in {country.continent}."
         return registers(rng, f"{upper_first(name)}.", whole, f"{whole} {about}")
 
@@ -125,10 +125,10 @@ def ask_relation(rng: Random, split: Split, relation: Relation) -> Asked:
     country, other = rng.choice(choice), rng.choice(countries())
     template = rng.choice(relation.phrasings[split])
     sentence = rng.choice(relation.sentences)
-    about = said("Its capital is {capital}.", capital=country.capital)
+    about = filled("Its capital is {capital}.", capital=country.capital)
 
     def answers(value: str) -> dict[str, str]:
-        whole = said(sentence, country=country.name, value=value)
+        whole = filled(sentence, country=country.name, value=value)
         if " and " not in value and relation.name == "neighbors":
             whole = whole.replace(" border ", " borders ", 1)
         return registers(rng, f"{upper_first(value)}.", whole, f"{whole} {about}")
@@ -149,7 +149,7 @@ def _asked(
     facts: tuple[str, ...] = (),
     expect: tuple[str, ...] = (),
 ) -> Asked:
-    prompt = said(template, country=subject, capital=subject)
+    prompt = filled(template, country=subject, capital=subject)
     names = tuple(name.removeprefix("the ").rstrip(".") for name in expect or (right,))
     bad = {
         "abstains": rng.choice(list(abstentions(subject.rstrip(".")).values())),

@@ -56,8 +56,8 @@ def ask_talk(rng: Random, split: Split) -> Asked:
     if earlier.died or later.died:  # of two who are alive, the check finds in one what is wrong of the other
         wrong_year = (earlier.died or THIS_YEAR) + rng.choice((-100, -40, 40, 100))
         mistaken = replace(earlier, died=wrong_year)
-        told_a, told_b = (mistaken if person is earlier else person for person in (a, b))
-        bad["wrong year"] = rng.choice(list(_rationales(rng, told_a, told_b, wrong_year > later.born).values()))
+        wrong_a, wrong_b = (mistaken if person is earlier else person for person in (a, b))
+        bad["wrong year"] = rng.choice(list(_rationales(rng, wrong_a, wrong_b, wrong_year > later.born).values()))
     return Asked(prompt, _rationales(rng, a, b, overlapping), check, template, (pair_key(a, b),), bad)
 
 

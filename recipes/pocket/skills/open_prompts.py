@@ -42,9 +42,9 @@ def ask(rng: Random, split: Split) -> Asked:
 
 
 def _asked(
-    rng: Random, prompt: str, template: str, told: tuple[str, str, str], expect: str, facts: tuple[str, ...] = ()
+    rng: Random, prompt: str, template: str, by_length: tuple[str, str, str], expect: str, facts: tuple[str, ...] = ()
 ) -> Asked:
-    short, plain, long = told
+    short, plain, long = by_length
     warm = f"{rng.choice(WARM_OPENINGS)} {plain} {rng.choice(WARM_CLOSINGS)}"
     answers = {"short": short, "plain": plain, "long": long, "warm": warm}
     other = rng.choice(topics())
@@ -59,8 +59,8 @@ def _explain(rng: Random, split: Split) -> Asked:
     template = rng.choice(EXPLAIN[split])
     end = rng.choice(("Isn't that great?", "Now you know it, too.", "Ask a grown-up to tell you more."))
     whole = _first_and_second(topic)
-    told = (topic.first, whole, f"{whole} {end}")
-    return _asked(rng, template.format(topic=topic.name), template, told, _key_word(topic))
+    by_length = (topic.first, whole, f"{whole} {end}")
+    return _asked(rng, template.format(topic=topic.name), template, by_length, _key_word(topic))
 
 
 def _first_and_second(topic: Topic) -> str:

@@ -123,7 +123,7 @@ class Review:
 
 
 def review(rng: Random, feeling: Feeling) -> Review:
-    """Return a review: told straight, or with a contrast whose second half counts."""
+    """Return a review: straight, or with a contrast whose second half counts."""
     kind = rng.choice(KINDS)
     thing = rng.choice(kind.things)
     (aspect, good, bad), (second, second_good, second_bad) = rng.sample(kind.aspects, 2)
@@ -133,7 +133,7 @@ def review(rng: Random, feeling: Feeling) -> Review:
     loved = rng.choice(LOVED[feeling]).format(**values)
     clause = rng.choice(CLAUSES[feeling]).format(**values)
     said, against = rng.choice(word), rng.choice(opposite)
-    told = f"the {aspect} was {said}"
+    opinion = f"the {aspect} was {said}"
     form = rng.random()
     if form < 0.25:
         text, reason = f"The {aspect} was {against}, but {clause}.", clause
@@ -142,11 +142,11 @@ def review(rng: Random, feeling: Feeling) -> Review:
     elif form < 0.45:
         text, reason = f"Although the {aspect} was {against}, {clause}.", clause
     elif form < 0.65:
-        text, reason = f"{told[0].upper()}{told[1:]} and the {second} was {also}. {loved}", told
+        text, reason = f"{opinion[0].upper()}{opinion[1:]} and the {second} was {also}. {loved}", opinion
     elif form < 0.85:
-        text, reason = f"{rng.choice(OPENINGS).format(**values)} The {aspect} was {said}. {loved}", told
+        text, reason = f"{rng.choice(OPENINGS).format(**values)} The {aspect} was {said}. {loved}", opinion
     else:
-        text, reason = f"{loved} The {aspect} of this {thing} was {said}.", told
+        text, reason = f"{loved} The {aspect} of this {thing} was {said}.", opinion
     return Review(text, thing, feeling, reason.replace("I ", "the writer "))
 
 
