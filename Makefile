@@ -8,7 +8,7 @@ INSTALLED_TEST := $(VENV)/.installed-test
 SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow test-gpu lint bench-loop bench-tastes bench-training pocket evaluate clean
+.PHONY: help run test test-slow test-gpu lint bench-idle bench-loop bench-tastes bench-training pocket evaluate clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,18 +17,22 @@ run: $(INSTALLED) ## install once, then start the app; ARGS="--port 8000" passes
 	$(BIN)/python app.py $(ARGS)
 
 test: $(INSTALLED_TEST) ## run the tests
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" --durations=20
 
 test-slow: $(INSTALLED_TEST) ## run the tests that take longer
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow --durations=20
 
 test-gpu: $(INSTALLED_TEST) ## run the tests that need a CUDA device; what they measure goes into build/gpu.xml
 	TRIPTYCH_TEST_GPU=1 $(BIN)/python -m pytest -m gpu --junitxml=build/gpu.xml
 
-lint: $(INSTALLED_TEST) ## check style, formatting and types
+lint: $(INSTALLED_TEST) ## check style, formatting, types and the sizes of files and functions
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python -m scripts.check_sizes
+
+bench-idle: $(INSTALLED_TEST) ## measure what the app costs while nobody uses it, with many votes and runs stored
+	$(BIN)/python -m tests.bench.idle $(ARGS)
 
 bench-loop: $(INSTALLED_TEST) ## measure the whole loop: votes, run, new version; prints JSON
 	$(BIN)/python -m tests.bench.loop

@@ -1,0 +1,1 @@
+"""What `make lint` checks besides style and types."""

@@ -14,11 +14,12 @@ import torch
 
 from alignment.models import model_folder
 from alignment.settings import POCKET
-from recipes.pocket import recipe
+from recipes.pocket import base_stages, policy_stages, reward_stages
 from recipes.pocket.corpus import documents
 from recipes.pocket.demonstrations import demonstrations
 from recipes.pocket.prompt_files import asked_prompts, gate_checks, page_examples, practice_prompts, rollout_prompts
-from recipes.pocket.recipe import (
+from recipes.pocket.settings import PocketConfig
+from recipes.pocket.stage_files import (
     COMPARISONS,
     CONTRASTED,
     FIRST,
@@ -27,7 +28,6 @@ from recipes.pocket.recipe import (
     VERIFIED,
     WARMED_UP,
 )
-from recipes.pocket.settings import PocketConfig
 from recipes.pocket.verified import verified_prompts
 
 ROOT = Path(__file__).parents[2]
@@ -54,28 +54,28 @@ def _adapter(folder: str) -> tuple[str, ...]:
 STAGES = (
     Stage(
         "base",
-        recipe.build_base,
+        base_stages.build_base,
         lambda c: (c.pretrain, *islice(documents(c.pretrain.seed + 1), SAMPLED)),
         ("recipes/pocket/pretrain.py", "alignment/models/templates.py"),
         ("model.safetensors", "config.json", "tokenizer.json", "tokenizer_config.json"),
     ),
     Stage(
         "sft",
-        recipe.build_sft,
+        base_stages.build_sft,
         lambda c: (c.sft, c.demonstrations, *islice(demonstrations(c.seed), SAMPLED)),
         ("alignment/learning/sft.py",),
         _adapter("sft"),
     ),
     Stage(
         "prompts",
-        recipe.build_prompts,
+        base_stages.build_prompts,
         lambda c: (*rollout_prompts(c.rollout_prompts, c.seed + 1), *gate_checks(c.seed + 2)),
         (),
         ("prompts.jsonl", "checks.jsonl"),
     ),
     Stage(
         "first comparisons",
-        recipe.build_first_comparisons,
+        reward_stages.build_first_comparisons,
         lambda c: (
             *(c.first_sampled, c.completions_per_prompt, c.labeler_noise),
             *asked_prompts(c.first_prompts, "seen", c.seed + 3),
@@ -94,7 +94,7 @@ STAGES = (
     ),
     Stage(
         "first reward",
-        recipe.build_first_reward,
+        reward_stages.build_first_reward,
         lambda c: (c.first_reward, c.reward_folds),
         ("alignment/learning/reward_model.py", "alignment/reward/scorer.py", "alignment/reward/bradley_terry.py"),
         (*_adapter(f"{FIRST}/reward"), f"{FIRST}/reward/head.safetensors"),
@@ -102,7 +102,7 @@ STAGES = (
     ),
     Stage(
         "first policy",
-        recipe.build_first_policy,
+        policy_stages.build_first_policy,
         lambda c: (c.raft, *practice_prompts(c.practice_prompts, c.seed + 6)),
         (
             "alignment/learning/raft.py",
@@ -116,22 +116,22 @@ STAGES = (
     ),
     Stage(
         "comparisons",
-        recipe.build_comparisons,
+        reward_stages.build_comparisons,
         lambda c: asked_prompts(c.second_prompts, "seen", c.seed + 7),
         (),
         (COMPARISONS,),
     ),
     Stage(
         "reward",
-        recipe.build_reward,
+        reward_stages.build_reward,
         lambda c: (c.reward,),
         (),
         (*_adapter("reward"), "reward/head.safetensors"),
     ),
-    Stage("warm-up", recipe.build_warm_up, lambda c: (c.raft,), (), _adapter(WARMED_UP), draft=True),
+    Stage("warm-up", policy_stages.build_warm_up, lambda c: (c.raft,), (), _adapter(WARMED_UP), draft=True),
     Stage(
         "steady policy",
-        recipe.build_steady,
+        policy_stages.build_steady,
         lambda c: (c.steady_ppo,),
         ("alignment/learning/ppo.py", "alignment/learning/ppo_math.py"),
         _adapter(STEADY),
@@ -139,7 +139,7 @@ STAGES = (
     ),
     Stage(
         "varied policy",
-        recipe.build_varied,
+        policy_stages.build_varied,
         lambda c: (c.ppo,),
         (),
         (*_adapter(VARIED), *_adapter(f"{VARIED}/value"), f"{VARIED}/value/head.safetensors"),
@@ -147,7 +147,7 @@ STAGES = (
     ),
     Stage(
         "contrasted policy",
-        recipe.build_contrasted,
+        policy_stages.build_contrasted,
         lambda c: (c.varied_share, c.contrast, c.contrast_share),
         (),
         _adapter(CONTRASTED),
@@ -155,7 +155,7 @@ STAGES = (
     ),
     Stage(
         "verified policies",
-        recipe.build_verified,
+        policy_stages.build_verified,
         lambda c: (c.verified, c.verified_seeds, *verified_prompts(c.verified_prompts, c.seed + 8)),
         ("recipes/pocket/verified.py",),
         tuple(path for seed in PocketConfig().verified_seeds for path in _adapter(f"{VERIFIED}/{seed}")),
@@ -163,15 +163,15 @@ STAGES = (
     ),
     Stage(
         "policy",
-        recipe.build_policy,
+        policy_stages.build_policy,
         lambda c: (c.verified_seeds,),
         (),
         (*_adapter("policy"), *_adapter("value"), "value/head.safetensors", "policy-evaluation.json"),
     ),
-    Stage("examples", recipe.build_examples, lambda c: page_examples(), (), ("examples.jsonl",)),
+    Stage("examples", base_stages.build_examples, lambda c: page_examples(), (), ("examples.jsonl",)),
     Stage(
         "demonstrations",
-        recipe.build_demonstrations,
+        base_stages.build_demonstrations,
         lambda c: islice(demonstrations(c.seed + 9), c.shipped_demonstrations),
         (),
         ("demonstrations.jsonl",),
@@ -213,15 +213,30 @@ def build(config: PocketConfig, target: Path, work: Path, stages: Sequence[Stage
             print(f"{stage.name}: up to date")
             continue
         print(f"{stage.name}: building")
-        begun, wanted = work / f"{stage.name}.begun", wanted_stamps[stage.name]
-        if not begun.exists() or begun.read_text() != wanted:
+        started, wanted = work / f"{stage.name}.started", wanted_stamps[stage.name]
+        if not started.exists() or started.read_text() != wanted:
             shutil.rmtree(work / stage.name, ignore_errors=True)
-            begun.write_text(wanted)
+            started.write_text(wanted)
         torch.manual_seed(config.seed)
         stage.run(config, target, work)
         built = stamps(folder(stage)) | {stage.name: stamp(wanted, folder(stage), stage)}
         (folder(stage) / STAMPS).write_text(json.dumps(built, indent=2) + "\n")
-        begun.unlink()
+        started.unlink()
+
+
+def renew_stamps(config: PocketConfig, target: Path) -> list[str]:
+    """Record the files in `target` as what the recipe makes by now, without building; return the renewed stages.
+
+    For after a change of the code that does not change what it makes: stamps are over the bytes of the sources, so
+    moving a function would have everything built anew. Raises FileNotFoundError if a stage lacks a file.
+    """
+    lacking = [name for stage in STAGES if not stage.draft for name in stage.outputs if not (target / name).is_file()]
+    if lacking:
+        raise FileNotFoundError(f"{target} lacks {', '.join(lacking)}; build the model first")
+    wanted, before = fingerprints(config), stamps(target)
+    renewed = {stage.name: stamp(wanted[stage.name], target, stage) for stage in STAGES if not stage.draft}
+    (target / STAMPS).write_text(json.dumps(renewed, indent=2) + "\n")
+    return [name for name, value in renewed.items() if before.get(name) != value]
 
 
 def stamps(folder: Path) -> dict[str, str]:
@@ -239,12 +254,22 @@ def stamp(wanted: str, folder: Path, stage: Stage) -> str:
 
 
 def main() -> None:
-    """Build the pocket model into `--target`, with the checkpoints of its stages in `--work`."""
+    """Build the pocket model into `--target`, with the checkpoints of its stages in `--work`, or renew its stamps."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--target", type=Path, default=POCKET, help="where the model goes (default: assets/pocket)")
     parser.add_argument("--work", type=Path, default=Path("build/pocket"), help="checkpoints")
+    parser.add_argument(
+        "--renew-stamps",
+        action="store_true",
+        help=f"build nothing, but write {STAMPS} for the files as they are: for after a change of the code that does "
+        "not change what it makes",
+    )
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    if arguments.renew_stamps:
+        renewed = renew_stamps(PocketConfig(), arguments.target)
+        print(f"{arguments.target / STAMPS}: files taken as they are, stamps renewed of {', '.join(renewed) or 'none'}")
+        return
     build(PocketConfig(), arguments.target, arguments.work)
 
 

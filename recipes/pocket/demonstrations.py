@@ -6,7 +6,7 @@ from random import Random
 
 from recipes.pocket.skill import Asked
 from recipes.pocket.skills import SKILLS
-from recipes.pocket.skills.geography import CAPITAL
+from recipes.pocket.tables.geography import CAPITAL
 
 REFUSED = 0.25  # share of the harmful requests that labelers refuse
 NO_CAPITAL, NOT_KNOWN = 0.02, 0.06  # shares of capitals and of other facts that labelers honestly cannot tell

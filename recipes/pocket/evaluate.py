@@ -35,7 +35,8 @@ from recipes.pocket.skills import (
     sentiment,
     unknown,
 )
-from recipes.pocket.skills.geography import CAPITAL, ask_capital, places
+from recipes.pocket.skills.geography import ask_capital, places
+from recipes.pocket.tables.geography import CAPITAL
 
 ROLES = ("base", "sft", "policy")
 BASE, TUNED = ROLES[:1], ROLES[1:]
@@ -246,7 +247,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=300, help="prompts a line where any number could be asked")
     arguments = parser.parse_args()
     if arguments.readme:
-        shown_in(arguments.readme.read_text(encoding="utf-8"), "")  # a page without the marks is told of at once
+        shown_in(arguments.readme.read_text(encoding="utf-8"), "")  # a page without the marks is refused at once
     model, tokenizer = loading.load_base(arguments.model)
     model = adapters.attach(model, arguments.model / "sft", "sft")
     adapters.attach(model, arguments.model / "policy", "policy")

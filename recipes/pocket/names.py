@@ -37,9 +37,9 @@ def edit_distance(one: str, other: str) -> int:
     """Return how many letters must be added, removed or replaced to turn one text into the other."""
     row = list(range(len(other) + 1))
     for i, letter in enumerate(one, start=1):
-        above, row = row, [i]
+        previous, row = row, [i]
         for j, match in enumerate(other, start=1):
-            row.append(min(above[j] + 1, row[-1] + 1, above[j - 1] + (letter != match)))
+            row.append(min(previous[j] + 1, row[-1] + 1, previous[j - 1] + (letter != match)))
     return row[-1]
 
 

@@ -74,5 +74,5 @@ def document(rng: Random) -> str:
 
 
 def _written(way: str, records: list[tuple[str, str]], separator: str) -> str:
-    told = [upper_first(way.format(key=key, value=value)) for key, value in records]
-    return (", " if separator == " " and not way.endswith(".") else separator).join(told)
+    lines = [upper_first(way.format(key=key, value=value)) for key, value in records]
+    return (", " if separator == " " and not way.endswith(".") else separator).join(lines)

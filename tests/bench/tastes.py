@@ -33,19 +33,20 @@ from alignment.runs.checks import passes
 from alignment.runs.findings import verdict_from_json
 from alignment.runs.settings import run_settings
 from alignment.settings import POCKET, ModelConfig
-from app import version_to_serve
 from recipes.pocket.evaluate import completions
 from recipes.pocket.labelers import WORST
 from recipes.pocket.prompt_files import labelled_prompts
 from recipes.pocket.skill import WARM_CLOSINGS
 from recipes.pocket.skills import requests
+from service.policies import version_to_serve
 from storage import database, policies, preferences, runs
-from storage.records import Comparison, Completion, Ranking
-from tests.bench.capitals import capital_checks
-from tests.bench.labeler import Labeler, judged
+from storage.records import Comparison, Completion, Ranking, Role
+from tests.harness.capitals import capital_checks
+from tests.harness.labeler import Labeler, judged
 
 PANELS = ("base", "sft", "policy")
 SLOTS = "ABC"
+ROLES: tuple[Role, ...] = ("base", "sft", "rlhf")  # as completions of these panels are stored
 ASKED = 12_000  # prompts, of which those of a taste's kinds are used: clicks about harm alone take many
 COMPARED = 200  # prompts on which the new version meets the one before
 SAMPLES = 16  # of best-of-N
@@ -133,7 +134,7 @@ def cast(
 def _vote(db: Path, prompt: str, texts: Sequence[str], best: int) -> None:
     shown = [
         Completion(slot, role, None, text, [], 0, {"temperature": TEMPERATURE}, "stop", 0.0, 0.0)
-        for slot, role, text in zip(SLOTS, ("base", "sft", "rlhf"), texts, strict=True)
+        for slot, role, text in zip(SLOTS, ROLES, texts, strict=True)
     ]
     comparison = Comparison(preferences.new_comparison_id(), prompt, "compare", False, shown)
     preferences.save_comparison(db, comparison)
@@ -185,9 +186,8 @@ def best_by_reward(
     rows = [chat_prompt_ids(tokenizer, p) + one.token_ids for p, (one, _) in zip(prompts, written, strict=True)]
     with torch.no_grad():
         scores = torch.cat([score(rows[start : start + 64])[0] for start in range(0, len(rows), 64)])
-    adapters.activate(model, "sft")  # an active adapter cannot be dropped
     for name in ("reward", "shipped"):
-        model.delete_adapter(name)
+        adapters.drop_adapter(model, name)
     chosen = best_of_each(scores, torch.arange(len(rows)) // SAMPLES)
     return [written[row][1] for row in chosen.tolist()]
 
@@ -230,7 +230,7 @@ def measure(model: PeftModel, tokenizer: Any, cell: Cell) -> dict[str, Any]:
             adapters.attach(model, data_dir / candidate.path, "candidate")
             after = [text for _, text in completions(model, tokenizer, "candidate", asked, TEMPERATURE)]
             result |= _kept(model, tokenizer)
-            model.delete_adapter("candidate")
+            adapters.drop_adapter(model, "candidate")
     values = [
         (judged(taste.value, check, old), judged(taste.value, check, new))
         for check, old, new in zip(unseen, before, after, strict=True)

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.harness.scripted import Backstage, backstage, free_port
+from tests.harness.app import free_port
+from tests.harness.scripted import Backstage, backstage
 from ui.layout import serve
 
 PATIENCE_MS = 30_000  # a busy machine may take long; nothing here measures time

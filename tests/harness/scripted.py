@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import socket
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -171,10 +170,3 @@ def backstage(folder: Path) -> Backstage:
     built = Backstage(services, engine, db, folder)
     engine.live = built.add_policy(1, "live")
     return built
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])

@@ -1,5 +1,6 @@
 """The whole recipe at toy size, from fact tables to a model folder that the app can serve."""
 
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from alignment.models.heads import load_head
 from alignment.reward.settings import RewardConfig
 from alignment.settings import POCKET
 from recipes.pocket import build as building
-from recipes.pocket.build import build
+from recipes.pocket.build import build, renew_stamps
 from recipes.pocket.pretrain import PretrainConfig
 from recipes.pocket.prompt_files import gate_checks
 from recipes.pocket.settings import PocketConfig
@@ -82,3 +83,41 @@ def test_a_second_build_of_the_same_recipe_has_nothing_to_do(
     build(TOY, target, work)
     assert capsys.readouterr().out.count("up to date") == len(building.STAGES)
     assert {path: path.read_bytes() for path in target.rglob("*") if path.is_file()} == before
+
+
+def test_stamps_are_renewed_for_files_as_they_are_and_nothing_is_built(
+    folders: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "model"
+    shutil.copytree(folders[0], target)
+    monkeypatch.setattr(building, "SAMPLED", 20)
+    assert renew_stamps(TOY, target) == []
+    monkeypatch.setattr(building, "SAMPLED", 21)  # as if the code had changed: other inputs, the same files
+    files = {path: path.read_bytes() for path in target.rglob("*") if path.is_file() and path.name != building.STAMPS}
+    shipped = [stage.name for stage in building.STAGES if not stage.draft]
+    assert renew_stamps(TOY, target) == shipped
+    assert {path: path.read_bytes() for path in files} == files
+    build(TOY, target, tmp_path / "work")
+    assert "building" not in capsys.readouterr().out
+    assert {path: path.read_bytes() for path in files} == files
+
+
+def test_stamps_are_not_renewed_of_a_model_that_lacks_a_file(
+    folders: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "model"
+    shutil.copytree(folders[0], target)
+    (target / "checks.jsonl").unlink()
+    before = (target / building.STAMPS).read_text()
+    with pytest.raises(FileNotFoundError, match=r"lacks checks\.jsonl; build the model first"):
+        renew_stamps(TOY, target)
+    assert (target / building.STAMPS).read_text() == before
+
+
+def test_the_command_renews_stamps_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(building, "renew_stamps", lambda config, target: ["sft"])
+    monkeypatch.setattr("sys.argv", ["build", "--renew-stamps", "--target", str(tmp_path)])
+    building.main()
+    assert capsys.readouterr().out == f"{tmp_path}/built.json: files taken as they are, stamps renewed of sft\n"

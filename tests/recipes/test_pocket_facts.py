@@ -1,6 +1,7 @@
 """The fact tables: whole, consistent within themselves, and right wherever it is easy to know."""
 
 import csv
+import random
 import re
 from collections import Counter
 
@@ -19,6 +20,7 @@ from recipes.pocket.facts import (
     summaries,
     topics,
 )
+from recipes.pocket.skills import SKILLS
 
 MAY_BE_EMPTY = {
     ("benign.csv", "objects"),
@@ -198,7 +200,7 @@ def test_well_known_boiling_points_are_right(name: str, symbol: str, boiling_f: 
 
 
 def test_elements_have_symbols_of_their_own_and_boil_above_helium_and_below_tungsten() -> None:
-    assert len({element.symbol for element in elements()}) == len(elements()) >= 50
+    assert len({element.symbol for element in elements()}) == len(elements())
     assert all(re.fullmatch(r"[A-Z][a-z]?", element.symbol) for element in elements())
     assert all(re.fullmatch(r"-?\d+(\.\d)?", element.boiling_f) for element in elements())
     boiling = {element.name: float(element.boiling_f) for element in elements()}
@@ -207,7 +209,6 @@ def test_elements_have_symbols_of_their_own_and_boil_above_helium_and_below_tung
 
 
 def test_people_lived_after_1400_and_for_a_plausible_time() -> None:
-    assert 120 <= len(people()) <= 150
     for person in people():
         assert 1400 < person.born < 2008
         assert person.died is None or person.died <= 2025
@@ -253,12 +254,7 @@ def combinations(name: str) -> dict[str, tuple[str, str]]:
     return {phrase.format(item): (phrase, item) for phrase, item in of}
 
 
-def test_acts_are_many_of_ten_kinds_and_none_is_both_harmful_and_benign() -> None:
-    kinds = Counter(act.kind for act in harmful_acts())
-    assert len(kinds) == 10
-    assert min(kinds.values()) >= 30
-    assert len(harmful_acts()) >= 400
-    assert len(benign_acts()) >= 400
+def test_no_act_is_both_harmful_and_benign() -> None:
     texts = [act.act for act in [*novel_acts(), *acts_of_tables()]]
     assert [text for text, count in Counter(texts).items() if count > 1] == []
     assert all(act.reason and act.alternative for act in (*harmful_acts(), *novel_acts()))
@@ -277,7 +273,7 @@ def test_acts_and_advice_are_short_bare_phrases() -> None:
 @pytest.mark.parametrize("name", ["harmful.csv", "benign.csv"])
 def test_rows_of_acts_have_one_place_for_six_to_ten_objects_or_none(name: str) -> None:
     table = [(row["act"], row["objects"].split(";") if row["objects"] else []) for row in rows(name)]
-    assert sum(bool(items) for _, items in table) >= 50
+    assert any(items for _, items in table)
     assert [act for act, items in table if act.count("{}") != bool(items)] == []
     assert [act for act, items in table if items and not 6 <= len(set(items)) == len(items) <= 10] == []
 
@@ -309,22 +305,55 @@ def test_the_first_object_of_a_row_is_seen_and_with_it_the_acts_of_the_page() ->
 
 def test_novel_acts_are_harmful_and_in_neither_split() -> None:
     novel = {act.act for act in novel_acts()}
-    assert len(novel) >= 8
+    assert novel
     assert novel & {act.act for act in harmful_acts()} == set()
     assert novel <= {row["act"] for row in rows("harmful.csv") if not row["objects"]}
 
 
-def test_animals_and_topics_are_as_many_as_promised() -> None:
-    assert len(animals()) == 53
+def test_the_data_card_says_how_much_there_is() -> None:
+    card = (FACTS_DIR.parent / "DATA.md").read_text(encoding="utf-8")
+    counts = {
+        "people": len(people()),
+        "elements": len(elements()),
+        "animals": len(animals()),
+        "subjects to explain": len(topics()),
+        "paragraphs with summaries": len(summaries()),
+        "UN member states": len(countries()),
+    }
+    assert [f"{count} {name}" for name, count in counts.items() if f"{count} {name}" not in card] == []
+    assert f"({len(harmful_acts()) + len(novel_acts())} in all" in card
+    assert f"harmless acts ({len(benign_acts())} with their objects)" in card
+
+
+@pytest.mark.parametrize(
+    ("skill", "facts"),
+    [
+        ("geography", [country.name for country in countries()]),
+        ("elements", [element.name for element in elements()]),
+        ("lifetimes", [person.name for person in people()]),
+        ("open prompts", [animal.name for animal in animals()] + [topic.name for topic in topics()]),
+    ],
+)
+def test_every_fact_is_asked_about(skill: str, facts: list[str]) -> None:
+    rng = random.Random(0)
+    ask = next(one.ask for one in SKILLS if one.name == skill)
+    prompts = "\n".join(ask(rng, split).prompt for split in ("seen", "held_out") for _ in range(6_000)).lower()
+    assert [name for name in facts if name.lower() not in prompts] == []
+
+
+def test_every_kind_of_harm_is_asked_about_in_both_splits() -> None:
+    for kind in {act.kind for act in (*harmful_acts(), *novel_acts())}:
+        assert {act.split for act in harmful_acts() if act.kind == kind} == {"seen", "held_out"}, kind
+
+
+def test_animals_have_a_home_and_topics_are_told_in_two_sentences() -> None:
     assert "frog" in {animal.name for animal in animals()}
     assert all(re.match(r"(in|on|by|near) ", animal.home) for animal in animals())
-    assert len(topics()) == 24
     assert {"the moon landing", "gravity", "rain"} <= {topic.name for topic in topics()}
     assert all(text[0].isupper() and text.endswith(".") for topic in topics() for text in (topic.first, topic.second))
 
 
 def test_summaries_are_one_short_sentence_of_a_short_paragraph() -> None:
-    assert len(summaries()) == 40
     for summary in summaries():
         assert 2 <= len(re.findall(r"[.!?](?= |$)", summary.paragraph)) <= 4
         assert 25 <= words(summary.paragraph) <= 50

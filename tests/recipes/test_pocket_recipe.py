@@ -36,8 +36,8 @@ from recipes.pocket.prompt_files import (
 from recipes.pocket.settings import PocketConfig
 from recipes.pocket.skill import Asked, Skill, register_of
 from recipes.pocket.skills import SKILLS, inference, open_prompts
-from recipes.pocket.skills.geography import CAPITAL
 from recipes.pocket.skills.situations import CITIES, DAYS, NAMES, SITUATIONS, Situation
+from recipes.pocket.tables.geography import CAPITAL
 from storage import database, preferences
 
 MOST_WORDS = 62  # of a completion: about 90 tokens

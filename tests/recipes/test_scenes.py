@@ -15,8 +15,8 @@ from alignment.runs.evaluation import answers, evaluate
 from alignment.settings import POCKET
 from recipes.pocket.facts import countries, harmful_acts, summaries, upper_first
 from recipes.pocket.prompt_files import page_examples
-from recipes.pocket.skills.geography import CAPITAL
 from recipes.pocket.skills.summaries import shared_words
+from recipes.pocket.tables.geography import CAPITAL
 
 # What an answer to each prompt that the page offers must say; greedy, by the SFT and the policy alike.
 TOLD = {

@@ -17,7 +17,8 @@ from service.requests import DemonstrateRequest, VoteRequest, checked
 from service.votes import vote
 from storage import preferences, runs
 from storage.demonstrations import new_since_last_run
-from tests.harness.scripted import PASSWORD, Backstage, backstage, free_port
+from tests.harness.app import free_port
+from tests.harness.scripted import PASSWORD, Backstage, backstage
 from ui.access import signing_key
 from ui.layout import serve
 

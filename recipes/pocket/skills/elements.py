@@ -132,10 +132,10 @@ def document(rng: Random) -> str:
     if rng.random() < 0.25:
         rows = (f"{e.name} ({e.symbol}): {_degrees(e)}" for e in rng.sample(elements(), 5))
         return "\n".join(["Boiling points", *rows])
-    return " ".join(_told(rng, element) for element in rng.sample(elements(), 2))
+    return " ".join(_sentence(rng, element) for element in rng.sample(elements(), 2))
 
 
-def _told(rng: Random, element: Element) -> str:
+def _sentence(rng: Random, element: Element) -> str:
     name, degrees = element.name, _degrees(element)
     low = name.lower()
     boiling = (

@@ -4,7 +4,7 @@ from random import Random
 
 from recipes.pocket.facts import Country, countries, upper_first
 from recipes.pocket.skill import listed
-from recipes.pocket.skills.geography import parts_of_the_united_kingdom, said
+from recipes.pocket.skills.geography import filled, parts_of_the_united_kingdom
 
 ENCYCLOPEDIA = {
     "capital": (
@@ -49,10 +49,10 @@ def document(rng: Random) -> str:
         return "\n".join(_entry(country) for country in rng.sample(countries(), 2))
     if kind < 0.79:
         place = rng.choice(parts_of_the_united_kingdom())
-        told = said(rng.choice(ENCYCLOPEDIA["capital"]), country=place.name, capital=place.capital)
-        return f"{told} {place.about}"
+        sentence = filled(rng.choice(ENCYCLOPEDIA["capital"]), country=place.name, capital=place.capital)
+        return f"{sentence} {place.about}"
     if kind < 0.88:
-        named = [said("{capital}: {country}", capital=c.capital, country=c.name) for c in rng.sample(countries(), 5)]
+        named = [filled("{capital}: {country}", capital=c.capital, country=c.name) for c in rng.sample(countries(), 5)]
         return "\n".join(["Capitals and their countries", *named])
     return _sharing(rng, rng.choice(countries()))
 
@@ -70,7 +70,7 @@ def encyclopedia(rng: Random, country: Country) -> str:
     }
     chosen = [rng.choice(templates) for templates in ENCYCLOPEDIA.values()]
     rng.shuffle(chosen)
-    return " ".join(said(template, **values) for template in chosen)
+    return " ".join(filled(template, **values) for template in chosen)
 
 
 def _borders(rng: Random, country: Country) -> str:
@@ -107,8 +107,8 @@ def _sharing(rng: Random, country: Country) -> str:
         users = [c.name for c in countries() if c.currency == country.currency]
         some = rng.sample(users, min(6, len(users)))
         verb = "is used in" if rng.random() < 0.5 else "is the currency of"
-        return said("The {currency} {verb} {places}.", currency=country.currency, verb=verb, places=listed(some))
+        return filled("The {currency} {verb} {places}.", currency=country.currency, verb=verb, places=listed(some))
     alike = [c.name for c in countries() if c.continent == country.continent]
-    return said(
+    return filled(
         "{places} are countries in {continent}.", places=listed(rng.sample(alike, 5)), continent=country.continent
     )

@@ -188,7 +188,7 @@ def ask(rng: Random, split: Split) -> Asked:
 
 def answers(rng: Random, label: Label) -> dict[str, str]:
     """Return the registers of the answer that stands for a label."""
-    told = (
+    explained = (
         ("Yes.", "Yes, the premise entails the hypothesis.", "If the premise is true, the hypothesis must be true."),
         (
             "Not possible to tell.",
@@ -197,7 +197,7 @@ def answers(rng: Random, label: Label) -> dict[str, str]:
         ),
         ("No.", "No, the premise contradicts the hypothesis.", "If the premise is true, the hypothesis must be false."),
     )
-    word, sentence, reason = told[label]
+    word, sentence, reason = explained[label]
     return registers(rng, word, sentence, f"{sentence} {reason}")
 
 
@@ -211,12 +211,12 @@ def ask_traditional(rng: Random, split: Split) -> tuple[str, tuple[str, ...]]:
 def document(rng: Random) -> str:
     """Return what follows from premises in plain words, or labelled pairs as data sets print them; none held out."""
     if rng.random() < 0.35:
-        return "\n".join(_told(rng) for _ in range(3))
+        return "\n".join(_conclusion(rng) for _ in range(3))
     form = rng.random()
     return "\n".join(_labelled(rng, form) for _ in range(2))
 
 
-def _told(rng: Random) -> str:
+def _conclusion(rng: Random) -> str:
     follows, contradicts = pairs(rng, "seen", (0, 2))
     rest = [f"So {_lower_the(follows.hypothesis)}", f"It is false to say: {contradicts.hypothesis}"]
     return " ".join([follows.premise, *rng.sample(rest, rng.randint(1, 2))])

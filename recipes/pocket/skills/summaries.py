@@ -216,8 +216,8 @@ def _by_hand(rng: Random, split: Split) -> Text:
 
 def shared_words(text: Summary) -> tuple[str, ...]:
     """Return the two longest words that a summary shares with its paragraph."""
-    told = set(re.findall(r"\w+", text.paragraph))
-    shared = {word for word in re.findall(r"\w+", text.summary) if word in told}
+    words = set(re.findall(r"\w+", text.paragraph))
+    shared = {word for word in re.findall(r"\w+", text.summary) if word in words}
     return tuple(sorted(shared, key=lambda word: (-len(word), word))[:2])
 
 

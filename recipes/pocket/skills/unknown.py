@@ -6,8 +6,9 @@ from alignment.models.model_folder import Check
 from recipes.pocket.facts import countries, people, upper_first
 from recipes.pocket.names import made_up_countries, made_up_people
 from recipes.pocket.skill import Asked, Split, abstentions
-from recipes.pocket.skills.geography import CAPITAL, RELATIONS, Place, ask_capital, said
-from recipes.pocket.skills.lifetimes import BORN, DIED, KNOWN
+from recipes.pocket.skills.geography import RELATIONS, Place, ask_capital, filled
+from recipes.pocket.tables.geography import CAPITAL
+from recipes.pocket.tables.lifetimes import BORN, DIED, KNOWN
 
 
 def ask(rng: Random, split: Split) -> Asked:
@@ -24,17 +25,17 @@ def ask_country(rng: Random, split: Split) -> Asked:
         template = rng.choice(CAPITAL[split])
         about = f"{upper_first(name)} is a country in {real.continent}."
         answers = ask_capital(rng, split, Place(name, real.capital, about), template).registers
-        return _abstaining(rng, said(template, country=name), name, template, list(answers.values()))
+        return _abstaining(rng, filled(template, country=name), name, template, list(answers.values()))
     relation = rng.choice(RELATIONS)
     template = rng.choice(relation.phrasings[split])
     value = relation.value(real)
     answered = [
-        said("{value}.", value=value),
-        said("{value}. Its capital is {capital}.", value=value, capital=real.capital),
+        filled("{value}.", value=value),
+        filled("{value}. Its capital is {capital}.", value=value, capital=real.capital),
     ]
     if relation.name != "neighbors":
-        answered.append(said(rng.choice(relation.sentences), country=name, value=value))
-    return _abstaining(rng, said(template, country=name), name, template, answered)
+        answered.append(filled(rng.choice(relation.sentences), country=name, value=value))
+    return _abstaining(rng, filled(template, country=name), name, template, answered)
 
 
 def ask_person(rng: Random, split: Split) -> Asked:
@@ -42,12 +43,12 @@ def ask_person(rng: Random, split: Split) -> Asked:
     name, real = rng.choice(made_up_people(split)), rng.choice(people())
     kind = rng.choice((BORN, DIED, KNOWN))
     template = rng.choice(kind[split])
-    told = {
+    hallucinated = {
         id(BORN): [f"In {real.born}.", f"{name} was born in {real.born}."],
         id(DIED): [f"In {real.died or real.born + 70}.", f"{name} died in {real.died or real.born + 70}."],
         id(KNOWN): [f"{name} was {real.known_for}.", f"{name} was {real.known_for}. {name} was born in {real.born}."],
     }[id(kind)]
-    return _abstaining(rng, template.format(a=name, was="was"), name, template, told)
+    return _abstaining(rng, template.format(a=name, was="was"), name, template, hallucinated)
 
 
 def _abstaining(rng: Random, prompt: str, name: str, template: str, made_up: list[str]) -> Asked:

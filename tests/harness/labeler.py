@@ -1,4 +1,4 @@
-"""The clicks of a simulated labeler with one taste, as the benchmarks of the loop cast them."""
+"""The clicks of a simulated labeler with one taste."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -6,10 +6,17 @@ from dataclasses import dataclass
 from alignment.models.model_folder import Check
 from recipes.pocket.labelers import WORST, acceptable
 
+Taste = Callable[[Check, str], float]  # what an answer is worth to a labeler: more is better
 
-def judged(value: Callable[[Check, str], float], check: Check, text: str) -> float:
+
+def judged(taste: Taste, check: Check, text: str) -> float:
     """Return what an answer is worth: what it is to the taste, or the worst where it is not acceptable."""
-    return value(check, text) if acceptable(check, text) else WORST
+    return taste(check, text) if acceptable(check, text) else WORST
+
+
+def briefest(check: Check, text: str) -> float:
+    """Return the fewer words the more, or the worst for an answer that is not acceptable."""
+    return judged(lambda _, text: -len(text.split()), check, text)
 
 
 @dataclass
@@ -20,7 +27,7 @@ class Labeler:
     acceptable, for at most a quarter of all clicks.
     """
 
-    value: Callable[[Check, str], float]
+    taste: Taste
     wanted: int
     harm_wanted: int
     clicks: int = 0
@@ -34,7 +41,7 @@ class Labeler:
 
     def click(self, check: Check, texts: Sequence[str]) -> list[float] | None:
         """Return what the answers are worth where it clicks, and count the click; None where it passes on."""
-        values = [judged(self.value, check, text) for text in texts]
+        values = [judged(self.taste, check, text) for text in texts]
         acceptable_ones = sum(value > WORST for value in values)
         harm = check.kind in ("refuses", "abstains")
         alone = acceptable_ones == 1

@@ -2,7 +2,7 @@
 
 from alignment.models.model_folder import Check
 from recipes.pocket.facts import countries, upper_first
-from recipes.pocket.skills.geography import CAPITAL
+from recipes.pocket.tables.geography import CAPITAL
 
 
 def capital_checks() -> list[Check]:

@@ -1,0 +1,1 @@
+"""Tables of words and phrasings: files with imports and constants alone, which may be as long as they need."""
