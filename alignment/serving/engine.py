@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
+from alignment.errors import AdapterError
+from alignment.models.model_folder import own_sft
+
 FinishReason = Literal["stop", "length", "cancelled"]
 
 
@@ -58,6 +61,17 @@ class PolicyVersion:
     def sft(self) -> Adapter | None:
         """The SFT adapter that the policy was trained against, if it is not the model's own."""
         return Adapter(f"sft-{self.version}", self.folder / "sft", self.folder, self.sha256) if self.own_sft else None
+
+
+def published(version: int, folder: str | Path, sha256: str) -> PolicyVersion:
+    """Return a recorded version of the policy.
+
+    Raises AdapterError if its folder is gone, or if it has an SFT adapter of its own that is not whole.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise AdapterError(f"the folder of policy v{version} is gone: {folder}; restore it from a backup")
+    return PolicyVersion(version, folder, sha256, own_sft=own_sft(folder) is not None)
 
 
 @dataclass(frozen=True)
