@@ -31,9 +31,8 @@ def page() -> str:
     parts = [INTRODUCTION, _table("", plain)]
     for name, field in fields_of(RunSettings).items():
         if section := _section(field):
-            parts.append(
-                f"## {name}\n\n{field.description} {section.__doc__}\n\n{_table(name + '.', fields_of(section))}"
-            )
+            parts.append(f"## {name}\n\n{section.__doc__} {field.description}\n")
+            parts.append(_table(f"{name}.", fields_of(section)))
     return "\n".join(parts)
 
 

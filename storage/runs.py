@@ -1,9 +1,12 @@
 """Training runs: the row that the page, the supervisor and the child process share."""
 
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from sqlite_utils import Database
 
 from storage.database import now, read, write
 from storage.errors import StorageError
@@ -75,11 +78,6 @@ def requeue_run(path: Path, run_id: int) -> bool:
         return bool(cursor.rowcount == 1)
 
 
-def _run(row: dict[str, Any]) -> Run:
-    known = {name: row[name] for name in Run.__dataclass_fields__}
-    return Run(**{**known, "settings": json.loads(row["settings"])})
-
-
 _SELECT = """
     SELECT runs.*, (SELECT MAX(version) FROM policies WHERE policies.run = runs.id) AS policy_version,
            (SELECT COUNT(*) FROM run_demonstrations WHERE run_demonstrations.run = runs.id) AS demonstrations
@@ -87,30 +85,37 @@ _SELECT = """
     """
 
 
+def runs_in(db: Database, clause: str, arguments: Sequence[Any] = ()) -> Iterator[Run]:
+    """Yield the runs that a WHERE, ORDER BY or LIMIT clause selects, through an open connection."""
+    for row in db.query(f"{_SELECT} {clause}", arguments):
+        known = {name: row[name] for name in Run.__dataclass_fields__}
+        yield Run(**{**known, "settings": json.loads(row["settings"])})
+
+
 def get_run(path: Path, run_id: int) -> Run:
     """Return a run, or raise UnknownRunError."""
     with read(path) as db:
-        for row in db.query(f"{_SELECT} WHERE id = ?", [run_id]):
-            return _run(row)
+        for run in runs_in(db, "WHERE id = ?", [run_id]):
+            return run
     raise UnknownRunError(f"there is no run {run_id}; /retrain returns the id of a new one")
 
 
 def open_run(path: Path) -> Run | None:
     """Return the run that is queued or running, or None."""
     with read(path) as db:
-        return next((_run(row) for row in db.query(f"{_SELECT} WHERE status IN ('queued', 'running')")), None)
+        return next(runs_in(db, "WHERE status IN ('queued', 'running')"), None)
 
 
 def latest_run(path: Path) -> Run | None:
     """Return the newest run, whatever became of it, or None before the first."""
     with read(path) as db:
-        return next((_run(row) for row in db.query(f"{_SELECT} ORDER BY id DESC LIMIT 1")), None)
+        return next(runs_in(db, "ORDER BY id DESC LIMIT 1"), None)
 
 
 def list_runs(path: Path, limit: int = 20) -> list[Run]:
     """Return the newest runs, newest first."""
     with read(path) as db:
-        return [_run(row) for row in db.query(f"{_SELECT} ORDER BY id DESC LIMIT ?", [limit])]
+        return list(runs_in(db, "ORDER BY id DESC LIMIT ?", [limit]))
 
 
 def start_run(path: Path, run_id: int) -> bool:
@@ -169,8 +174,13 @@ def metrics(path: Path, run_id: int) -> list[Metric]:
 def get_schedule(path: Path) -> Schedule:
     """Return the stored schedule, or the default one."""
     with read(path) as db:
-        for row in db["settings"].rows_where("name = 'schedule'"):
-            return Schedule(**json.loads(row["value"]))
+        return schedule_in(db)
+
+
+def schedule_in(db: Database) -> Schedule:
+    """Return the stored schedule, or the default one, through an open connection."""
+    for row in db["settings"].rows_where("name = 'schedule'"):
+        return Schedule(**json.loads(row["value"]))
     return Schedule()
 
 

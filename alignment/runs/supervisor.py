@@ -1,77 +1,83 @@
-"""Starts a child process per run, watches its heartbeat, swaps what it produced into serving; keeps the schedule.
-
-What a child does first is to import torch and the like, for some seconds. So one is started once there is something
-new to learn from, and waits for the number of its run.
-"""
+"""Starts a process for each run, watches its heartbeat, puts what it made into service; keeps the schedule."""
 
 import logging
-import os
-import subprocess
-import sys
 import threading
 import time
 from concurrent.futures import Future
-from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from reprlib import repr as brief
 from typing import Any
 
 from alignment.errors import AlignmentError, TrainingError
+from alignment.runs.process import TrainingProcess, complete_log, start_process
 from alignment.runs.settings import RunSettings, require_trains, run_settings
 from alignment.serving.engine import Engine, published
 from alignment.settings import ModelConfig
-from storage import demonstrations, policies, preferences, run_folder, runs
+from storage import policies, run_folder, runs
+from storage.overview import Overview, overview
 from storage.records import Run
 
 log = logging.getLogger(__name__)
 
-POLL_SECONDS = 0.25
-NICE = 10  # how far the child stands back for the app
-HEARTBEAT_SECONDS = 180.0  # a child silent for so long is taken for dead
+IDLE_SECONDS = 1.0  # between two looks at the database while no run is open
+BUSY_SECONDS = 0.25  # and while one is
+HEARTBEAT_SECONDS = 180.0  # a process silent for so long is taken for dead
 METHODS = ("ppo", "raft", "dpo")
 RESUME = "Resume it to go on from its last checkpoint, or from the beginning if it has none."
 
 
-class Supervisor:
-    """Owns the training child. All methods may be called from any thread."""
+@dataclass(frozen=True)
+class Swap:
+    """A run's version on its way into service."""
 
-    def __init__(self, data_dir: Path, server: Engine, model: ModelConfig, defaults: RunSettings) -> None:
+    run_id: int
+    version: int
+    done: "Future[None]"  # ends when the version is served, or with why it cannot be
+
+
+class Supervisor:
+    """Owns the training process. All methods may be called from any thread."""
+
+    def __init__(self, data_dir: Path, engine: Engine, model: ModelConfig, defaults: RunSettings) -> None:
         self._data_dir = data_dir
         self._db = data_dir / "triptych.db"
-        self._server = server
+        self._engine = engine
         self._model = model
         self._defaults = defaults
-        self._waiting: subprocess.Popen[bytes] | None = None  # a child for the run to come
-        self._child: subprocess.Popen[bytes] | None = None
-        self._child_run: int | None = None
-        self._heartbeat: tuple[str | None, float] = (None, 0.0)  # the child's last, and when it was seen first
-        self._swap: tuple[int, int, Future[None]] | None = None  # run, version and when it is served
+        self._spare: TrainingProcess | None = None  # started ahead of the run to come
+        self._active: tuple[int, TrainingProcess] | None = None  # a run and its process
+        self._heartbeat: tuple[str | None, float] = (None, 0.0)  # the run's last, and when it was seen first
+        self._swap: Swap | None = None
         self._lock = threading.RLock()
         self._stopping = threading.Event()
+        self._wake = threading.Event()  # there is something to do before the next look is due
         self._thread = threading.Thread(target=self._watch, name="supervisor", daemon=True)
 
     def start(self) -> None:
-        """Close what an earlier process left open, but for a candidate that may go live yet; then begin to watch."""
+        """Close what an earlier app left open, except a candidate that may yet go live; then watch."""
         if (run := runs.open_run(self._db)) is not None and run.status == "running":
-            self._end_stopped(run.id)
+            self._end_interrupted(run.id)
         self._thread.start()
 
     def stop(self) -> None:
-        """Kill a child that is still training, or waits to, and end the thread."""
+        """Kill a process that is still training, or waits for a run, and end the thread."""
         self._stopping.set()
+        self._wake.set()
         if self._thread.is_alive():
             self._thread.join(timeout=10)
         with self._lock:
-            self._drop_waiting()
-            if (run_id := self._child_run) is not None:
-                self._kill_child()
-                self._end_stopped(run_id)
+            self._drop_spare()
+            if self._active is not None:
+                run_id, _ = self._active
+                self._kill_active()
+                self._end_interrupted(run_id)
 
     def retrain(self, method: str = "ppo", settings: dict[str, Any] | None = None) -> int:
         """Queue a run over all standing votes and demonstrations and return its id.
 
-        A run that is open with the same settings over the same ones, as the schedule may just have begun it, is the
-        run asked for. Raises ConfigError for settings that do not fit, TrainingError for an unknown method,
+        If a run over the same ones with the same settings is open, as the schedule may just have queued it, the id of
+        that one is returned. Raises ConfigError for settings that do not fit, TrainingError for an unknown method,
         RunOpenError while another run is open.
         """
         if method not in METHODS:
@@ -81,19 +87,21 @@ class Supervisor:
         require_trains(method, parsed)
         wanted = parsed.to_json()
         try:
-            return runs.queue_run(self._db, method, wanted)
+            run_id = runs.queue_run(self._db, method, wanted)
         except runs.RunOpenError as open_run:
             same = runs.get_run(self._db, open_run.run_id)
-            if (same.method, same.settings) != (method, wanted) or self._anything_new():
+            if (same.method, same.settings) != (method, wanted) or overview(self._db).anything_new:
                 raise
             return same.id
+        self._wake.set()
+        return run_id
 
     def resume(self, run_id: int) -> Run:
         """Queue a failed or cancelled run again and return it; its process goes on from the last checkpoint, if any.
 
         Raises ConfigError for settings that are not understood, TrainingError for a run that ended otherwise, has made
-        a version or began from one that is not live any more, RunOpenError while another is open. Whatever is refused
-        stays as it was.
+        a version or started from one that is not live any more, RunOpenError while another is open. Whatever is
+        refused stays as it was.
         """
         with self._lock:
             self._require_model()
@@ -111,15 +119,8 @@ class Supervisor:
                 raise TrainingError(
                     f"run {run_id} is {run.status}; only a run that failed or was cancelled can be resumed"
                 )
+            self._wake.set()
             return runs.get_run(self._db, run_id)
-
-    def _anything_new(self) -> bool:
-        new = preferences.new_since_last_run(self._db) + demonstrations.new_since_last_run(self._db)
-        return new > 0
-
-    def _require_model(self) -> None:
-        if self._server.state.status == "failed":
-            raise TrainingError(f"nothing can be trained: {self._server.state.message}")
 
     def cancel(self, run_id: int) -> Run:
         """End an open run at once and return it as it now stands; what was live stays live."""
@@ -127,127 +128,120 @@ class Supervisor:
             run = runs.get_run(self._db, run_id)
             if run.status not in runs.OPEN:
                 raise TrainingError(f"run {run_id} has already ended ({run.status}); there is nothing to cancel")
-            if self._child_run == run_id:
-                self._kill_child()
-            if self._swap is not None and not self._swap[2].cancel():
+            if self._active is not None and self._active[0] == run_id:
+                self._kill_active()
+            if self._swap is not None and not self._swap.done.cancel():
                 raise TrainingError(f"run {run_id} has ended well and goes live this moment; it is too late to cancel")
             runs.end_run(self._db, run_id, "cancelled")
             return runs.get_run(self._db, run_id)
 
+    def _require_model(self) -> None:
+        if self._engine.state.status == "failed":
+            raise TrainingError(f"nothing can be trained: {self._engine.state.message}")
+
     def _watch(self) -> None:
-        over = None  # what the last tick stumbled over
-        while not self._stopping.wait(POLL_SECONDS):
+        seconds, last_error = 0.0, None
+        while not self._stopping.is_set():
+            self._wake.wait(seconds)
+            self._wake.clear()
+            if self._stopping.is_set():
+                break
             try:
                 with self._lock:
-                    self._tick()
+                    seconds = BUSY_SECONDS if self._tick() else IDLE_SECONDS
             except Exception as error:
-                if repr(error) != over:  # a data folder that cannot be written to fails every tick alike
-                    log.exception("the supervisor stumbled; it goes on")
-                over = repr(error)
+                if repr(error) != last_error:  # a data folder that cannot be written to fails every tick alike
+                    log.exception("the supervisor failed; it goes on")
+                seconds, last_error = IDLE_SECONDS, repr(error)
             else:
-                over = None
+                last_error = None
 
-    def _tick(self) -> None:
-        run = runs.open_run(self._db)
+    def _tick(self) -> bool:
+        """Do what is due; return whether a run is open or ending, so that the next look is due soon."""
+        now = overview(self._db)
+        run = now.open_run
         if self._swap is not None:
-            self._tend_swap()
-        elif self._child is not None:
-            self._tend_child(run)
-        elif run is not None and run.status == "queued":
-            self._start_child(run)
-        elif run is not None:  # its candidate waits for the model, or writing down how its process ended failed
+            self._finish_swap(self._swap)
+        elif self._active is not None:
+            self._watch_process(*self._active, run)
+        elif run is None:
+            self._look_ahead(now)
+        elif run.status == "queued":
+            self._start(run)
+        else:  # its candidate waits for the model, or writing down how its process ended failed
             self._conclude(run.id, "The training process is gone; the app's log may say why.")
-        else:
-            every = runs.get_schedule(self._db).retrain_every
-            if every and preferences.new_since_last_run(self._db) >= every:
-                self.retrain()
-            elif self._waiting is None and self._server.state.status == "ready" and self._anything_new():
-                self._waiting = self._spawn()
+        return run is not None or self._active is not None
 
-    def _start_child(self, run: Run) -> None:
-        if self._server.state.status != "ready" or not runs.start_run(self._db, run.id):
+    def _look_ahead(self, now: Overview) -> None:
+        """Queue the run that the schedule asks for, or start a process for one that may come."""
+        votes_wanted = now.schedule.retrain_every
+        if votes_wanted and now.new_votes >= votes_wanted:
+            self.retrain()
+        elif now.anything_new and self._spare is None and self._engine.state.status == "ready":
+            self._spare = start_process(self._data_dir, self._model)
+
+    def _start(self, run: Run) -> None:
+        if self._engine.state.status != "ready" or not runs.start_run(self._db, run.id):
             return
         try:
-            if self._waiting is None or not _tell(self._waiting, run.id):
-                self._drop_waiting()
-                self._waiting = self._spawn()
-                _tell(self._waiting, run.id)  # one that has died by now is found dead as any other
+            if self._spare is None or not self._spare.assign(run.id):
+                self._drop_spare()
+                self._spare = start_process(self._data_dir, self._model)
+                self._spare.assign(run.id)  # one that has died by now is found dead as any other
         except OSError as error:
             runs.end_run(self._db, run.id, "failed", f"The training process could not be started: {error}")
             return
-        self._child, self._waiting = self._waiting, None
-        self._child_run = run.id
+        self._active, self._spare = (run.id, self._spare), None
         self._heartbeat = run.heartbeat, time.monotonic()
-        runs.set_pid(self._db, run.id, self._child.pid)
-        log.info("run %s started as process %s", run.id, self._child.pid)
+        runs.set_pid(self._db, run.id, self._active[1].pid)
+        log.info("run %s started as process %s", run.id, self._active[1].pid)
 
-    def _spawn(self) -> subprocess.Popen[bytes]:
-        """Start a child, which imports what it needs and waits for the number of its run."""
-        command = [sys.executable, "-m", "alignment.runs.job", "--data-dir", str(self._data_dir)]
-        command += ["--model", self._model.base, "--sft", self._model.sft, "--quantize", self._model.quantize]
-        waiting_log = run_folder.waiting_log(self._data_dir)
-        waiting_log.parent.mkdir(parents=True, exist_ok=True)
-        with waiting_log.open("wb") as output:
-            child = subprocess.Popen(
-                command,
-                bufsize=0,  # nothing of a number is kept for a child that has died
-                stdin=subprocess.PIPE,  # closes when this process dies, however it dies: the child then leaves too
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                cwd=Path(__file__).parents[2],
-                env={**os.environ, "TOKENIZERS_PARALLELISM": "false"},
-            )
-        with suppress(AttributeError, OSError):  # there is none on Windows, and a system may refuse it
-            # Holds against the app only within one session: Linux groups its scheduling by session.
-            os.setpriority(os.PRIO_PROCESS, child.pid, os.getpriority(os.PRIO_PROCESS, 0) + NICE)
-        return child
-
-    def _drop_waiting(self) -> None:
-        if self._waiting is not None:
-            _kill(self._waiting)
-        self._waiting = None
-
-    def _tend_child(self, run: Run | None) -> None:
-        assert self._child is not None and self._child_run is not None
-        code = self._child.poll()
-        if code is None:
+    def _watch_process(self, run_id: int, process: TrainingProcess, run: Run | None) -> None:
+        """End a process that is silent for too long; conclude the run of one that has ended."""
+        cause = process.cause_of_end()
+        if cause is None:
             if run is not None and self._silent_seconds(run) > HEARTBEAT_SECONDS:
-                self._kill_child()
-                reason = (
-                    f"The training process gave no sign of life for {HEARTBEAT_SECONDS:.0f} s and was ended. {RESUME}"
-                )
-                runs.end_run(self._db, run.id, "failed", reason)
+                self._kill_active()
+                silent = f"The training process gave no sign of life for {HEARTBEAT_SECONDS:.0f} s and was ended."
+                runs.end_run(self._db, run.id, "failed", f"{silent} {RESUME}")
             return
-        run_id = self._child_run
-        self._forget_child()
+        process.close()
+        self._active = None
         if run is None or run.id != run_id or run.status != "running":  # it has ended, and may be queued again
             return
-        cause = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
-        log_file = run_folder.log_of(run_folder.folder_of(Path(), run_id))
-        with suppress(OSError):  # it may have ended while it waited
-            said = run_folder.waiting_log(self._data_dir).read_bytes()
-            (self._data_dir / log_file).parent.mkdir(parents=True, exist_ok=True)
-            with (self._data_dir / log_file).open("ab") as output:
-                output.write(said)
-        self._conclude(
-            run_id,
-            f"The training process {cause} before it had finished; {log_file} in the data folder may say why. {RESUME}",
-        )
+        log_file = complete_log(self._data_dir, run_id)
+        ended = f"The training process {cause} before it had finished; {log_file} in the data folder may say why."
+        self._conclude(run_id, f"{ended} {RESUME}")
 
     def _conclude(self, run_id: int, failure: str) -> None:
         """Swap in the candidate of a run whose process is gone, once the model is loaded; without one it has failed."""
         candidate = policies.candidate_of(self._db, run_id)
         if candidate is None or candidate.status != "candidate":
             runs.end_run(self._db, run_id, "failed", failure)
-        elif self._server.state.status == "ready":
+        elif self._engine.state.status == "ready":
             try:  # it was recorded, so it is whole, however the process ended
                 policy = published(candidate.version, self._data_dir / candidate.path, candidate.sha256)
             except AlignmentError as error:
-                self._refuse(run_id, candidate.version, error)
+                self._fail_unserved(run_id, candidate.version, error)
             else:
-                self._swap = run_id, candidate.version, self._server.swap(policy)
+                self._swap = Swap(run_id, candidate.version, self._engine.swap(policy))
 
-    def _end_stopped(self, run_id: int) -> None:
+    def _finish_swap(self, swap: Swap) -> None:
+        if not swap.done.done():
+            return
+        if swap.done.cancelled():
+            pass  # the run was cancelled before the engine came to it
+        elif error := swap.done.exception():
+            self._fail_unserved(swap.run_id, swap.version, error)
+        else:
+            policies.go_live(self._db, swap.version, swap.run_id)
+            log.info("run %s: v%s is live", swap.run_id, swap.version)
+        self._swap = None
+
+    def _fail_unserved(self, run_id: int, version: int, error: BaseException) -> None:
+        runs.end_run(self._db, run_id, "failed", f"v{version} was trained but could not be served: {error}")
+
+    def _end_interrupted(self, run_id: int) -> None:
         """End a run that the app left as failed; one whose candidate fits the model stays open and goes live yet."""
         made, live = policies.candidate_of(self._db, run_id), policies.live_policy(self._db)
         if made and live and (made.status, made.model, made.parent) == ("candidate", live.model, live.version):
@@ -261,46 +255,12 @@ class Supervisor:
             self._heartbeat = run.heartbeat, time.monotonic()
         return time.monotonic() - self._heartbeat[1]
 
-    def _tend_swap(self) -> None:
-        assert self._swap is not None
-        run_id, version, swapped = self._swap
-        if not swapped.done():
-            return
-        if swapped.cancelled():
-            pass  # the run was cancelled before the model's thread came to it
-        elif error := swapped.exception():
-            self._refuse(run_id, version, error)
-        else:
-            policies.go_live(self._db, version, run_id)
-            log.info("run %s: v%s is live", run_id, version)
-        self._swap = None
+    def _drop_spare(self) -> None:
+        if self._spare is not None:
+            self._spare.kill()
+        self._spare = None
 
-    def _refuse(self, run_id: int, version: int, error: BaseException) -> None:
-        runs.end_run(self._db, run_id, "failed", f"v{version} was trained but could not be served: {error}")
-
-    def _kill_child(self) -> None:
-        assert self._child is not None
-        _kill(self._child)
-        self._child, self._child_run = None, None
-
-    def _forget_child(self) -> None:
-        assert self._child is not None and self._child.stdin is not None
-        self._child.stdin.close()
-        self._child, self._child_run = None, None
-
-
-def _tell(child: subprocess.Popen[bytes], run_id: int) -> bool:
-    """Tell a child its run and return whether it was alive to read that."""
-    assert child.stdin is not None
-    try:
-        child.stdin.write(f"{run_id}\n".encode())
-    except BrokenPipeError:
-        return False
-    return True
-
-
-def _kill(child: subprocess.Popen[bytes]) -> None:
-    assert child.stdin is not None
-    child.kill()
-    child.wait()
-    child.stdin.close()
+    def _kill_active(self) -> None:
+        assert self._active is not None
+        self._active[1].kill()
+        self._active = None

@@ -6,18 +6,28 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
-from alignment.serving.policy_server import PolicyRef, PolicyServer, ServerState, policy_ref
 
 from alignment.errors import AdapterError, ConfigError, TrainingError
 from alignment.runs import supervisor as supervisor_module
+from alignment.runs.process import NICE
 from alignment.runs.settings import RunSettings
 from alignment.runs.supervisor import Supervisor
+from alignment.serving.engine import (
+    EngineState,
+    Finished,
+    Grown,
+    Limits,
+    PolicyVersion,
+    Row,
+    Waiting,
+    published,
+)
 from alignment.settings import ModelConfig
 from storage import database, policies, preferences, runs
 from storage.demonstrations import save_demonstration
@@ -67,15 +77,15 @@ REJECT = "record(2, 'rejected'); runs.end_run(db, run, 'rejected', 'v2 forgot th
 FAIL = "print('out of memory'); sys.exit(7)"
 
 
-class ScriptedServer:
-    """The two things of a PolicyServer that the supervisor uses, without a model."""
+class ScriptedEngine:
+    """An engine without a model: it serves what it is asked to, or refuses, and writes nothing."""
 
-    def __init__(self, live: PolicyRef) -> None:
-        self.state = ServerState("ready", "Ready", 0.0)
+    def __init__(self, live: PolicyVersion) -> None:
+        self.state = EngineState("ready", "Ready", 0.0)
         self.live = live
         self.refusal: Exception | None = None
 
-    def swap(self, policy: PolicyRef) -> "Future[None]":
+    def swap(self, policy: PolicyVersion) -> "Future[None]":
         done: Future[None] = Future()
         if self.refusal is not None:
             done.set_exception(self.refusal)
@@ -84,13 +94,35 @@ class ScriptedServer:
             done.set_result(None)
         return done
 
+    def limits(self, row: Row) -> Limits | None:
+        raise NotImplementedError
 
-def new_supervisor(data_dir: Path) -> tuple[Supervisor, ScriptedServer]:
+    def stream(self, rows: Sequence[Row]) -> AsyncIterator[Waiting | Grown | Finished]:
+        raise NotImplementedError
+
+    def scores(
+        self, policy: PolicyVersion, prompt: str, completions: Sequence[tuple[int, ...]]
+    ) -> "Future[list[float]]":
+        raise NotImplementedError
+
+
+class CountingSupervisor(Supervisor):
+    """Counts how often it has looked at the database."""
+
+    looks = 0
+
+    def _tick(self) -> bool:
+        busy = super()._tick()
+        self.looks += 1
+        return busy
+
+
+def new_supervisor(data_dir: Path) -> tuple[CountingSupervisor, ScriptedEngine]:
     live = policies.live_policy(data_dir / "triptych.db")
     assert live is not None
-    server = ScriptedServer(policy_ref(live.version, live.path, live.sha256))
+    engine = ScriptedEngine(published(live.version, live.path, live.sha256))
     config = ModelConfig("/models/base", "/models/sft", "nf4")
-    return Supervisor(data_dir, cast(PolicyServer, server), config, RunSettings(seed=9)), server
+    return CountingSupervisor(data_dir, engine, config, RunSettings(seed=9)), engine
 
 
 def wait_for(condition: Callable[[], Any]) -> None:
@@ -100,9 +132,10 @@ def wait_for(condition: Callable[[], Any]) -> None:
         time.sleep(0.01)
 
 
-def let_it_poll() -> None:
-    """Give the supervisor time for several looks at the database, to see that it does nothing."""
-    time.sleep(20 * supervisor_module.POLL_SECONDS)
+def let_it_look(supervisor: CountingSupervisor) -> None:
+    """Wait until the supervisor has looked at the database several times more, to see that it does nothing."""
+    seen = supervisor.looks
+    wait_for(lambda: supervisor.looks >= seen + 3)
 
 
 class Stage:
@@ -115,7 +148,7 @@ class Stage:
         database.prepare(self.db)
         path, sha256 = publish(self.data_dir / "policies", 1, lambda target: (target / "weights").touch())
         policies.record_policy(self.db, Policy(1, None, None, str(path), sha256, "live"))
-        self.supervisor, self.server = new_supervisor(self.data_dir)
+        self.supervisor, self.engine = new_supervisor(self.data_dir)
 
     def play(self, plot: str) -> None:
         """Let every child from now on follow this plot."""
@@ -157,12 +190,13 @@ class Stage:
     def assert_still_on_first_version(self) -> None:
         live = policies.live_policy(self.db)
         assert live is not None and live.version == 1
-        assert self.server.live.version == 1
+        assert self.engine.live.version == 1
 
 
 @pytest.fixture
 def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
-    monkeypatch.setattr(supervisor_module, "POLL_SECONDS", 0.02)
+    monkeypatch.setattr(supervisor_module, "IDLE_SECONDS", 0.02)
+    monkeypatch.setattr(supervisor_module, "BUSY_SECONDS", 0.02)
     stage = Stage(tmp_path)
     monkeypatch.setattr(sys, "executable", str(stage.child))
     yield stage
@@ -186,13 +220,13 @@ def test_a_run_is_handed_to_the_job_with_the_model_and_logs_to_its_folder(stage:
 def test_a_vote_starts_the_process_of_the_next_run_ahead_of_it(stage: Stage) -> None:
     stage.play(SUCCEED)
     stage.supervisor.start()
-    let_it_poll()
+    let_it_look(stage.supervisor)
     assert stage.children() == []  # nobody has voted
     stage.vote(1)
     wait_for(stage.children)
     run = stage.ended(stage.supervisor.retrain())
     assert (run.status, [run.pid]) == ("succeeded", stage.children())
-    let_it_poll()
+    let_it_look(stage.supervisor)
     assert len(stage.children()) == 1  # nor is there anything new after the run
 
 
@@ -202,7 +236,7 @@ def test_a_waiting_process_that_died_is_replaced_when_its_run_is_due_and_not_bef
     stage.vote(1)
     wait_for(stage.children)
     os.kill(stage.children()[0], signal.SIGKILL)
-    let_it_poll()
+    let_it_look(stage.supervisor)
     assert len(stage.children()) == 1
     run = stage.ended(stage.supervisor.retrain())
     assert run.status == "succeeded" and stage.children()[1:] == [run.pid]
@@ -229,7 +263,7 @@ def test_a_child_that_cannot_be_made_to_stand_back_trains_all_the_same(
     stage.supervisor.start()
     stage.vote(1)
     wait_for(stage.children)
-    let_it_poll()
+    let_it_look(stage.supervisor)
     assert stage.ended(stage.supervisor.retrain()).status == "succeeded"
     assert len(stage.children()) == 1
 
@@ -240,7 +274,7 @@ def test_children_stand_back_for_the_app(stage: Stage) -> None:
     stage.vote(1)
     wait_for(stage.children)
     own = os.getpriority(os.PRIO_PROCESS, 0)
-    wait_for(lambda: os.getpriority(os.PRIO_PROCESS, stage.children()[0]) == min(19, own + supervisor_module.NICE))
+    wait_for(lambda: os.getpriority(os.PRIO_PROCESS, stage.children()[0]) == min(19, own + NICE))
 
 
 def test_what_a_child_says_while_it_waits_is_in_the_log_of_the_run_that_fails_with_it(stage: Stage) -> None:
@@ -264,7 +298,7 @@ def test_a_candidate_is_swapped_in_and_the_run_succeeds(stage: Stage) -> None:
     stage.supervisor.start()
     run = stage.ended(stage.supervisor.retrain())
     assert (run.status, run.error, run.policy_version, run.progress) == ("succeeded", None, 2, 1.0)
-    assert stage.server.live.version == 2
+    assert stage.engine.live.version == 2
     assert {policy.version: policy.status for policy in policies.list_policies(stage.db)} == {1: "retired", 2: "live"}
 
 
@@ -294,7 +328,7 @@ def test_a_reason_that_the_child_gave_itself_is_kept(stage: Stage) -> None:
     stage.play("runs.end_run(db, run, 'failed', 'there are no prompts'); sys.exit(1)")
     stage.supervisor.start()
     run = stage.ended(stage.supervisor.retrain())
-    let_it_poll()
+    let_it_look(stage.supervisor)
     assert stage.run(run.id) == run
     assert (run.status, run.error) == ("failed", "there are no prompts")
 
@@ -313,7 +347,7 @@ def test_a_rejected_candidate_is_kept_but_not_served(stage: Stage) -> None:
     stage.play(REJECT)
     stage.supervisor.start()
     run = stage.ended(stage.supervisor.retrain())
-    let_it_poll()
+    let_it_look(stage.supervisor)
     assert stage.run(run.id) == run
     assert (run.status, run.error, run.policy_version) == ("rejected", "v2 forgot the capitals", 2)
     assert {policy.version: policy.status for policy in policies.list_policies(stage.db)} == {1: "live", 2: "rejected"}
@@ -321,7 +355,7 @@ def test_a_rejected_candidate_is_kept_but_not_served(stage: Stage) -> None:
 
 
 def test_a_candidate_that_cannot_be_served_fails_the_run_and_the_old_policy_stays(stage: Stage) -> None:
-    stage.server.refusal = AdapterError("its shape does not fit")
+    stage.engine.refusal = AdapterError("its shape does not fit")
     stage.play(SUCCEED)
     stage.supervisor.start()
     run = stage.ended(stage.supervisor.retrain())
@@ -360,14 +394,14 @@ def test_a_silent_child_is_ended(stage: Stage, monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_queued_run_waits_until_the_model_is_served_and_can_be_cancelled(stage: Stage) -> None:
     stage.play(SUCCEED)
-    stage.server.state = ServerState("loading", "The model is loading", 0.0)
+    stage.engine.state = EngineState("loading", "The model is loading", 0.0)
     stage.supervisor.start()
     first = stage.supervisor.retrain()
-    let_it_poll()
+    let_it_look(stage.supervisor)
     assert stage.run(first).status == "queued"
     assert stage.supervisor.cancel(first).status == "cancelled"
     second = stage.supervisor.retrain()
-    stage.server.state = ServerState("ready", "Ready", 1.0)
+    stage.engine.state = EngineState("ready", "Ready", 1.0)
     assert stage.ended(second).status == "succeeded"
     assert stage.run(first).started is None
 
@@ -381,7 +415,7 @@ def test_cancelling_a_running_run_ends_its_process_and_leaves_the_old_policy_liv
     assert (cancelled.status, cancelled.error) == ("cancelled", None)
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
-    let_it_poll()
+    let_it_look(stage.supervisor)
     assert stage.run(run_id) == cancelled
     stage.assert_still_on_first_version()
     with pytest.raises(TrainingError, match=r"already ended \(cancelled\)"):
@@ -406,14 +440,14 @@ def test_the_schedule_starts_a_run_by_itself_after_enough_votes(stage: Stage) ->
     runs.set_schedule(stage.db, Schedule(retrain_every=3))
     stage.supervisor.start()
     stage.vote(2)
-    let_it_poll()
+    let_it_look(stage.supervisor)
     assert runs.latest_run(stage.db) is None
     stage.vote(1)
     wait_for(lambda: runs.latest_run(stage.db))
     assert stage.ended(1).status == "succeeded"
     assert stage.run(1).settings["seed"] == 9
     assert preferences.new_since_last_run(stage.db) == 0
-    let_it_poll()
+    let_it_look(stage.supervisor)
     assert len(runs.list_runs(stage.db)) == 1
 
 
@@ -424,7 +458,7 @@ def test_the_schedule_does_not_loop_after_a_failed_run(stage: Stage) -> None:
     stage.supervisor.start()
     wait_for(lambda: runs.latest_run(stage.db))
     assert stage.ended(1).status == "failed"
-    let_it_poll()
+    let_it_look(stage.supervisor)
     assert len(runs.list_runs(stage.db)) == 1
     stage.vote(2)
     wait_for(lambda: len(runs.list_runs(stage.db)) == 2)
@@ -436,7 +470,7 @@ def test_without_a_schedule_votes_start_nothing(stage: Stage) -> None:
     runs.set_schedule(stage.db, Schedule(retrain_every=0))
     stage.vote(3)
     stage.supervisor.start()
-    let_it_poll()
+    let_it_look(stage.supervisor)
     assert runs.latest_run(stage.db) is None
 
 
@@ -464,15 +498,15 @@ def test_a_candidate_that_was_not_served_when_the_app_stopped_goes_live_at_the_n
     run_id = stage.supervisor.retrain()
     wait_for(lambda: policies.candidate_of(stage.db, run_id))
     stage.supervisor.stop()
-    again, server = new_supervisor(stage.data_dir)
-    server.state = ServerState("loading", "The model is loading", 0.0)
+    again, engine = new_supervisor(stage.data_dir)
+    engine.state = EngineState("loading", "The model is loading", 0.0)
     again.start()
-    let_it_poll()
+    let_it_look(again)
     assert stage.run(run_id).status == "running"
-    server.state = ServerState("ready", "Ready", 1.0)
+    engine.state = EngineState("ready", "Ready", 1.0)
     run = stage.ended(run_id)
     again.stop()
-    assert (run.status, run.error, run.policy_version, server.live.version) == ("succeeded", None, 2, 2)
+    assert (run.status, run.error, run.policy_version, engine.live.version) == ("succeeded", None, 2, 2)
     live = policies.live_policy(stage.db)
     assert live is not None and live.version == 2
 
@@ -529,7 +563,7 @@ def test_what_cannot_be_resumed_is_refused_in_words(stage: Stage) -> None:
     with pytest.raises(TrainingError, match="is running; only a run that failed or was cancelled"):
         stage.supervisor.resume(waiting)
     stage.supervisor.cancel(waiting)
-    stage.server.state = ServerState("failed", "The model is broken", 0.0)
+    stage.engine.state = EngineState("failed", "The model is broken", 0.0)
     with pytest.raises(TrainingError, match="The model is broken"):
         stage.supervisor.resume(waiting)
 
