@@ -47,16 +47,16 @@ def header_html(now: Snapshot) -> str:
 
 
 def _header_words(now: Snapshot) -> str:
-    live, every = f"v{now.live} live", now.retrain_every
+    live, needed = f"v{now.live} live", now.retrain_every
     if now.engine.status == "loading":
         return f"The model is loading: {now.engine.seconds:.0f} s"
     if now.engine.status == "failed":
         return "The model could not be loaded"
     if now.open_run is not None:
         return f"{live} · training {now.open_run.progress:.0%}"
-    if not every:
+    if not needed:
         return f"{live} · {counted(now.new_votes, 'new vote')}"
-    return f"{live} · {counted(max(every - now.new_votes, 0), 'vote')} to next training"
+    return f"{live} · {counted(max(needed - now.new_votes, 0), 'vote')} to next training"
 
 
 @lru_cache(maxsize=1)
