@@ -113,17 +113,17 @@ def main() -> None:
         seeds=random.Random(arguments.seed) if arguments.seed is not None else random.SystemRandom(),
         status=status_of(db, engine),
     )
-    done = threading.Event()
+    stopping = threading.Event()
 
-    def leave(number: int, frame: Any) -> None:
-        done.set()
+    def stop(number: int, frame: Any) -> None:
+        stopping.set()
 
-    signal.signal(signal.SIGINT, leave)
-    signal.signal(signal.SIGTERM, leave)
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
     try:
         page = serve(services, arguments.host, arguments.port, signing_key(data_dir))
         supervisor.start()
-        done.wait()
+        stopping.wait()
         print("Stopping …")
         page.close()
     except OSError as error:

@@ -174,11 +174,11 @@ async def _best(services: Services, call: _Call, rows: Sequence[RowState]) -> li
 
 async def _highest(services: Services, prompt: str, policy: PolicyVersion, group: Sequence[RowState]) -> RowState:
     """Return the completion with the highest score; those that ended by themselves come first."""
-    began, written = time.monotonic(), max(one.seconds for one in group)
+    started, written = time.monotonic(), max(one.seconds for one in group)
     ended = [one for one in group if one.finish_reason == "stop"] or list(group)
     marks = await asyncio.wrap_future(services.engine.scores(policy, prompt, [one.token_ids for one in ended]))
     chosen = ended[max(range(len(ended)), key=marks.__getitem__)]
-    seconds = written + time.monotonic() - began
+    seconds = written + time.monotonic() - started
     return RowState(chosen.text, chosen.token_ids, chosen.finish_reason, chosen.first_token_seconds, seconds)
 
 

@@ -71,7 +71,7 @@ def resume_latest(services: Services, token: str | None) -> Run:
 def schedule(services: Services, token: str | None, votes: Any) -> int:
     """Store after how many new votes training starts by itself, 0 for never, and return that number."""
     services.admin.require(token)
-    every = checked_schedule(votes)
-    runs.set_schedule(services.db, runs.Schedule(every))
+    retrain_every = checked_schedule(votes)
+    runs.set_schedule(services.db, runs.Schedule(retrain_every))
     services.status.expire()
-    return every
+    return retrain_every

@@ -14,7 +14,7 @@ MAX_AGE_SECONDS = 1.0
 SHOWN_RUNS = 10
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # each is itself alone, so that what was made of one can be kept with it
 class Snapshot:
     """What the page shows of the model, of votes and of training, as it was at one moment."""
 

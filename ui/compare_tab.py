@@ -92,14 +92,14 @@ def restored(tab: CompareTab, comparison: Comparison, choice: str | None) -> Upd
 
 def thanks(now: Snapshot, pairs: int) -> str:
     """Return what is said after a vote: that it is stored, and what it leads to."""
-    new, every = now.new_votes, now.retrain_every
+    new, needed = now.new_votes, now.retrain_every
     first = "Thanks, stored." if pairs else "Thanks, stored. It prefers no text to another."
     if now.open_run is not None:
         return f"{first} Training is under way; the next one uses this vote."
-    if not every:
+    if not needed:
         return f"{first} {counted(new, 'new vote')} since the last training."
-    if new < every:
-        return f"{first} {counted(every - new, 'vote')} to the next training."
+    if new < needed:
+        return f"{first} {counted(needed - new, 'vote')} to the next training."
     return f"{first} The next training begins now."
 
 
@@ -181,10 +181,10 @@ def _opened_anew(services: Services, tab: CompareTab) -> Update:
         return empty_view(services, tab, notice(state.message, "error"), hint="") | {tab.prompt: ""}
     if not services.examples:
         return empty_view(services, tab) | {tab.prompt: ""}
-    return empty_view(services, tab) | asked(tab, services.examples[0].prompt)
+    return empty_view(services, tab) | new_question(tab, services.examples[0].prompt)
 
 
-def asked(tab: CompareTab, prompt: str) -> Update:
+def new_question(tab: CompareTab, prompt: str) -> Update:
     """Return the prompt, and a request that differs from the one before, so that its change starts an answer."""
     return {tab.prompt: prompt, tab.request: {"prompt": prompt, "at": time.monotonic_ns()}}
 
@@ -228,7 +228,7 @@ def _bind_questions(services: Services, tab: CompareTab) -> Any:
             yield update
 
     def picked(event: gr.EventData) -> Update:
-        return asked(tab, event.prompt)
+        return new_question(tab, event.prompt)
 
     answering = tab.request.change(
         answer,
@@ -241,7 +241,7 @@ def _bind_questions(services: Services, tab: CompareTab) -> Any:
     wanted = [tab.prompt, tab.request]
     gr.on(
         [tab.ask.click, tab.prompt.submit],
-        lambda prompt: asked(tab, prompt),
+        lambda prompt: new_question(tab, prompt),
         tab.prompt,
         wanted,
         cancels=answering,

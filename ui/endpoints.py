@@ -85,8 +85,8 @@ def _register_feedback(services: Services) -> None:
         comparison_id: str, choice: str, source: str = "human", request: gr.Request | None = None
     ) -> dict[str, Any]:
         """Store which completion is best: a slot, "tie" or "all_bad"."""
-        asked = checked(VoteRequest, comparison_id=comparison_id, choice=choice, source=source)
-        return vote(services, annotator_id(request), asked).to_json()
+        judgement = checked(VoteRequest, comparison_id=comparison_id, choice=choice, source=source)
+        return vote(services, annotator_id(request), judgement).to_json()
 
     @with_plain_errors
     def demonstrate_endpoint(

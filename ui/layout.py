@@ -2,6 +2,7 @@
 
 import inspect
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -46,16 +47,22 @@ def header_html(now: Snapshot) -> str:
 
 
 def _header_words(now: Snapshot) -> str:
-    live, every = f"v{now.live} live", now.retrain_every
+    live, needed = f"v{now.live} live", now.retrain_every
     if now.engine.status == "loading":
         return f"The model is loading: {now.engine.seconds:.0f} s"
     if now.engine.status == "failed":
         return "The model could not be loaded"
     if now.open_run is not None:
         return f"{live} · training {now.open_run.progress:.0%}"
-    if not every:
+    if not needed:
         return f"{live} · {counted(now.new_votes, 'new vote')}"
-    return f"{live} · {counted(max(every - now.new_votes, 0), 'vote')} to next training"
+    return f"{live} · {counted(max(needed - now.new_votes, 0), 'vote')} to next training"
+
+
+@lru_cache(maxsize=1)
+def parts_of(now: Snapshot) -> tuple[str, ...]:
+    """Return the header and the training views; those of one snapshot are made once for all browsers."""
+    return header_html(now), *training_tab.views(now)
 
 
 def refresh(now: Snapshot, shown: Refreshed, seen: list[int] | None) -> dict[Any, Any]:
@@ -64,7 +71,7 @@ def refresh(now: Snapshot, shown: Refreshed, seen: list[int] | None) -> dict[Any
     `seen` is what the last call returned for `shown.seen`: an unchanged part is left alone, so that nothing flickers.
     """
     pace = BUSY_SECONDS if now.open_run is not None or now.engine.status == "loading" else CALM_SECONDS
-    html, enabled = [header_html(now), *training_tab.views(now)], training_tab.enabled(now)
+    html, enabled = parts_of(now), training_tab.enabled(now)
     components = [shown.header, *shown.training.views, *shown.training.buttons, shown.timer]
     updates = [*html, *(gr.update(interactive=on) for on in enabled), gr.Timer(pace)]
     marks = [hash(part) for part in (*html, *enabled, pace)]

@@ -34,7 +34,7 @@ class TrainingTab:
     retrain: Any
     resume: Any
     cancel: Any
-    every: Any
+    retrain_every: Any
     save: Any
     leave: Any
     notice: Any
@@ -52,7 +52,7 @@ class TrainingTab:
     @property
     def forms(self) -> list[Any]:
         """The parts of the admin's box, of which a caller sees some."""
-        return [self.login, self.tools, self.every]
+        return [self.login, self.tools, self.retrain_every]
 
 
 def views(now: Snapshot) -> list[str]:
@@ -86,9 +86,9 @@ def cancel(services: Services, token: str | None) -> str:
     return f"Run {runs.cancel_open(services, token).id} is cancelled; what was live stays live."
 
 
-def schedule(services: Services, token: str | None, every: float | None) -> str:
+def schedule(services: Services, token: str | None, votes: float | None) -> str:
     """Store after how many new votes training starts by itself and return what to say."""
-    if not runs.schedule(services, token, every):
+    if not runs.schedule(services, token, votes):
         return "Saved. Training starts only at the press of the button."
     return f"Saved. {training_view.waiting(services.status.now())}"
 
@@ -111,8 +111,11 @@ def shown(services: Services, tab: TrainingTab) -> Update:
 def forms(services: Services, tab: TrainingTab, token: str | None) -> Update:
     """Return the login form or the admin's tools, whichever the caller's token opens, and the schedule."""
     inside = services.admin.is_valid(token)
-    every = services.status.now().retrain_every
-    return {tab.login: gr.update(visible=not inside), tab.tools: gr.update(visible=inside), tab.every: every}
+    return {
+        tab.login: gr.update(visible=not inside),
+        tab.tools: gr.update(visible=inside),
+        tab.retrain_every: services.status.now().retrain_every,
+    }
 
 
 def log_in(services: Services, tab: TrainingTab, password: str) -> tuple[str | None, Update]:
@@ -154,7 +157,7 @@ def _components() -> TrainingTab:
                     again = gr.Button("Resume", elem_id="resume", min_width=0)
                     end = gr.Button("Cancel", elem_id="cancel", min_width=0)
                 with gr.Row(elem_id="schedule"):
-                    every = gr.Number(
+                    retrain_every = gr.Number(
                         label="Train by itself after every N new votes (0 = never)",
                         elem_id="every",  # what it holds is checked on Save, in words; Gradio would round it in silence
                     )
@@ -175,7 +178,7 @@ def _components() -> TrainingTab:
         retrain=start,
         resume=again,
         cancel=end,
-        every=every,
+        retrain_every=retrain_every,
         save=save,
         leave=leave,
         notice=words,
@@ -202,4 +205,4 @@ def _bind(services: Services, tab: TrainingTab, token: Any) -> None:
     tab.leave.click(logged_out, token, account, **QUIET)
     for button, action in zip(tab.buttons, (retrain, resume, cancel), strict=True):
         button.click(partial(done, action), token, everything, **QUIET)
-    gr.on([tab.save.click, tab.every.submit], saved, [token, tab.every], everything, **QUIET)
+    gr.on([tab.save.click, tab.retrain_every.submit], saved, [token, tab.retrain_every], everything, **QUIET)

@@ -90,13 +90,13 @@ class HistoryPolicy:
 
 def waiting(now: Snapshot) -> str:
     """Return when the next training starts by itself, and what waits for it besides votes."""
-    new, every, written = now.new_votes, now.retrain_every, now.new_demonstrations
+    new, needed, written = now.new_votes, now.retrain_every, now.new_demonstrations
     waits = f" {counted(written, 'new demonstration')} {'waits' if written == 1 else 'wait'} for it." if written else ""
-    if not every:
+    if not needed:
         return f"{counted(new, 'new vote')} since the last training; it starts only when an admin starts it.{waits}"
-    if new >= every:
+    if new >= needed:
         return f"Enough new votes are in: training starts by itself.{waits}"
-    return f"{counted(every - new, 'more vote')} and training starts by itself.{waits}"
+    return f"{counted(needed - new, 'more vote')} and training starts by itself.{waits}"
 
 
 def progress(now: Snapshot) -> str:

@@ -305,3 +305,10 @@ def test_the_words_of_a_plot_are_text() -> None:
     html = render("plot", plot=plot)
     assert "<script>" not in html
     assert html.count(ESCAPED) == 7
+
+
+def test_what_browsers_show_of_one_snapshot_is_made_once(behind: Backstage) -> None:
+    now = behind.now()
+    assert layout.parts_of(now) is layout.parts_of(now)
+    runs.queue_run(behind.db, "ppo", {})
+    assert "training 0%" in layout.parts_of(behind.now())[0]
