@@ -110,10 +110,11 @@ class CountingSupervisor(Supervisor):
     """Counts how often it has looked at the database."""
 
     looks = 0
+    idle = False  # whether the last look found no run open
 
     def _tick(self) -> bool:
         busy = super()._tick()
-        self.looks += 1
+        self.looks, self.idle = self.looks + 1, not busy
         return busy
 
 
@@ -215,6 +216,35 @@ def test_a_run_is_handed_to_the_job_with_the_model_and_logs_to_its_folder(stage:
     ]
     assert run.settings["ppo"]["updates"] == 2
     assert run.settings["seed"] == 9
+
+
+def test_a_run_that_is_asked_for_starts_at_once_however_rarely_the_supervisor_looks(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor_module, "IDLE_SECONDS", 10 * PATIENCE_SECONDS)
+    stage.play("runs.end_run(db, run, 'failed', 'out of memory')")
+    stage.supervisor.start()
+    wait_for(lambda: stage.supervisor.looks)  # the next look is minutes away
+    failed = stage.ended(stage.supervisor.retrain())
+    wait_for(lambda: stage.supervisor.idle)
+    stage.play(SUCCEED)
+    stage.supervisor.resume(failed.id)
+    assert stage.ended(failed.id).status == "succeeded"
+
+
+def test_the_supervisor_looks_rarely_while_no_run_is_open_and_often_while_one_is(stage: Stage) -> None:
+    assert not stage.supervisor._tick()
+    stage.engine.state = EngineState("loading", "The model is loading", 0.0)
+    run_id = stage.supervisor.retrain()
+    assert stage.supervisor._tick()
+    stage.supervisor.cancel(run_id)
+    assert not stage.supervisor._tick()
+
+
+def test_raft_without_rounds_is_refused_in_words_and_queues_nothing(stage: Stage) -> None:
+    with pytest.raises(ConfigError, match=r"settings\.raft\.rounds must be at least 1"):
+        stage.supervisor.retrain("raft", {"raft": {"rounds": 0}})
+    assert runs.latest_run(stage.db) is None
 
 
 def test_a_vote_starts_the_process_of_the_next_run_ahead_of_it(stage: Stage) -> None:

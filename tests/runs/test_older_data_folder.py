@@ -1,0 +1,99 @@
+"""A data folder that version 0.1 left is opened, loses nothing, and its stopped run goes on (tests/fixtures)."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from alignment.models import model_folder
+from alignment.runs import job, run_models
+from alignment.runs.findings import Finding, verdict_from_json
+from alignment.runs.records import evaluation_from_json
+from alignment.runs.settings import RunSettings, run_settings
+from alignment.serving.engine import published
+from alignment.settings import ModelConfig
+from storage import database, policies, preferences, runs
+from storage.demonstrations import demonstrations_of
+from storage.overview import overview
+from storage.version_folders import verify
+from tests.runs.test_supervisor import CountingSupervisor, ScriptedEngine
+
+FIXTURE = Path(__file__).parents[1] / "fixtures" / "data-folder-0.1"
+
+
+class EnoughSeenError(Exception):
+    """Ends a run of 400 updates at its first one."""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A copy of the folder, opened by the code of now."""
+    shutil.copytree(FIXTURE, tmp_path / "copy")
+    database.prepare(tmp_path / "copy" / "data" / "triptych.db")
+    return tmp_path / "copy"
+
+
+def test_nothing_is_lost(folder: Path) -> None:
+    db = folder / "data" / "triptych.db"
+    assert [ranking.preference_id for ranking in preferences.rankings(db)] == list(range(1, 10))
+    assert [one.completion for one in demonstrations_of(db, 1)] == ["Paris, on the Seine."]
+    found = {run.id: (run.method, run.status, run.policy_version) for run in runs.list_runs(db)}
+    assert found == {1: ("ppo", "succeeded", 2), 2: ("raft", "rejected", 3), 3: ("ppo", "cancelled", None)}
+    assert len(runs.metrics(db, 3)) > 50
+    assert {policy.version: policy.status for policy in policies.list_policies(db)} == {
+        **{1: "retired", 2: "live", 3: "rejected"}
+    }
+    now = overview(db)
+    assert (now.open_run, now.new_votes, now.new_demonstrations, now.live_version) == (None, 0, 0, 2)
+
+
+def test_its_versions_are_whole_and_belong_to_its_model(folder: Path) -> None:
+    fingerprint = model_folder.fingerprint(folder / "model", folder / "model" / "sft")
+    for policy in policies.list_policies(folder / "data" / "triptych.db"):
+        verify(folder / "data" / policy.path, policy.sha256)
+        assert policy.model == fingerprint
+        assert published(policy.version, folder / "data" / policy.path, policy.sha256).own_sft == (policy.version > 1)
+
+
+def test_the_verdict_on_the_version_that_did_not_pass_is_a_failed_finding(folder: Path) -> None:
+    third, second, _ = policies.list_policies(folder / "data" / "triptych.db")
+    verdict = verdict_from_json(third.evaluation["gate"])
+    assert not verdict.passed
+    assert verdict.failed == (Finding("kl", "nats", 0.2, 0.0, passed=False),)
+    passed = evaluation_from_json(second.evaluation)
+    assert passed.verdict is not None and passed.verdict.passed
+    assert passed.kl == second.evaluation["kl"]
+
+
+def test_its_stopped_run_is_resumed_with_the_reward_model_that_it_kept(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data_dir, model = folder / "data", ModelConfig(str(folder / "model"), str(folder / "model" / "sft"))
+    db = data_dir / "triptych.db"
+    live = policies.live_policy(db)
+    assert live is not None
+    engine = ScriptedEngine(published(live.version, data_dir / live.path, live.sha256))
+    run = CountingSupervisor(data_dir, engine, model, RunSettings()).resume(3)
+    assert (run.status, run_settings(run.settings).raft.rounds, run_settings(run.settings).sft.steps) == (
+        "queued",
+        1,
+        2,
+    )
+    assert runs.start_run(db, 3)
+    measured: list[str] = []
+
+    def report(self: Any, stage: str, done: float, step: int = 0, metrics: Any = None, **more: Any) -> None:
+        measured.extend(metrics or {})
+        if "objective/score" in measured:
+            raise EnoughSeenError
+
+    def keep_reward(*_: Any) -> None:
+        raise AssertionError("the reward model was fitted anew")
+
+    monkeypatch.setattr(job.Reporter, "__call__", report)
+    monkeypatch.setattr(run_models, "keep_reward", keep_reward)
+    with pytest.raises(EnoughSeenError):
+        job.train(data_dir, 3, model)
+    assert "reward/loss" not in measured
+    assert (data_dir / "runs" / "run-000003" / "reward" / "adapter_model.safetensors").is_file()

@@ -1,0 +1,62 @@
+"""How things stand at one moment: runs, what is new, the schedule, the live version."""
+
+from pathlib import Path
+
+import pytest
+
+from storage import database, demonstrations, policies, preferences, runs
+from storage.overview import Overview, overview
+from storage.records import Comparison, Completion, Policy
+from storage.runs import Schedule
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Path:
+    path = tmp_path / "triptych.db"
+    database.prepare(path)
+    return path
+
+
+def vote(db: Path, name: str) -> int:
+    shown = [Completion(slot, "sft", None, slot, [1], 0, {}, "stop", 0.1, 0.2) for slot in "AB"]
+    preferences.save_comparison(db, Comparison(name, "prompt", "compare", False, shown))
+    return preferences.save_preference(db, comparison_id=name, annotator_id="ann", tiers=[["A"], ["B"]], kind="choice")
+
+
+def test_an_empty_folder_has_nothing_to_show(db: Path) -> None:
+    now = overview(db)
+    assert now == Overview(None, None, 0, 0, Schedule(), None)
+    assert not now.anything_new
+
+
+def test_it_says_what_is_open_and_what_is_new(db: Path) -> None:
+    vote(db, "c1")
+    run_id = runs.queue_run(db, "ppo", {"seed": 1})
+    runs.end_run(db, run_id, "failed", "killed")
+    vote(db, "c2")
+    withdrawn = vote(db, "c3")
+    with database.write(db) as connection:
+        connection["preferences"].update(withdrawn, {"withdrawn": database.now()})
+    demonstrations.save_demonstration(db, prompt="Hi", completion="Ahoy!", annotator_id="ann")
+    policies.record_policy(db, Policy(4, None, None, "p", "00", "live"))
+    runs.set_schedule(db, Schedule(5))
+    now = overview(db)
+    assert now == Overview(None, runs.get_run(db, run_id), 1, 1, Schedule(5), 4)
+    assert now.anything_new
+    second = runs.queue_run(db, "raft", {})
+    now = overview(db)
+    assert now.open_run == now.latest_run == runs.get_run(db, second)
+    assert (now.new_votes, now.new_demonstrations, now.anything_new) == (0, 0, False)
+
+
+def test_it_reads_through_one_connection(db: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = []
+    original = database.open_connection
+
+    def open_connection(path: Path) -> object:
+        opened.append(path)
+        return original(path)
+
+    monkeypatch.setattr(database, "open_connection", open_connection)
+    overview(db)
+    assert opened == [db]
