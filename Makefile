@@ -43,8 +43,8 @@ bench-tastes: $(INSTALLED_TEST) ## measure what runs learn from a few clicks, ce
 bench-training: $(INSTALLED_TEST) ## measure an update of PPO beside one of TRL's
 	$(BIN)/python -m tests.bench.training $(ARGS)
 
-pocket: $(INSTALLED) ## train the bundled model anew, from its facts to its policy
-	$(BIN)/python -m recipes.pocket.build
+pocket: $(INSTALLED) ## train the bundled model anew, from its facts to its policy; ARGS=--renew-stamps builds nothing
+	$(BIN)/python -m recipes.pocket.build $(ARGS)
 
 evaluate: $(INSTALLED) ## measure the bundled model skill by skill into docs/pocket-evaluation.md
 	$(BIN)/python -m recipes.pocket.evaluate --readme README.md
