@@ -88,11 +88,10 @@ class StackedAdapters:
 
     def _drop_outdated(self) -> None:
         """Drop the stacks of adapters that were dropped or replaced, and all of them if other layers carry adapters."""
-        configs = self._model.peft_config
-        names = configs.keys() | self._configs.keys()
-        changed = {name for name in names if configs.get(name) is not self._configs.get(name)}
-        if not changed:
+        configs, before = self._model.peft_config, self._configs
+        if len(configs) == len(before) and all(configs.get(name) is config for name, config in before.items()):
             return
+        changed = {name for name in configs.keys() | before.keys() if configs.get(name) is not before.get(name)}
         layers = [module for module in self._model.modules() if isinstance(module, LoraLayer)]
         for key in list(self._stacks):
             if changed & set(key) or len(layers) != len(self._layers):
@@ -107,7 +106,8 @@ class _Stack:
         self._names = names
         self._rows: tuple[str, ...] = ()
         self._masks: dict[tuple[int, ...], Tensor | None] = {}  # (B, 1, R) by the ranks, which may differ by layer
-        self._device = layers[0].get_base_layer().weight.device
+        weights = (layer.lora_A[name].weight for layer in layers for name in names if name in layer.lora_A)
+        self._like: Tensor | None = next(weights, None)  # a tensor of the device and type that masks are to have
         self.forwards: Forwards = [(layer, self._forward_of(layer)) for layer in layers]
 
     def assign(self, rows: Sequence[str]) -> None:
@@ -116,10 +116,11 @@ class _Stack:
             return
         self._rows = tuple(rows)
         for ranks in self._masks:
+            assert self._like is not None
             columns = [name for name, rank in zip(self._names, ranks, strict=True) for _ in range(rank)]
-            kept = [[name == column for column in columns] for name in rows]
+            kept = [[float(name == column) for column in columns] for name in rows]
             mixed = not all(map(all, kept))
-            self._masks[ranks] = torch.tensor(kept, device=self._device).unsqueeze(1) if mixed else None
+            self._masks[ranks] = self._like.new_tensor(kept).unsqueeze(1) if mixed else None
 
     @torch.no_grad()
     def _forward_of(self, layer: Any) -> Callable[..., Tensor]:
@@ -136,11 +137,11 @@ class _Stack:
 
         def forward(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
             result: Tensor = base(x, *args, **kwargs)
-            inner = nn.functional.linear(x.to(down.dtype), down)  # (B, T, R)
+            inner = nn.functional.linear(x.flatten(0, -2).to(down.dtype), down)  # (B * T, R)
             if (mask := masks[ranks]) is not None:
-                inner = inner * mask
+                inner.view(*x.shape[:-1], -1).mul_(mask)
             added_to = result.flatten(0, -2).to(up.dtype)
-            return torch.addmm(added_to, inner.flatten(0, -2), up).view(result.shape).to(result.dtype)
+            return torch.addmm(added_to, inner, up).view(result.shape).to(result.dtype)
 
         return forward
 
