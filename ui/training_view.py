@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from html import escape
 from typing import Any
 
+from alignment.runs.methods import stages_of
 from storage.records import Metric, Policy, Run
 from storage.runs import OPEN
 from ui.formatting import ago, counted, span, table
@@ -13,7 +14,9 @@ STAGES = {
     "collect": "collect",
     "sft": "instruction tuning",
     "reward": "reward model",
-    "ppo": "{method}",
+    "raft": "RAFT",
+    "ppo": "PPO",
+    "dpo": "DPO",
     "check": "check",
     "live": "live",
 }
@@ -61,11 +64,9 @@ def progress(run: Run | None, produced: Policy | None, live: int, waiting: str, 
 
 def stages(run: Run | None) -> str:
     """Return the line of stages, each done, under way, stopped at or to come."""
-    method = run.method if run else "ppo"
-    left_out = {"reward"} if method == "dpo" else set()  # DPO learns from the pairs themselves
-    left_out |= set() if run and _refits(run) else {"sft"}
-    names = [name for name in STAGES if name not in left_out]
-    at = names.index(run.stage) if run and run.stage in names else -1
+    rounds = run.settings.get("raft", {}).get("rounds", 1) if run else 1
+    names = [*stages_of(run.method if run else "ppo", sft=bool(run and _tunes(run)), raft_rounds=rounds), "live"]
+    at = names.index(_stage(run)) if run and _stage(run) in names else -1
     items = []
     for i, name in enumerate(names):
         if run is None:
@@ -77,20 +78,19 @@ def stages(run: Run | None) -> str:
         else:
             state = "todo"
         current = ' aria-current="step"' if state == "now" else ""
-        shown = _stage_words(name, method)
-        items.append(f'<li data-stage="{name}" data-state="{state}"{current}><i>{MARKS[state]}</i> {shown}</li>')
+        items.append(f'<li data-stage="{name}" data-state="{state}"{current}><i>{MARKS[state]}</i> {STAGES[name]}</li>')
     return f'<ol class="stages" aria-label="Stages of training">{"".join(items)}</ol>'
 
 
-def _refits(run: Run) -> bool:
+def _tunes(run: Run) -> bool:
     """Return whether a run begins with instruction tuning, as far as can be known before it does."""
     steps = run.settings.get("sft", {}).get("steps", 0)
     return run.stage == "sft" or bool(run.demonstrations and steps)
 
 
-def _stage_words(name: str, method: str) -> str:
-    """Return what a stage is called; the one that trains the policy bears the name of its method."""
-    return STAGES.get(name, name).format(method=method.upper())
+def _stage(run: Run) -> str:
+    """Return the stage that a run is in; older versions stored "ppo" for RAFT and DPO, too."""
+    return run.method if run.stage == "ppo" else run.stage
 
 
 def _sentence(run: Run, produced: Policy | None, live: int, loaded: bool) -> str:
@@ -101,7 +101,7 @@ def _sentence(run: Run, produced: Policy | None, live: int, loaded: bool) -> str
         took = _seconds(run.started, None)
         left = took * (1 - run.progress) / run.progress if run.progress >= 0.05 else 0.0
         left = round(left / 60) * 60 if left > 90 else left
-        stage = _stage_words(run.stage, run.method) or "starting"
+        stage = STAGES.get(_stage(run), "starting")
         return f"{stage}, {run.progress:.0%}, {span(took)} so far" + (f", about {span(left)} left." if left else ".")
     ended = f"{ago(run.finished)}, after {span(_seconds(run.started or run.created, run.finished))}"
     words = {

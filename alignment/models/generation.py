@@ -1,7 +1,7 @@
 """The decode loop: one batch of prompts, a step at a time, with a key-value cache."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -11,7 +11,6 @@ from transformers import DynamicCache
 from alignment.models.routing import merged
 
 FinishReason = Literal["stop", "length", "cancelled"]
-OnStep = Callable[[], None]  # called at every decoded token, every pass and every minibatch: a sign of life
 
 
 @dataclass(frozen=True)
@@ -135,7 +134,6 @@ def generate(
     prompts: Sequence[Sequence[int]],
     sampling: Sampling,
     seeds: Sequence[int],
-    on_step: OnStep | None = None,
 ) -> list[Generated]:
     """Return one finished completion a prompt, through whatever adapter is active."""
     ends = eos_ids(model, tokenizer)
@@ -146,6 +144,4 @@ def generate(
             for row, token in zip(written, tokens, strict=True):
                 if token is not None:
                     row.append(token)
-            if on_step:
-                on_step()
     return [Generated(row, "stop" if row[-1] in ends else "length") for row in written]

@@ -9,7 +9,7 @@ from peft import PeftModel
 
 from alignment.learning.rollout_metrics import sampled_metrics
 from alignment.models.adapters import adapter_parameters, move_adapter, take_weights
-from alignment.models.generation import OnStep, Sampling
+from alignment.models.generation import Sampling
 from alignment.models.model_folder import Check
 from alignment.runs.evaluation import Evaluation, evaluate
 from alignment.runs.gate import Verdict, first_level, judge
@@ -31,7 +31,6 @@ def check(
     config: GateConfig,
     seed: int,
     on_progress: Callable[[float], None],
-    on_step: OnStep | None = None,
 ) -> dict[str, Any]:
     """Return what the adapter "policy" measures, the gate's verdict on it and the answers that differ from "parent"'s.
 
@@ -41,10 +40,10 @@ def check(
     it was trained to, refused. `recorded` is what was returned of the parent in its day, if anything. `kl` is that of
     the whole way, in nats a completion; that of a part is measured on rollouts of its own for `prompts`.
     """
-    before = evaluate(model, tokenizer, "parent", checks, SAMPLING, on_step=on_step)
+    before = evaluate(model, tokenizer, "parent", checks, SAMPLING)
     first = first_level(before, recorded)
     on_progress(0.4)
-    after = evaluate(model, tokenizer, "policy", checks, SAMPLING, on_step=on_step)
+    after = evaluate(model, tokenizer, "policy", checks, SAMPLING)
     on_progress(0.7)
     verdict = judge(after, before, first, kl, config)
     if not verdict.passed and config.step_back:
@@ -53,8 +52,8 @@ def check(
         for share in _shares_of_the_way(config.step_back):
             take_weights(adapter_parameters(model, "policy"), whole)
             move_adapter(model, "policy", "parent", share)
-            milder = evaluate(model, tokenizer, "policy", checks, SAMPLING, on_step=on_step)
-            measured = sampled_metrics(model, tokenizer, prompts, KL_SAMPLING, KL_ROLLOUTS, seed, on_step)
+            milder = evaluate(model, tokenizer, "policy", checks, SAMPLING)
+            measured = sampled_metrics(model, tokenizer, prompts, KL_SAMPLING, KL_ROLLOUTS, seed)
             again = judge(milder, before, first, measured["objective/kl"], config)
             if again.passed:
                 note = f"put back to {share:.0%} of the way from the version before; the whole way had: {failed}"

@@ -8,8 +8,8 @@ from typing import Any
 
 from peft import PeftModel
 
-from alignment.models.adapters import activate
-from alignment.models.generation import Generated, OnStep, Sampling, generate
+from alignment.models.adapters import using
+from alignment.models.generation import Generated, Sampling, generate
 from alignment.models.model_folder import Check
 from alignment.models.templates import chat_prompt_ids, decode
 
@@ -70,12 +70,11 @@ def answers(
     prompts: Sequence[str],
     sampling: Sampling,
     seed: int,
-    on_step: OnStep | None = None,
 ) -> list[Generated]:
     """Return one completion a prompt through an adapter, in one batch."""
-    activate(model, adapter)
     rows = [chat_prompt_ids(tokenizer, prompt) for prompt in prompts]
-    return generate(model, tokenizer, rows, sampling, [seed + i for i in range(len(rows))], on_step)
+    with using(model, adapter):
+        return generate(model, tokenizer, rows, sampling, [seed + i for i in range(len(rows))])
 
 
 def evaluate(
@@ -85,13 +84,12 @@ def evaluate(
     checks: Sequence[Check],
     sampling: Sampling,
     seed: int = 0,
-    on_step: OnStep | None = None,
 ) -> Evaluation:
     """Return how an adapter does on the checks."""
     if not checks:
         nan = float("nan")
         return Evaluation(nan, nan, nan, nan, nan, [], {})
-    written = answers(model, tokenizer, adapter, [check.prompt for check in checks], sampling, seed, on_step)
+    written = answers(model, tokenizer, adapter, [check.prompt for check in checks], sampling, seed)
     texts = [decode(tokenizer, w.token_ids) for w in written]
 
     def share(kind: str) -> float:

@@ -15,15 +15,16 @@ import torch
 from transformers.utils import logging as transformers_logging
 
 from alignment.errors import AlignmentError, TrainingError
-from alignment.learning.refit import readable
 from alignment.learning.rollout import short_enough
+from alignment.learning.sft import readable
 from alignment.models import model_folder
 from alignment.reward.bradley_terry import preferred
 from alignment.runs import run_models, stages
 from alignment.runs.child import leave_with_parent, print_into, wait_for_run
-from alignment.runs.progress import Reporter
+from alignment.runs.methods import stages_of
+from alignment.runs.progress import Reporter, heartbeat
 from alignment.runs.settings import run_settings
-from alignment.runs.stages import Training
+from alignment.runs.stages import Data, Training
 from alignment.settings import ModelConfig
 from storage import demonstrations, policies, preferences, run_folder, runs
 from storage.errors import StorageError
@@ -44,52 +45,50 @@ def train(data_dir: Path, run_id: int, model_config: ModelConfig) -> None:
     db, folder = data_dir / "triptych.db", run_folder.folder_of(data_dir, run_id)
     run = runs.get_run(db, run_id)
     settings = run_settings(run.settings)
-    report = Reporter(db, run_id)
     torch.manual_seed(settings.seed)
     torch.set_num_threads(settings.threads)
-    report("collect", 0.0, now=True)
     voted, demonstrated = preferences.rankings(db, run_id), demonstrations.demonstrations_of(db, run_id)
+    parent = policies.live_policy(db)
+    with_sft = parent is not None and model_folder.own_sft(data_dir / parent.path) is not None
+    tunes = bool(settings.sft.steps and (demonstrated or with_sft))
+    report = Reporter(db, run_id, stages_of(run.method, sft=tunes, raft_rounds=settings.raft.rounds))
+    report("collect", 0.0, now=True)
     shipped = model_folder.comparisons(model_config.base)
     prompts = model_folder.prompts(model_config.base) + [ranking.prompt for ranking in voted]
-    parent = policies.live_policy(db)
     if parent is None or not prompts:
         raise TrainingError("there is nothing to train on: no live policy, or no prompts; vote on some answers first")
-    began_from = data_dir / parent.path
-    verify(began_from, parent.sha256)
-    model, tokenizer = run_models.load(model_config, began_from)
+    parent_folder = data_dir / parent.path
+    verify(parent_folder, parent.sha256)
+    model, tokenizer = run_models.load(model_config, parent_folder)
     log.info("run %s: %s people's rankings, %s shipped, parent v%s", run_id, len(voted), len(shipped), parent.version)
 
     prompts = short_enough(tokenizer, prompts)
     run_folder.forget_outdated(data_dir, parent.version)
     training = Training(model, tokenizer, model_config, settings, folder, report)
-    liked, with_sft = preferred([*voted, *shipped], settings.seed), model_folder.own_sft(began_from) is not None
+    origin = {
+        "parent": parent.version,
+        "created": run.created,
+        "method": run.method,
+        "settings": run.settings,
+        "quantize": model_config.quantize,
+        # One may have been withdrawn since.
+        "votes": hashlib.sha256(repr([*voted, *demonstrated]).encode()).hexdigest(),
+    }
+    data = Data(voted, shipped, prompts, preferred([*voted, *shipped], settings.seed), origin)
     people = readable(model, tokenizer, demonstrated)
-    if settings.sft.steps and (people or with_sft):
-        stages.tune(training, people, liked)
-        with_sft = True
-    heads: torch.nn.Linear | None = None
-    fitted: dict[str, Any] | None = None
-    if run.method == "dpo":
-        outcome = stages.train_on_pairs(training, prompts, voted, shipped)
-    else:
-        began = {
-            "parent": parent.version,
-            "created": run.created,
-            "method": run.method,
-            "settings": run.settings,
-            "quantize": model_config.quantize,
-            # One may have been withdrawn since.
-            "votes": hashlib.sha256(repr([*voted, *demonstrated]).encode()).hexdigest(),
-        }
-        shipped_heads = run_models.attach_shipped(model, model_config)
-        heads, fitted = stages.fit_reward_model(training, shipped_heads, voted, shipped, began)
-        outcome = stages.train_on_scores(training, heads, shipped_heads, prompts, liked, run.method)
-    evaluation = stages.check(training, prompts, outcome.measured["objective/kl"], parent.evaluation)
-    evaluation["reward"] = fitted
+    with heartbeat(model, report):
+        if settings.sft.steps and (people or with_sft):
+            stages.tune(training, people, data.liked)
+            with_sft = True
+        trained = stages.TRAINERS[run.method](training, data)
+        outcome, reward = trained.outcome, trained.reward
+        evaluation = stages.check(training, prompts, outcome.measured["objective/kl"], parent.evaluation)
+    evaluation["reward"] = reward.agreement if reward else None
     if outcome.stopped:
         evaluation["gate"]["reasons"].append(f"training stopped early: {outcome.stopped}")
 
     def write(target: Path) -> None:
+        heads = reward.heads if reward else None
         run_models.save_version(model, heads, settings.reward, with_sft=with_sft, target=target)
 
     _record(db, data_dir, run_id, parent, evaluation, write)

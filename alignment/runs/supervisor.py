@@ -17,6 +17,7 @@ from reprlib import repr as brief
 from typing import Any
 
 from alignment.errors import AlignmentError, TrainingError
+from alignment.runs.methods import METHODS
 from alignment.runs.settings import RunSettings, run_settings
 from alignment.serving.policy_server import PolicyServer, policy_ref
 from alignment.settings import ModelConfig
@@ -28,7 +29,6 @@ log = logging.getLogger(__name__)
 POLL_SECONDS = 0.25
 NICE = 10  # how far the child stands back for the app
 HEARTBEAT_SECONDS = 180.0  # a child silent for so long is taken for dead
-METHODS = ("ppo", "raft", "dpo")
 RESUME = "Resume it to go on from its last checkpoint, or from the beginning if it has none."
 
 

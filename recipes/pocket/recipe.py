@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import PeftModel
+from peft import PeftModel, get_peft_model
 from tqdm import tqdm
 
 from alignment.errors import TrainingError
-from alignment.learning import ppo, raft, reward_model, sft
-from alignment.learning.rollout import OnUpdate, Outcome
+from alignment.learning import ppo, raft, reward_adapter, sft
+from alignment.learning.rollout import OnUpdate, Outcome, Task
 from alignment.learning.rollout_metrics import sampled_metrics
 from alignment.learning.settings import PPOConfig, RaftConfig
 from alignment.models import adapters, loading, model_folder
@@ -32,7 +32,7 @@ from recipes.pocket.comparisons import MAX_NEW_TOKENS, sampled, vote
 from recipes.pocket.demonstrations import demonstrations
 from recipes.pocket.pretrain import pretrain
 from recipes.pocket.prompt_files import asked_prompts, gate_checks, page_examples, practice_prompts, rollout_prompts
-from recipes.pocket.settings import PocketConfig
+from recipes.pocket.settings import InstructionTuningConfig, PocketConfig
 from recipes.pocket.verified import right_scorer, verified_pairs, verified_prompts
 from storage import database
 
@@ -59,8 +59,31 @@ def build_sft(config: PocketConfig, target: Path, work: Path) -> None:
     """Instruction-tune the base on demonstrations into `sft/`."""
     model, tokenizer = _loaded(target)
     rows = list(islice(demonstrations(config.seed), config.demonstrations))
-    tuned = sft.tune(model, tokenizer, rows, config.sft, work / "sft")
-    _save(tuned, "default", target / "sft")
+    _save(_tuned(model, tokenizer, rows, config.sft), "sft", target / "sft")
+
+
+def _tuned(model: Any, tokenizer: Any, rows: Sequence[sft.Demonstrated], config: InstructionTuningConfig) -> PeftModel:
+    """Return the model with a new adapter "sft", fitted to demonstrations."""
+    torch.manual_seed(config.seed)
+    tuned = get_peft_model(model, sft.lora_config(config.rank), adapter_name="sft")
+    texts = sft.readable(tuned, tokenizer, rows)
+    shuffled = random.Random(config.seed).sample(texts, len(texts))
+    starts = range(0, config.steps * config.batch_size, config.batch_size)
+    batches = [[shuffled[i % len(shuffled)] for i in range(start, start + config.batch_size)] for start in starts]
+
+    def rate(step: int) -> float:
+        """Return the rate of a step, which rises over the first ones and falls evenly to 0."""
+        return config.learning_rate * min(step / config.warmup_steps, (config.steps - step + 1) / config.steps)
+
+    with tqdm(total=config.steps, desc="instruction tuning", mininterval=10) as bar:
+
+        def on_update(step: int, measured: dict[str, float]) -> None:
+            bar.update()
+            bar.set_postfix(loss=f"{measured['sft/loss']:.3f}")
+
+        bf16 = loading.computes_bf16(tuned.device)
+        sft.train_sft(tuned, tokenizer, "sft", batches, rate, on_update, bf16=bf16)
+    return tuned
 
 
 def build_prompts(config: PocketConfig, target: Path, work: Path) -> None:
@@ -127,8 +150,8 @@ def _fit_reward(
     model, tokenizer = _loaded(target)
     model = adapters.attach(model, target / "sft", "sft")
     adapters.copy_adapter(model, "sft", "reward")
-    head = new_head(model, reward_model.HEADS)
-    held_out, *rest = reward_model.prompt_folds(rankings, config.reward_folds, config.seed)
+    head = new_head(model, reward_adapter.HEADS)
+    held_out, *rest = reward_adapter.prompt_folds(rankings, config.reward_folds, config.seed)
     learned = [ranking for fold in rest for ranking in fold]
     with tqdm(total=fitting.steps, desc="reward model", mininterval=10) as bar:
 
@@ -136,8 +159,10 @@ def _fit_reward(
             bar.update()
             bar.set_postfix(loss=f"{metrics['reward/loss']:.3f}")
 
-        reward_model.fit(model, tokenizer, head, [], learned, fitting, config.seed, on_step)
-    log.info("held-out agreement: %s", agreement(reward_model.margins(model, tokenizer, head, held_out, fitting.bound)))
+        reward_adapter.fit(model, tokenizer, head, [], learned, fitting, config.seed, on_step)
+    log.info(
+        "held-out agreement: %s", agreement(reward_adapter.margins(model, tokenizer, head, held_out, fitting.bound))
+    )
     _save(model, "reward", folder, head)
 
 
@@ -171,11 +196,8 @@ def _ranked_on(
     score = reward_scorer(model, head, tokenizer.pad_token_id)
     prompts = practice_prompts(config.practice_prompts, config.seed + 6)
     with _shown("RAFT", training.rounds) as on_update:
-        outcome = raft.train_raft(
-            *(model, tokenizer, score, prompts, training, config.seed, on_update),
-            checkpoint=checkpoint,
-            preferred=preferred(model_folder.comparisons(judged), config.seed),
-        )
+        task = Task(prompts, score, config.seed, preferred(model_folder.comparisons(judged), config.seed))
+        outcome = raft.train_raft(model, tokenizer, task, training, on_update, checkpoint)
     _require_whole(outcome)
 
 
@@ -231,14 +253,11 @@ def _train_verified(config: PocketConfig, target: Path, work: Path, seed: int) -
     model, tokenizer = _loaded(target)
     model = adapters.attach(model, target / "sft", "sft")
     adapters.attach(model, work / CONTRASTED, "policy")
+    liked = preferred(model_folder.comparisons(target), config.seed)
+    task = Task([one.prompt for one in asked], right_scorer(tokenizer, asked), config.seed + seed, liked)
+    pick = verified_pairs(tokenizer, asked)
     with _shown(f"RAFT, seed {seed}", config.verified.rounds) as on_update:
-        outcome = raft.train_raft(
-            *(model, tokenizer, right_scorer(tokenizer, asked), [one.prompt for one in asked], config.verified),
-            *(config.seed + seed, on_update),
-            checkpoint=checkpoint,
-            preferred=preferred(model_folder.comparisons(target), config.seed),
-            pairs=verified_pairs(tokenizer, asked),
-        )
+        outcome = raft.train_raft(model, tokenizer, task, config.verified, on_update, checkpoint, pick=pick)
     _require_whole(outcome)
     _save(model, "policy", folder)
     checkpoint.unlink(missing_ok=True)
@@ -256,8 +275,7 @@ def build_policy(config: PocketConfig, target: Path, work: Path) -> None:
     for number, folder in enumerate(others, 1):
         adapters.attach(model, folder, "next")
         adapters.move_adapter(model, "policy", "next", number / (number + 1))
-        adapters.activate(model, "policy")  # an active adapter cannot be dropped
-        model.delete_adapter("next")
+        adapters.drop_adapter(model, "next")
     _save(model, "policy", target / "policy")
     value_head = adapters.attach_with_head(model, work / VARIED / "value", "value")
     _save(model, "value", target / "value", value_head)
@@ -285,13 +303,10 @@ def _reinforced(
     adapters.attach(model, work / WARMED_UP, "policy")
     adapters.copy_adapter(model, "reward", "value")
     score, value_head = reward_scorer(model, reward_head, tokenizer.pad_token_id), mean_head(reward_head)
+    prompts = practice_prompts(config.practice_prompts, config.seed + 6)
+    task = Task(prompts, score, seed, preferred(model_folder.comparisons(target), config.seed))
     with _shown("PPO", training.updates) as on_update:
-        outcome = ppo.train_ppo(
-            *(model, tokenizer, score, value_head),
-            *(practice_prompts(config.practice_prompts, config.seed + 6), training, seed, on_update),
-            checkpoint=checkpoint,
-            preferred=preferred(model_folder.comparisons(target), config.seed),
-        )
+        outcome = ppo.train_ppo(model, tokenizer, task, value_head, training, on_update, checkpoint)
     _require_whole(outcome)
     return model, value_head
 
