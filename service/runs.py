@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from alignment.errors import TrainingError
+from alignment.runs import methods
 from service.context import Services
 from service.requests import RunRequest, checked_schedule
 from storage import policies, runs
@@ -26,6 +27,15 @@ def state(services: Services, request: RunRequest) -> RunState:
     for metric in sorted(runs.metrics(services.db, run.id), key=lambda one: one.step):
         series.setdefault(metric.name, []).append((metric.step, metric.value))
     return RunState(run, series, policies.candidate_of(services.db, run.id))
+
+
+def stages_of(run: Run | None) -> tuple[str, ...]:
+    """Return the stages of a run, as far as they are known before it ends; those of PPO where there is no run yet."""
+    if run is None:
+        return (*methods.stages_of("ppo", sft=False, raft_rounds=1), "live")
+    tunes = run.stage == "sft" or bool(run.demonstrations and run.settings.get("sft", {}).get("steps", 0))
+    rounds = run.settings.get("raft", {}).get("rounds", 1)
+    return (*methods.stages_of(run.method, sft=tunes, raft_rounds=rounds), "live")
 
 
 def retrain(services: Services, token: str | None, method: str = "ppo", settings: dict[str, Any] | None = None) -> int:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from service.runs import stages_of
 from service.status import Snapshot
 from storage.records import Policy, Run, RunStatus
 from ui.findings import reasons, verdict_of
@@ -19,11 +20,6 @@ STAGES = {  # what each stage is called
     "dpo": "DPO",
     "check": "check",
     "live": "live",
-}
-TRAINING = {  # the stages that train a policy, by the run's method; DPO learns from the pairs themselves
-    "ppo": ("reward", "raft", "ppo"),
-    "raft": ("reward", "raft"),
-    "dpo": ("dpo",),
 }
 STATUS: dict[RunStatus, str] = {
     "queued": "waiting to start",
@@ -118,18 +114,9 @@ def progress(now: Snapshot) -> str:
 
 def stages(run: Run | None) -> list[Stage]:
     """Return the stages of a run's method, each done, under way, stopped at or to come."""
-    names = _stage_names(run)
+    names = stages_of(run)
     at = names.index(run.stage) if run and run.stage in names else -1
     return [Stage(name, STAGES[name], _stage_state(run, place, at)) for place, name in enumerate(names)]
-
-
-def _stage_names(run: Run | None) -> list[str]:
-    if run is None:
-        return ["collect", *TRAINING["ppo"], "check", "live"]
-    tuning = ["sft"] if _tunes(run) else []
-    without_raft = run.method == "ppo" and run.settings.get("raft", {}).get("rounds") == 0
-    training = [name for name in TRAINING[run.method] if not (name == "raft" and without_raft)]
-    return ["collect", *tuning, *training, "check", "live"]
 
 
 def _stage_state(run: Run | None, place: int, at: int) -> str:
@@ -140,12 +127,6 @@ def _stage_state(run: Run | None, place: int, at: int) -> str:
     if place > at:
         return "todo"
     return "now" if run.status in UNDER_WAY else "stopped"
-
-
-def _tunes(run: Run) -> bool:
-    """Return whether a run begins with instruction tuning, as far as can be known before it does."""
-    steps = run.settings.get("sft", {}).get("steps", 0)
-    return run.stage == "sft" or bool(run.demonstrations and steps)
 
 
 def _under_way(run: Run, *, loaded: bool) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 from peft import PeftModel
@@ -11,27 +11,27 @@ from torch import Tensor, nn
 from alignment.errors import ConfigError
 from alignment.learning import ppo_math
 from alignment.learning.checkpoint import LoopState
-from alignment.learning.rollout import Rollout, as_rollout
-from alignment.learning.token_log_probs import completion_log_probs, parts
-from alignment.models.generation import OnStep
+from alignment.models.log_probs import completion_log_probs, split_for_passes
+from alignment.models.samples import S, Samples, Text, text_samples
 
-LossOf = Callable[[Rollout], tuple[Tensor, dict[str, float]]]
+P = TypeVar("P")
+Loss = tuple[Tensor, dict[str, float]]  # a scalar with its gradient, metrics by name
 
 
 @dataclass(frozen=True)
-class Term:
-    """A loss of which an optimizer step makes the sum over the parts of a minibatch smaller, and its weight."""
+class Term(Generic[P]):
+    """A loss over a minibatch, in parts with a backward pass each, and its weight in the sum that a step reduces."""
 
-    parts: Sequence[Rollout]  # each of rows of like length, for a backward pass of its own
-    loss_of: LossOf  # what a part adds to the loss of the minibatch and to its metrics
+    parts: Sequence[P]  # each of rows of like length
+    loss_of: Callable[[P], Loss]  # what a part adds to the loss of the minibatch and to its metrics
     weight: float = 1.0
 
 
-def mean_over_tokens(parts: Sequence[Rollout], mean_of: LossOf, weight: float = 1.0) -> Term:
+def mean_over_tokens(parts: Sequence[S], mean_of: Callable[[S], Loss], weight: float = 1.0) -> Term[S]:
     """Return the mean of a loss over the tokens of all parts, where `mean_of` gives that of one, as a term."""
     tokens = sum(float(part.mask.sum()) for part in parts)
 
-    def loss_of(part: Rollout) -> tuple[Tensor, dict[str, float]]:
+    def loss_of(part: S) -> Loss:
         share = float(part.mask.sum()) / tokens
         loss, metrics = mean_of(part)
         return loss * share, {name: share * value for name, value in metrics.items()}
@@ -39,15 +39,10 @@ def mean_over_tokens(parts: Sequence[Rollout], mean_of: LossOf, weight: float = 
     return Term(parts, loss_of, weight)
 
 
-def step(
-    terms: Sequence[Term],
-    optimizer: torch.optim.Optimizer,
-    max_gradient_norm: float,
-    on_step: OnStep | None = None,
-) -> dict[str, float]:
+def step(terms: Sequence[Term[Any]], optimizer: torch.optim.Optimizer, max_gradient_norm: float) -> dict[str, float]:
     """Take one optimizer step on the weighted sum of the terms and return their metrics, each summed over the parts.
 
-    The gradient of the whole step is clipped to `max_gradient_norm`.
+    The gradient of the whole step is clipped to `max_gradient_norm`. The adapter that trains is active, with gradients.
     """
     measured: dict[str, float] = {}
     for term in terms:
@@ -55,22 +50,21 @@ def step(
             loss, metrics = term.loss_of(part)
             (loss * term.weight).backward()
             measured |= {name: measured.get(name, 0.0) + value for name, value in metrics.items()}
-            if on_step:
-                on_step()
     nn.utils.clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], max_gradient_norm)
     optimizer.step()
     optimizer.zero_grad()
     return measured
 
 
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Set the learning rate of all parameters of an optimizer."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+
+
 def draw_preferred(
-    state: LoopState,
-    preferred: Sequence[tuple[str, str]],
-    count: int,
-    coefficient: float,
-    tokenizer: Any,
-    model: PeftModel,
-) -> Rollout | None:
+    state: LoopState, preferred: Sequence[Text], count: int, coefficient: float, tokenizer: Any, model: PeftModel
+) -> Samples | None:
     """Return texts for an update's mix, drawn from (prompt, completion), or None where its coefficient is 0.
 
     Raises ConfigError where there are none to draw from.
@@ -81,24 +75,33 @@ def draw_preferred(
         raise ConfigError(
             f"preferred_coefficient is {coefficient}, but there are no comparisons to mix in; set it to 0"
         )
-    return as_rollout(state.order.choices(preferred, k=count), tokenizer, model.device)
+    return text_samples(state.order.choices(preferred, k=count), tokenizer, model.device)
 
 
-def preferred_term(model: PeftModel, preferred: Rollout, index: Tensor, coefficient: float) -> Term:
+def preferred_term(model: PeftModel, preferred: Samples, index: Tensor, coefficient: float) -> Term[Samples]:
     """Return the likelihood of some texts, weighted, as a term of the policy's loss.
 
     PPO-ptx (Ouyang et al. 2022, equation 2) mixes in pretraining text, against forgetting; what labelers liked best
     holds facts as well, and the manners that a score alone would narrow down to its favourite.
     """
 
-    def loss_of(part: Rollout) -> tuple[Tensor, dict[str, float]]:
+    def loss_of(part: Samples) -> Loss:
         loss = likelihood_loss(model, part, 1.0)
         return loss, {"policy/preferred_loss": loss.item()}
 
-    return mean_over_tokens(parts(model, preferred, index), loss_of, coefficient)
+    return mean_over_tokens(split_for_passes(model, preferred, index), loss_of, coefficient)
 
 
-def likelihood_loss(model: PeftModel, part: Rollout, temperature: float) -> Tensor:
+def likelihood_loss(model: PeftModel, part: Samples, temperature: float) -> Tensor:
     """Return the mean of -log p over the completion tokens, a scalar, through the active adapter."""
     log_probs, _ = completion_log_probs(model, part, temperature)
     return -ppo_math.masked_mean(log_probs, part.mask)
+
+
+def mean_of_each(measured: Sequence[dict[str, float]]) -> dict[str, float]:
+    """Return the mean of every metric over the steps that have measured it."""
+    values: dict[str, list[float]] = {}
+    for metrics in measured:
+        for name, value in metrics.items():
+            values.setdefault(name, []).append(value)
+    return {name: sum(found) / len(found) for name, found in values.items()}

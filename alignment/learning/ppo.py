@@ -1,13 +1,12 @@
 """PPO with a per-token KL penalty to the SFT adapter: actor, critic, reward and reference on one base.
 
-Stages of an update: roll out, score, penalise KL, estimate advantages, optimise in minibatches, report. The details
-follow Ziegler et al. 2019, Stiennon et al. 2020 and Huang et al. 2024.
+Stages of an update: sample, score, log-probabilities and values, KL penalty, advantages, epochs of minibatches. The
+details follow Ziegler et al. 2019, Stiennon et al. 2020 and Huang et al. 2024.
 """
 
-import logging
 import random
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,104 +14,121 @@ import torch
 from peft import PeftModel
 from torch import Tensor, nn
 
-from alignment.errors import require_finite
 from alignment.learning import ppo_math
 from alignment.learning.checkpoint import LoopState
-from alignment.learning.loss_terms import draw_preferred, mean_over_tokens, preferred_term, step
-from alignment.learning.rollout import OnUpdate, Outcome, Rollout, penalized_scores, sample_rollout
-from alignment.learning.rollout_metrics import rollout_metrics, why_stop
-from alignment.learning.settings import PPOConfig
-from alignment.learning.token_log_probs import (
-    against_reference,
-    completion_log_probs,
-    in_chunks,
-    parts,
-    predicting_states,
+from alignment.learning.loop import Algorithm, run_loop
+from alignment.learning.loss_terms import (
+    Loss,
+    Term,
+    draw_preferred,
+    mean_of_each,
+    mean_over_tokens,
+    preferred_term,
+    set_rate,
+    step,
 )
-from alignment.models.adapters import activate, adapter_parameters
-from alignment.models.generation import OnStep, Sampling
+from alignment.learning.rollout import (
+    Batch,
+    OnUpdate,
+    Outcome,
+    Rollout,
+    Task,
+    against_reference,
+    penalized_scores,
+    sample,
+    scored,
+)
+from alignment.learning.settings import PPOConfig
+from alignment.models.adapters import adapter_parameters, using
+from alignment.models.generation import Sampling
+from alignment.models.log_probs import completion_log_probs, measure_tokens, predicting_states, split_for_passes
+from alignment.models.samples import Samples
 from alignment.reward.scorer import Scorer
 
-log = logging.getLogger(__name__)
+
+@dataclass(frozen=True)
+class ValuedRollout(Rollout):
+    """A rollout with what the critic says of it."""
+
+    values: Tensor  # (B, T), before each completion token
 
 
-def completion_values(model: PeftModel, head: nn.Linear, batch: Rollout) -> Tensor:
+@dataclass(frozen=True)
+class Experience(ValuedRollout):
+    """A rollout with all that the losses need."""
+
+    advantages: Tensor  # (B, T), whitened
+    returns: Tensor  # (B, T)
+
+
+def completion_values(model: PeftModel, head: nn.Linear, samples: Samples) -> Tensor:
     """Return the value before each completion token (B, T) through the active adapter, 0 off the mask."""
-    values: Tensor = head(predicting_states(model, batch).float()).squeeze(-1)
-    return values * batch.mask
+    values: Tensor = head(predicting_states(model, samples).float()).squeeze(-1)
+    return values * samples.mask
 
 
 def collect_rollout(
-    model: PeftModel,
-    tokenizer: Any,
-    score: Scorer,
-    value_head: nn.Linear,
-    prompts: Sequence[str],
-    config: PPOConfig,
-    seeds: Sequence[int],
-    on_step: OnStep | None = None,
-) -> Rollout:
-    """Return completions sampled from the policy, with what policy, reference, critic and reward model say of them."""
-    rollout = sample_rollout(model, tokenizer, score, prompts, _sampling(config), seeds, on_step)
-    rollout = against_reference(model, rollout, config.temperature, on_step)
-    activate(model, "value")
-    (values,) = in_chunks(model, rollout, lambda chunk: [completion_values(model, value_head, chunk)], on_step)
-    return replace(rollout, values=values)
+    model: PeftModel, tokenizer: Any, score: Scorer, value_head: nn.Linear, batch: Batch, config: PPOConfig
+) -> ValuedRollout:
+    """Return completions sampled from the policy, with what reward model, policy, reference and critic say of them."""
+    samples = scored(sample(model, tokenizer, batch, _sampling(config)), score)
+    rollout = against_reference(model, samples, config.temperature)
+    with using(model, "value"):
+        (values,) = measure_tokens(model, rollout, lambda part: [completion_values(model, value_head, part)])
+    return ValuedRollout(**vars(rollout), values=values)
 
 
-def shape_rewards(rollout: Rollout, config: PPOConfig, numbers: dict[str, float]) -> Rollout:
+def shape_rewards(rollout: ValuedRollout, config: PPOConfig, numbers: dict[str, float]) -> Experience:
     """Return the rollout with whitened advantages and returns, out of scores and the penalties on them.
 
     `numbers` holds the KL coefficient and the scale of the scores as they stand.
     """
     scaled = (rollout.scores - numbers["score_mean"]) / numbers["score_deviation"]
-    scores = penalized_scores(replace(rollout, scores=scaled), config)
+    scores = penalized_scores(scaled, rollout.ended, config)
     if config.samples > 1:
         scores = ppo_math.against_others(scores, rollout.prompt_index // config.samples)
     rewards = ppo_math.shape_rewards(scores, rollout.log_ratio, rollout.mask, numbers["kl_coefficient"])
     advantages, returns = ppo_math.gae(rewards, rollout.values, rollout.mask, config.gamma, config.lam)
-    return replace(rollout, advantages=ppo_math.masked_whiten(advantages, rollout.mask), returns=returns)
+    whitened = ppo_math.masked_whiten(advantages, rollout.mask)
+    return Experience(**vars(rollout), advantages=whitened, returns=returns)
 
 
 def update_policy(
     model: PeftModel,
     value_head: nn.Linear,
-    rollout: Rollout,
-    optimizers: tuple[torch.optim.Optimizer, ...],
+    experience: Experience,
+    state: LoopState,
     config: PPOConfig,
-    rng: torch.Generator,
-    on_step: OnStep | None = None,
     *,
-    mixed_in: Rollout | None = None,
+    mixed_in: Samples | None = None,
     critic_only: bool = False,
 ) -> dict[str, float]:
     """Take the epochs of clipped policy and value steps on one rollout and return the mean of their metrics.
 
+    `state` holds the optimizers, of policy and critic, and the generator of the minibatches' order.
     As many rows of preferred texts are mixed into each of the policy's steps as it has of the rollout.
     """
     policy_epochs = 0 if critic_only else config.epochs
-    sums: dict[str, list[float]] = {}
+    measured: list[dict[str, float]] = []
+    policy_optimizer, critic_optimizer = state.optimizers
     for epoch in range(max(policy_epochs, config.value_epochs)):
-        order = torch.randperm(len(rollout.ids), generator=rng)
+        order = torch.randperm(len(experience), generator=state.shuffle)
         for minibatch in order.split(config.minibatch_size):
-            rows = parts(model, rollout, minibatch)
-            metrics: dict[str, float] = {}
+            parts = split_for_passes(model, experience, minibatch)
             if epoch < policy_epochs:
-                activate(model, "policy", train=True)
-                terms = [mean_over_tokens(rows, lambda part: _policy_loss(model, part, config))]
-                if mixed_in is not None:
-                    terms.append(preferred_term(model, mixed_in, minibatch, config.preferred_coefficient))
-                metrics |= step(terms, optimizers[0], config.max_gradient_norm, on_step)
+                terms: list[Term[Any]] = [mean_over_tokens(parts, lambda part: _policy_loss(model, part, config))]
+                with using(model, "policy", train=True):
+                    if mixed_in is not None:
+                        terms.append(preferred_term(model, mixed_in, minibatch, config.preferred_coefficient))
+                    measured.append(step(terms, policy_optimizer, config.max_gradient_norm))
             if epoch < config.value_epochs:
-                activate(model, "value", train=True)
-                critic = mean_over_tokens(rows, lambda part: _value_loss(model, value_head, part, config))
-                metrics |= step([critic], optimizers[1], config.max_gradient_norm, on_step)
-            for name, value in metrics.items():
-                sums.setdefault(name, []).append(value)
-    return {name: sum(values) / len(values) for name, values in sums.items()}
+                critic = mean_over_tokens(parts, lambda part: _value_loss(model, value_head, part, config))
+                with using(model, "value", train=True):
+                    measured.append(step([critic], critic_optimizer, config.max_gradient_norm))
+    return mean_of_each(measured)
 
 
-def _policy_loss(model: PeftModel, part: Rollout, config: PPOConfig) -> tuple[Tensor, dict[str, float]]:
+def _policy_loss(model: PeftModel, part: Experience, config: PPOConfig) -> Loss:
     log_probs, entropy = completion_log_probs(model, part, config.temperature)
     loss, approx_kl, clip_fraction = ppo_math.policy_loss(
         log_probs, part.log_probs, part.advantages, part.mask, config.clip_range
@@ -125,13 +141,13 @@ def _policy_loss(model: PeftModel, part: Rollout, config: PPOConfig) -> tuple[Te
     }
 
 
-def _value_loss(model: PeftModel, head: nn.Linear, part: Rollout, config: PPOConfig) -> tuple[Tensor, dict[str, float]]:
+def _value_loss(model: PeftModel, head: nn.Linear, part: Experience, config: PPOConfig) -> Loss:
     values = completion_values(model, head, part)
     loss = ppo_math.value_loss(values, part.values, part.returns, part.mask, config.value_clip_range)
     return loss, {"value/loss": loss.item()}
 
 
-def _beginning(model: PeftModel, value_head: nn.Linear, config: PPOConfig, seed: int) -> LoopState:
+def _first_state(model: PeftModel, value_head: nn.Linear, config: PPOConfig, seed: int) -> LoopState:
     policy = adapter_parameters(model, "policy")
     critic = [*adapter_parameters(model, "value"), *value_head.parameters()]
     optimizers = (
@@ -148,78 +164,68 @@ def _sampling(config: PPOConfig) -> Sampling:
     return Sampling(config.temperature, config.max_new_tokens)
 
 
-def _draw(state: LoopState, prompts: Sequence[str], config: PPOConfig) -> tuple[list[str], list[int]]:
-    """Return the next prompts, each as often as it is answered, and the seeds of their completions."""
-    drawn = [state.order.choice(prompts) for _ in range(config.rollouts // config.samples)]
+def _draw(rng: random.Random, prompts: Sequence[str], config: PPOConfig) -> Batch:
+    """Return the next prompts, each as often as it is completed, and the seeds of their completions."""
+    drawn = [rng.choice(prompts) for _ in range(config.rollouts // config.samples)]
     batch = [prompt for prompt in drawn for _ in range(config.samples)]
-    return batch, [state.order.randrange(2**31) for _ in batch]
+    return Batch(batch, [rng.randrange(2**31) for _ in batch])
+
+
+def _score_scale(model: PeftModel, tokenizer: Any, score: Scorer, batch: Batch, config: PPOConfig) -> dict[str, float]:
+    """Return mean and deviation of the scores of the SFT adapter's completions, by which scores are scaled."""
+    scores = scored(sample(model, tokenizer, batch, _sampling(config), "sft"), score).scores
+    deviation = scores.std(correction=0).item() or 1.0  # all alike: nothing to scale
+    return {"score_mean": scores.mean().item(), "score_deviation": deviation}
+
+
+def _steer_kl(state: LoopState, kl: float, config: PPOConfig) -> None:
+    """Adapt the KL coefficient of the next update, if there is a target for the KL."""
+    if config.kl_target:
+        state.numbers["kl_coefficient"] = ppo_math.adapted_kl_coefficient(
+            state.numbers["kl_coefficient"], kl, config.kl_target, config.kl_gain
+        )
 
 
 def train_ppo(
     model: PeftModel,
     tokenizer: Any,
-    score: Scorer,
+    task: Task,
     value_head: nn.Linear,
-    prompts: Sequence[str],
     config: PPOConfig,
-    seed: int,
     on_update: OnUpdate,
-    on_step: OnStep | None = None,
     checkpoint: Path | None = None,
-    preferred: Sequence[tuple[str, str]] = (),
 ) -> Outcome:
     """Train the adapter "policy" in place against the scores, with "value" as critic and "sft" as reference.
 
-    `preferred` are (prompt, completion) that labelers liked best, mixed into the loss by `preferred_coefficient`. The
-    file `checkpoint`, if given, is replaced after every update; where it exists already, training goes on from it.
-    Raises TrainingError when a number that is measured on the way is not finite.
+    `checkpoint` and errors are those of `run_loop`.
     """
-    mix = config.preferred_coefficient
-    state = _beginning(model, value_head, config, seed)
-    state.restore(checkpoint)
-    value_head.requires_grad_(True)
-    if config.normalize_scores and state.updates == 0:
-        asked = _draw(state, prompts, config)
-        written = sample_rollout(model, tokenizer, score, asked[0], _sampling(config), asked[1], on_step, "sft")
-        state.numbers["score_mean"] = written.scores.mean().item()
-        state.numbers["score_deviation"] = written.scores.std(correction=0).item() or 1.0  # all alike: nothing to scale
-    while True:
-        update = state.updates + 1
-        batch, seeds = _draw(state, prompts, config)
-        rollout = collect_rollout(model, tokenizer, score, value_head, batch, config, seeds, on_step)
-        measured = rollout_metrics(rollout)
-        require_finite("PPO", update, measured)
-        if update == 1:
-            state.numbers |= measured
-        stopped = None if update > config.updates else why_stop(measured, state.numbers, config)
-        if stopped or update > config.updates:
-            on_update(update, measured)
-            break
-        trained = update - config.critic_warmup  # updates of the policy, this one among them
-        for group in state.optimizers[0].param_groups:
-            group["lr"] = config.learning_rate * min(1.0, max(0, trained) / max(1, config.warmup_updates))
-        losses = update_policy(
-            model,
-            value_head,
-            shape_rewards(rollout, config, state.numbers),
-            state.optimizers,
-            config,
-            state.shuffle,
-            on_step,
-            mixed_in=draw_preferred(state, preferred, config.rollouts, mix, tokenizer, model),
-            critic_only=trained <= 0,
-        )
+    state = _first_state(model, value_head, config, task.seed)
+
+    def draw() -> Batch:
+        return _draw(state.order, task.prompts, config)
+
+    def begin() -> None:
+        if config.normalize_scores:
+            state.numbers |= _score_scale(model, tokenizer, task.score, draw(), config)
+
+    def collect(batch: Batch) -> ValuedRollout:
+        return collect_rollout(model, tokenizer, task.score, value_head, batch, config)
+
+    def update(number: int, batch: Batch, rollout: ValuedRollout, measured: dict[str, float]) -> dict[str, float]:
+        policy_updates = max(0, number - config.critic_warmup)  # this one among them
+        set_rate(state.optimizers[0], config.learning_rate * min(1.0, policy_updates / max(1, config.warmup_updates)))
+        experience = shape_rewards(rollout, config, state.numbers)
+        mix = config.preferred_coefficient
+        mixed_in = draw_preferred(state, task.preferred, config.rollouts, mix, tokenizer, model)
+        only = policy_updates == 0
+        losses = update_policy(model, value_head, experience, state, config, mixed_in=mixed_in, critic_only=only)
         losses["objective/kl_coefficient"] = state.numbers["kl_coefficient"]
-        require_finite("PPO", update, losses)
-        if config.kl_target:
-            state.numbers["kl_coefficient"] = ppo_math.adapted_kl_coefficient(
-                state.numbers["kl_coefficient"], measured["objective/kl"], config.kl_target, config.kl_gain
-            )
-        on_update(update, measured | losses)
-        state.updates = update
-        state.save(checkpoint)
-    value_head.requires_grad_(False)
-    activate(model, "policy")
-    if stopped:
-        log.warning("PPO stopped early, before update %s: %s", update, stopped)
-    return Outcome(measured, stopped)
+        _steer_kl(state, measured["objective/kl"], config)
+        return losses
+
+    value_head.requires_grad_(True)
+    try:
+        algorithm = Algorithm("PPO", config.updates, draw, collect, update, begin)
+        return run_loop(algorithm, state, config, on_update, checkpoint)
+    finally:
+        value_head.requires_grad_(False)

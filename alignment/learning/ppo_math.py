@@ -16,11 +16,6 @@ def masked_whiten(x: Tensor, mask: Tensor) -> Tensor:
     return (x - mean) * torch.rsqrt(variance + 1e-8) * mask
 
 
-def completion_mask(lengths: Tensor, width: int) -> Tensor:
-    """Return 1.0 for the first `lengths[i]` positions of row i (B, width)."""
-    return (torch.arange(width, device=lengths.device) < lengths.unsqueeze(-1)).float()
-
-
 def shape_rewards(scores: Tensor, log_ratio: Tensor, mask: Tensor, kl_coefficient: float) -> Tensor:
     """Return per-token rewards (B, T): -β·log(π/π_ref) at each token, the score (B,) added at the last one.
 

@@ -15,6 +15,7 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -23,32 +24,56 @@ import torch
 from peft import PeftModel
 from torch import Tensor
 
-from alignment.errors import require_finite
 from alignment.learning.checkpoint import LoopState
-from alignment.learning.loss_terms import Term, draw_preferred, preferred_term, step
-from alignment.learning.rollout import OnUpdate, Outcome, Rollout, penalized_scores, sample_rollout
-from alignment.learning.rollout_metrics import rollout_metrics, why_stop
-from alignment.learning.settings import RaftConfig
-from alignment.learning.token_log_probs import (
+from alignment.learning.loop import Algorithm, run_loop
+from alignment.learning.loss_terms import (
+    Loss,
+    Term,
+    draw_preferred,
+    mean_of_each,
+    preferred_term,
+    set_rate,
+    step,
+)
+from alignment.learning.pairs import Pairs, dpo_loss
+from alignment.learning.rollout import (
+    Batch,
+    OnUpdate,
+    Outcome,
+    Rollout,
+    Task,
     against_reference,
+    penalized_scores,
+    sample,
+    scored,
+)
+from alignment.learning.settings import RaftConfig
+from alignment.models.adapters import adapter_parameters, copy_adapter, drop_adapter, take_weights, using
+from alignment.models.generation import Sampling
+from alignment.models.log_probs import (
     anchored_log_probs,
     completion_log_probs,
+    distinct_passes,
     distributions,
-    in_passes,
     joined,
     rows_to_hold,
 )
-from alignment.models.adapters import activate, adapter_parameters, copy_adapter, take_weights
-from alignment.models.generation import OnStep, Sampling
 from alignment.models.passes import ROWS, rows_at_once
-from alignment.reward.bradley_terry import pair_loss
+from alignment.models.samples import Samples
 from alignment.reward.scorer import Scorer
 
 log = logging.getLogger(__name__)
 ANCHOR = "anchor"  # adapter that holds the policy as it was in the beginning
-# The samples of a round, their prompts and a source of chance -> better completions (N), then the worse ones of the
-# same prompts in the same order (N), with scores: a rollout of 2N rows; None where no completion is better.
-Pairs = Callable[[Rollout, Sequence[str], random.Random], Rollout | None]
+# The samples of a round, their prompts and a source of chance -> what is learned from, with scores that say how much
+# better the better ones are; None where no completion is better than another one of its prompt.
+PickPairs = Callable[[Rollout, Sequence[str], random.Random], Pairs[Rollout] | None]
+
+
+def collect_rollout(
+    model: PeftModel, tokenizer: Any, score: Scorer, config: RaftConfig, sampling: Sampling, batch: Batch
+) -> Rollout:
+    """Return completions sampled from the policy, with what reward model, policy and reference say of them."""
+    return against_reference(model, scored(sample(model, tokenizer, batch, sampling), score), config.temperature)
 
 
 def best_of_each(scores: Tensor, groups: Tensor) -> Tensor:
@@ -60,27 +85,26 @@ def best_of_each(scores: Tensor, groups: Tensor) -> Tensor:
     return groups.new_tensor([best[group] for group in sorted(best)])
 
 
-def ranked_ends(rollout: Rollout, config: RaftConfig) -> Rollout:
-    """Return the best completion of each prompt, then, in the same order, the worst of each: rows (2N).
+def best_and_worst(rollout: Rollout, config: RaftConfig) -> Pairs[Rollout]:
+    """Return the best and the worst completion of each prompt.
 
     They are ranked by what PPO would maximise, which replaces their scores: score, less penalties for KL and no end.
     """
     kl = (rollout.log_ratio * rollout.mask).sum(-1)  # (B,)
-    worth = penalized_scores(rollout, config) - config.kl_coefficient * kl
+    objective = penalized_scores(rollout.scores, rollout.ended, config) - config.kl_coefficient * kl
     prompts = rollout.prompt_index // config.samples
-    ends = torch.cat([best_of_each(worth, prompts), best_of_each(-worth, prompts)])
-    return replace(rollout, scores=worth).rows(ends)
+    ranked = replace(rollout, scores=objective)
+    return Pairs(ranked.rows(best_of_each(objective, prompts)), ranked.rows(best_of_each(-objective, prompts)))
 
 
-def contrast_loss(log_ratio: Tensor, scores: Tensor, beta: float) -> Tensor:
-    """Return the mean loss of DPO (Rafailov et al. 2023, equation 7) over N pairs, a scalar.
+def contrast_loss(log_ratios: tuple[Tensor, Tensor], scores: tuple[Tensor, Tensor], beta: float) -> Tensor:
+    """Return the mean of DPO's loss over N pairs, a scalar, with labels that are as sure as the scores are apart.
 
-    Both are (2N,), the better ones of the pairs first; `log_ratio` is that of whole completions against the policy that
-    wrote them. The labels are as sure as the scores are apart.
+    Both are those of the better completions (N,) and of the worse ones (N,); `log_ratios` are against the policy that
+    wrote them.
     """
-    best, worst = (beta * log_ratio).chunk(2)
-    better, worse = scores.chunk(2)
-    return pair_loss(best, worst, (better - worse).sigmoid()).mean()
+    better, worse = scores
+    return dpo_loss(*log_ratios, beta, (better - worse).sigmoid()).mean()
 
 
 def learning_rate(config: RaftConfig, number: int, step: int) -> float:
@@ -91,65 +115,63 @@ def learning_rate(config: RaftConfig, number: int, step: int) -> float:
 
 def imitate(
     model: PeftModel,
-    ends: Rollout,
+    pairs: Pairs[Rollout],
     optimizer: torch.optim.Optimizer,
     config: RaftConfig,
     rng: torch.Generator,
-    on_step: OnStep | None = None,
-    mixed_in: Rollout | None = None,
+    mixed_in: Samples | None = None,
     number: int = 1,
 ) -> dict[str, float]:
-    """Take the epochs of steps on the pairs of a round (`Pairs`) and return the mean of their metrics.
+    """Take the epochs of steps on the pairs of a round and return the mean of their metrics.
 
     As many rows of preferred texts are mixed into each step as it has pairs.
     """
-    weight, count_of_pairs, rows = config.contrast_coefficient, len(ends.ids) // 2, rows_at_once(model, ROWS)
-    if config.anchor_coefficient:
-        rows = min(rows, rows_to_hold(model, ends))
-
-    sums: dict[str, list[float]] = {}
-    activate(model, "policy", train=True)
-    steps_an_epoch = min(config.minibatches, count_of_pairs)
+    rows = _pairs_at_once(model, pairs, config)
+    measured = []
+    steps_an_epoch = min(config.minibatches, len(pairs))
     steps = count((number - 1) * config.epochs * config.minibatches + 1)
-    for _ in range(config.epochs):
-        for minibatch in torch.randperm(count_of_pairs, generator=rng).tensor_split(steps_an_epoch):
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate(config, number, next(steps))
-            groups = minibatch.split(rows // 2 if weight else rows)
-            taken = [torch.cat([some, some + count_of_pairs]) if weight else some for some in groups]
-            terms = [_pairs_term(model, [ends.rows(index) for index in taken], config)]
-            if mixed_in is not None:
-                terms.append(preferred_term(model, mixed_in, minibatch, config.preferred_coefficient))
-            for name, value in step(terms, optimizer, config.max_gradient_norm, on_step).items():
-                sums.setdefault(name, []).append(value)
-    return {name: sum(values) / len(values) for name, values in sums.items()}
+    with using(model, "policy", train=True):
+        for _ in range(config.epochs):
+            for minibatch in torch.randperm(len(pairs), generator=rng).tensor_split(steps_an_epoch):
+                set_rate(optimizer, learning_rate(config, number, next(steps)))
+                terms: list[Term[Any]] = [_pairs_term(model, [pairs.rows(i) for i in minibatch.split(rows)], config)]
+                if mixed_in is not None:
+                    terms.append(preferred_term(model, mixed_in, minibatch, config.preferred_coefficient))
+                measured.append(step(terms, optimizer, config.max_gradient_norm))
+    return mean_of_each(measured)
 
 
-def _pairs_term(model: PeftModel, parts: Sequence[Rollout], config: RaftConfig) -> Term:
+def _pairs_at_once(model: PeftModel, pairs: Pairs[Rollout], config: RaftConfig) -> int:
+    """Return how many pairs a backward pass takes; without contrast, only the better completion of each is read."""
+    rows = rows_at_once(model, ROWS)
+    if config.anchor_coefficient:
+        rows = min(rows, rows_to_hold(model, max(pairs.better.mask.shape[1], pairs.worse.mask.shape[1])))
+    return rows // 2 if config.contrast_coefficient else rows
+
+
+def _pairs_term(model: PeftModel, parts: Sequence[Pairs[Rollout]], config: RaftConfig) -> Term[Pairs[Rollout]]:
     """Return the loss of a minibatch: the mean of -log p over the tokens of the best completions, of the contrast over
-    the pairs and of the drift over all tokens, each weighted. Without contrast, the parts hold the best ones alone.
+    the pairs and of the drift over all tokens that are read, each weighted.
     """
-    weight = config.contrast_coefficient
+    contrasts = bool(config.contrast_coefficient)
+    pairs = sum(len(part) for part in parts)
+    best = sum(float(part.better.mask.sum()) for part in parts)
+    tokens = best + (sum(float(part.worse.mask.sum()) for part in parts) if contrasts else 0.0)
 
-    def better(part: Rollout) -> Tensor:
-        return part.mask.chunk(2)[0] if weight else part.mask
-
-    pairs = sum(len(better(part)) for part in parts)
-    best = sum(float(better(part).sum()) for part in parts)
-    tokens = sum(float(part.mask.sum()) for part in parts)
-
-    def loss_of(part: Rollout) -> tuple[Tensor, dict[str, float]]:
-        log_probs, drift = _log_probs_and_drift(model, part, config)
-        mask = better(part)
-        loss = imitation = -(log_probs[: len(mask)] * mask).sum() / best
+    def loss_of(part: Pairs[Rollout]) -> Loss:
+        read = part.both() if contrasts else part.better
+        log_probs, drift = _log_probs_and_drift(model, read, config)
+        better = slice(0, len(part))
+        loss = imitation = -(log_probs[better] * read.mask[better]).sum() / best
         metrics = {"policy/loss": imitation.item()}
-        if weight:
-            log_ratio = ((log_probs - part.log_probs) * part.mask).sum(-1)
-            contrast = contrast_loss(log_ratio, part.scores, config.contrast_beta) * len(mask) / pairs
-            loss = loss + weight * contrast
+        if contrasts:
+            log_ratios = part.split(((log_probs - read.log_probs) * read.mask).sum(-1))
+            scores = part.better.scores, part.worse.scores
+            contrast = contrast_loss(log_ratios, scores, config.contrast_beta) * len(part) / pairs
+            loss = loss + config.contrast_coefficient * contrast
             metrics["policy/contrast"] = contrast.item()
         if drift is not None:
-            drift = (drift * part.mask).sum() / tokens
+            drift = (drift * read.mask).sum() / tokens
             loss = loss + config.anchor_coefficient * drift
             metrics["policy/drift"] = drift.item()
         return loss, metrics
@@ -165,45 +187,37 @@ def _anchor(model: PeftModel, config: RaftConfig) -> Iterator[None]:
             copy_adapter(model, "policy", ANCHOR)
         yield
     finally:
-        activate(model, "policy")  # an active adapter cannot be dropped
-        if ANCHOR in model.peft_config:
-            model.delete_adapter(ANCHOR)
+        drop_adapter(model, ANCHOR)
 
 
-def _log_probs_and_drift(model: PeftModel, part: Rollout, config: RaftConfig) -> tuple[Tensor, Tensor | None]:
-    """Return (log-probabilities of the policy, its KL from the adapter "anchor" or None without one), both (B, T).
+def _log_probs_and_drift(model: PeftModel, samples: Samples, config: RaftConfig) -> tuple[Tensor, Tensor | None]:
+    """Return (log-probabilities through the active adapter, its KL from "anchor" or None without one), both (B, T).
 
     Best and worst of a prompt are often the same text, and texts differ in length: passes of different texts of like
     length spare most of the padding.
     """
-    groups, same = in_passes(model, part)
-    rows, width = [part.rows(index) for index in groups], part.mask.shape[1]
+    parts, same = distinct_passes(model, samples)
+    width, temperature = samples.mask.shape[1], config.temperature
     if not config.anchor_coefficient:
-        alone = [completion_log_probs(model, some, config.temperature)[0] for some in rows]
-        return joined(alone, width, same), None
-    activate(model, ANCHOR)
-    anchors = [distributions(model, some, config.temperature) for some in rows]
-    activate(model, "policy", train=True)
+        return joined([completion_log_probs(model, part, temperature)[0] for part in parts], width, same), None
+    with using(model, ANCHOR):
+        anchors = [distributions(model, part, temperature) for part in parts]
     measured = [
-        anchored_log_probs(model, some, config.temperature, anchor) for some, anchor in zip(rows, anchors, strict=True)
+        anchored_log_probs(model, part, temperature, anchor) for part, anchor in zip(parts, anchors, strict=True)
     ]
-    log_probs, kl = (joined(of_passes, width, same) for of_passes in zip(*measured, strict=True))
+    log_probs, kl = (joined(of_parts, width, same) for of_parts in zip(*measured, strict=True))
     return log_probs, kl
 
 
 def train_raft(
     model: PeftModel,
     tokenizer: Any,
-    score: Scorer,
-    prompts: Sequence[str],
+    task: Task,
     config: RaftConfig,
-    seed: int,
     on_update: OnUpdate,
-    on_step: OnStep | None = None,
     checkpoint: Path | None = None,
-    preferred: Sequence[tuple[str, str]] = (),
     *,
-    pairs: Pairs | None = None,
+    pick: PickPairs | None = None,
     measures_end: bool = True,
 ) -> Outcome:
     """Train the adapter "policy" in place on its own best completions, with "sft" as reference.
@@ -211,64 +225,48 @@ def train_raft(
     It ends as the mean of the weights after each of the last `averaged_rounds` (Izmailov et al. 2018): single rounds
     swing between too cautious and too bold. Where training stops early, it stays as it is.
 
-    `pairs` says which completions of a round are learned from, the best and the worst of each prompt unless given.
-    `preferred` are (prompt, completion) that labelers liked best, mixed into the loss by `preferred_coefficient`. The
-    file `checkpoint`, if given, is replaced after every round; where it exists already, training goes on from it.
-    Without `measures_end` there is no last rollout and nothing measured: what trains on begins with one anyway. Raises
-    TrainingError when a number that is measured on the way is not finite.
+    `pick` says which completions of a round are learned from: the best and the worst of each prompt unless given.
+    Without `measures_end` there is no last rollout and nothing measured: what trains on begins with one anyway.
+    `checkpoint` and errors are those of `run_loop`.
     """
-    mix = config.preferred_coefficient
     policy = adapter_parameters(model, "policy")
     mean = [weight.detach().clone() for weight in policy]
     optimizer = torch.optim.Adam(policy, lr=config.learning_rate, eps=1e-5)
-    state = LoopState([*policy, *mean], (optimizer,), random.Random(seed), torch.Generator().manual_seed(seed))
+    rng, shuffle = random.Random(task.seed), torch.Generator().manual_seed(task.seed)
+    state = LoopState([*policy, *mean], (optimizer,), rng, shuffle)
+
+    def draw() -> Batch:
+        drawn = [prompt for prompt in rng.choices(task.prompts, k=config.prompts) for _ in range(config.samples)]
+        return Batch(drawn, [rng.randrange(2**31) for _ in drawn])
+
+    def update(number: int, batch: Batch, rollout: Rollout, measured: dict[str, float]) -> dict[str, float]:
+        pairs = pick(rollout, batch.prompts, rng) if pick else best_and_worst(rollout, config)
+        losses: dict[str, float] = {}
+        if pairs is None:
+            log.warning("RAFT, round %s: no completion is better than another of its prompt", number)
+        else:
+            mix = config.preferred_coefficient
+            mixed_in = draw_preferred(state, task.preferred, len(pairs), mix, tokenizer, model)
+            losses = imitate(model, pairs, optimizer, config, shuffle, mixed_in, number)
+            if pick is None:
+                losses["objective/best_worth"] = pairs.better.scores.mean().item()
+        _average(mean, policy, number - max(0, config.rounds - config.averaged_rounds))
+        return losses
+
     exploring = Sampling(config.sampling_temperature, config.max_new_tokens, config.min_p)
     measuring = Sampling(config.temperature, config.max_new_tokens)
-    with _anchor(model, config):  # of the policy as it is before a checkpoint is taken up
-        state.restore(checkpoint)
-        while True:
-            update = state.updates + 1
-            if update > config.rounds:
-                take_weights(policy, mean)
-                if not measures_end:
-                    return Outcome({}, None)
-            batch = [prompt for prompt in state.order.choices(prompts, k=config.prompts) for _ in range(config.samples)]
-            seeds = [state.order.randrange(2**31) for _ in batch]
-
-            def draw(sampling: Sampling, batch: list[str] = batch, seeds: list[int] = seeds) -> Rollout:
-                written = sample_rollout(model, tokenizer, score, batch, sampling, seeds, on_step)
-                return against_reference(model, written, config.temperature, on_step)
-
-            over = update > config.rounds
-            rollout = draw(measuring if over else exploring)
-            measured = rollout_metrics(rollout)
-            require_finite("RAFT", update, measured)
-            if update == 1:
-                state.numbers |= measured
-            stopped = None if over else why_stop(measured, state.numbers, config)
-            if stopped:  # what is reported of a policy is measured on what it says by itself
-                measured = rollout_metrics(draw(measuring))
-            if stopped or over:
-                on_update(update, measured)
-                break
-            ends = pairs(rollout, batch, state.order) if pairs else ranked_ends(rollout, config)
-            losses: dict[str, float] = {}
-            if ends is None:
-                log.warning("RAFT, round %s: no completion is better than another of its prompt", update)
-            else:
-                better = len(ends.ids) // 2
-                mixed_in = draw_preferred(state, preferred, better, mix, tokenizer, model)
-                losses = imitate(model, ends, optimizer, config, state.shuffle, on_step, mixed_in, update)
-                if not pairs:
-                    losses["objective/best_worth"] = ends.scores[:better].mean().item()
-            require_finite("RAFT", update, losses)
-            on_update(update, measured | losses)
-            _average(mean, policy, update - max(0, config.rounds - config.averaged_rounds))
-            state.updates = update
-            state.save(checkpoint)
-    if stopped:
-        log.warning("RAFT stopped early, before round %s: %s", update, stopped)
-    return Outcome(measured, stopped)
+    algorithm = Algorithm(
+        "RAFT",
+        config.rounds,
+        draw,
+        collect=partial(collect_rollout, model, tokenizer, task.score, config, exploring),
+        update=update,
+        finish=lambda: take_weights(policy, mean),
+        measure=partial(collect_rollout, model, tokenizer, task.score, config, measuring),
+        measures_end=measures_end,
+    )
+    with _anchor(model, config):  # of the policy as it is before a checkpoint is restored
+        return run_loop(algorithm, state, config, on_update, checkpoint)
 
 
 @torch.no_grad()

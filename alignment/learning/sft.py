@@ -1,17 +1,28 @@
-"""Instruction tuning: demonstrations to a LoRA adapter, by TRL's SFTTrainer."""
+"""Instruction tuning (SFT): an adapter learns to write the completions that people demonstrated.
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+A test holds the loss against TRL's SFTTrainer; docs/lab-notes.md says why that one does not train here.
+"""
+
+import logging
+import random
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
-from datasets import Dataset
-from peft import LoraConfig, PeftModel, get_peft_model
-from transformers import Trainer
-from trl import SFTConfig, SFTTrainer
+import torch
+from peft import LoraConfig, PeftModel
 
-from alignment.models.loading import computes_bf16
-from alignment.models.templates import chat_prompt_ids, completion_ids
+from alignment.errors import require_finite
+from alignment.learning.loss_terms import Loss, likelihood_loss, mean_over_tokens, set_rate, step
+from alignment.learning.rollout import OnUpdate
+from alignment.learning.settings import SFTConfig
+from alignment.models.adapters import adapter_parameters, using
+from alignment.models.log_probs import split_for_passes
+from alignment.models.samples import Samples, Text, text_samples
+from alignment.models.templates import demonstration_tokens
+
+log = logging.getLogger(__name__)
+
+MAX_GRADIENT_NORM = 1.0
 
 
 class Demonstrated(Protocol):
@@ -21,17 +32,6 @@ class Demonstrated(Protocol):
     def prompt(self) -> str: ...  # noqa: D102
     @property
     def completion(self) -> str: ...  # noqa: D102
-
-
-@dataclass(frozen=True)
-class InstructionTuningConfig:
-    """Shape of the adapter and length of the tuning."""
-
-    rank: int = 32  # of the LoRA matrices
-    steps: int = 3000  # optimizer steps
-    batch_size: int = 32  # demonstrations a step
-    learning_rate: float = 2e-3  # AdamW, linear decay
-    seed: int = 0
 
 
 def lora_config(rank: int) -> LoraConfig:
@@ -45,53 +45,60 @@ def lora_config(rank: int) -> LoraConfig:
     )
 
 
-class _OutputLayerTrainer(SFTTrainer):  # type: ignore[misc]
-    """TRL's trainer with the loss of the model's own forward pass.
+def readable(model: PeftModel, tokenizer: Any, demonstrations: Sequence[Demonstrated]) -> list[Text]:
+    """Return (prompt, completion) of the demonstrations that the model can read whole; the log names the others."""
+    longest: int = model.config.max_position_embeddings
+    texts = []
+    for one in demonstrations:
+        if (length := demonstration_tokens(tokenizer, one.prompt, one.completion)) <= longest:
+            texts.append((one.prompt, one.completion))
+        else:
+            log.warning("left out: %s tokens, this model reads %s: %r …", length, longest, one.prompt[:60])
+    return texts
 
-    TRL computes log-probabilities from `lm_head.weight`, past an adapter on that layer, and so refuses such adapters.
+
+def mixed_batches(people: Sequence[Text], others: Sequence[Text], config: SFTConfig, seed: int) -> list[list[Text]]:
+    """Return the texts of each step, `people_share` of them people's; where there are none of one sort, of the other.
+
+    Without any texts there are no steps.
+    """
+    if not people and not others:
+        return []
+    rng, share = random.Random(seed), config.people_share if people and others else float(bool(people))
+    count = max(round(config.batch_size * share), int(share > 0))  # rounded to 0, people would have no say
+    return [
+        [*rng.choices(people, k=count), *rng.choices(others, k=config.batch_size - count)] for _ in range(config.steps)
+    ]
+
+
+def train_sft(
+    model: PeftModel,
+    tokenizer: Any,
+    adapter: str,
+    batches: Iterable[Sequence[Text]],
+    rate: Callable[[int], float],
+    on_update: OnUpdate,
+    *,
+    bf16: bool = False,
+) -> None:
+    """Train an adapter in place, a step a batch, to write the completions of the texts.
+
+    `rate` gives the learning rate of a step, counted from 1. With `bf16`, passes are computed in it (autocast).
+    `on_update` is called with the number of each step and the mean of -log p of its completion tokens ("sft/loss").
+    Raises TrainingError when that is not finite.
     """
 
-    def compute_loss(
-        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
-    ) -> Any:
-        inputs["use_cache"] = False
-        return Trainer.compute_loss(self, model, inputs, return_outputs, num_items_in_batch)
+    def loss_of(part: Samples) -> Loss:
+        with torch.autocast(model.device.type, torch.bfloat16, enabled=bf16):
+            loss = likelihood_loss(model, part, 1.0)
+        return loss, {"sft/loss": loss.item()}
 
-
-def example(tokenizer: Any, demonstration: Demonstrated) -> dict[str, list[int]]:
-    """Return `input_ids` and `labels`, -100 over the prompt: the same ids that serving and rollouts produce."""
-    prompt = chat_prompt_ids(tokenizer, demonstration.prompt)
-    completion = completion_ids(tokenizer, demonstration.completion)
-    return {"input_ids": prompt + completion, "labels": [-100] * len(prompt) + completion}
-
-
-def tune(
-    model: Any, tokenizer: Any, demonstrations: Sequence[Demonstrated], config: InstructionTuningConfig, work: Path
-) -> PeftModel:
-    """Return the model with a LoRA adapter, "default", fitted to the demonstrations; `work` is scratch space."""
-    rows = Dataset.from_list([example(tokenizer, demonstration) for demonstration in demonstrations])
-    arguments = SFTConfig(
-        output_dir=str(work),
-        max_steps=config.steps,
-        per_device_train_batch_size=config.batch_size,
-        learning_rate=config.learning_rate,
-        lr_scheduler_type="linear",
-        warmup_steps=20,
-        logging_steps=50,
-        save_strategy="no",
-        train_sampling_strategy="group_by_length",  # else every batch is as wide as its longest prompt: half padding
-        report_to="none",
-        bf16=computes_bf16(model.device),
-        activation_checkpointing=False,
-        seed=config.seed,
-        max_length=512,
-        use_cpu=model.device.type == "cpu",
-    )
-    tuned = get_peft_model(model, lora_config(config.rank))
-    # The trainer sees the causal LM with the adapter's layers in it, not the wrapper that it would refuse.
-    trainer = _OutputLayerTrainer(
-        model=tuned.get_base_model(), args=arguments, train_dataset=rows, processing_class=tokenizer
-    )
-    trainer.train()
-    tuned.eval()
-    return tuned
+    optimizer = torch.optim.Adam(adapter_parameters(model, adapter), eps=1e-5)
+    for number, texts in enumerate(batches, 1):
+        samples = text_samples(texts, tokenizer, model.device)
+        parts = split_for_passes(model, samples, torch.arange(len(texts), device=model.device))
+        set_rate(optimizer, rate(number))
+        with using(model, adapter, train=True):
+            measured = step([mean_over_tokens(parts, loss_of)], optimizer, MAX_GRADIENT_NORM)
+        require_finite("SFT", number, measured)
+        on_update(number, measured)

@@ -1,6 +1,6 @@
 """Completions of many prompts through one adapter, all of them at once: what training and evaluation draw."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,8 +9,6 @@ from alignment.models.passes import left_padded as left_padded
 from alignment.models.routing import merged
 from alignment.models.sampling import FinishReason, finish_reason
 from alignment.models.sampling import Sampling as Sampling
-
-OnStep = Callable[[], None]  # called at every decoded token, every pass and every minibatch: a sign of life
 
 
 @dataclass(frozen=True)
@@ -34,7 +32,6 @@ def generate(
     prompts: Sequence[Sequence[int]],
     sampling: Sampling,
     seeds: Sequence[int],
-    on_step: OnStep | None = None,
 ) -> list[Generated]:
     """Return one finished completion a prompt, through whatever adapter is active."""
     ends = eos_ids(model, tokenizer)
@@ -50,6 +47,4 @@ def generate(
                 if reason := finish_reason(written[row], sampling, ends):
                     finished[row] = reason
             batch.drop(finished)
-            if on_step:
-                on_step()
     return [Generated(ids, finished[row]) for row, ids in enumerate(written)]

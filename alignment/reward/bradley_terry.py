@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 Z_95 = 1.959964  # two-sided 95% point of the normal distribution
 BINS = 5  # of confidence, from 50% to 100%
+OrderedPair = tuple[str, str, str]  # prompt, better completion, worse completion
 
 
 class Ranked(Protocol):
@@ -96,6 +97,16 @@ def judged_pairs(ranking: Ranked) -> list[tuple[str, str, float]]:
     ordered = [(one, other, 1.0) for upper, lower in combinations(tiers, 2) for one in upper for other in lower]
     equal = [(one, other, 0.5) for tier in tiers if ranking.tied for one, other in combinations(tier, 2)]
     return list(dict.fromkeys(pair for pair in ordered + equal if pair[0] != pair[1]))
+
+
+def ordered_pairs(rankings: Sequence[Ranked]) -> list[OrderedPair]:
+    """Return (prompt, better, worse) for every pair of texts that the rankings put in an order."""
+    return [
+        (ranking.prompt, better, worse)
+        for ranking in rankings
+        for better, worse, target in judged_pairs(ranking)
+        if target == 1
+    ]
 
 
 def preferred(rankings: Sequence[Ranked], seed: int) -> list[tuple[str, str]]:

@@ -7,7 +7,6 @@ from peft import PeftModel
 from torch import Tensor, nn
 
 from alignment.models.adapters import using
-from alignment.models.generation import OnStep
 from alignment.models.heads import hidden_states
 from alignment.models.passes import in_groups, left_padded
 from alignment.reward.settings import RewardConfig
@@ -15,13 +14,7 @@ from alignment.reward.settings import RewardConfig
 Scorer = Callable[[Sequence[Sequence[int]]], tuple[Tensor, Tensor]]  # ids -> scores, deviations among heads, both (B,)
 
 
-def head_scores(
-    model: PeftModel,
-    heads: nn.Linear,
-    sequences: Sequence[Sequence[int]],
-    pad_id: int,
-    on_step: OnStep | None = None,
-) -> Tensor:
+def head_scores(model: PeftModel, heads: nn.Linear, sequences: Sequence[Sequence[int]], pad_id: int) -> Tensor:
     """Return every head's score of each sequence (B, K), read at its last token through the adapter that is active.
 
     Sequences of like length are passed together, so that a long one does not pad all the others.
@@ -32,8 +25,6 @@ def head_scores(
     for group in groups:
         ids, mask = left_padded([sequences[order[row]] for row in group], pad_id, heads.weight.device)
         passed.append(heads(hidden_states(model, ids, mask)[:, -1].float()))  # (rows of the pass, K)
-        if on_step:
-            on_step()
     scores = torch.cat(passed)
     return scores[torch.tensor(order, device=scores.device).argsort()]
 
@@ -44,13 +35,12 @@ def score_sequences(
     sequences: Sequence[Sequence[int]],
     pad_id: int,
     bound: float | None = None,
-    on_step: OnStep | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Return one score a sequence and its standard deviation over the heads, both (B,); one head deviates by 0.
 
     With a bound, each head's score is pressed between minus that and that.
     """
-    scores = head_scores(model, heads, sequences, pad_id, on_step)
+    scores = head_scores(model, heads, sequences, pad_id)
     scores = scores if bound is None else bounded(scores, bound)
     return scores.mean(-1), scores.std(-1, correction=0)
 
@@ -60,23 +50,18 @@ def bounded(scores: Tensor, bound: float) -> Tensor:
     return bound * torch.tanh(scores / bound)
 
 
-def reward_scorer(model: PeftModel, heads: nn.Linear, pad_id: int, on_step: OnStep | None = None) -> Scorer:
+def reward_scorer(model: PeftModel, heads: nn.Linear, pad_id: int) -> Scorer:
     """Return the scorer made of the adapter "reward" and its heads: their mean and their standard deviation."""
 
     def score(sequences: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
         with using(model, "reward"):
-            return score_sequences(model, heads, sequences, pad_id, on_step=on_step)
+            return score_sequences(model, heads, sequences, pad_id)
 
     return score
 
 
 def added_scorer(
-    model: PeftModel,
-    heads: nn.Linear,
-    pad_id: int,
-    shipped: nn.Linear | None,
-    config: RewardConfig,
-    on_step: OnStep | None = None,
+    model: PeftModel, heads: nn.Linear, pad_id: int, shipped: nn.Linear | None, config: RewardConfig
 ) -> Scorer:
     """Return the scorer that adds what votes taught, bounded, to the score of the adapter "shipped" and its heads.
 
@@ -89,12 +74,12 @@ def added_scorer(
     def score(sequences: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
         bound = None if shipped is None else config.bound
         with using(model, "reward"):
-            scores, deviations = score_sequences(model, heads, sequences, pad_id, bound, on_step)
+            scores, deviations = score_sequences(model, heads, sequences, pad_id, bound)
         scores = scores - config.uncertainty_penalty * deviations
         if shipped is not None:
             with using(model, "shipped"):
-                known, _ = score_sequences(model, shipped, sequences, pad_id, on_step=on_step)
-            scores = scores + config.shipped_weight * known
+                shipped_scores, _ = score_sequences(model, shipped, sequences, pad_id)
+            scores = scores + config.shipped_weight * shipped_scores
         return scores, deviations
 
     return score

@@ -6,7 +6,7 @@ import json
 import logging
 import signal
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,17 +15,18 @@ import torch
 from transformers.utils import logging as transformers_logging
 
 from alignment.errors import AlignmentError, TrainingError
-from alignment.learning.refit import readable
-from alignment.learning.rollout import Outcome, short_enough
+from alignment.learning.rollout import short_enough
+from alignment.learning.sft import readable
 from alignment.models import model_folder
 from alignment.models.model_folder import ShippedRanking
 from alignment.reward.bradley_terry import preferred
 from alignment.runs import run_models, stages
 from alignment.runs.child import leave_with_parent, print_into, wait_for_run
-from alignment.runs.progress import Reporter
+from alignment.runs.methods import stages_of
+from alignment.runs.progress import Reporter, heartbeat
 from alignment.runs.records import Evaluation, evaluation_from_json, evaluation_to_json
 from alignment.runs.settings import run_settings
-from alignment.runs.stages import Training
+from alignment.runs.stages import Data, Trained, Training
 from alignment.settings import ModelConfig
 from storage import demonstrations, policies, preferences, run_folder, runs
 from storage.errors import StorageError
@@ -37,7 +38,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Material:
-    """What a run learns from."""
+    """What a run has claimed, and what came with the model."""
 
     voted: Sequence[Ranking]  # people's votes
     demonstrated: Sequence[Demonstration]  # what people wrote themselves
@@ -54,38 +55,44 @@ def train(data_dir: Path, run_id: int, model_config: ModelConfig) -> None:
     more, the run goes on without it.
     """
     db = data_dir / "triptych.db"
-    run = runs.get_run(db, run_id)
+    run, parent = runs.get_run(db, run_id), policies.live_policy(db)
     settings = run_settings(run.settings)
-    report = Reporter(db, run_id)
     torch.manual_seed(settings.seed)
     torch.set_num_threads(settings.threads)
+    tunes = bool(settings.sft.steps) and _has_demonstrations(data_dir, run, parent)
+    report = Reporter(db, run_id, stages_of(run.method, sft=tunes, raft_rounds=settings.raft.rounds))
     report("collect", 0.0, now=True)
-    material = _collect(db, run_id, model_config)
-    parent = _parent(db, data_dir, material)
+    material = _material(db, run_id, model_config)
+    if parent is None or not material.prompts:
+        raise TrainingError("there is nothing to train on: no live policy, or no prompts; vote on some answers first")
+    verify(data_dir / parent.path, parent.sha256)
     model, tokenizer = run_models.load(model_config, data_dir / parent.path)
     log.info("run %s: %s votes, %s shipped, v%s", run_id, len(material.voted), len(material.shipped), parent.version)
 
-    material = replace(material, prompts=short_enough(tokenizer, material.prompts))
     run_folder.forget_outdated(data_dir, parent.version)
     folder = run_folder.folder_of(data_dir, run_id)
     training = Training(model, tokenizer, model_config, settings, folder, report)
-    with_sft = _tune(training, material, data_dir / parent.path)
-    if run.method == "dpo":
-        heads, agreement = None, None
-        outcome = stages.train_on_pairs(training, material.prompts, material.voted, material.shipped)
-    else:
-        heads, agreement, outcome = _train_on_scores(training, material, run, parent)
-    evaluation = _evaluate(training, material, outcome, parent)
+    data = _data(training, material, _inputs(run, parent, material, model_config))
+    with heartbeat(model, report):
+        with_sft = _tune(training, material.demonstrated, data, data_dir / parent.path)
+        trained = stages.TRAINERS[run.method](training, data)
+        evaluation = _evaluate(training, data, trained, parent)
 
     def write(target: Path) -> None:
+        heads = trained.reward.heads if trained.reward else None
         run_models.save_version(model, heads, settings.reward, with_sft=with_sft, target=target)
 
-    _record(data_dir, run_id, parent, replace(evaluation, reward=agreement), write)
+    _record(data_dir, run_id, parent, evaluation, write)
     report("check", 1.0, now=True)
     run_folder.forget(folder)
 
 
-def _collect(db: Path, run_id: int, config: ModelConfig) -> Material:
+def _has_demonstrations(data_dir: Path, run: Run, parent: Policy | None) -> bool:
+    """Return whether people's demonstrations are to be learned, or to be unlearned since they were withdrawn."""
+    return bool(run.demonstrations) or (parent is not None and model_folder.own_sft(data_dir / parent.path) is not None)
+
+
+def _material(db: Path, run_id: int, config: ModelConfig) -> Material:
     """Return what a run has claimed and what came with the model."""
     voted = preferences.rankings(db, run_id)
     return Material(
@@ -96,62 +103,46 @@ def _collect(db: Path, run_id: int, config: ModelConfig) -> Material:
     )
 
 
-def _parent(db: Path, data_dir: Path, material: Material) -> Policy:
-    """Return the live version, whole on disk; raise TrainingError if there is none or there are no prompts."""
-    parent = policies.live_policy(db)
-    if parent is None or not material.prompts:
-        raise TrainingError("there is nothing to train on: no live policy, or no prompts; vote on some answers first")
-    verify(data_dir / parent.path, parent.sha256)
-    return parent
+def _inputs(run: Run, parent: Policy, material: Material, config: ModelConfig) -> dict[str, Any]:
+    """Return what a reward model and a checkpoint are made from; those of other inputs are not used."""
+    return {
+        "parent": parent.version,
+        "created": run.created,
+        "method": run.method,
+        "settings": run.settings,
+        "quantize": config.quantize,
+        # One may have been withdrawn since.
+        "votes": hashlib.sha256(repr([*material.voted, *material.demonstrated]).encode()).hexdigest(),
+    }
 
 
-def _tune(training: Training, material: Material, parent: Path) -> bool:
+def _data(training: Training, material: Material, inputs: Mapping[str, Any]) -> Data:
+    """Return what the policy learns from, without the prompts that are too long."""
+    liked = preferred([*material.voted, *material.shipped], training.settings.seed)
+    prompts = short_enough(training.tokenizer, material.prompts)
+    return Data(material.voted, material.shipped, prompts, liked, inputs)
+
+
+def _tune(training: Training, demonstrated: Sequence[Demonstration], data: Data, parent: Path) -> bool:
     """Go on with instruction tuning if people demonstrated something; return whether the version has an SFT adapter.
 
     A parent that has one of its own is tuned in any case: what was withdrawn since is then unlearned.
     """
     with_sft = model_folder.own_sft(parent) is not None
-    people = readable(training.model, training.tokenizer, material.demonstrated)
+    people = readable(training.model, training.tokenizer, demonstrated)
     if not training.settings.sft.steps or not (people or with_sft):
         return with_sft
-    stages.tune(training, people, _liked(training, material))
+    stages.tune(training, people, data.liked)
     return True
 
 
-def _liked(training: Training, material: Material) -> list[tuple[str, str]]:
-    """Return a prompt with a completion that was liked best, for every vote and shipped comparison with an order."""
-    return preferred([*material.voted, *material.shipped], training.settings.seed)
-
-
-def _train_on_scores(
-    training: Training, material: Material, run: Run, parent: Policy
-) -> tuple[torch.nn.Linear, dict[str, Any] | None, Outcome]:
-    """Fit the reward model and train the policy on its scores.
-
-    Returns the reward model's heads, how well it agrees with votes that it has not seen, and how training ended.
-    """
-    inputs = {
-        "parent": parent.version,
-        "created": run.created,
-        "method": run.method,
-        "settings": run.settings,
-        "quantize": training.config.quantize,
-        # One may have been withdrawn since.
-        "votes": hashlib.sha256(repr([*material.voted, *material.demonstrated]).encode()).hexdigest(),
-    }
-    shipped_heads = run_models.attach_shipped(training.model, training.config)
-    heads, agreement = stages.fit_reward_model(training, shipped_heads, material.voted, material.shipped, inputs)
-    liked = _liked(training, material)
-    outcome = stages.train_on_scores(training, heads, shipped_heads, material.prompts, liked, run.method)
-    return heads, agreement, outcome
-
-
-def _evaluate(training: Training, material: Material, outcome: Outcome, parent: Policy) -> Evaluation:
-    """Return what the candidate measures and the gate's verdict on it."""
-    recorded = evaluation_from_json(parent.evaluation)
-    evaluation = stages.check(training, material.prompts, outcome.measured["objective/kl"], recorded)
+def _evaluate(training: Training, data: Data, trained: Trained, parent: Policy) -> Evaluation:
+    """Return what the candidate measures, the gate's verdict on it, and how well its reward model agrees with votes."""
+    recorded, outcome = evaluation_from_json(parent.evaluation), trained.outcome
+    evaluation = stages.check(training, data.prompts, outcome.measured["objective/kl"], recorded)
     assert evaluation.verdict is not None
-    return replace(evaluation, verdict=replace(evaluation.verdict, stopped_early=outcome.stopped))
+    verdict = replace(evaluation.verdict, stopped_early=outcome.stopped)
+    return replace(evaluation, verdict=verdict, reward=trained.reward.agreement if trained.reward else None)
 
 
 def _record(data_dir: Path, run_id: int, parent: Policy, evaluation: Evaluation, write: Callable[[Path], None]) -> None:

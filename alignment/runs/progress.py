@@ -1,27 +1,29 @@
-"""How far a run is, as its row in the database shows it."""
+"""How far a run is, as its row in the database shows it, and that its process lives."""
 
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
+from peft import PeftModel
+
+from alignment.models.heads import trunk
+from alignment.runs.methods import shares
 from storage import runs
 from storage.records import Metric
 
-# Where each stage begins and ends on the progress bar, about in proportion to its time.
-STAGES = {"collect": (0.0, 0.02), "reward": (0.02, 0.17), "ppo": (0.17, 0.9), "check": (0.9, 1.0)}
-# The same where instruction tuning goes on first.
-REFIT_STAGES = STAGES | {"sft": (0.02, 0.15), "reward": (0.15, 0.26), "ppo": (0.26, 0.9)}
 REPORT_SECONDS = 0.5
 
 
 class Reporter:
     """Writes the run's stage, progress and metrics to its row, a few times a second at most."""
 
-    def __init__(self, db: Path, run_id: int) -> None:
+    def __init__(self, db: Path, run_id: int, stages: Sequence[str]) -> None:
         self._db, self._run_id = db, run_id
+        self._shares = shares(stages)
         self._pending: list[Metric] = []
         self._last = 0.0
-        self._at = ("collect", 0.0)
-        self.stages = STAGES
+        self._at = (stages[0], 0.0)
 
     def __call__(
         self, stage: str, done: float, step: int = 0, metrics: dict[str, float] | None = None, *, now: bool = False
@@ -31,10 +33,24 @@ class Reporter:
         self._pending += [Metric(step, name, value) for name, value in (metrics or {}).items()]
         if not now and time.monotonic() - self._last < REPORT_SECONDS:
             return
-        low, high = self.stages[stage]
+        low, high = self._shares[stage]
         runs.report(self._db, self._run_id, stage, low + (high - low) * done, self._pending)
         self._pending, self._last = [], time.monotonic()
 
     def beat(self) -> None:
         """Give a sign of life from where the run stands."""
         self(*self._at)
+
+
+@contextmanager
+def heartbeat(model: PeftModel, report: Reporter) -> Iterator[None]:
+    """Give a sign of life at every forward pass of the model until the context is left.
+
+    Whatever takes long in a run passes through the model: every decoded token, every pass that measures, every
+    minibatch that trains.
+    """
+    hook = trunk(model).register_forward_hook(lambda *_: report.beat())
+    try:
+        yield
+    finally:
+        hook.remove()

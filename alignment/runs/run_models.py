@@ -10,7 +10,7 @@ import torch
 from peft import PeftModel
 
 from alignment.errors import AdapterError
-from alignment.learning import reward_model
+from alignment.learning import reward_adapter
 from alignment.models import adapters, loading, model_folder
 from alignment.models.heads import mean_head, new_head
 from alignment.reward.settings import RewardConfig
@@ -35,34 +35,35 @@ def load(config: ModelConfig, parent: Path) -> tuple[PeftModel, Any]:
 def attach_reward(model: PeftModel) -> torch.nn.Linear:
     """Attach what the adapter "reward" begins as, a copy of "sft"; return its heads, which score everything 0."""
     adapters.copy_adapter(model, "sft", "reward")
-    return new_head(model, reward_model.HEADS)
+    return new_head(model, reward_adapter.HEADS)
 
 
 def keep_reward(model: PeftModel, head: torch.nn.Linear, inputs: Mapping[str, Any], folder: Path) -> None:
-    """Write the fitted reward model into a folder, with what the run had begun with."""
+    """Write the fitted reward model into a folder, with what it was made from and what it measured ("fitted")."""
     adapters.save_adapter(model, "reward", folder, head)
     (folder / run_folder.INPUTS).write_text(json.dumps(inputs), encoding="utf-8")
 
 
 def kept_reward(
-    model: PeftModel, folder: Path, began: Mapping[str, Any]
+    model: PeftModel, folder: Path, inputs: Mapping[str, Any]
 ) -> tuple[torch.nn.Linear, dict[str, Any] | None] | None:
-    """Attach the reward model that the run has kept; return its head and report, or None where there is none to use."""
-    begun = run_folder.read_inputs(folder)
-    if begun is None:
+    """Attach the reward model that the run has kept; return its head and report, or None where there is none to use.
+
+    `inputs` says what it has to have been made from.
+    """
+    kept = run_folder.read_inputs(folder)
+    if kept is None:
         return None
-    if any(begun.get(name) != value for name, value in began.items()):
-        log.warning("the run begins anew: votes, settings or version are not those that it had begun with")
+    if any(kept.get(name) != value for name, value in inputs.items()):
+        log.warning("the run starts anew: votes, settings or version are not those that it was started with")
         return None
-    kept = run_folder.reward_folder(folder)
     try:
-        head = adapters.attach_with_head(model, kept, "reward")
+        head = adapters.attach_with_head(model, run_folder.reward_folder(folder), "reward")
     except AdapterError as error:
-        log.warning("the run begins anew: %s", error)
-        if "reward" in model.peft_config:
-            model.delete_adapter("reward")
+        log.warning("the run starts anew: %s", error)
+        adapters.drop_adapter(model, "reward")
         return None
-    fitted: dict[str, Any] | None = begun["fitted"]
+    fitted: dict[str, Any] | None = kept["fitted"]
     return head, fitted
 
 

@@ -1,7 +1,7 @@
-"""The stages of a run, a function each: instruction tuning, reward model, policy, gate."""
+"""The stages of a run: instruction tuning, reward model, policy, gate."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -9,15 +9,16 @@ from typing import Any
 from peft import PeftModel
 from torch import nn
 
-from alignment.learning import dpo, ppo, raft, reward_model
-from alignment.learning.refit import Text, refit
-from alignment.learning.rollout import Outcome
+from alignment.learning import dpo, ppo, raft, reward_adapter
+from alignment.learning.rollout import Outcome, Task
+from alignment.learning.sft import mixed_batches, train_sft
 from alignment.models import model_folder
+from alignment.models.samples import Text
 from alignment.reward.bradley_terry import Agreement, Ranked
 from alignment.reward.scorer import added_scorer
 from alignment.runs import candidate, run_models
 from alignment.runs.candidate import Candidate
-from alignment.runs.progress import REFIT_STAGES, Reporter
+from alignment.runs.progress import Reporter
 from alignment.runs.records import Evaluation, evaluation_to_json
 from alignment.runs.settings import RunSettings
 from alignment.settings import ModelConfig
@@ -39,6 +40,34 @@ class Training:
     report: Reporter
 
 
+@dataclass(frozen=True)
+class Data:
+    """What the policy of a run learns from."""
+
+    voted: Sequence[Ranked]  # people's rankings
+    shipped: Sequence[Ranked]  # those that came with the model
+    prompts: Sequence[str]  # for rollouts
+    liked: Sequence[Text]  # texts that labelers liked best
+    inputs: Mapping[str, Any]  # identifies all this and the run's settings: a reward model is kept with it
+
+
+@dataclass(frozen=True)
+class RewardModel:
+    """The reward model that a run scores by."""
+
+    heads: nn.Linear  # of the adapter "reward"
+    shipped_heads: nn.Linear | None  # of the adapter "shipped", if a reward model ships with the base
+    agreement: dict[str, Any] | None  # with votes that it had not learned from, where there were any
+
+
+@dataclass(frozen=True)
+class Trained:
+    """How the training of the policy ended, and the reward model that it was trained on, if any."""
+
+    outcome: Outcome
+    reward: RewardModel | None = None
+
+
 def tune(training: Training, people: Sequence[Text], liked: Sequence[Text]) -> None:
     """Train the adapters "sft" and "policy" on what people demonstrated, each held to what it knew.
 
@@ -53,157 +82,144 @@ def tune(training: Training, people: Sequence[Text], liked: Sequence[Text]) -> N
         def on_update(step: int, measured: dict[str, float]) -> None:
             report("sft", before + step / config.steps / 2, step, {name: measured["sft/loss"]})
 
-        model, seed = training.model, training.settings.seed
-        refit(model, training.tokenizer, adapter, people, others, config, seed, on_update)
+        batches = mixed_batches(people, others, config, training.settings.seed)
+        train_sft(training.model, training.tokenizer, adapter, batches, lambda step: config.learning_rate, on_update)
 
-    report.stages = REFIT_STAGES
     report("sft", 0.0, now=True)
     learn("sft", shipped, 0.0, "sft/loss")
     learn("policy", liked, 0.5, "sft/policy_loss")
     report("sft", 1.0, now=True)
 
 
-def fit_reward_model(
-    training: Training,
-    shipped_heads: nn.Linear | None,
-    voted: Sequence[Ranked],
-    shipped: Sequence[Ranked],
-    began: Mapping[str, Any],
-) -> tuple[nn.Linear, dict[str, Any] | None]:
-    """Return the heads of the reward model, the one that the run has kept or a new fit, and what it measured.
+def fit_reward_model(training: Training, data: Data) -> RewardModel:
+    """Return the reward model that the run has kept, or a new fit, which is then kept.
 
-    It is kept with `began`, what the run begins with; one that was kept with something else is not used.
+    One that was kept with another `inputs` is not used.
     """
     model, folder, report = training.model, training.folder, training.report
     report("reward", 0.0, now=True)
-    kept = run_models.kept_reward(model, folder, began)
+    shipped_heads = run_models.attach_shipped(model, training.config)
+    kept = run_models.kept_reward(model, folder, data.inputs)
     if kept is not None:
         heads, fitted = kept
     else:
         run_folder.forget(folder)
         heads = run_models.attach_reward(model)
-        agreement = _fit(training, heads, shipped_heads, voted, shipped)
+        agreement = _fit(training, heads, shipped_heads, data)
         fitted = asdict(agreement) if agreement else None
-        report("ppo", 0.0, now=True)  # what is kept is also reported
-        begun = {**began, "fitted": fitted}
-        write_folder(run_folder.reward_folder(folder), lambda into: run_models.keep_reward(model, heads, begun, into))
+        report("reward", 1.0, now=True)  # what is kept is also reported
+        inputs = {**data.inputs, "fitted": fitted}
+        write_folder(run_folder.reward_folder(folder), lambda into: run_models.keep_reward(model, heads, inputs, into))
     log.info("reward model: %s", fitted)
-    return heads, fitted
+    return RewardModel(heads, shipped_heads, fitted)
 
 
-def _fit(
-    training: Training,
-    heads: nn.Linear,
-    shipped_heads: nn.Linear | None,
-    rankings: Sequence[Ranked],
-    shipped: Sequence[Ranked],
-) -> Agreement | None:
+def _fit(training: Training, heads: nn.Linear, shipped_heads: nn.Linear | None, data: Data) -> Agreement | None:
     """Measure how well the reward model predicts votes it has not seen, then fit it to all of them.
 
-    Where a reward model ships with the base, which has learned the shipped comparisons, it is fitted above that one.
+    Where a reward model ships with the base, which has learned the shipped comparisons, the residual to it is fitted.
     """
     model, tokenizer, report = training.model, training.tokenizer, training.report
     config, seed = training.settings.reward, training.settings.seed
-    voted: Sequence[Ranked | reward_model.Element] = rankings
+    voted: Sequence[Ranked | reward_adapter.EncodedRanking] = data.voted
+    shipped = data.shipped
     if shipped_heads is not None:
-        voted = reward_model.above(model, tokenizer, shipped_heads, rankings, config.shipped_weight, report.beat)
-        shipped = []
+        weight = config.shipped_weight
+        voted, shipped = reward_adapter.residual_rankings(model, tokenizer, shipped_heads, data.voted, weight), []
         if not voted:  # nothing to add to what ships
             return None
     last = 1 / (config.folds + 1)  # part of this stage's time that the fit to all votes takes
-    report("reward", 0.0, now=True)
 
-    def on_fold(done: float) -> None:
+    def on_progress(done: float) -> None:
         report("reward", done * (1 - last))
 
-    def on_step(step: int, metrics: dict[str, float]) -> None:
+    def on_update(step: int, metrics: dict[str, float]) -> None:
         report("reward", 1 - last + last * step / config.steps, step, metrics)
 
-    agreement = reward_model.cross_validate(model, tokenizer, heads, voted, shipped, config, seed, on_fold)
+    agreement = reward_adapter.cross_validate(model, tokenizer, heads, voted, shipped, config, seed, on_progress)
     log.info("reward model on votes that it has not seen: %s", agreement)
     report("reward", 1 - last, config.steps, agreement.metrics() if agreement else {}, now=True)
-    reward_model.fit(model, tokenizer, heads, voted, shipped, config, seed, on_step)
+    reward_adapter.fit(model, tokenizer, heads, voted, shipped, config, seed, on_update)
     return agreement
 
 
-def train_on_scores(
-    training: Training,
-    heads: nn.Linear,
-    shipped_heads: nn.Linear | None,
-    prompts: Sequence[str],
-    liked: Sequence[Text],
-    method: str,
-) -> Outcome:
-    """Train the policy by RAFT or, after some rounds of it, by PPO against the reward model; return how that ended."""
-    model, tokenizer, report = training.model, training.tokenizer, training.report
-    settings, seed = training.settings, training.settings.seed
-    alone = method == "raft"
+def by_raft(training: Training, data: Data) -> Trained:
+    """Train the policy by RAFT against the reward model."""
+    reward = fit_reward_model(training, data)
+    task = _task(training, data, reward)
+    return Trained(_raft(training, task, run_folder.checkpoint(training.folder), measures_end=True), reward)
+
+
+def by_ppo(training: Training, data: Data) -> Trained:
+    """Train the policy by some rounds of RAFT, then by PPO, against the reward model."""
+    settings = training.settings
+    reward = fit_reward_model(training, data)
+    task = _task(training, data, reward)
+    checkpoint = run_folder.checkpoint(training.folder)
     rounds = settings.raft.rounds
-    updates = rounds if alone else rounds + settings.ppo.updates
-    score = added_scorer(model, heads, tokenizer.pad_token_id, shipped_heads, settings.reward, report.beat)
+    if rounds and not checkpoint.exists():
+        outcome = _raft(training, task, run_folder.raft_checkpoint(training.folder), measures_end=False)
+        if outcome.stopped:
+            return Trained(outcome, reward)
+    training.report("ppo", 0.0, now=True)
+    value_head = run_models.attach_critic(training.model, training.config, reward.heads, settings.ppo.samples)
 
     def on_update(update: int, metrics: dict[str, float]) -> None:
-        log.info("update %s: %s", update, {name: round(value, 4) for name, value in metrics.items()})
-        report("ppo", update / (updates + 1), update, metrics, now=True)  # before the checkpoint that stands for it
+        _report_update(training, "ppo", update / (settings.ppo.updates + 1), rounds + update, metrics)
 
-    report("ppo", 0.0, now=True)
-    checkpoint = run_folder.checkpoint(training.folder)
-    if alone or (rounds and not checkpoint.exists()):
-        outcome = raft.train_raft(
-            model,
-            tokenizer,
-            score,
-            prompts,
-            settings.raft,
-            seed,
-            on_update,
-            report.beat,
-            checkpoint if alone else run_folder.raft_checkpoint(training.folder),
-            liked,
-            measures_end=alone,
-        )
-        if alone or outcome.stopped:
-            return outcome
-    value_head = run_models.attach_critic(model, training.config, heads, settings.ppo.samples)
-    return ppo.train_ppo(
-        model,
-        tokenizer,
-        score,
-        value_head,
-        prompts,
-        settings.ppo,
-        seed,
-        lambda update, metrics: on_update(rounds + update, metrics),
-        report.beat,
-        checkpoint,
-        liked,
-    )
+    outcome = ppo.train_ppo(training.model, training.tokenizer, task, value_head, settings.ppo, on_update, checkpoint)
+    return Trained(outcome, reward)
 
 
-def train_on_pairs(
-    training: Training, prompts: Sequence[str], voted: Sequence[Ranked], shipped: Sequence[Ranked]
-) -> Outcome:
-    """Train the policy by DPO and return how that ended."""
+def by_dpo(training: Training, data: Data) -> Trained:
+    """Train the policy by DPO on the rankings themselves, without a reward model."""
     settings, report = training.settings, training.report
     steps = settings.dpo.steps
 
     def on_update(step: int, metrics: dict[str, float]) -> None:
-        report("ppo", step / (steps + 1), step, metrics)
+        report("dpo", step / (steps + 1), step, metrics)
 
-    report("ppo", 0.0, now=True)
+    report("dpo", 0.0, now=True)
     outcome = dpo.train_dpo(
         training.model,
         training.tokenizer,
-        voted,
-        shipped,
-        prompts,
+        data.voted,
+        data.shipped,
+        data.prompts,
         settings.dpo,
         settings.seed,
         on_update,
-        report.beat,
     )
-    report("ppo", 1.0, steps, outcome.measured, now=True)
-    return outcome
+    report("dpo", 1.0, steps, outcome.measured, now=True)
+    return Trained(outcome)
+
+
+TRAINERS: dict[str, Callable[[Training, Data], Trained]] = {"ppo": by_ppo, "raft": by_raft, "dpo": by_dpo}
+
+
+def _task(training: Training, data: Data, reward: RewardModel) -> Task:
+    """Return what the policy is to learn: to please the reward model."""
+    pad_id, config = training.tokenizer.pad_token_id, training.settings.reward
+    score = added_scorer(training.model, reward.heads, pad_id, reward.shipped_heads, config)
+    return Task(data.prompts, score, training.settings.seed, data.liked)
+
+
+def _raft(training: Training, task: Task, checkpoint: Path, *, measures_end: bool) -> Outcome:
+    """Train the policy by RAFT as the run's settings say and return how that ended."""
+    config = training.settings.raft
+    training.report("raft", 0.0, now=True)
+
+    def on_update(update: int, metrics: dict[str, float]) -> None:
+        _report_update(training, "raft", update / (config.rounds + measures_end), update, metrics)
+
+    model, tokenizer = training.model, training.tokenizer
+    return raft.train_raft(model, tokenizer, task, config, on_update, checkpoint, measures_end=measures_end)
+
+
+def _report_update(training: Training, stage: str, done: float, update: int, metrics: dict[str, float]) -> None:
+    """Report an update, at once: before the checkpoint that stands for it is written."""
+    log.info("update %s: %s", update, {name: round(value, 4) for name, value in metrics.items()})
+    training.report(stage, done, update, metrics, now=True)
 
 
 def check(training: Training, prompts: Sequence[str], kl: float, recorded: Evaluation) -> Evaluation:

@@ -10,6 +10,7 @@ from reprlib import repr as brief
 from typing import Any
 
 from alignment.errors import AlignmentError, TrainingError
+from alignment.runs.methods import METHODS
 from alignment.runs.process import TrainingProcess, complete_log, start_process
 from alignment.runs.settings import RunSettings, require_trains, run_settings
 from alignment.serving.engine import Engine, published
@@ -23,7 +24,6 @@ log = logging.getLogger(__name__)
 IDLE_SECONDS = 1.0  # between two looks at the database while no run is open
 BUSY_SECONDS = 0.25  # and while one is
 HEARTBEAT_SECONDS = 180.0  # a process silent for so long is taken for dead
-METHODS = ("ppo", "raft", "dpo")
 RESUME = "Resume it to go on from its last checkpoint, or from the beginning if it has none."
 
 

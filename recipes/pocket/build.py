@@ -63,7 +63,7 @@ STAGES = (
         "sft",
         base_stages.build_sft,
         lambda c: (c.sft, c.demonstrations, *islice(demonstrations(c.seed), SAMPLED)),
-        ("alignment/learning/sft.py",),
+        ("alignment/learning/sft.py", "alignment/models/samples.py", "alignment/models/log_probs.py"),
         _adapter("sft"),
     ),
     Stage(
@@ -96,7 +96,7 @@ STAGES = (
         "first reward",
         reward_stages.build_first_reward,
         lambda c: (c.first_reward, c.reward_folds),
-        ("alignment/learning/reward_model.py", "alignment/reward/scorer.py", "alignment/reward/bradley_terry.py"),
+        ("alignment/learning/reward_adapter.py", "alignment/reward/scorer.py", "alignment/reward/bradley_terry.py"),
         (*_adapter(f"{FIRST}/reward"), f"{FIRST}/reward/head.safetensors"),
         draft=True,
     ),
@@ -107,7 +107,8 @@ STAGES = (
         (
             "alignment/learning/raft.py",
             "alignment/learning/rollout.py",
-            "alignment/learning/token_log_probs.py",
+            "alignment/learning/loop.py",
+            "alignment/learning/pairs.py",
             "alignment/learning/rollout_metrics.py",
             "alignment/learning/loss_terms.py",
         ),

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from alignment.errors import TrainingError
 from alignment.learning import ppo, raft
-from alignment.learning.rollout import OnUpdate, Outcome
+from alignment.learning.rollout import OnUpdate, Outcome, Task
 from alignment.learning.rollout_metrics import sampled_metrics
 from alignment.learning.settings import PPOConfig, RaftConfig
 from alignment.models import adapters, model_folder
@@ -76,12 +76,9 @@ def _ranked_on(
     """Train the policy on by RAFT in place, on the comparisons in a folder and the reward model fitted to them."""
     score = reward_scorer(model, head, tokenizer.pad_token_id)
     prompts = practice_prompts(config.practice_prompts, config.seed + 6)
+    task = Task(prompts, score, config.seed, preferred(model_folder.comparisons(judged), config.seed))
     with _shown("RAFT", training.rounds) as on_update:
-        outcome = raft.train_raft(
-            *(model, tokenizer, score, prompts, training, config.seed, on_update),
-            checkpoint=checkpoint,
-            preferred=preferred(model_folder.comparisons(judged), config.seed),
-        )
+        outcome = raft.train_raft(model, tokenizer, task, training, on_update, checkpoint)
     _require_whole(outcome)
 
 
@@ -110,13 +107,10 @@ def _reinforced(
     adapters.attach(model, work / WARMED_UP, "policy")
     adapters.copy_adapter(model, "reward", "value")
     score, value_head = reward_scorer(model, reward_head, tokenizer.pad_token_id), mean_head(reward_head)
+    prompts = practice_prompts(config.practice_prompts, config.seed + 6)
+    task = Task(prompts, score, seed, preferred(model_folder.comparisons(target), config.seed))
     with _shown("PPO", training.updates) as on_update:
-        outcome = ppo.train_ppo(
-            *(model, tokenizer, score, value_head),
-            *(practice_prompts(config.practice_prompts, config.seed + 6), training, seed, on_update),
-            checkpoint=checkpoint,
-            preferred=preferred(model_folder.comparisons(target), config.seed),
-        )
+        outcome = ppo.train_ppo(model, tokenizer, task, value_head, training, on_update, checkpoint)
     _require_whole(outcome)
     return model, value_head
 
@@ -156,14 +150,11 @@ def _train_verified(config: PocketConfig, target: Path, work: Path, seed: int) -
     model, tokenizer = loaded(target)
     model = adapters.attach(model, target / "sft", "sft")
     adapters.attach(model, work / CONTRASTED, "policy")
+    liked = preferred(model_folder.comparisons(target), config.seed)
+    task = Task([one.prompt for one in asked], right_scorer(tokenizer, asked), config.seed + seed, liked)
+    pick = verified_pairs(tokenizer, asked)
     with _shown(f"RAFT, seed {seed}", config.verified.rounds) as on_update:
-        outcome = raft.train_raft(
-            *(model, tokenizer, right_scorer(tokenizer, asked), [one.prompt for one in asked], config.verified),
-            *(config.seed + seed, on_update),
-            checkpoint=checkpoint,
-            preferred=preferred(model_folder.comparisons(target), config.seed),
-            pairs=verified_pairs(tokenizer, asked),
-        )
+        outcome = raft.train_raft(model, tokenizer, task, config.verified, on_update, checkpoint, pick=pick)
     _require_whole(outcome)
     save(model, "policy", folder)
     checkpoint.unlink(missing_ok=True)

@@ -11,7 +11,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from alignment.learning import reward_model
+from alignment.learning import reward_adapter
 from alignment.models import adapters, model_folder
 from alignment.models.heads import new_head
 from alignment.models.model_folder import ShippedRanking
@@ -83,8 +83,8 @@ def _fit_reward(
     model, tokenizer = loaded(target)
     model = adapters.attach(model, target / "sft", "sft")
     adapters.copy_adapter(model, "sft", "reward")
-    head = new_head(model, reward_model.HEADS)
-    held_out, *rest = reward_model.prompt_folds(rankings, config.reward_folds, config.seed)
+    head = new_head(model, reward_adapter.HEADS)
+    held_out, *rest = reward_adapter.prompt_folds(rankings, config.reward_folds, config.seed)
     learned = [ranking for fold in rest for ranking in fold]
     with tqdm(total=fitting.steps, desc="reward model", mininterval=10) as bar:
 
@@ -92,6 +92,7 @@ def _fit_reward(
             bar.update()
             bar.set_postfix(loss=f"{metrics['reward/loss']:.3f}")
 
-        reward_model.fit(model, tokenizer, head, [], learned, fitting, config.seed, on_step)
-    log.info("held-out agreement: %s", agreement(reward_model.margins(model, tokenizer, head, held_out, fitting.bound)))
+        reward_adapter.fit(model, tokenizer, head, [], learned, fitting, config.seed, on_step)
+    margins = reward_adapter.margins(model, tokenizer, head, held_out, fitting.bound)
+    log.info("held-out agreement: %s", agreement(margins))
     save(model, "reward", folder, head)

@@ -4,10 +4,21 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from alignment.learning.settings import PPOConfig, RaftConfig
-from alignment.learning.sft import InstructionTuningConfig
 from alignment.reward.settings import RewardConfig
 from recipes.pocket.comparisons import MAX_NEW_TOKENS
 from recipes.pocket.pretrain import PretrainConfig
+
+
+@dataclass(frozen=True)
+class InstructionTuningConfig:
+    """Shape of the adapter and length of the tuning."""
+
+    rank: int = 32  # of the LoRA matrices
+    steps: int = 3000  # optimizer steps
+    batch_size: int = 32  # demonstrations a step
+    learning_rate: float = 2e-3  # Adam, falling evenly to 0
+    warmup_steps: int = 20  # optimizer steps until the rate is whole
+    seed: int = 0
 
 
 def _shipped_only(steps: int, batch_size: int) -> RewardConfig:

@@ -18,7 +18,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from alignment.learning.raft import Pairs
+from alignment.learning.pairs import Pairs
+from alignment.learning.raft import PickPairs
 from alignment.learning.rollout import Rollout
 from alignment.models.model_folder import CheckKind
 from alignment.models.templates import ASSISTANT, chat_prompt_ids, decode
@@ -69,14 +70,14 @@ def right_scorer(tokenizer: Any, asked: Sequence[Asked]) -> Scorer:
     return score
 
 
-def verified_pairs(tokenizer: Any, asked: Sequence[Asked]) -> Pairs:
+def verified_pairs(tokenizer: Any, asked: Sequence[Asked]) -> PickPairs:
     """Return what picks, of each prompt's completions, a right one and a wrong one, else two right ones in two manners.
 
     Of the right ones, those in a seldom manner are likelier. Prompts without such a pair are left out.
     """
     by_prompt = {one.prompt: one for one in asked}
 
-    def pairs(rollout: Rollout, prompts: Sequence[str], rng: Random) -> Rollout | None:
+    def pick(rollout: Rollout, prompts: Sequence[str], rng: Random) -> Pairs[Rollout] | None:
         questions = [by_prompt[prompts[index]] for index in rollout.prompt_index.tolist()]
         written = rollout.ids[:, rollout.prompt_width :]
         completions = [ids[mask.bool()] for ids, mask in zip(written, rollout.mask, strict=True)]
@@ -93,10 +94,13 @@ def verified_pairs(tokenizer: Any, asked: Sequence[Asked]) -> Pairs:
         if not found:
             return None
         better, worse, apart = zip(*found, strict=True)
-        scores = rollout.scores.new_tensor([*apart, *(0.0 for _ in worse)])
-        return replace(rollout.rows(torch.tensor([*better, *worse], device=rollout.ids.device)), scores=scores)
+        best, worst = (rollout.rows(torch.tensor(rows, device=rollout.ids.device)) for rows in (better, worse))
+        return Pairs(
+            replace(best, scores=rollout.scores.new_tensor(apart)),
+            replace(worst, scores=torch.zeros_like(worst.scores)),
+        )
 
-    return pairs
+    return pick
 
 
 def _pair(

@@ -18,8 +18,8 @@ from alignment.runs.settings import RunSettings
 from storage import database, policies, preferences, runs
 from storage.overview import overview
 from storage.records import Policy
-from tests.bench.loop import running_app
 from tests.e2e.conftest import CHROMIUM, FLAGS
+from tests.harness.app import running_app
 
 METRICS = 150  # of each run
 SETTLE_SECONDS = 10.0  # after loading, before measuring
@@ -87,7 +87,8 @@ def processor_share(pid: int, seconds: float) -> float:
     before, started = process.cpu_times(), time.monotonic()
     time.sleep(seconds)
     after = process.cpu_times()
-    return (after.user + after.system - before.user - before.system) / (time.monotonic() - started)
+    taken: float = after.user + after.system - before.user - before.system
+    return taken / (time.monotonic() - started)
 
 
 def main() -> None:

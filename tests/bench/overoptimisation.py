@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from alignment.learning import ppo
+from alignment.learning.rollout import Task
 from alignment.learning.rollout_metrics import why_stop
 from alignment.learning.settings import PPOConfig
 from alignment.models import adapters, loading
@@ -95,7 +96,8 @@ def main() -> None:
         if reason:
             stops.append((update, reason))
 
-    ppo.train_ppo(*(model, tokenizer, gold, mean_head(heads), list(checks), config, arguments.seed, on_update))
+    task = Task(list(checks), gold, arguments.seed)
+    ppo.train_ppo(model, tokenizer, task, mean_head(heads), config, on_update)
     smooth = [
         sum(point["gold"] for point in curve[i : i + WINDOW]) / WINDOW for i in range(max(1, len(curve) - WINDOW + 1))
     ]

@@ -20,7 +20,7 @@ from typing import Any, get_args
 import torch
 from peft import PeftModel
 
-from alignment.learning import reward_model
+from alignment.learning import reward_adapter
 from alignment.learning.raft import best_of_each
 from alignment.models import adapters, loading
 from alignment.models.generation import Generated
@@ -177,9 +177,9 @@ def best_by_reward(
     """Return the best of several completions a prompt by a reward model that is fitted as runs do."""
     config = RewardConfig()
     shipped = adapters.attach_with_head(model, POCKET / "reward", "shipped")
-    above = reward_model.above(model, tokenizer, shipped, voted, config.shipped_weight)
+    residual = reward_adapter.residual_rankings(model, tokenizer, shipped, voted, config.shipped_weight)
     heads = run_models.attach_reward(model)
-    reward_model.fit(model, tokenizer, heads, above, [], config, seed, lambda *_: None)
+    reward_adapter.fit(model, tokenizer, heads, residual, [], config, seed, lambda *_: None)
     written = several(model, tokenizer, asked)
     score = added_scorer(model, heads, tokenizer.pad_token_id, shipped, config)
     prompts = [check.prompt for check in asked for _ in range(SAMPLES)]

@@ -21,6 +21,7 @@ import torch
 from transformers import AutoModelForSequenceClassification
 
 from alignment.learning import ppo
+from alignment.learning.rollout import Task
 from alignment.learning.settings import PPOConfig
 from alignment.models import adapters, loading, model_folder
 from alignment.models.heads import load_head, mean_head
@@ -64,8 +65,8 @@ def prepare(folder: Path) -> None:
     base, tokenizer = loading.load_base(POCKET)
     tuned = adapters.attach(base, POCKET / "sft", "sft")
     config = tuned.peft_config["sft"]
-    told = {"rank": config.r, "target_modules": sorted(config.target_modules)}
-    (folder / "settings.json").write_text(json.dumps(SETTINGS | told))
+    shape = {"rank": config.r, "target_modules": sorted(config.target_modules)}
+    (folder / "settings.json").write_text(json.dumps(SETTINGS | shape))
     tuned.merge_and_unload().save_pretrained(folder / "sft")
     tokenizer.save_pretrained(folder / "sft")
     prompts = model_folder.prompts(POCKET)[: SETTINGS["prompts"]]
@@ -99,14 +100,10 @@ def ours() -> dict[str, Any]:
         warmup_updates=0,
     )
     times = [time.monotonic()]
+    score = reward_scorer(model, heads, tokenizer.pad_token_id)
+    task = Task(model_folder.prompts(POCKET)[: SETTINGS["prompts"]], score, seed=0)
     ppo.train_ppo(
-        model,
-        tokenizer,
-        reward_scorer(model, heads, tokenizer.pad_token_id),
-        mean_head(heads),
-        model_folder.prompts(POCKET)[: SETTINGS["prompts"]],
-        config,
-        0,
+        *(model, tokenizer, task, mean_head(heads), config),
         lambda update, metrics: times.append(time.monotonic()),
     )
     seconds = [end - start for start, end in pairwise(times)][: SETTINGS["updates"]]

@@ -10,14 +10,16 @@ from peft import PeftModel
 from transformers import AutoTokenizer
 
 from alignment.errors import ConfigError, TrainingError
-from alignment.learning import loss_terms, ppo, rollout, token_log_probs
-from alignment.learning.rollout import Outcome, Rollout
-from alignment.learning.rollout_metrics import sampled_metrics, why_stop
+from alignment.learning import loss_terms, ppo
+from alignment.learning.ppo import ValuedRollout
+from alignment.learning.rollout import Batch, Outcome, Task, sample, scored
+from alignment.learning.rollout_metrics import why_stop
 from alignment.learning.settings import PPOConfig
-from alignment.learning.token_log_probs import completion_log_probs
-from alignment.models import adapters, passes
+from alignment.models import adapters, log_probs, passes
 from alignment.models.generation import Sampling
-from alignment.models.heads import new_head
+from alignment.models.heads import new_head, trunk
+from alignment.models.log_probs import completion_log_probs
+from alignment.models.samples import Samples, text_samples
 from alignment.models.templates import chat_prompt_ids, completion_ids
 from alignment.reward.scorer import Scorer, reward_scorer
 
@@ -37,9 +39,8 @@ QUESTIONS = ["Hi", "What is the capital of France?", "Thanks"]
 
 
 def _ready(model: PeftModel, start: str = "other") -> tuple[torch.nn.Linear, torch.nn.Linear]:
-    adapters.activate(model, "sft")
-    for name in {"policy", "reward", "value"} & set(model.peft_config):
-        model.delete_adapter(name)
+    for name in ("policy", "reward", "value"):
+        adapters.drop_adapter(model, name)
     adapters.copy_adapter(model, start, "policy")
     adapters.copy_adapter(model, "sft", "reward")
     adapters.copy_adapter(model, "sft", "value")
@@ -48,10 +49,12 @@ def _ready(model: PeftModel, start: str = "other") -> tuple[torch.nn.Linear, tor
     return reward_head.requires_grad_(False), value_head
 
 
-def _rollout(model: PeftModel, tokenizer: AutoTokenizer, config: PPOConfig = CONFIG) -> Rollout:
-    reward_head, value_head = _ready(model)
+def _rollout(
+    model: PeftModel, tokenizer: AutoTokenizer, config: PPOConfig = CONFIG, start: str = "other"
+) -> ValuedRollout:
+    reward_head, value_head = _ready(model, start)
     score = reward_scorer(model, reward_head, tokenizer.pad_token_id)
-    return ppo.collect_rollout(model, tokenizer, score, value_head, QUESTIONS, config, [1, 2, 3])
+    return ppo.collect_rollout(model, tokenizer, score, value_head, Batch(QUESTIONS, [1, 2, 3]), config)
 
 
 def _train(
@@ -68,11 +71,9 @@ def _train(
     reward_head, value_head = _ready(model, start)
     score = score or reward_scorer(model, reward_head, tokenizer.pad_token_id)
     measured = seen if seen is not None else []
+    task = Task(QUESTIONS, score, 0, preferred)
     return ppo.train_ppo(
-        *(model, tokenizer, score, value_head, QUESTIONS, config, 0),
-        lambda update, metrics: measured.append(metrics),
-        checkpoint=checkpoint,
-        preferred=preferred,
+        model, tokenizer, task, value_head, config, lambda update, metrics: measured.append(metrics), checkpoint
     )
 
 
@@ -81,14 +82,13 @@ def test_log_probs_equal_those_of_the_unpadded_sequences(tiny: Tiny, temperature
     model, tokenizer = tiny
     written = _rollout(model, tokenizer, replace(CONFIG, temperature=temperature))
     for adapter, expected in (("policy", written.log_probs), ("sft", written.log_probs - written.log_ratio)):
-        adapters.activate(model, adapter)
         for row, asked in enumerate(written.prompt_index.tolist()):
             length = int(written.mask[row].sum())
             before = written.attention[row, : written.prompt_width].bool()
             prompt = written.ids[row, : written.prompt_width][before].tolist()
             completion = written.ids[row, written.prompt_width : written.prompt_width + length].tolist()
             assert prompt == chat_prompt_ids(tokenizer, QUESTIONS[asked])
-            with torch.no_grad():
+            with torch.no_grad(), adapters.using(model, adapter):
                 logits = model(input_ids=torch.tensor([prompt + completion])).logits[0] / temperature
             steps = logits.log_softmax(-1)[len(prompt) - 1 : -1]
             by_hand = torch.stack([steps[i, token] for i, token in enumerate(completion)])
@@ -108,12 +108,12 @@ def test_log_probs_in_blocks_have_the_same_values_and_gradients_and_few_logits_a
     results, largest = [], []
     hook = model.get_base_model().lm_head.register_forward_hook(lambda *call: largest.append(call[-1].numel()))
     for tokens_at_once in (10_000, 2):
-        monkeypatch.setattr(token_log_probs, "LOGITS_AT_ONCE", tokens_at_once * vocabulary)
+        monkeypatch.setattr(log_probs, "LOGITS_AT_ONCE", tokens_at_once * vocabulary)
         largest.clear()
-        adapters.activate(model, "policy", train=True)
-        log_probs, _ = completion_log_probs(model, written, 1.0)
-        (log_probs * written.mask).sum().backward()
-        results.append([log_probs.detach(), *(p.grad.clone() for p in adapters.adapter_parameters(model, "policy"))])
+        with adapters.using(model, "policy", train=True):
+            measured, _ = completion_log_probs(model, written, 1.0)
+            (measured * written.mask).sum().backward()
+        results.append([measured.detach(), *(p.grad.clone() for p in adapters.adapter_parameters(model, "policy"))])
         model.zero_grad()
     hook.remove()
     assert max(largest) == 2 * vocabulary
@@ -124,68 +124,60 @@ def test_log_probs_in_blocks_have_the_same_values_and_gradients_and_few_logits_a
 def test_rows_go_through_in_passes_of_few_tokens_padding_included(tiny: Tiny) -> None:
     model, tokenizer = tiny
     texts = [("word " * (30 if long else 2), "word " * (2 if long else 30)) for long in [True, False] * 20]
-    rows = rollout.as_rollout(texts, tokenizer, model.device)
-    passed = token_log_probs.parts(model, rows, torch.arange(40))
+    rows = text_samples(texts, tokenizer, model.device)
+    passed = log_probs.split_for_passes(model, rows, torch.arange(40))
     assert sum(len(part.ids) for part in passed) == 40
     assert len(passed) > 1
     assert max(part.ids.numel() for part in passed) <= passes.ROWS * passes.TOKENS_A_ROW
 
 
-def test_every_pass_without_gradients_is_a_sign_of_life(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_not_measured_is_no_field_and_rows_cut_all_that_was(tiny: Tiny) -> None:
     model, tokenizer = tiny
-    monkeypatch.setattr(passes, "ROWS", 1)
-    reward_head, value_head = _ready(model)
-    scoring, others = [], []
-    score = reward_scorer(model, reward_head, tokenizer.pad_token_id, lambda: scoring.append(1))
-    written = ppo.collect_rollout(
-        model, tokenizer, score, value_head, QUESTIONS, CONFIG, [1, 2, 3], lambda: others.append(1)
-    )
-    assert len(scoring) == 3
-    assert len(others) == written.mask.shape[1] + 3 * 3  # steps of decoding, then policy, reference and critic
-
-
-def test_so_is_every_pass_that_measures_a_policy_which_is_not_trained_on(
-    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model, tokenizer = tiny
-    monkeypatch.setattr(passes, "ROWS", 1)
     _ready(model)
-    alive: list[int] = []
-    measured = sampled_metrics(model, tokenizer, QUESTIONS, Sampling(1.0, 4), 3, 0, lambda: alive.append(1))
-    assert measured["objective/length"] <= 4
-    assert len(alive) >= 4 + 2 * 2  # steps of decoding, then policy and reference for two texts or more
+    samples = sample(model, tokenizer, Batch(QUESTIONS, [1, 2, 3]), Sampling(1.0, 6))
+    assert not {"scores", "log_probs", "values"} & set(vars(samples))
+    assert not {"log_probs", "values"} & set(vars(scored(samples, share_of_low_tokens)))
+    numbers = {"kl_coefficient": 0.1, "score_mean": 0.0, "score_deviation": 1.0}
+    written = ppo.shape_rewards(_rollout(model, tokenizer), CONFIG, numbers)
+    row = written.rows(torch.tensor([1]))
+    length = int(written.mask[1].sum())
+    for name, whole in vars(written).items():
+        if isinstance(whole, torch.Tensor) and whole.shape == written.mask.shape:
+            assert torch.equal(getattr(row, name)[0], whole[1, :length]), name
+        elif isinstance(whole, torch.Tensor) and whole.dim() == 1:
+            assert torch.equal(getattr(row, name), whole[1:2]), name
+    assert row.ids[0].tolist() == written.ids[1][written.attention[1].bool()].tolist() and row.attention.all()
 
 
 def test_ratios_of_the_first_minibatch_are_one(tiny: Tiny) -> None:
     model, tokenizer = tiny
     written = _rollout(model, tokenizer)
-    adapters.activate(model, "policy", train=True)
     part = written.rows(torch.tensor([2, 0]))
-    log_probs, _ = completion_log_probs(model, part, CONFIG.temperature)
-    ratio = ((log_probs - part.log_probs) * part.mask).exp()
+    with adapters.using(model, "policy", train=True):
+        measured, _ = completion_log_probs(model, part, CONFIG.temperature)
+    ratio = ((measured - part.log_probs) * part.mask).exp()
     torch.testing.assert_close(ratio, torch.ones_like(ratio), atol=1e-5, rtol=0)
 
 
 def test_dropout_that_an_adapter_was_trained_with_is_off(tiny: Tiny) -> None:
-    model, tokenizer = tiny
+    model, _tokenizer = tiny
     model.peft_config["other"].lora_dropout = 0.5
     dropping: set[str] = set()
 
-    def watch() -> None:
+    def watch(*_: object) -> None:
+        passed.append(1)
         dropping.update(name for name, module in model.named_modules() if module.training)
 
-    reward_head, value_head = _ready(model)
-    score = reward_scorer(model, reward_head, tokenizer.pad_token_id)
-    ppo.train_ppo(*(model, tokenizer, score, value_head, QUESTIONS, CONFIG, 0), lambda *reported: None, watch)
-    assert dropping == set()
+    passed: list[int] = []
+    trunk(model).register_forward_hook(watch)
+    _train(tiny, CONFIG)
+    assert passed and dropping == set()
     assert any(isinstance(module, torch.nn.Dropout) and module.p == 0.5 for module in model.modules())
 
 
 def test_reference_is_the_sft_adapter_and_a_policy_equal_to_it_has_no_kl(tiny: Tiny) -> None:
     model, tokenizer = tiny
-    reward_head, value_head = _ready(model, start="sft")
-    score = reward_scorer(model, reward_head, tokenizer.pad_token_id)
-    written = ppo.collect_rollout(model, tokenizer, score, value_head, QUESTIONS, CONFIG, [1, 2, 3])
+    written = _rollout(model, tokenizer, start="sft")
     assert written.log_ratio.abs().max() < 1e-5
 
 
@@ -195,10 +187,8 @@ def test_only_policy_value_and_value_head_move(tiny: Tiny) -> None:
     before = {name: parameter.clone() for name, parameter in model.named_parameters()}
     head_before, value_head_before = reward_head.weight.clone(), value_head.weight.clone()
     seen: list[int] = []
-    ppo.train_ppo(
-        *(model, tokenizer, reward_scorer(model, reward_head, tokenizer.pad_token_id), value_head, QUESTIONS, CONFIG),
-        *(0, lambda update, metrics: seen.append(update)),
-    )
+    task = Task(QUESTIONS, reward_scorer(model, reward_head, tokenizer.pad_token_id), 0)
+    ppo.train_ppo(model, tokenizer, task, value_head, CONFIG, lambda update, metrics: seen.append(update))
     assert seen == [1, 2, 3]  # the last one only looks at what two updates made
     moved = {name for name, parameter in model.named_parameters() if not torch.equal(parameter, before[name])}
     assert moved
@@ -215,11 +205,9 @@ def test_the_gradient_of_a_minibatch_is_clipped_and_its_parts_count_by_their_tok
     blank = torch.zeros(1, 3)
     row = torch.zeros(1)
     masks = [torch.tensor([[1.0, 1.0, 1.0]]), torch.tensor([[1.0, 0.0, 0.0]])]
-    parts = [
-        Rollout(blank, blank, 1, row, mask, row, blank, blank, blank, row, row, blank, blank, blank) for mask in masks
-    ]
+    parts = [Samples(blank, blank, 1, row, mask, row) for mask in masks]
 
-    def loss_of(part: Rollout) -> tuple[torch.Tensor, dict[str, float]]:
+    def loss_of(part: Samples) -> tuple[torch.Tensor, dict[str, float]]:
         size = float(part.mask.sum())
         return (weight * torch.tensor([-40.0, -8.0 * size])).sum(), {"size": size}
 
@@ -231,10 +219,8 @@ def test_the_gradient_of_a_minibatch_is_clipped_and_its_parts_count_by_their_tok
 
 def test_the_terms_of_a_step_count_by_their_weights() -> None:
     weight = torch.nn.Parameter(torch.zeros(2))
-    blank, row = torch.zeros(1, 3), torch.zeros(1)
-    one = Rollout(blank, blank, 1, row, blank + 1, row, blank, blank, blank, row, row, blank, blank, blank)
-    first = loss_terms.Term([one], lambda part: (-weight[0] * 1.0, {"first": 1.0}))
-    second = loss_terms.Term([one], lambda part: (-weight[1] * 1.0, {"second": 2.0}), 0.25)
+    first = loss_terms.Term(["part"], lambda part: (-weight[0] * 1.0, {"first": 1.0}))
+    second = loss_terms.Term(["part"], lambda part: (-weight[1] * 1.0, {"second": 2.0}), 0.25)
     metrics = loss_terms.step([first, second], torch.optim.SGD([weight], lr=1.0), 100.0)
     torch.testing.assert_close(weight.data, torch.tensor([1.0, 0.25]))
     assert metrics == {"first": 1.0, "second": 2.0}
@@ -244,22 +230,21 @@ TEXTS = [("Hi", "Hello, how are you today?"), ("What is the capital of France?",
 
 
 def likelihood_of_texts(tiny: Tiny) -> float:
-    adapters.activate(tiny[0], "policy")
-    written = rollout.as_rollout(TEXTS, tiny[1], tiny[0].device)
-    with torch.no_grad():
+    written = text_samples(TEXTS, tiny[1], tiny[0].device)
+    with torch.no_grad(), adapters.using(tiny[0], "policy"):
         return -loss_terms.likelihood_loss(tiny[0], written, 1.0).item()
 
 
 def test_mixed_in_texts_are_read_as_prompt_and_completion_with_an_end(tiny: Tiny) -> None:
-    written = rollout.as_rollout(TEXTS, tiny[1], tiny[0].device)
-    told = []
+    written = text_samples(TEXTS, tiny[1], tiny[0].device)
+    found = []
     for row in range(2):
         ids = written.ids[row][written.attention[row].bool()].tolist()
-        told.append((ids, int(written.mask[row].sum())))
+        found.append((ids, int(written.mask[row].sum())))
     wanted = [
         (chat_prompt_ids(tiny[1], p) + completion_ids(tiny[1], c), len(completion_ids(tiny[1], c))) for p, c in TEXTS
     ]
-    assert sorted(told) == sorted(wanted)
+    assert found == wanted
 
 
 def test_the_mix_makes_texts_likelier_that_the_score_says_nothing_of(tiny: Tiny) -> None:
@@ -337,7 +322,7 @@ def test_in_the_warm_up_only_the_critic_moves(tiny: Tiny) -> None:
 
     score = reward_scorer(model, reward_head, tokenizer.pad_token_id)
     config = replace(CONFIG, updates=3, critic_warmup=2)
-    ppo.train_ppo(model, tokenizer, score, value_head, QUESTIONS, config, 0, on_update)
+    ppo.train_ppo(model, tokenizer, Task(QUESTIONS, score, 0), value_head, config, on_update)
 
     def alike(one: list[torch.Tensor], other: list[torch.Tensor]) -> bool:
         return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))

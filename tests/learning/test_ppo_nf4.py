@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from alignment.learning import ppo
+from alignment.learning.rollout import Task
 from alignment.learning.settings import PPOConfig
 from alignment.models import adapters, loading
 from alignment.models.heads import new_head
@@ -50,9 +51,9 @@ def test_updates_on_an_nf4_base_reach_its_lowest_layer(
     large = shape is EIGHT_BILLION
     config = PPOConfig(updates=3, rollouts=32 if large else 4, max_new_tokens=64 if large else 4, max_entropy=1e6)
     times = [time.monotonic()]
+    task = Task(["Hi", "Why?", "Who are you?"], score, 0)
     ppo.train_ppo(
-        *(model, tokenizer, score, new_head(model), ["Hi", "Why?", "Who are you?"], config, 0),
-        lambda update, measured: times.append(time.monotonic()),
+        model, tokenizer, task, new_head(model), config, lambda update, measured: times.append(time.monotonic())
     )
     assert all(weight.isfinite().all() for weight in _lowest(model))
     assert not any(torch.equal(old, new) for old, new in zip(before, _lowest(model), strict=True))

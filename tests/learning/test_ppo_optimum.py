@@ -10,6 +10,7 @@ from peft import PeftModel, get_peft_model
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from alignment.learning import ppo
+from alignment.learning.rollout import Task
 from alignment.learning.settings import PPOConfig
 from alignment.learning.sft import lora_config
 from alignment.models import adapters, passes
@@ -55,9 +56,9 @@ def tiny_model() -> PeftModel:
 @torch.no_grad()
 def distribution(model: PeftModel, adapter: str) -> torch.Tensor:
     """Return the probability of each completion under an adapter."""
-    adapters.activate(model, adapter)
-    first = model(input_ids=torch.tensor([PROMPT])).logits[0, -1].softmax(-1)
-    second = model(input_ids=torch.tensor([[*PROMPT, token] for token in TOKENS])).logits[:, -1].softmax(-1)
+    with adapters.using(model, adapter):
+        first = model(input_ids=torch.tensor([PROMPT])).logits[0, -1].softmax(-1)
+        second = model(input_ids=torch.tensor([[*PROMPT, token] for token in TOKENS])).logits[:, -1].softmax(-1)
     return torch.stack([first[c[0]] if len(c) == 1 else first[c[0]] * second[c[0], c[1]] for c in COMPLETIONS])
 
 
@@ -82,6 +83,7 @@ def test_ppo_run_long_arrives_at_the_closed_form_optimum(monkeypatch: pytest.Mon
             learning_rate=rate, value_learning_rate=3 * rate, value_clip_range=10.0, kl_coefficient=BETA,
             no_end_penalty=0.0, max_kl=1e6, min_entropy=0.0, max_entropy=1e6, min_length=0.0,
         )  # fmt: skip
-        ppo.train_ppo(model, OnePrompt(), score, value_head, ["?"], config, stage, lambda update, metrics: None)
+        task = Task(["?"], score, stage)
+        ppo.train_ppo(model, OnePrompt(), task, value_head, config, lambda update, metrics: None)
     distance = 0.5 * (distribution(model, "policy") - optimum).abs().sum()
     assert distance < 0.02

@@ -14,20 +14,27 @@ from peft import PeftModel
 from transformers import AutoTokenizer
 
 from alignment.errors import TrainingError
-from alignment.learning import raft, token_log_probs
+from alignment.learning import raft
 from alignment.learning.loss_terms import likelihood_loss
+from alignment.learning.pairs import Pairs, dpo_loss
 from alignment.learning.raft import best_of_each
-from alignment.learning.rollout import MAX_PROMPT_TOKENS, Rollout, as_rollout, sample_rollout, short_enough
-from alignment.learning.settings import RaftConfig
-from alignment.learning.token_log_probs import (
-    against_reference,
-    anchored_log_probs,
-    completion_log_probs,
-    distributions,
+from alignment.learning.rollout import (
+    MAX_PROMPT_TOKENS,
+    Batch,
+    OnUpdate,
+    Outcome,
+    Rollout,
+    Task,
+    sample,
+    short_enough,
 )
-from alignment.models import adapters
+from alignment.learning.settings import RaftConfig
+from alignment.models import adapters, log_probs
 from alignment.models.generation import Sampling
+from alignment.models.log_probs import anchored_log_probs, completion_log_probs, distributions
+from alignment.models.samples import Samples, text_samples
 from alignment.models.templates import chat_prompt_ids
+from alignment.reward.scorer import Scorer
 
 Tiny = tuple[PeftModel, AutoTokenizer]
 QUESTIONS = ["Hi", "What is the capital of France?", "Thanks"]
@@ -55,14 +62,39 @@ def share_of_low_tokens(sequences: Sequence[Sequence[int]]) -> tuple[torch.Tenso
     return scores, torch.zeros_like(scores)
 
 
+def drawn(
+    tiny: Tiny, batch: Batch | None = None, score: Scorer = share_of_low_tokens, config: RaftConfig = CONFIG
+) -> Rollout:
+    """Return a rollout of the policy: some completions of each question unless told otherwise."""
+    prompts = [question for question in [*QUESTIONS, "Bye"] for _ in range(config.samples)]
+    batch = batch or Batch(prompts, list(range(len(prompts))))
+    return raft.collect_rollout(*tiny, score, config, SAMPLING, batch)
+
+
+def trained(
+    tiny: Tiny,
+    config: RaftConfig,
+    on_update: OnUpdate = lambda *reported: None,
+    preferred: Sequence[tuple[str, str]] = (),
+    **more: Any,
+) -> Outcome:
+    task = Task(QUESTIONS, share_of_low_tokens, 0, preferred)
+    return raft.train_raft(*tiny, task, config, on_update, **more)
+
+
+def new_policy(model: PeftModel) -> None:
+    """Let the policy begin anew, as "other"."""
+    adapters.drop_adapter(model, "policy")
+    adapters.copy_adapter(model, "other", "policy")
+
+
 def test_best_of_each_group_is_the_row_with_the_highest_score() -> None:
     scores, groups = torch.tensor([1.0, 5.0, 3.0, -1.0, -2.0]), torch.tensor([1, 0, 1, 2, 2])
     assert best_of_each(scores, groups).tolist() == [1, 2, 3]
 
 
 def test_texts_that_repeat_are_scored_and_measured_once(tiny: Tiny) -> None:
-    model, tokenizer = tiny
-    adapters.copy_adapter(model, "other", "policy")
+    adapters.copy_adapter(tiny[0], "other", "policy")
     asked, seeds = [QUESTIONS[0], QUESTIONS[1], QUESTIONS[0], QUESTIONS[0]], [1, 2, 1, 3]
     scored: list[int] = []
 
@@ -70,15 +102,13 @@ def test_texts_that_repeat_are_scored_and_measured_once(tiny: Tiny) -> None:
         scored.append(len(sequences))
         return share_of_low_tokens(sequences)
 
-    written = sample_rollout(model, tokenizer, score, asked, SAMPLING, seeds)
+    written = drawn(tiny, Batch(asked, seeds), score)
     assert sum(scored) == 3
-    written = against_reference(model, written, CONFIG.temperature)
     row = {index: place for place, index in enumerate(written.prompt_index.tolist())}
     for name in ("ids", "scores", "log_probs", "log_ratio", "entropy"):
         assert torch.equal(getattr(written, name)[row[0]], getattr(written, name)[row[2]])
     for index in range(4):
-        alone = sample_rollout(model, tokenizer, score, [asked[index]], SAMPLING, [seeds[index]])
-        alone = against_reference(model, alone, CONFIG.temperature)
+        alone = drawn(tiny, Batch([asked[index]], [seeds[index]]), score)
         assert alone.scores[0] == written.scores[row[index]]
         width = alone.mask.shape[1]
         torch.testing.assert_close(alone.log_ratio[0], written.log_ratio[row[index], :width], atol=1e-5, rtol=1e-5)
@@ -88,53 +118,54 @@ def test_the_ends_are_the_best_and_the_worst_of_every_prompt_by_score_less_kl(ti
     model, tokenizer = tiny
     adapters.copy_adapter(model, "other", "policy")
     asked = [question for question in QUESTIONS for _ in range(CONFIG.samples)]
-    written = sample_rollout(model, tokenizer, share_of_low_tokens, asked, SAMPLING, range(len(asked)))
-    written = against_reference(model, written, CONFIG.temperature)
+    written = drawn(tiny, Batch(asked, list(range(len(asked)))))
     kl = (written.log_ratio * written.mask).sum(-1)
     for coefficient in (0.0, 100.0):
-        ends = raft.ranked_ends(written, replace(CONFIG, kl_coefficient=coefficient))
-        worth = written.scores - coefficient * kl
-        assert (ends.prompt_index // CONFIG.samples).tolist() == [0, 1, 2, 0, 1, 2]
-        for row, question in enumerate((0, 1, 2, 0, 1, 2)):
-            of_prompt = worth[written.prompt_index // CONFIG.samples == question]
-            assert ends.scores[row] == (of_prompt.max() if row < 3 else of_prompt.min())
-            prompt = ends.ids[row, : ends.prompt_width][ends.attention[row, : ends.prompt_width].bool()]
-            assert prompt.tolist() == chat_prompt_ids(tokenizer, QUESTIONS[question])
+        pairs = raft.best_and_worst(written, replace(CONFIG, kl_coefficient=coefficient))
+        objective = written.scores - coefficient * kl
+        for end, wanted in ((pairs.better, torch.max), (pairs.worse, torch.min)):
+            assert (end.prompt_index // CONFIG.samples).tolist() == [0, 1, 2]
+            for question in range(3):
+                of_prompt = objective[written.prompt_index // CONFIG.samples == question]
+                assert end.scores[question] == wanted(of_prompt)
+                prompt = end.ids[question, : end.prompt_width][end.attention[question, : end.prompt_width].bool()]
+                assert prompt.tolist() == chat_prompt_ids(tokenizer, QUESTIONS[question])
 
 
 def test_the_contrast_is_the_loss_of_dpo_with_labels_as_sure_as_the_scores() -> None:
-    log_ratio = torch.tensor([0.4, -1.0, 0.1, -1.0])  # of two better ones, then of two worse ones
-    scores = torch.tensor([1.0, 30.0, 1.0, 0.0])  # equal in the first pair, far apart in the second
+    log_ratios = torch.tensor([0.4, -1.0]), torch.tensor([0.1, -1.0])  # of two better ones, of two worse ones
+    scores = torch.tensor([1.0, 30.0]), torch.tensor([1.0, 0.0])  # equal in the first pair, far apart in the second
     equal = -(math.log(1 / (1 + math.exp(-0.6))) + math.log(1 / (1 + math.exp(0.6)))) / 2  # beta 2: 2 * (0.4 - 0.1)
-    assert raft.contrast_loss(log_ratio, scores, 2.0).item() == pytest.approx((equal + math.log(2)) / 2, abs=1e-6)
+    loss = raft.contrast_loss(log_ratios, scores, 2.0)
+    assert loss.item() == pytest.approx((equal + math.log(2)) / 2, abs=1e-6)
+    certain = -math.log(1 / (1 + math.exp(-0.6)))
+    assert dpo_loss(*log_ratios, 2.0).tolist() == pytest.approx([certain, math.log(2)], abs=1e-6)
 
 
 def test_the_contrast_leaves_alone_what_best_and_worst_have_in_common() -> None:
     tokens = torch.zeros(2, 3, requires_grad=True)  # log-probabilities: two tokens in common, one that tells them apart
     told_apart = torch.tensor([[0.0, 0.0, 1.0], [0.0, 0.0, 0.0]])
     log_ratio = (tokens[0] * torch.tensor([1.0, 1.0, 0.0])).sum() + (tokens * told_apart).sum(-1)
-    raft.contrast_loss(log_ratio, torch.tensor([9.0, 0.0]), 1.0).backward()
+    raft.contrast_loss((log_ratio[:1], log_ratio[1:]), (torch.tensor([9.0]), torch.tensor([0.0])), 1.0).backward()
     assert tokens.grad is not None
     assert tokens.grad[0, :2].abs().max() == 0.0 and tokens.grad[0, 2] < -0.4
 
 
 def test_the_contrast_moves_best_and_worst_as_far_apart_as_their_scores_are(tiny: Tiny) -> None:
-    model, tokenizer = tiny
+    model, _ = tiny
     off = {}
     for coefficient in (0.0, 5.0):
-        _forget_policy(model)
-        adapters.copy_adapter(model, "other", "policy")
+        new_policy(model)
         config = replace(CONFIG, contrast_coefficient=coefficient, learning_rate=3e-3, epochs=8)
-        asked = [question for question in [*QUESTIONS, "Bye"] for _ in range(config.samples)]
-        written = sample_rollout(model, tokenizer, share_of_low_tokens, asked, SAMPLING, range(len(asked)))
-        ends = raft.ranked_ends(against_reference(model, written, config.temperature), config)
+        pairs = raft.best_and_worst(drawn(tiny, config=config), config)
         optimizer = torch.optim.Adam(adapters.adapter_parameters(model, "policy"), eps=1e-5)
-        raft.imitate(model, ends, optimizer, config, torch.Generator().manual_seed(0))
-        adapters.activate(model, "policy")
-        with torch.no_grad():
-            after, _ = completion_log_probs(model, ends, config.temperature)
-        moved = ((after - ends.log_probs) * ends.mask).sum(-1)
-        apart, wanted = (end[:4] - end[4:] for end in (moved, ends.scores))
+        raft.imitate(model, pairs, optimizer, config, torch.Generator().manual_seed(0))
+        moved = []
+        for end in (pairs.better, pairs.worse):
+            with torch.no_grad(), adapters.using(model, "policy"):
+                after, _ = completion_log_probs(model, end, config.temperature)
+            moved.append(((after - end.log_probs) * end.mask).sum(-1))
+        apart, wanted = moved[0] - moved[1], pairs.better.scores - pairs.worse.scores
         off[coefficient] = (apart - wanted).abs().mean().item()
     assert off[5.0] < off[0.0] / 2, off
 
@@ -143,34 +174,25 @@ def test_the_contrast_moves_best_and_worst_as_far_apart_as_their_scores_are(tiny
 def test_a_minibatch_counts_the_same_however_it_is_cut_into_passes(
     tiny: Tiny, monkeypatch: pytest.MonkeyPatch, contrast: float
 ) -> None:
-    model, tokenizer = tiny
+    model, _ = tiny
     config = replace(CONFIG, contrast_coefficient=contrast, anchor_coefficient=3.0, minibatches=1, epochs=1)
     adapters.copy_adapter(model, "sft", raft.ANCHOR)
-    asked = [question for question in [*QUESTIONS, "Bye"] for _ in range(config.samples)]
     moved, losses = [], []
     for rows in (32, 2):
         monkeypatch.setattr(raft, "ROWS", rows)
-        _forget_policy(model)
-        adapters.copy_adapter(model, "other", "policy")
-        written = sample_rollout(model, tokenizer, share_of_low_tokens, asked, SAMPLING, range(len(asked)))
-        ends = raft.ranked_ends(against_reference(model, written, config.temperature), config)
-        ends.mask[0, 2:] = 0  # texts of different lengths
+        new_policy(model)
+        pairs = raft.best_and_worst(drawn(tiny, config=config), config)
+        pairs.better.mask[0, 2:] = 0  # texts of different lengths
         optimizer = torch.optim.SGD(adapters.adapter_parameters(model, "policy"))
-        losses.append(raft.imitate(model, ends, optimizer, config, torch.Generator().manual_seed(0)))
+        losses.append(raft.imitate(model, pairs, optimizer, config, torch.Generator().manual_seed(0)))
         moved.append([weight.detach().clone() for weight in adapters.adapter_parameters(model, "policy")])
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
     for one, other in zip(*moved, strict=True):
         torch.testing.assert_close(one, other, atol=1e-7, rtol=1e-4)
 
 
-def _forget_policy(model: PeftModel) -> None:
-    if "policy" in model.peft_config:
-        adapters.activate(model, "sft")
-        model.delete_adapter("policy")
-
-
 def test_raft_moves_the_policy_only_and_learns_what_the_score_asks_for(tiny: Tiny) -> None:
-    model, tokenizer = tiny
+    model, _ = tiny
     adapters.copy_adapter(model, "other", "policy")
     before = {name: parameter.clone() for name, parameter in model.named_parameters()}
     seen: list[dict[str, float]] = []
@@ -185,9 +207,7 @@ def test_raft_moves_the_policy_only_and_learns_what_the_score_asks_for(tiny: Tin
         min_entropy=0.0,
         max_entropy=1e6,
     )
-    outcome = raft.train_raft(
-        *(model, tokenizer, share_of_low_tokens, QUESTIONS, config, 0), lambda update, metrics: seen.append(metrics)
-    )
+    outcome = trained(tiny, config, lambda update, metrics: seen.append(metrics))
     assert len(seen) == 21
     assert outcome.measured == seen[-1]
     scores = [metrics["objective/score"] for metrics in seen]
@@ -205,13 +225,12 @@ def test_the_rate_rises_over_the_first_steps_and_falls_from_round_to_round() -> 
 
 
 def test_raft_ends_as_the_mean_of_the_weights_after_its_last_rounds(tiny: Tiny) -> None:
-    model, tokenizer = tiny
+    model, _ = tiny
 
     def weights_after(rounds: int, averaged: int) -> list[torch.Tensor]:
-        _forget_policy(model)
-        adapters.copy_adapter(model, "other", "policy")
+        new_policy(model)
         config = replace(CONFIG, rounds=rounds, averaged_rounds=averaged, max_kl=1e6, max_entropy=1e6)
-        raft.train_raft(*(model, tokenizer, share_of_low_tokens, QUESTIONS, config, 0), lambda *reported: None)
+        trained(tiny, config)
         return [weight.detach().clone() for weight in adapters.adapter_parameters(model, "policy")]
 
     second, third = weights_after(2, 1), weights_after(3, 1)
@@ -222,14 +241,14 @@ def test_raft_ends_as_the_mean_of_the_weights_after_its_last_rounds(tiny: Tiny) 
 
 
 def test_without_measuring_its_end_raft_ends_with_the_same_weights_a_rollout_earlier(tiny: Tiny) -> None:
-    model, tokenizer = tiny
+    model, _ = tiny
     ended, reported = [], []
     for measures_end in (True, False):
-        _forget_policy(model)
-        adapters.copy_adapter(model, "other", "policy")
+        new_policy(model)
         seen: list[int] = []
-        outcome = raft.train_raft(
-            *(model, tokenizer, share_of_low_tokens, QUESTIONS, replace(CONFIG, max_kl=1e6, max_entropy=1e6), 0),
+        outcome = trained(
+            tiny,
+            replace(CONFIG, max_kl=1e6, max_entropy=1e6),
             lambda update, metrics, seen=seen: seen.append(update),  # type: ignore[misc]
             measures_end=measures_end,
         )
@@ -243,21 +262,21 @@ def test_without_measuring_its_end_raft_ends_with_the_same_weights_a_rollout_ear
 def test_rounds_explore_and_the_end_is_measured_from_the_policy_itself(
     tiny: Tiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model, tokenizer = tiny
+    model, _ = tiny
     adapters.copy_adapter(model, "other", "policy")
     used: list[Sampling] = []
 
-    def watched(*arguments: Any) -> Rollout:
-        used.append(arguments[4])
-        return sample_rollout(*arguments)
+    def watched(model: PeftModel, tokenizer: Any, batch: Batch, sampling: Sampling) -> Samples:
+        used.append(sampling)
+        return sample(model, tokenizer, batch, sampling)
 
-    monkeypatch.setattr(raft, "sample_rollout", watched)
+    monkeypatch.setattr(raft, "sample", watched)
     config = replace(CONFIG, sampling_temperature=1.7, min_p=0.05, max_kl=1e6, max_entropy=1e6)
-    raft.train_raft(*(model, tokenizer, share_of_low_tokens, QUESTIONS, config, 0), lambda *reported: None)
+    trained(tiny, config)
     assert used == [*[Sampling(1.7, 6, 0.05)] * 2, Sampling(1.0, 6)]
     used.clear()
     config = replace(config, max_kl=0.0)
-    outcome = raft.train_raft(*(model, tokenizer, share_of_low_tokens, QUESTIONS, config, 0), lambda *reported: None)
+    outcome = trained(tiny, config)
     assert outcome.stopped and used == [Sampling(1.7, 6, 0.05), Sampling(1.0, 6)]
 
 
@@ -270,11 +289,9 @@ def test_prompts_that_would_widen_a_whole_rollout_are_left_out(tiny: Tiny) -> No
 
 
 def test_raft_stops_when_kl_passes_its_bound(tiny: Tiny) -> None:
-    model, tokenizer = tiny
+    model, _ = tiny
     adapters.copy_adapter(model, "other", "policy")  # far from "sft" from the start
-    outcome = raft.train_raft(
-        *(model, tokenizer, share_of_low_tokens, QUESTIONS, replace(CONFIG, max_kl=0.01), 0), lambda *reported: None
-    )
+    outcome = trained(tiny, replace(CONFIG, max_kl=0.01))
     assert outcome.stopped is not None and "KL to SFT" in outcome.stopped
 
 
@@ -283,66 +300,67 @@ def test_the_kl_from_an_anchor_is_that_of_whole_distributions_also_in_blocks(
 ) -> None:
     model, tokenizer = tiny
     adapters.copy_adapter(model, "other", "policy")
-    written = as_rollout([("Hi", "Hello!"), ("Thanks", "You are welcome.")], tokenizer, model.device)
+    written = text_samples([("Hi", "Hello!"), ("Thanks", "You are welcome.")], tokenizer, model.device)
     every = {}
     for name in ("sft", "policy"):
-        adapters.activate(model, name)
-        with torch.no_grad():
+        with torch.no_grad(), adapters.using(model, name):
             logits = model(input_ids=written.ids, attention_mask=written.attention, **_positions(written)).logits
         every[name] = (logits[:, written.prompt_width - 1 : -1] / 2.0).log_softmax(-1)
     wanted = (every["sft"].exp() * (every["sft"] - every["policy"])).sum(-1) * written.mask
-    adapters.activate(model, "sft")
-    anchor = distributions(model, written, 2.0)
+    with adapters.using(model, "sft"):
+        anchor = distributions(model, written, 2.0)
     gradients = []
     for tokens_at_once in (10_000, 2):
-        monkeypatch.setattr(token_log_probs, "LOGITS_AT_ONCE", tokens_at_once * every["sft"].shape[-1])
-        adapters.activate(model, "policy", train=True)
-        log_probs, kl = anchored_log_probs(model, written, 2.0, anchor)
-        torch.testing.assert_close(kl, wanted, atol=1e-4, rtol=1e-4)
-        torch.testing.assert_close(log_probs, completion_log_probs(model, written, 2.0)[0])
-        kl.sum().backward()
+        monkeypatch.setattr(log_probs, "LOGITS_AT_ONCE", tokens_at_once * every["sft"].shape[-1])
+        with adapters.using(model, "policy", train=True):
+            measured, kl = anchored_log_probs(model, written, 2.0, anchor)
+            torch.testing.assert_close(kl, wanted, atol=1e-4, rtol=1e-4)
+            torch.testing.assert_close(measured, completion_log_probs(model, written, 2.0)[0])
+            kl.sum().backward()
         gradients.append([p.grad.clone() for p in adapters.adapter_parameters(model, "policy")])  # type: ignore[union-attr]
         model.zero_grad()
     assert any(gradient.abs().max() > 0 for gradient in gradients[0])
     for whole, blocks in zip(*gradients, strict=True):
         torch.testing.assert_close(whole, blocks, atol=1e-4, rtol=1e-4)
-    adapters.activate(model, "policy")
-    assert anchored_log_probs(model, written, 2.0, distributions(model, written, 2.0))[1].abs().max() < 1e-6
+    with adapters.using(model, "policy"):
+        assert anchored_log_probs(model, written, 2.0, distributions(model, written, 2.0))[1].abs().max() < 1e-6
 
 
-def _positions(written: Rollout) -> dict[str, torch.Tensor]:
+def _positions(written: Samples) -> dict[str, torch.Tensor]:
     """Return the places of the tokens, which padding on the left does not move."""
     return {"position_ids": (written.attention.cumsum(-1) - 1).clamp(min=0)}
 
 
 def test_an_anchor_holds_the_policy_near_where_training_began(tiny: Tiny) -> None:
     model, tokenizer = tiny
-    written = as_rollout([(question, "I do not know that.") for question in QUESTIONS], tokenizer, model.device)
-    adapters.activate(model, "other")
-    began = distributions(model, written, 1.0)
+    written = text_samples([(question, "I do not know that.") for question in QUESTIONS], tokenizer, model.device)
+    with adapters.using(model, "other"):
+        start = distributions(model, written, 1.0)
     drift = {}
     for coefficient in (0.0, 20.0):
-        _forget_policy(model)
-        adapters.copy_adapter(model, "other", "policy")
+        new_policy(model)
         config = replace(CONFIG, rounds=6, learning_rate=5e-3, max_kl=1e6, max_entropy=1e6)
         seen: list[dict[str, float]] = []
-        raft.train_raft(
-            *(model, tokenizer, share_of_low_tokens, QUESTIONS, replace(config, anchor_coefficient=coefficient), 0),
+        trained(
+            tiny,
+            replace(config, anchor_coefficient=coefficient),
             lambda update, metrics, seen=seen: seen.append(metrics),  # type: ignore[misc]
         )
         assert (("policy/drift" in seen[0]) == (coefficient > 0)) and "anchor" not in model.peft_config
-        drift[coefficient] = anchored_log_probs(model, written, 1.0, began)[1].sum().item()
+        with adapters.using(model, "policy"):
+            drift[coefficient] = anchored_log_probs(model, written, 1.0, start)[1].sum().item()
     assert 0 < drift[20.0] < drift[0.0] / 2, drift
 
 
 def test_raft_learns_from_the_pairs_that_it_is_told_and_takes_no_step_without_any(tiny: Tiny) -> None:
-    model, tokenizer = tiny
+    model, _ = tiny
     adapters.copy_adapter(model, "other", "policy")
     asked: list[int] = []
 
-    def pairs(written: Rollout, prompts: Sequence[str], rng: random.Random) -> Rollout | None:
+    def pick(written: Rollout, prompts: Sequence[str], rng: random.Random) -> Pairs[Rollout] | None:
         asked.append(len(prompts))
-        return written.rows(torch.tensor([0, 1, 2, 3, 4, 5])) if len(asked) == 1 else None
+        better, worse = (written.rows(torch.tensor(rows)) for rows in ([0, 1, 2], [3, 4, 5]))
+        return Pairs(better, worse) if len(asked) == 1 else None
 
     weights: list[torch.Tensor] = []
     seen: list[dict[str, float]] = []
@@ -353,40 +371,33 @@ def test_raft_learns_from_the_pairs_that_it_is_told_and_takes_no_step_without_an
 
     began = adapters.adapter_parameters(model, "policy")[1].detach().clone()
     config = replace(CONFIG, averaged_rounds=1, max_kl=1e6, max_entropy=1e6)
-    raft.train_raft(*(model, tokenizer, share_of_low_tokens, QUESTIONS, config, 0), on_update, pairs=pairs)
+    trained(tiny, config, on_update, pick=pick)
     assert asked == [CONFIG.prompts * CONFIG.samples] * 2
     assert not torch.equal(weights[0], began) and torch.equal(weights[1], weights[0])
     assert "policy/loss" in seen[0] and "policy/loss" not in seen[1]
 
 
 def test_no_anchor_is_left_behind_where_training_fails(tiny: Tiny) -> None:
-    model, tokenizer = tiny
+    model, _ = tiny
     adapters.copy_adapter(model, "other", "policy")
 
     def fail(update: int, metrics: dict[str, float]) -> None:
         raise OSError("no space left on device")
 
     with pytest.raises(OSError, match="no space"):
-        raft.train_raft(
-            *(model, tokenizer, share_of_low_tokens, QUESTIONS, replace(CONFIG, anchor_coefficient=1.0, max_kl=1e6), 0),
-            fail,
-        )
+        trained(tiny, replace(CONFIG, anchor_coefficient=1.0, max_kl=1e6), fail)
     assert "anchor" not in model.peft_config and "policy" in model.peft_config
 
 
 def test_raft_makes_texts_likely_that_are_mixed_in(tiny: Tiny) -> None:
     model, tokenizer = tiny
     texts = [("Hi", "Hello, how are you today?"), ("Thanks", "You are welcome.")]
-    written = as_rollout(texts, tokenizer, model.device)
+    written = text_samples(texts, tokenizer, model.device)
     after = {}
     for coefficient in (0.0, 1.0):
-        _forget_policy(model)
-        adapters.copy_adapter(model, "other", "policy")
+        new_policy(model)
         config = replace(CONFIG, rounds=4, learning_rate=5e-3, max_kl=1e6, preferred_coefficient=coefficient)
-        raft.train_raft(
-            *(model, tokenizer, share_of_low_tokens, QUESTIONS, config, 0), lambda *reported: None, preferred=texts
-        )
-        adapters.activate(model, "policy")
-        with torch.no_grad():
+        trained(tiny, config, preferred=texts)
+        with torch.no_grad(), adapters.using(model, "policy"):
             after[coefficient] = -likelihood_loss(model, written, 1.0).item()
     assert after[1.0] > after[0.0] + 0.5

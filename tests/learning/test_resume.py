@@ -15,10 +15,10 @@ import torch
 from alignment.errors import TrainingError
 from alignment.learning import checkpoint, ppo, raft
 from alignment.learning.checkpoint import LoopState
-from alignment.learning.rollout import Outcome
+from alignment.learning.rollout import Outcome, Task
 from alignment.learning.settings import PPOConfig, RaftConfig
 from alignment.models import adapters, loading
-from alignment.models.heads import new_head
+from alignment.models.heads import new_head, trunk
 from alignment.reward.scorer import reward_scorer
 
 ROOT = Path(__file__).parents[2]
@@ -45,9 +45,12 @@ def train(
     config: Config,
     file: Path | None,
     on_update: Callable[[int, dict[str, float]], None] = lambda update, metrics: None,
-    on_step: Callable[[], None] | None = None,
+    on_pass: Callable[[], None] = lambda: None,
 ) -> tuple[list[torch.Tensor], Outcome]:
-    """Train a freshly loaded tiny model and return all weights that move, and how it ended."""
+    """Train a freshly loaded tiny model and return all weights that move, and how it ended.
+
+    `on_pass` is called at every forward pass of the model.
+    """
     torch.manual_seed(0)
     model, tokenizer = loading.load_base(folder)
     model = adapters.attach(model, folder / "sft", "sft")
@@ -56,12 +59,12 @@ def train(
     reward_head, value_head = new_head(model), new_head(model)
     torch.nn.init.normal_(reward_head.weight, std=0.3)
     score = reward_scorer(model, reward_head.requires_grad_(False), tokenizer.pad_token_id)
+    task = Task(QUESTIONS, score, 7, TEXTS)
+    trunk(model).register_forward_hook(lambda *_: on_pass())
     if isinstance(config, PPOConfig):
-        outcome = ppo.train_ppo(
-            model, tokenizer, score, value_head, QUESTIONS, config, 7, on_update, on_step, file, TEXTS
-        )
+        outcome = ppo.train_ppo(model, tokenizer, task, value_head, config, on_update, file)
     else:
-        outcome = raft.train_raft(model, tokenizer, score, QUESTIONS, config, 7, on_update, on_step, file, TEXTS)
+        outcome = raft.train_raft(model, tokenizer, task, config, on_update, file)
     moved = [*adapters.adapter_parameters(model, "policy"), *adapters.adapter_parameters(model, "value")]
     return [p.detach().clone() for p in [*moved, *value_head.parameters()]], outcome
 
@@ -70,21 +73,21 @@ class KilledError(Exception):
     """Stands for a signal where a process of its own would take too long."""
 
 
-def dies(after: int, steps: int) -> tuple[Callable[[int, dict[str, float]], None], Callable[[], None]]:
-    """Return on_update and on_step that end training `steps` signs of life after an update was reported."""
-    left: list[int] = [steps] if after == 0 else []
+def dies(after: int, passes: int) -> tuple[Callable[[int, dict[str, float]], None], Callable[[], None]]:
+    """Return on_update and on_pass that end training so many passes after an update was reported."""
+    left: list[int] = [passes] if after == 0 else []
 
     def on_update(update: int, metrics: dict[str, float]) -> None:
         if update == after:
-            left.append(steps)
+            left.append(passes)
 
-    def on_step() -> None:
+    def on_pass() -> None:
         if left:
             left[0] -= 1
             if left[0] <= 0:
                 raise KilledError
 
-    return on_update, on_step
+    return on_update, on_pass
 
 
 @pytest.mark.parametrize("config", [PPO, RAFT])
@@ -92,10 +95,10 @@ def test_a_run_ended_after_any_update_ends_where_an_undisturbed_one_ends(
     tiny_folder: Path, tmp_path: Path, config: Config
 ) -> None:
     undisturbed, whole = train(tiny_folder, config, None)
-    for after, steps in ((0, 1), (1, 1), (2, 8), (3, 2)):  # while sampling and, with 8, between two minibatches
+    for after, passes in ((0, 1), (1, 1), (2, 14), (3, 2)):  # while sampling and, with 14, between two minibatches
         file = tmp_path / f"{after}" / "checkpoint.pt"
         with pytest.raises(KilledError):
-            train(tiny_folder, config, file, *dies(after, steps))
+            train(tiny_folder, config, file, *dies(after, passes))
         assert file.exists() == (after > 0)
         seen: dict[int, dict[str, float]] = {}
         resumed, outcome = train(tiny_folder, config, file, seen.__setitem__)

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from alignment.learning.settings import PPOConfig, RaftConfig
-from alignment.learning.sft import InstructionTuningConfig
 from alignment.models import adapters, loading, model_folder
 from alignment.models.heads import load_head
 from alignment.reward.settings import RewardConfig
@@ -16,7 +15,7 @@ from recipes.pocket import build as building
 from recipes.pocket.build import build, renew_stamps
 from recipes.pocket.pretrain import PretrainConfig
 from recipes.pocket.prompt_files import gate_checks
-from recipes.pocket.settings import PocketConfig
+from recipes.pocket.settings import InstructionTuningConfig, PocketConfig
 
 TOY = PocketConfig(
     pretrain=PretrainConfig(hidden_size=16, layers=1, heads=2, intermediate_size=32, steps=2, batch_size=2, length=64),

@@ -10,7 +10,8 @@ import pytest
 import torch
 from transformers import AutoTokenizer
 
-from alignment.learning.rollout import Rollout, as_rollout
+from alignment.learning.rollout import Rollout
+from alignment.models.samples import Samples, text_samples
 from alignment.models.templates import ASSISTANT, chat_prompt_ids, completion_ids, decode
 from alignment.settings import POCKET
 from recipes.pocket.skill import Asked
@@ -36,11 +37,11 @@ WRONG = "I am fond of frogs."
 def rollout(written: Sequence[tuple[Asked, str]]) -> Rollout:
     """Return a rollout of completions, each to the prompt of its own place, with the scores of `right_scorer`."""
     texts = [(asked.prompt, text) for asked, text in written]
-    order = sorted(range(len(texts)), key=lambda i: len(ids(*texts[i])))
     asked = {one.prompt: one for one, _ in written}
-    scores, _ = right_scorer(TOKENIZER, list(asked.values()))([ids(*texts[i]) for i in order])
-    rows = as_rollout(texts, TOKENIZER, torch.device("cpu"))
-    return replace(rows, prompt_index=torch.tensor(order), scores=scores)
+    scores, deviations = right_scorer(TOKENIZER, list(asked.values()))([ids(*text) for text in texts])
+    rows = text_samples(texts, TOKENIZER, torch.device("cpu"))
+    zeros = torch.zeros_like(rows.mask)
+    return Rollout(**vars(rows), scores=scores, deviations=deviations, log_probs=zeros, entropy=zeros, log_ratio=zeros)
 
 
 def ids(prompt: str, text: str) -> list[int]:
@@ -49,17 +50,17 @@ def ids(prompt: str, text: str) -> list[int]:
 
 def picked(written: Sequence[tuple[Asked, str]], seed: int = 0) -> list[tuple[str, str, float]]:
     """Return (better completion, worse completion, how far they are apart) of each prompt that is learned from."""
-    pairs = verified_pairs(TOKENIZER, [asked for asked, _ in written])
-    ends = pairs(rollout(written), [asked.prompt for asked, _ in written], Random(seed))
-    if ends is None:
+    pick = verified_pairs(TOKENIZER, [asked for asked, _ in written])
+    pairs = pick(rollout(written), [asked.prompt for asked, _ in written], Random(seed))
+    if pairs is None:
         return []
-    completions = [
-        decode(TOKENIZER, row[mask.bool()].tolist())
-        for row, mask in zip(ends.ids[:, ends.prompt_width :], ends.mask, strict=True)
-    ]
-    count = len(completions) // 2
-    apart = ends.scores[:count] - ends.scores[count:]
-    return list(zip(completions[:count], completions[count:], apart.tolist(), strict=True))
+    apart = pairs.better.scores - pairs.worse.scores
+    return list(zip(completions(pairs.better), completions(pairs.worse), apart.tolist(), strict=True))
+
+
+def completions(samples: Samples) -> list[str]:
+    written = samples.ids[:, samples.prompt_width :]
+    return [decode(TOKENIZER, row[mask.bool()].tolist()) for row, mask in zip(written, samples.mask, strict=True)]
 
 
 def test_a_completion_is_scored_by_whether_it_is_right() -> None:
@@ -81,8 +82,9 @@ def test_a_completion_that_does_not_end_is_wrong() -> None:
     good, other = CAPITAL.registers["word"], CAPITAL.registers["sentence"]
     rows = rollout([(CAPITAL, good), (CAPITAL, other)])
     rows = replace(rows, ended=rows.prompt_index == 0)
-    ends = verified_pairs(TOKENIZER, [CAPITAL])(rows, [CAPITAL.prompt] * 2, Random(0))
-    assert ends is not None and ends.prompt_index.tolist() == [0, 1]
+    pairs = verified_pairs(TOKENIZER, [CAPITAL])(rows, [CAPITAL.prompt] * 2, Random(0))
+    assert pairs is not None
+    assert (pairs.better.prompt_index.tolist(), pairs.worse.prompt_index.tolist()) == ([0], [1])
 
 
 def test_nothing_is_learned_where_all_are_wrong() -> None:

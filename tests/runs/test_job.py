@@ -10,7 +10,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from alignment.learning import ppo, reward_model
+from alignment.learning import ppo, reward_adapter
+from alignment.learning.rollout import Task
 from alignment.models import adapters, loading
 from alignment.runs import job
 from alignment.runs.settings import run_settings
@@ -70,7 +71,7 @@ def cut_short(
     original = job.Reporter.__call__
 
     def report(self: job.Reporter, stage: str, done: float, step: int = 0, *rest: Any, **more: Any) -> None:
-        if step == update and stage == "ppo":
+        if step == update and stage in ("raft", "ppo"):
             raise PowerCutError
         original(self, stage, done, step, *rest, **more)
 
@@ -104,7 +105,7 @@ def test_a_run_by_dpo_fits_no_reward_model_and_records_a_candidate_with_its_kl(
     tmp_path: Path, model: ModelConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     db = started(tmp_path, model, "dpo", votes=6)
-    monkeypatch.setattr(reward_model, "fit", None)
+    monkeypatch.setattr(reward_adapter, "fit", None)
     job.train(tmp_path, 1, model)
     names = {metric.name for metric in runs.metrics(db, 1)}
     assert {"dpo/loss", "dpo/accuracy", "objective/kl", "objective/length"} <= names
@@ -167,7 +168,7 @@ def test_an_interrupted_run_goes_on_from_its_folder_to_the_same_version(
     db, folder = cut_short(tmp_path / "cut", model, method, monkeypatch, update, votes)
     assert (folder / "reward").is_dir() and (folder / kept).is_file()
     with monkeypatch.context() as patch:
-        patch.setattr(reward_model, "fit", None)  # it is not fitted again
+        patch.setattr(reward_adapter, "fit", None)  # it is not fitted again
         job.train(tmp_path / "cut", 1, model)
     versions = [policies.candidate_of(path, 1) for path in (undisturbed, db)]
     assert versions[0] is not None and versions[1] is not None
@@ -189,13 +190,13 @@ def test_what_another_run_or_other_votes_left_in_the_folder_is_not_taken_up(
     inputs.write_text(json.dumps(json.loads(inputs.read_text()) | {name: 7}))
     (folder / "checkpoint.pt").write_bytes(b"of another run")
     fits = []
-    original = reward_model.fit
+    original = reward_adapter.fit
 
     def fit(*arguments: Any, **more: Any) -> None:
         fits.append(1)
         original(*arguments, **more)
 
-    monkeypatch.setattr(reward_model, "fit", fit)
+    monkeypatch.setattr(reward_adapter, "fit", fit)
     job.train(tmp_path / "left", 1, model)
     assert fits
     versions = [policies.candidate_of(path, 1) for path in (undisturbed, db)]
@@ -217,13 +218,13 @@ def test_ppo_begins_with_the_critic_that_ships_and_scores_by_the_shipped_reward_
     def fit(model: Any, tokenizer: Any, heads: torch.nn.Linear, *rest: Any) -> None:
         torch.nn.init.constant_(heads.bias, 50.0)
 
-    def train_ppo(model: Any, tokenizer: Any, score: Any, value_head: torch.nn.Linear, *rest: Any) -> Any:
+    def train_ppo(model: Any, tokenizer: Any, task: Task, value_head: torch.nn.Linear, *rest: Any) -> Any:
         seen["critic"] = value_head.bias.item()
-        seen["score"] = score([[1, 2]])[0].item()
+        seen["score"] = task.score([[1, 2]])[0].item()
         raise PowerCutError
 
     monkeypatch.setattr(ppo, "train_ppo", train_ppo)
-    monkeypatch.setattr(reward_model, "fit", fit)
+    monkeypatch.setattr(reward_adapter, "fit", fit)
     with pytest.raises(PowerCutError):
         job.train(tmp_path, 1, model)
     # What votes add is pressed to the bound. Scored against each other, samples are worth 0 on average.

@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from alignment.learning import reward_model
+from alignment.learning import reward_adapter
 from alignment.learning.rollout_metrics import sampled_metrics
 from alignment.models import adapters, loading
 from alignment.models.generation import Sampling
@@ -19,18 +19,18 @@ from storage import database, policies, runs
 from storage.demonstrations import save_demonstration
 from storage.errors import VersionFolderError
 from storage.records import Policy
-from tests.learning.test_refit import log_likelihood
+from tests.learning.test_sft import log_likelihood
 from tests.runs.test_job import PROMPTS, SMALL, cut_short, model, started
 
 __all__ = ["model"]  # the fixture
 TEXT = ("Hi", "Ahoy, sailor!")
-REFIT = {"steps": 8, "batch_size": 4, "learning_rate": 2e-3}
+SFT = {"steps": 8, "batch_size": 4, "learning_rate": 2e-3}
 WEIGHTS = "adapter_model.safetensors"
 
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(SMALL, "sft", REFIT)
+    monkeypatch.setitem(SMALL, "sft", SFT)
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def test_what_people_demonstrated_is_learned_by_the_sft_adapter_and_by_the_polic
     before, sft, policy = (log_likelihood(loaded, tokenizer, name, TEXT) for name in ("before", "sft", "policy"))
     assert sft > before and policy > before
     measured = measures(db)
-    assert len(measured["sft/loss"]) == len(measured["sft/policy_loss"]) == REFIT["steps"]
+    assert len(measured["sft/loss"]) == len(measured["sft/policy_loss"]) == SFT["steps"]
     assert measured["sft/loss"][-1] < measured["sft/loss"][0]
     names = list(measured)
     assert names.index("sft/loss") < names.index("sft/policy_loss") < names.index("reward/loss")
@@ -123,12 +123,13 @@ def test_the_policy_is_held_by_what_labelers_liked_and_not_by_the_shipped_demons
     begun(tmp_path, shipping)
     learned: dict[str, Any] = {}
 
-    def refit(model: Any, tokenizer: Any, adapter: str, people: Any, others: Any, *rest: Any) -> None:
-        learned[adapter] = (list(people), {completion for _, completion in others})
+    def train_sft(model: Any, tokenizer: Any, adapter: str, batches: Any, *rest: Any) -> None:
+        texts = {text for batch in batches for text in batch}
+        learned[adapter] = TEXT in texts, {completion for _, completion in texts - {TEXT}}
 
-    monkeypatch.setattr(stages, "refit", refit)
+    monkeypatch.setattr(stages, "train_sft", train_sft)
     job.train(tmp_path, 1, shipping)
-    assert learned == {"sft": ([TEXT], {"Yes, gladly."}), "policy": ([TEXT], {"Yes."})}
+    assert learned == {"sft": (True, {"Yes, gladly."}), "policy": (True, {"Yes."})}
 
 
 @pytest.mark.parametrize("texts", [(), (TEXT,)])
@@ -136,7 +137,7 @@ def test_a_run_without_demonstrations_or_without_steps_leaves_no_sft_adapter(
     tmp_path: Path, shipping: ModelConfig, monkeypatch: pytest.MonkeyPatch, texts: tuple[tuple[str, str], ...]
 ) -> None:
     if texts:
-        monkeypatch.setitem(SMALL, "sft", REFIT | {"steps": 0})
+        monkeypatch.setitem(SMALL, "sft", SFT | {"steps": 0})
     db = begun(tmp_path, shipping, texts=texts)
     job.train(tmp_path, 1, shipping)
     assert not (tmp_path / made(db).path / "sft").exists()
@@ -180,7 +181,7 @@ def test_a_run_killed_after_it_has_learned_from_people_ends_where_an_undisturbed
     write(tmp_path / "cut" / "triptych.db")
     db, _ = cut_short(tmp_path / "cut", shipping, method, monkeypatch, update)
     with monkeypatch.context() as patch:
-        patch.setattr(reward_model, "fit", None)  # it is not fitted again
+        patch.setattr(reward_adapter, "fit", None)  # it is not fitted again
         job.train(tmp_path / "cut", 1, shipping)
     assert made(undisturbed).sha256 == made(db).sha256  # sft/ is in it
     assert made(undisturbed).evaluation == made(db).evaluation

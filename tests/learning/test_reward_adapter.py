@@ -13,7 +13,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoTokenizer, LlamaForSequenceClassification
 
 from alignment.errors import TrainingError
-from alignment.learning import reward_model
+from alignment.learning import reward_adapter
 from alignment.models import adapters
 from alignment.models.heads import mean_head, new_head
 from alignment.reward import scorer
@@ -42,20 +42,20 @@ def fitted(
     model: PeftModel,
     tokenizer: AutoTokenizer,
     heads: torch.nn.Linear,
-    voted: Sequence[R | reward_model.Element],
+    voted: Sequence[R | reward_adapter.EncodedRanking],
     shipped: Sequence[R],
     config: RewardConfig = QUICK,
 ) -> list[float]:
     """Fit in place and return the losses."""
     losses: list[float] = []
-    reward_model.fit(
+    reward_adapter.fit(
         model, tokenizer, heads, voted, shipped, config, 0, lambda step, metrics: losses.append(metrics["reward/loss"])
     )
     return losses
 
 
 def accuracy(model: PeftModel, tokenizer: AutoTokenizer, heads: torch.nn.Linear, rankings: Sequence[R]) -> float:
-    margins = torch.cat(reward_model.margins(model, tokenizer, heads, rankings, QUICK.bound))
+    margins = torch.cat(reward_adapter.margins(model, tokenizer, heads, rankings, QUICK.bound))
     return (margins > 0).float().mean().item()
 
 
@@ -67,9 +67,9 @@ def test_loss_and_gradient_on_plain_pairs_agree_with_trl(tiny_folder: Path, tiny
         R("Hi", ("Hello! What can I do for you?", "No.")),
         R("Thanks", ("You are welcome.", "I can't help you with that.")),
     ]
-    adapters.activate(model, "reward", train=True)
-    loss, _ = reward_model.batch_loss(model, tokenizer, head, pairs, torch.ones(3, 1), QUICK.bound)
-    loss.backward()
+    with adapters.using(model, "reward", train=True):
+        loss, _ = reward_adapter.batch_loss(model, tokenizer, head, pairs, torch.ones(3, 1), QUICK.bound)
+        loss.backward()
 
     peer = LlamaForSequenceClassification.from_pretrained(tiny_folder, num_labels=1)
     config = model.peft_config["reward"]
@@ -83,7 +83,7 @@ def test_loss_and_gradient_on_plain_pairs_agree_with_trl(tiny_folder: Path, tiny
         for name, weight in adapted.items():
             weight.copy_(ours[name])
         peer.get_base_model().score.weight.copy_(head.weight)
-    encoded = [reward_model.encoded(tokenizer, pair).sequences for pair in pairs]
+    encoded = [reward_adapter.encoded(tokenizer, pair).sequences for pair in pairs]
     trainer = trl.RewardTrainer(
         peer,
         trl.RewardConfig(
@@ -105,7 +105,7 @@ def test_loss_and_gradient_on_plain_pairs_agree_with_trl(tiny_folder: Path, tiny
 
 
 def test_a_ranking_is_encoded_once_a_completion(tiny: Tiny) -> None:
-    element = reward_model.encoded(tiny[1], R("Hi", ("a", "b", "c", "d", "b"), ((0,), (1, 4, 3), (2,))))
+    element = reward_adapter.encoded(tiny[1], R("Hi", ("a", "b", "c", "d", "b"), ((0,), (1, 4, 3), (2,))))
     assert len(element.sequences) == 4
     assert len(set(map(tuple, element.sequences))) == 4
     assert element.pairs[element.targets == 1].tolist() == [[0, 1], [0, 2], [0, 3], [1, 3], [2, 3]]
@@ -116,11 +116,10 @@ def test_loss_of_a_batch_is_the_mean_of_its_rankings(tiny: Tiny) -> None:
     model, tokenizer, heads = ready(tiny)
     torch.nn.init.normal_(heads.weight, generator=torch.Generator().manual_seed(3))
     rankings = [R("Hi", ("Hello.", "No.", "Go away now."), ((0,), (1,), (2,))), R("Thanks", ("Welcome.", "Why?"))]
-    adapters.activate(model, "reward")
-    with torch.no_grad():
-        whole, scores = reward_model.batch_loss(model, tokenizer, heads, rankings, torch.ones(2, 4), QUICK.bound)
+    with torch.no_grad(), adapters.using(model, "reward"):
+        whole, scores = reward_adapter.batch_loss(model, tokenizer, heads, rankings, torch.ones(2, 4), QUICK.bound)
         parts = [
-            reward_model.batch_loss(model, tokenizer, heads, [ranking], torch.ones(1, 4), QUICK.bound)[0]
+            reward_adapter.batch_loss(model, tokenizer, heads, [ranking], torch.ones(1, 4), QUICK.bound)[0]
             for ranking in rankings
         ]
     assert scores.shape == (5, 4)
@@ -129,20 +128,19 @@ def test_loss_of_a_batch_is_the_mean_of_its_rankings(tiny: Tiny) -> None:
 
 def test_no_prompt_is_in_two_folds_and_no_ranking_is_lost() -> None:
     rankings = [R(f"prompt {i % 10}", ("a", f"b{i}")) for i in range(60)]
-    folds = reward_model.prompt_folds(rankings, 3, seed=1)
+    folds = reward_adapter.prompt_folds(rankings, 3, seed=1)
     assert sorted(len({r.prompt for r in fold}) for fold in folds) == [3, 3, 4]
     assert sum(len({r.prompt for r in fold}) for fold in folds) == 10
     assert sorted(r.completions[1] for fold in folds for r in fold) == sorted(r.completions[1] for r in rankings)
-    assert reward_model.prompt_folds(rankings, 3, seed=1) == folds != reward_model.prompt_folds(rankings, 3, seed=2)
+    assert reward_adapter.prompt_folds(rankings, 3, seed=1) == folds != reward_adapter.prompt_folds(rankings, 3, seed=2)
 
 
 def test_score_does_not_depend_on_the_neighbours_length(tiny: Tiny) -> None:
     model, tokenizer = tiny
     heads = new_head(model, 3)
     torch.nn.init.normal_(heads.weight)
-    adapters.activate(model, "sft")
     rows = [[1, 5, 6], [1, 7, 8, 9, 10, 11, 2]]
-    with torch.no_grad():
+    with torch.no_grad(), adapters.using(model, "sft"):
         together, spread = scorer.score_sequences(model, heads, rows, tokenizer.pad_token_id)
         alone = [scorer.score_sequences(model, heads, [row], tokenizer.pad_token_id) for row in rows]
     torch.testing.assert_close(together, torch.cat([score for score, _ in alone]), atol=1e-5, rtol=1e-5)
@@ -153,8 +151,7 @@ def test_a_score_is_the_mean_of_the_heads_and_deviates_as_they_do(tiny: Tiny) ->
     model, tokenizer = tiny
     heads = new_head(model, 4)
     heads.bias.data = torch.tensor([1.0, 2.0, 3.0, 6.0])
-    adapters.activate(model, "sft")
-    with torch.no_grad():
+    with torch.no_grad(), adapters.using(model, "sft"):
         score, std = scorer.score_sequences(model, heads, [[1, 5]], tokenizer.pad_token_id)
         single, none = scorer.score_sequences(model, mean_head(heads), [[1, 5]], tokenizer.pad_token_id)
     assert score.item() == pytest.approx(3.0)
@@ -163,11 +160,11 @@ def test_a_score_is_the_mean_of_the_heads_and_deviates_as_they_do(tiny: Tiny) ->
 
 
 def test_every_head_learns_from_a_sample_of_its_own_that_repeats_with_its_seed() -> None:
-    weights = reward_model.bootstrap_weights(50, 4, torch.Generator().manual_seed(1))
+    weights = reward_adapter.bootstrap_weights(50, 4, torch.Generator().manual_seed(1))
     assert weights.sum(0).tolist() == [50.0] * 4
     assert len({tuple(column) for column in weights.T.tolist()}) == 4
-    assert torch.equal(weights, reward_model.bootstrap_weights(50, 4, torch.Generator().manual_seed(1)))
-    assert reward_model.bootstrap_weights(1, 4, torch.Generator()).tolist() == [[1.0] * 4]
+    assert torch.equal(weights, reward_adapter.bootstrap_weights(50, 4, torch.Generator().manual_seed(1)))
+    assert reward_adapter.bootstrap_weights(1, 4, torch.Generator()).tolist() == [[1.0] * 4]
 
 
 @pytest.mark.parametrize("voted", [[], [R("Hi", ("a", "b"), ((0, 1),), tied=False), R("Hi", ("a", "b"), ())]])
@@ -175,7 +172,7 @@ def test_nothing_judged_is_an_error_with_the_next_step(tiny: Tiny, voted: list[R
     model, tokenizer, heads = ready(tiny)
     with pytest.raises(TrainingError, match="vote on some answers"):
         fitted(model, tokenizer, heads, voted, [])
-    assert reward_model.cross_validate(model, tokenizer, heads, voted, [], QUICK, 0, lambda done: None) is None
+    assert reward_adapter.cross_validate(model, tokenizer, heads, voted, [], QUICK, 0, lambda done: None) is None
 
 
 # Shipped labelers want "Paris", and among right answers the longer one. The voters want the shorter one.
@@ -201,40 +198,39 @@ def test_votes_win_where_they_disagree_with_shipped_comparisons_and_change_nothi
             assert torch.equal(parameter, others[name]), name
 
 
-def test_a_fit_above_a_reward_model_is_given_its_scores(tiny: Tiny) -> None:
+def test_a_residual_fit_has_the_shipped_scores_as_offsets(tiny: Tiny) -> None:
     model, tokenizer, heads = ready(tiny)
     fitted(model, tokenizer, heads, [], FACTS[:20])
     adapters.copy_adapter(model, "reward", "shipped")
-    elements = reward_model.above(model, tokenizer, heads, [*FACTS[20:], R("Hi", ("same", "same"))], 2.0)
+    elements = reward_adapter.residual_rankings(model, tokenizer, heads, [*FACTS[20:], R("Hi", ("same", "same"))], 2.0)
     assert [element.prompt for element in elements] == [one.prompt for one in FACTS[20:]]  # two equal texts are no pair
     for element in elements:
-        with torch.no_grad():
+        with torch.no_grad(), adapters.using(model, "shipped"):
             scores, _ = scorer.score_sequences(model, heads, element.sequences, tokenizer.pad_token_id)
-        assert element.given is not None
-        assert torch.allclose(element.given, 2 * scores, atol=1e-4)
-    assert reward_model.above(model, tokenizer, heads, [], 2.0) == []
+        assert element.offsets is not None
+        assert torch.allclose(element.offsets, 2 * scores, atol=1e-4)
+    assert reward_adapter.residual_rankings(model, tokenizer, heads, [], 2.0) == []
 
 
 @pytest.mark.parametrize(("shipped", "bound"), [(FACTS[:20], 1.0), (LENGTH[:20] + FACTS[:20], 10.0)])
-def test_a_fit_above_a_reward_model_learns_the_votes_and_both_together_keep_the_facts(
+def test_a_residual_fit_learns_the_votes_and_both_together_keep_the_facts(
     tiny: Tiny, shipped: list[R], bound: float
 ) -> None:
     model, tokenizer, shipped_heads = ready(tiny)
     fitted(model, tokenizer, shipped_heads, [], shipped)
     adapters.copy_adapter(model, "reward", "shipped")
-    adapters.activate(model, "sft")
-    model.delete_adapter("reward")
+    adapters.drop_adapter(model, "reward")
     _, _, heads = ready(tiny)
 
-    def above(rankings: Sequence[R]) -> list[reward_model.Element]:
-        return reward_model.above(model, tokenizer, shipped_heads, rankings, 1.0)
+    def residual(rankings: Sequence[R]) -> list[reward_adapter.EncodedRanking]:
+        return reward_adapter.residual_rankings(model, tokenizer, shipped_heads, rankings, 1.0)
 
     def together(rankings: Sequence[R]) -> torch.Tensor:
-        return torch.cat(reward_model.margins(model, tokenizer, heads, above(rankings), bound))
+        return torch.cat(reward_adapter.margins(model, tokenizer, heads, residual(rankings), bound))
 
     before = together(UNSEEN)
     assert together(FACTS[20:]).min() > 0
-    fitted(model, tokenizer, heads, above(VOTES), [], replace(QUICK, bound=bound))
+    fitted(model, tokenizer, heads, residual(VOTES), [], replace(QUICK, bound=bound))
     assert (together(UNSEEN) - before).min() > 0.5
     assert together(UNSEEN).min() > 0
     assert together(FACTS[20:]).min() > 0
@@ -261,18 +257,18 @@ def test_a_run_scores_by_bounded_votes_less_the_heads_doubt_plus_what_ships(tiny
         assert unbounded.item() == pytest.approx(0.75 - penalty * 1.25)
 
 
-def test_what_a_fit_adds_to_given_scores_is_bounded(tiny: Tiny) -> None:
+def test_what_a_fit_adds_to_offsets_is_bounded(tiny: Tiny) -> None:
     model, tokenizer, heads = ready(tiny, heads=2)
     torch.nn.init.zeros_(heads.weight)
     with torch.no_grad():
         heads.bias.copy_(torch.tensor([0.01, -50.0]))
     scores = scorer.score_sequences(model, heads, [[1, 2]], tokenizer.pad_token_id, bound=1.0)
     assert [value.item() for value in scores] == pytest.approx([(0.01 - 1) / 2, (0.01 + 1) / 2], abs=1e-4)
-    given = replace(reward_model.encoded(tokenizer, FACTS[0]), given=torch.tensor([-3.0, 0.0]))
-    loss, _ = reward_model.batch_loss(model, tokenizer, heads, [given], torch.ones(1, 2), 1.0)
-    centring = reward_model.CENTRING * (0.01**2 + 50**2) / 2
+    residual = replace(reward_adapter.encoded(tokenizer, FACTS[0]), offsets=torch.tensor([-3.0, 0.0]))
+    loss, _ = reward_adapter.batch_loss(model, tokenizer, heads, [residual], torch.ones(1, 2), 1.0)
+    centring = reward_adapter.CENTRING * (0.01**2 + 50**2) / 2
     assert loss.item() == pytest.approx(3.048587 + centring, rel=1e-5)  # -log σ(-3): both get the same from a head
-    (margin,) = reward_model.margins(model, tokenizer, heads, [given], 1.0)
+    (margin,) = reward_adapter.margins(model, tokenizer, heads, [residual], 1.0)
     assert margin.tolist() == pytest.approx([-3.0], abs=1e-5)
 
 
@@ -281,18 +277,18 @@ def test_a_fit_whose_scores_have_wandered_off_to_the_bound_comes_back_and_learns
     with torch.no_grad():
         heads.bias.fill_(-8.0)  # tanh has no slope left there
     votes = [
-        replace(element, given=torch.zeros(len(element.sequences)))
-        for element in (reward_model.encoded(tokenizer, vote) for vote in VOTES)
+        replace(element, offsets=torch.zeros(len(element.sequences)))
+        for element in (reward_adapter.encoded(tokenizer, vote) for vote in VOTES)
     ]
     fitted(model, tokenizer, heads, votes, [], replace(QUICK, bound=1.0, steps=2 * QUICK.steps))
-    assert torch.cat(reward_model.margins(model, tokenizer, heads, votes, 1.0)).min() > 0.2
+    assert torch.cat(reward_adapter.margins(model, tokenizer, heads, votes, 1.0)).min() > 0.2
 
 
 def test_scores_are_centred_and_the_heads_differ(tiny: Tiny) -> None:
     model, tokenizer, heads = ready(tiny)
     fitted(model, tokenizer, heads, [], FACTS)
-    sequences = [sequence for r in FACTS for sequence in reward_model.encoded(tokenizer, r).sequences]
-    with torch.no_grad():
+    sequences = [sequence for r in FACTS for sequence in reward_adapter.encoded(tokenizer, r).sequences]
+    with torch.no_grad(), adapters.using(model, "reward"):
         scores = scorer.head_scores(model, heads, sequences, tokenizer.pad_token_id)
     assert scores.mean(0).abs().max() < 0.05 * scores.std()
     assert scores.std(-1).min() > 0
@@ -306,7 +302,7 @@ def test_votes_are_predicted_by_fits_that_saw_none_of_their_prompts(
     votes = [*VOTES[:7], R("Ask 0?", (SHORT, "No.")), R("Hi", ("tie", "tie too"), ((0, 1),))]
     learned: list[set[str]] = []
     predicted: list[R] = []
-    true_margins = reward_model.margins
+    true_margins = reward_adapter.margins
 
     def fit(model: PeftModel, tokenizer: AutoTokenizer, heads: torch.nn.Linear, voted: list[R], *rest: object) -> None:
         assert heads.weight.abs().sum() == 0  # every fit starts where the first one does
@@ -321,9 +317,9 @@ def test_votes_are_predicted_by_fits_that_saw_none_of_their_prompts(
         predicted.extend(held)
         return true_margins(model, tokenizer, heads, held, bound)
 
-    monkeypatch.setattr(reward_model, "fit", fit)
-    monkeypatch.setattr(reward_model, "margins", margins)
-    found = reward_model.cross_validate(model, tokenizer, heads, votes, FACTS, QUICK, 0, lambda done: None)
+    monkeypatch.setattr(reward_adapter, "fit", fit)
+    monkeypatch.setattr(reward_adapter, "margins", margins)
+    found = reward_adapter.cross_validate(model, tokenizer, heads, votes, FACTS, QUICK, 0, lambda done: None)
     assert found is not None
     assert found.accuracy.count == 8
     assert sorted(map(repr, predicted)) == sorted(map(repr, votes))
@@ -341,9 +337,9 @@ def test_a_fit_sees_every_vote_before_any_of_them_again(tiny: Tiny, monkeypatch:
         scores = heads.weight.sum() * torch.ones(1, heads.out_features)
         return scores.mean(), scores.detach()
 
-    monkeypatch.setattr(reward_model, "batch_loss", batch_loss)
+    monkeypatch.setattr(reward_adapter, "batch_loss", batch_loss)
     config = RewardConfig(steps=6, batch_size=4, voted_share=1.0)
-    reward_model.fit(model, tokenizer, heads, votes, [], config, 0, lambda *reported: None)
+    reward_adapter.fit(model, tokenizer, heads, votes, [], config, 0, lambda *reported: None)
     passes = [seen[start : start + 6] for start in range(0, 24, 6)]
     assert all(sorted(one) == [*range(6)] for one in passes)
     assert len({tuple(one) for one in passes}) > 1
@@ -358,7 +354,7 @@ def test_cross_validation_finds_a_taste_leaves_the_weights_as_they_were_and_stop
         steps=20, batch_size=8, learning_rate=5e-3, head_learning_rate=2e-2, folds=4, held_out_votes=6
     )
     done: list[float] = []
-    found = reward_model.cross_validate(model, tokenizer, heads, VOTES, FACTS, config, 0, done.append)
+    found = reward_adapter.cross_validate(model, tokenizer, heads, VOTES, FACTS, config, 0, done.append)
     assert found is not None
     assert found.accuracy.count == 8  # two folds of four
     assert found.accuracy.share == 1.0

@@ -1,18 +1,21 @@
-"""The reward model: a LoRA adapter and bootstrapped linear heads, fitted to rankings by maximum likelihood."""
+"""The reward model: a LoRA adapter and bootstrapped linear heads, fitted to rankings by maximum likelihood.
+
+Where a reward model ships with the base, what is fitted is the residual: what votes say beyond it.
+"""
 
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import torch
 from peft import PeftModel
 from torch import Tensor, nn
 
 from alignment.errors import TrainingError, require_finite
-from alignment.models.adapters import activate, adapter_parameters, take_weights
-from alignment.models.generation import OnStep
+from alignment.learning.rollout import OnUpdate
+from alignment.models.adapters import adapter_parameters, take_weights, using
 from alignment.models.templates import chat_prompt_ids, completion_ids
 from alignment.reward.bradley_terry import Agreement, Ranked, agreement, judged_pairs, ranking_loss
 from alignment.reward.scorer import bounded, head_scores, score_sequences
@@ -23,28 +26,28 @@ HEADS = 8  # of a new reward model; they cost next to nothing beside the adapter
 
 
 @dataclass(frozen=True)
-class Element:
+class EncodedRanking:
     """A ranking as ids: each completion once, however many pairs it is in."""
 
     prompt: str
     sequences: list[list[int]]  # S times prompt and completion
     pairs: Tensor  # (P, 2), positions in `sequences`
     targets: Tensor  # (P,), how probably the first one is better
-    given: Tensor | None = None  # (S,), scores that they have already: what is fitted is bounded and added to them
+    # (S,), fixed scores to which the bounded fitted ones are added: an offset, as generalised linear models call it.
+    offsets: Tensor | None = None
 
 
-R = TypeVar("R", bound=Ranked | Element)
-T = TypeVar("T")
+R = TypeVar("R", bound=Ranked | EncodedRanking)
 
 
-def encoded(tokenizer: Any, ranking: Ranked | Element) -> Element:
+def encoded(tokenizer: Any, ranking: Ranked | EncodedRanking) -> EncodedRanking:
     """Return the ids of a ranking's different completions, each after the prompt, and its pairs."""
-    if isinstance(ranking, Element):
+    if isinstance(ranking, EncodedRanking):
         return ranking
     judged = judged_pairs(ranking)
     texts = list(dict.fromkeys(text for first, second, _ in judged for text in (first, second)))
     prompt = chat_prompt_ids(tokenizer, ranking.prompt)
-    return Element(
+    return EncodedRanking(
         ranking.prompt,
         [prompt + completion_ids(tokenizer, text) for text in texts],
         torch.tensor([(texts.index(first), texts.index(second)) for first, second, _ in judged]),
@@ -67,37 +70,43 @@ def bootstrap_weights(rankings: int, heads: int, rng: torch.Generator) -> Tensor
 
 
 @torch.no_grad()
-def above(
+def residual_rankings(
     model: PeftModel,
     tokenizer: Any,
     heads: nn.Linear,
     rankings: Sequence[Ranked],
     weight: float,
-    on_step: OnStep | None = None,
     batch_size: int = 32,
-) -> list[Element]:
-    """Return the rankings that judge anything, each completion with `weight` times its score by the adapter "shipped".
+) -> list[EncodedRanking]:
+    """Return the rankings that judge anything, with `weight` times the scores of the adapter "shipped" as offsets.
 
-    A fit to these learns what votes say beyond a reward model that is there already: where both agree there is next to
-    nothing to learn, and a manner of answering is told from few votes, since nothing else is asked of the fit. What it
-    adds is bounded, so that it hardly moves what that reward model is very sure of.
+    A fit to these learns the residual, what votes say beyond a reward model that is there already (as boosting does:
+    Friedman 2001). Where both agree there is next to nothing to learn, so that a few votes are enough to tell a manner
+    of answering. What is added is bounded: it hardly moves what the shipped reward model is very sure of.
     """
-    activate(model, "shipped")
     result = []
-    telling = _telling(rankings)
-    for start in range(0, len(telling), batch_size):
-        elements = [encoded(tokenizer, ranking) for ranking in telling[start : start + batch_size]]
-        sequences = [sequence for element in elements for sequence in element.sequences]
-        scores, _ = score_sequences(model, heads, sequences, tokenizer.pad_token_id, on_step=on_step)
-        own = scores.cpu().split([len(element.sequences) for element in elements])
-        result += [replace(element, given=weight * scores) for element, scores in zip(elements, own, strict=True)]
+    with using(model, "shipped"):
+        for elements in _encoded_batches(tokenizer, rankings, batch_size):
+            sequences = [sequence for element in elements for sequence in element.sequences]
+            scores, _ = score_sequences(model, heads, sequences, tokenizer.pad_token_id)
+            own = scores.cpu().split([len(element.sequences) for element in elements])
+            result += [replace(element, offsets=weight * part) for element, part in zip(elements, own, strict=True)]
     return result
 
 
-def _given(elements: Sequence[Element]) -> Tensor | None:
-    """Return the scores that all sequences have already, or None where none has any."""
-    given = [element.given for element in elements if element.given is not None]
-    return torch.cat(given) if given else None
+def _encoded_batches(
+    tokenizer: Any, rankings: Sequence[Ranked | EncodedRanking], size: int
+) -> Iterator[list[EncodedRanking]]:
+    """Yield the rankings that judge anything as ids, `size` at a time."""
+    judging = _judging(rankings)
+    for start in range(0, len(judging), size):
+        yield [encoded(tokenizer, ranking) for ranking in judging[start : start + size]]
+
+
+def _offsets(elements: Sequence[EncodedRanking]) -> Tensor | None:
+    """Return the offsets of all sequences, or None where none has any."""
+    offsets = [element.offsets for element in elements if element.offsets is not None]
+    return torch.cat(offsets) if offsets else None
 
 
 @torch.no_grad()
@@ -105,24 +114,22 @@ def margins(
     model: PeftModel,
     tokenizer: Any,
     heads: nn.Linear,
-    rankings: Sequence[Ranked | Element],
+    rankings: Sequence[Ranked | EncodedRanking],
     bound: float,
     batch_size: int = 32,
 ) -> list[Tensor]:
     """Return better minus worse scores (P,) for the ordered pairs of each ranking that has any."""
-    activate(model, "reward")
     result: list[Tensor] = []
-    telling = _telling(rankings)
-    for start in range(0, len(telling), batch_size):
-        elements = [encoded(tokenizer, ranking) for ranking in telling[start : start + batch_size]]
-        sequences = [sequence for element in elements for sequence in element.sequences]
-        given = _given(elements)
-        limit = None if given is None else bound
-        scores = score_sequences(model, heads, sequences, tokenizer.pad_token_id, limit)[0].cpu()
-        scores = scores if given is None else scores + given
-        for element, own in zip(elements, scores.split([len(e.sequences) for e in elements]), strict=True):
-            better, worse = own[element.pairs[element.targets == 1]].unbind(1)
-            result.append(better - worse)
+    with using(model, "reward"):
+        for elements in _encoded_batches(tokenizer, rankings, batch_size):
+            sequences = [sequence for element in elements for sequence in element.sequences]
+            offsets = _offsets(elements)
+            limit = None if offsets is None else bound
+            scores = score_sequences(model, heads, sequences, tokenizer.pad_token_id, limit)[0].cpu()
+            scores = scores if offsets is None else scores + offsets
+            for element, own in zip(elements, scores.split([len(e.sequences) for e in elements]), strict=True):
+                better, worse = own[element.pairs[element.targets == 1]].unbind(1)
+                result.append(better - worse)
     return [margin for margin in result if len(margin)]
 
 
@@ -130,28 +137,28 @@ def batch_loss(
     model: PeftModel,
     tokenizer: Any,
     heads: nn.Linear,
-    rankings: Sequence[Ranked | Element],
+    rankings: Sequence[Ranked | EncodedRanking],
     weights: Tensor,
     bound: float,
 ) -> tuple[Tensor, Tensor]:
     """Return (loss, all fitted scores (B, K) detached) of R rankings with weights (R, K), by the active adapter.
 
-    `bound` is that of the fitted scores which are added to given ones. Only differences within a ranking are learned
-    from, so its mean may wander off to where the bound has no slope left and nothing is learned any more; hence a small
-    price on that mean (as Eisenstein et al. 2023 centre rewards), which leaves the differences free.
+    `bound` is that of fitted scores which are added to offsets. Only differences within a ranking are learned from, so
+    its mean may wander off to where the bound has no slope left and nothing is learned any more; hence a small price on
+    that mean (as Eisenstein et al. 2023 centre rewards), which leaves the differences free.
     """
     elements = [encoded(tokenizer, ranking) for ranking in rankings]
     sequences = [sequence for element in elements for sequence in element.sequences]
     scores = head_scores(model, heads, sequences, tokenizer.pad_token_id)
-    if (given := _given(elements)) is not None:
-        counted = bounded(scores, bound) + given.to(scores.device).unsqueeze(-1)
+    if (offsets := _offsets(elements)) is not None:
+        totals = bounded(scores, bound) + offsets.to(scores.device).unsqueeze(-1)
     else:
-        counted = scores
+        totals = scores
     sizes = [len(element.sequences) for element in elements]
-    by_ranking = counted.split(sizes)
+    by_ranking = totals.split(sizes)
     targets = [element.targets.to(scores.device) for element in elements]
     loss = ranking_loss(by_ranking, [element.pairs for element in elements], targets, weights.to(scores.device))
-    if given is not None:
+    if offsets is not None:
         means = torch.stack([own.mean(0) for own in scores.split(sizes)])  # (R, K)
         loss = loss + CENTRING * (means / bound).square().mean()
     return loss, scores.detach()
@@ -165,28 +172,29 @@ def cross_validate(
     shipped: Sequence[Ranked],
     config: RewardConfig,
     seed: int,
-    on_step: Callable[[float], None],
+    on_progress: Callable[[float], None],
 ) -> Agreement | None:
     """Return how well the reward model predicts people's rankings that it has not learned from; None without any.
 
     The voted prompts are split into folds. Each fold is predicted by a fit like the last one, from the same start and
     with the same shipped comparisons, that saw no vote on its prompts; once `held_out_votes` are predicted, the other
-    folds are left out. Adapter and heads are afterwards as they were. `on_step` is told which share is done.
+    folds are left out. Adapter and heads are afterwards as they were. `on_progress` is called with the share done.
     """
-    folds = [fold for fold in prompt_folds(_telling(voted), config.folds, seed) if fold]
+    folds = [fold for fold in prompt_folds(_judging(voted), config.folds, seed) if fold]
     start = [weight.detach().clone() for weight in _weights(model, heads)]
     predicted: list[Tensor] = []
     steps = count(1)
+
+    def on_update(step: int, metrics: dict[str, float]) -> None:
+        on_progress(next(steps) / (config.steps * len(folds)))
+
     for fold in folds:
         rest = [ranking for other in folds if other is not fold for ranking in other]
         if len(predicted) >= config.held_out_votes or not (rest or shipped):
             break
-        fit(
-            model, tokenizer, heads, rest, shipped, config, seed,
-            lambda step, metrics: on_step(next(steps) / (config.steps * len(folds))),
-        )  # fmt: skip
-        asked = random.Random(seed).sample(fold, min(len(fold), config.held_out_votes))
-        predicted += margins(model, tokenizer, heads, asked, config.bound)
+        fit(model, tokenizer, heads, rest, shipped, config, seed, on_update)
+        held_out = random.Random(seed).sample(fold, min(len(fold), config.held_out_votes))
+        predicted += margins(model, tokenizer, heads, held_out, config.bound)
         take_weights(_weights(model, heads), start)
     return agreement(predicted) if predicted else None
 
@@ -195,14 +203,14 @@ def fit(
     model: PeftModel,
     tokenizer: Any,
     heads: nn.Linear,
-    voted: Sequence[Ranked | Element],
+    voted: Sequence[Ranked | EncodedRanking],
     shipped: Sequence[Ranked],
     config: RewardConfig,
     seed: int,
-    on_step: Callable[[int, dict[str, float]], None],
+    on_update: OnUpdate,
 ) -> None:
-    """Fit the adapter "reward" and its heads in place to people's and shipped rankings, or to what `above` made of
-    people's, with no shipped ones.
+    """Fit the adapter "reward" and its heads in place to people's and shipped rankings, or to what
+    `residual_rankings` made of people's, with no shipped ones.
 
     `voted_share` of every batch are people's rankings, so that a few dozen clear votes win over thousands of shipped
     comparisons where the two disagree, while the shipped ones hold the rest in place. Each head learns from a bootstrap
@@ -210,55 +218,57 @@ def fit(
     al. 2016). Where only differences count, each head's scores are centred on those seen last. Raises TrainingError
     when there is nothing to learn from or a loss is not finite.
     """
-    sources: list[list[Ranked | Element]] = [[*_telling(voted)], [*_telling(shipped)]]
+    sources: list[list[Ranked | EncodedRanking]] = [[*_judging(voted)], [*_judging(shipped)]]
     if not any(sources):
         raise TrainingError("there are no comparisons to learn from; vote on some answers, then train")
-    rng, resampling = random.Random(seed), torch.Generator().manual_seed(seed)
-    turns = [_in_turns(len(source), rng) for source in sources]
-    bootstrapped = [bootstrap_weights(len(source), heads.out_features, resampling) for source in sources]
-    counts = _batch_counts(sources, config)
-    activate(model, "reward", train=True)
-    heads.requires_grad_(True)
-    optimizer = torch.optim.AdamW(
-        [
-            {"params": adapter_parameters(model, "reward"), "lr": config.learning_rate},
-            {"params": heads.parameters(), "lr": config.head_learning_rate},
-        ],
-        weight_decay=0.0,
-        eps=1e-5,
-    )
+    optimizer = _optimizer(model, heads, config)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 - 0.9 * step / config.steps)
-    seen: list[Tensor] = []
-    for step in range(1, config.steps + 1):
-        drawn = [(s, next(turns[s])) for s, number in enumerate(counts) for _ in range(number)]
-        rankings = [sources[s][i] for s, i in drawn]
-        weights = torch.stack([bootstrapped[s][i] for s, i in drawn])
-        loss, scores = batch_loss(model, tokenizer, heads, rankings, weights, config.bound)
-        loss.backward()
+    last_scores: list[Tensor] = []
+    heads.requires_grad_(True)
+    for step, (rankings, weights) in enumerate(_batches(sources, heads.out_features, config, seed), 1):
+        with using(model, "reward", train=True):
+            loss, scores = batch_loss(model, tokenizer, heads, rankings, weights, config.bound)
+            loss.backward()
         nn.utils.clip_grad_norm_(_weights(model, heads), 1.0)
         optimizer.step()
         optimizer.zero_grad()
         schedule.step()
-        seen.append(scores)
+        last_scores = [*last_scores[-9:], scores]
         metrics = {"reward/loss": loss.item()}
         require_finite("reward model", step, metrics)
-        on_step(step, metrics)
-    activate(model, "reward")
+        on_update(step, metrics)
     heads.requires_grad_(False)
-    if not any(isinstance(one, Element) and one.given is not None for one in sources[0]):  # a bound has a middle
-        with torch.no_grad():
-            heads.bias.sub_(torch.cat(seen[-10:]).mean(0))
+    if not any(isinstance(one, EncodedRanking) and one.offsets is not None for one in sources[0]):
+        with torch.no_grad():  # with offsets, the bound has a middle and centres them
+            heads.bias.sub_(torch.cat(last_scores).mean(0))
 
 
-def _in_turns(number: int, rng: random.Random) -> Iterator[int]:
+def _batches(
+    sources: Sequence[Sequence[Ranked | EncodedRanking]], heads: int, config: RewardConfig, seed: int
+) -> Iterator[tuple[list[Ranked | EncodedRanking], Tensor]]:
+    """Yield (rankings, how often each head's bootstrap sample holds each of them (R, heads)) of every step."""
+    rng, resampling = random.Random(seed), torch.Generator().manual_seed(seed)
+    orders = [_reshuffled(len(source), rng) for source in sources]
+    bootstrapped = [bootstrap_weights(len(source), heads, resampling) for source in sources]
+    counts = _batch_counts(sources, config)
+    for _ in range(config.steps):
+        drawn = [(s, next(orders[s])) for s, number in enumerate(counts) for _ in range(number)]
+        yield [sources[s][i] for s, i in drawn], torch.stack([bootstrapped[s][i] for s, i in drawn])
+
+
+def _reshuffled(number: int, rng: random.Random) -> Iterator[int]:
     """Yield 0 to `number` - 1 in a random order, then in another, without end: none comes again before all the rest."""
     while True:
         yield from rng.sample(range(number), number)
 
 
-def _telling(rankings: Sequence[T]) -> list[T]:
+def _judging(rankings: Sequence[R]) -> list[R]:
     """Return the rankings that judge any pair of texts."""
-    return [one for one in rankings if isinstance(one, Element) or judged_pairs(cast(Ranked, one))]
+    return [one for one in rankings if _judges(one)]
+
+
+def _judges(one: Ranked | EncodedRanking) -> bool:
+    return isinstance(one, EncodedRanking) or bool(judged_pairs(one))
 
 
 def _batch_counts(sources: Sequence[Sequence[object]], config: RewardConfig) -> tuple[int, int]:
@@ -267,6 +277,14 @@ def _batch_counts(sources: Sequence[Sequence[object]], config: RewardConfig) -> 
     from_voted = round(config.batch_size * config.voted_share) or int(config.voted_share > 0 or not shipped)
     from_voted = from_voted if voted else 0
     return from_voted, config.batch_size - from_voted if shipped else 0
+
+
+def _optimizer(model: PeftModel, heads: nn.Linear, config: RewardConfig) -> torch.optim.Optimizer:
+    parameters = [
+        {"params": adapter_parameters(model, "reward"), "lr": config.learning_rate},
+        {"params": heads.parameters(), "lr": config.head_learning_rate},
+    ]
+    return torch.optim.AdamW(parameters, weight_decay=0.0, eps=1e-5)
 
 
 def _weights(model: PeftModel, heads: nn.Linear) -> list[nn.Parameter]:
