@@ -165,12 +165,12 @@ def test_a_comparison_that_was_left_is_not_brought_back_by_a_reload(page: Page, 
     open_page(page, site)
     ask(page, "Where is Paris?")
     if leave == "#stop":
-        site.behind.engine.pause = 0.3
+        site.behind.engine.holds_after = 2
         page.click("#send")
         expect(panels(page).nth(0).locator(".answer")).to_have_text("and what")
     page.click(leave)
     expect(page.locator("#best-1")).to_be_disabled()
-    site.behind.engine.pause = 0.0
+    site.behind.engine.holds_after = 0
     page.reload()
     expect(said(page)).to_have_text("Which answer is best?")
     expect(page.locator("#prompt textarea")).to_have_value("What is the capital of France?")
@@ -218,18 +218,17 @@ def test_blind_mode_hides_names_until_the_vote_also_over_a_reload(page: Page, si
 
 def test_stop_ends_the_answer_and_leaves_nothing_to_vote_on(page: Page, site: Site) -> None:
     open_page(page, site)
-    site.behind.engine.pause = 0.3
+    site.behind.engine.holds_after = 2  # only a stop ends it
     page.fill("#prompt textarea", "Where is Paris?")
     page.keyboard.press("Enter")
     expect(panels(page).nth(0).locator(".answer")).to_have_text("and what")
-    site.behind.engine.pause = 3600  # from here on only a stop ends it
     expect(page.locator("#best-1")).to_be_disabled()
     page.click("#stop")
     expect(said(page)).to_contain_text("Stopped.")
     expect(page.locator("#send")).to_be_visible()
     expect(page.locator("#best-1")).to_be_disabled()
     wait_until(page, lambda: site.behind.engine.open_streams == 0)
-    site.behind.engine.pause = 0.0
+    site.behind.engine.holds_after = 0
     ask(page, "Where is Rome?")
 
 
@@ -253,10 +252,10 @@ def test_loading_waiting_and_failing_each_have_a_sentence(page: Page, site: Site
     expect(page.locator(".status")).to_have_text("The model is loading: 4 s")
     engine.state = READY
     expect(said(page)).to_have_text("Which answer is best?")
-    engine.place, engine.pause = 3, 0.5
+    engine.place, engine.stays_in_line = 3, True
     page.click("#send")
     expect(said(page)).to_have_text("Number 3 in line.")
-    engine.place, engine.pause, engine.fails = 0, 0.0, True
+    engine.place, engine.fails, engine.stays_in_line = 0, True, False
     expect(said(page)).to_contain_text("The model failed to answer")
     expect(page.locator("#send")).to_be_visible()
     page.fill("#prompt textarea", "   ")

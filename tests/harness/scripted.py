@@ -51,8 +51,10 @@ class ScriptedEngine:
 
     live: PolicyVersion
     pause: float = 0.0  # seconds between two words
+    holds_after: int = 0  # words after which it writes no more until it is stopped; 0 = it ends
     state: EngineState = READY
     place: int = 0  # in line, if anybody waits
+    stays_in_line: bool = False  # until this is False again
     fails: bool = False
     ends: bool = True  # otherwise what it writes is cancelled at the end
     reads: int = 200  # words
@@ -91,7 +93,8 @@ class ScriptedEngine:
         try:
             if self.place:
                 yield Waiting(self.place)
-                await asyncio.sleep(self.pause)
+            while self.stays_in_line:
+                await asyncio.sleep(0.01)
             if self.fails:
                 raise AlignmentError("the model failed to answer (RuntimeError); see the log, and try again")
             words = [self._text(row).split(" ")[: row.sampling.max_new_tokens] for row in rows]
@@ -101,6 +104,8 @@ class ScriptedEngine:
                 states = tuple(_written(text, count) for text in words)
                 if count < longest:
                     yield Grown(states)
+                if count == self.holds_after:
+                    await asyncio.Event().wait()
             yield Finished(states if self.ends else tuple(_cancelled(state) for state in states))
         finally:
             self.open_streams -= 1

@@ -155,10 +155,9 @@ def test_what_fails_or_is_stopped_is_not_stored(
 
 
 def test_closing_the_iterator_stops_the_engine(behind: Backstage) -> None:
-    behind.engine.pause = 3600
+    behind.engine.holds_after = 1
 
     async def leave() -> int:
-        behind.engine.place = 1
         items = compare(behind.services, CompareRequest("Where?"))
         await anext(items)
         busy = behind.engine.open_streams
