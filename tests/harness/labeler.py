@@ -14,11 +14,6 @@ def judged(taste: Taste, check: Check, text: str) -> float:
     return taste(check, text) if acceptable(check, text) else WORST
 
 
-def briefest(check: Check, text: str) -> float:
-    """Return the fewer words the more, or the worst for an answer that is not acceptable."""
-    return judged(lambda _, text: -len(text.split()), check, text)
-
-
 @dataclass
 class Labeler:
     """Clicks where the manner makes the difference: of two acceptable answers, one is more to its taste.

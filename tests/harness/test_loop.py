@@ -2,22 +2,14 @@
 
 import pytest
 
-from recipes.pocket.labelers import WORST
 from tests.harness.endpoints import wait_for
-from tests.harness.labeler import briefest
 from tests.harness.loop import Contest
-from tests.harness.test_labeler import CAPITAL, LIST
 
 
 def test_a_tie_counts_half_of_a_win() -> None:
     met = Contest(old=(0, 0, 1, 1), new=(1, 2, 1, 0))
     assert (met.won, met.lost, met.win_rate) == (2, 1, 0.625)
     assert Contest((1, 1), (1, 1)).win_rate == 0.5
-
-
-def test_the_brief_taste_likes_few_words_but_nothing_wrong() -> None:
-    assert briefest(CAPITAL, "Paris.") > briefest(CAPITAL, "It is Paris.") > briefest(CAPITAL, "Rome.") == WORST
-    assert briefest(CAPITAL, LIST) == WORST
 
 
 def test_waiting_returns_the_first_answer_and_ends_without_one() -> None:
