@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from alignment.serving.engine import Engine, EngineState
-from storage import demonstrations, policies, preferences, runs
+from storage import policies, runs
+from storage.overview import overview
 from storage.records import Metric, Policy, Run
 
 MAX_AGE_SECONDS = 1.0
@@ -40,16 +41,15 @@ class Snapshot:
 
 def read_snapshot(db: Path, engine: Engine) -> Snapshot:
     """Return how things stand now."""
-    newest = runs.list_runs(db, SHOWN_RUNS)
-    latest = newest[0] if newest else None
-    versions = policies.list_policies(db)
+    stands, newest, versions = overview(db), runs.list_runs(db, SHOWN_RUNS), policies.list_policies(db)
+    latest = stands.latest_run
     return Snapshot(
         engine=engine.state,
         live=engine.live.version,
-        new_votes=preferences.new_since_last_run(db),
-        new_demonstrations=demonstrations.new_since_last_run(db),
-        retrain_every=runs.get_schedule(db).retrain_every,
-        open_run=runs.open_run(db),
+        new_votes=stands.new_votes,
+        new_demonstrations=stands.new_demonstrations,
+        retrain_every=stands.schedule.retrain_every,
+        open_run=stands.open_run,
         latest_run=latest,
         produced=next((one for one in reversed(versions) if latest and one.run_id == latest.id), None),
         metrics=tuple(runs.metrics(db, latest.id)) if latest else (),

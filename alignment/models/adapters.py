@@ -116,16 +116,6 @@ def _route(model: PeftModel, name: str) -> None:
     model.active_adapter = name
 
 
-def activate(model: PeftModel, name: str, *, train: bool = False) -> None:
-    """Make `name` the adapter that every row goes through; only if `train` do its weights take gradients.
-
-    Finish a backward pass before switching: PEFT flips `requires_grad` and would drop its gradients silently.
-    """
-    model.set_adapter(name)
-    for parameter in adapter_parameters(model, name):
-        parameter.requires_grad_(train)
-
-
 def lora_layers(model: nn.Module) -> list[Any]:
     """Return the layers of a model that carry adapters, in the order of its modules."""
     return [module for module in model.modules() if isinstance(module, LoraLayer)]
