@@ -101,8 +101,8 @@ def sample(model: PeftModel, tokenizer: Any, batch: Batch, sampling: Sampling, a
 def scored(samples: Samples, score: Scorer) -> Scored:
     """Return the samples with their scores; of equal texts only one is scored."""
     first, same = distinct(samples)
-    attention = samples.attention[first].bool()
-    sequences = [ids[kept].tolist() for ids, kept in zip(samples.ids[first], attention, strict=True)]
+    rows, attention = samples.ids[first].cpu(), samples.attention[first].bool().cpu()
+    sequences = [ids[kept].tolist() for ids, kept in zip(rows, attention, strict=True)]
     scores, deviations = (of_first.to(samples.ids.device)[same] for of_first in score(sequences))
     return Scored(**vars(samples), scores=scores, deviations=deviations)
 

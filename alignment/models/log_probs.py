@@ -24,7 +24,7 @@ def predicting_states(model: PeftModel, samples: Samples) -> Tensor:
 def split_for_passes(model: PeftModel, samples: S, index: Tensor) -> list[S]:
     """Return some rows in parts for a pass each: shortest first, few enough for memory."""
     index = index.sort().values
-    index = index[samples.attention[index].sum(-1).argsort(stable=True)]
+    index = index[samples.attention[index].sum(-1).argsort(stable=True).to(index.device)]
     return [samples.rows(some) for some in _groups(model, samples, index)]
 
 

@@ -65,7 +65,7 @@ def share_of_low_tokens(sequences: Sequence[Sequence[int]]) -> tuple[torch.Tenso
 def drawn(
     tiny: Tiny, batch: Batch | None = None, score: Scorer = share_of_low_tokens, config: RaftConfig = CONFIG
 ) -> Rollout:
-    """Return a rollout of the policy: some completions of each question unless told otherwise."""
+    """Return a rollout of the policy: some completions of each question, or the batch given."""
     prompts = [question for question in [*QUESTIONS, "Bye"] for _ in range(config.samples)]
     batch = batch or Batch(prompts, list(range(len(prompts))))
     return raft.collect_rollout(*tiny, score, config, SAMPLING, batch)
@@ -352,7 +352,7 @@ def test_an_anchor_holds_the_policy_near_where_training_began(tiny: Tiny) -> Non
     assert 0 < drift[20.0] < drift[0.0] / 2, drift
 
 
-def test_raft_learns_from_the_pairs_that_it_is_told_and_takes_no_step_without_any(tiny: Tiny) -> None:
+def test_raft_learns_from_the_pairs_that_are_picked_and_takes_no_step_without_any(tiny: Tiny) -> None:
     model, _ = tiny
     adapters.copy_adapter(model, "other", "policy")
     asked: list[int] = []
@@ -369,11 +369,11 @@ def test_raft_learns_from_the_pairs_that_it_is_told_and_takes_no_step_without_an
         seen.append(metrics)
         weights.append(adapters.adapter_parameters(model, "policy")[1].detach().clone())
 
-    began = adapters.adapter_parameters(model, "policy")[1].detach().clone()
+    start = adapters.adapter_parameters(model, "policy")[1].detach().clone()
     config = replace(CONFIG, averaged_rounds=1, max_kl=1e6, max_entropy=1e6)
     trained(tiny, config, on_update, pick=pick)
     assert asked == [CONFIG.prompts * CONFIG.samples] * 2
-    assert not torch.equal(weights[0], began) and torch.equal(weights[1], weights[0])
+    assert not torch.equal(weights[0], start) and torch.equal(weights[1], weights[0])
     assert "policy/loss" in seen[0] and "policy/loss" not in seen[1]
 
 

@@ -23,6 +23,7 @@ from alignment.models.log_probs import completion_log_probs
 from alignment.models.model_folder import ShippedDemonstration
 from alignment.models.samples import Text, text_samples
 from alignment.models.templates import chat_prompt_ids, completion_ids
+from tests.test_architecture import ROOMS, files, name_of, packages
 
 PEOPLE = [("Hi", "Ahoy!"), ("Thanks", "Aye.")]
 OTHERS = [("Why?", "I do not know."), ("Who are you?", "A small model."), ("Bye", "Goodbye.")]
@@ -105,6 +106,12 @@ def test_a_loss_that_is_no_number_ends_it_in_words(tiny: tuple[PeftModel, Any]) 
         adapters.adapter_parameters(model, "sft")[0].fill_(math.nan)
     with pytest.raises(TrainingError, match=r"SFT, step 1: sft/loss is nan"):
         tuned(tiny, "sft", PEOPLE, [], SFTConfig(steps=1))
+
+
+def test_no_run_waits_for_the_import_of_trl() -> None:
+    sources = [path for room in ROOMS for path in files(room)]
+    assert len(sources) > 60
+    assert [name_of(path) for path in sources if packages(path) & {"trl", "datasets"}] == []
 
 
 class _OutputLayerTrainer(trl.SFTTrainer):  # type: ignore[misc]
