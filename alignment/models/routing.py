@@ -137,11 +137,11 @@ class _Stack:
 
         def forward(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
             result: Tensor = base(x, *args, **kwargs)
-            inner = nn.functional.linear(x.flatten(0, -2).to(down.dtype), down)  # (B * T, R)
+            inner = nn.functional.linear(x if x.dtype is down.dtype else x.to(down.dtype), down)  # (B, T, R)
             if (mask := masks[ranks]) is not None:
-                inner.view(*x.shape[:-1], -1).mul_(mask)
-            added_to = result.flatten(0, -2).to(up.dtype)
-            return torch.addmm(added_to, inner, up).view(result.shape).to(result.dtype)
+                inner.mul_(mask)
+            added = inner @ up
+            return result + added if result.dtype is added.dtype else (result + added).to(result.dtype)
 
         return forward
 
