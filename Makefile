@@ -25,11 +25,12 @@ test-slow: $(INSTALLED_TEST) ## run the tests that take longer
 test-gpu: $(INSTALLED_TEST) ## run the tests that need a CUDA device; what they measure goes into build/gpu.xml
 	TRIPTYCH_TEST_GPU=1 $(BIN)/python -m pytest -m gpu --junitxml=build/gpu.xml
 
-lint: $(INSTALLED_TEST) ## check style, formatting, types and the sizes of files and functions
+lint: $(INSTALLED_TEST) ## check style, formatting, types, sizes of files and functions, and the table of settings
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m scripts.check_sizes
+	$(BIN)/python -m scripts.settings_table --check
 
 bench-idle: $(INSTALLED_TEST) ## measure what the app costs while nobody uses it, with many votes and runs stored
 	$(BIN)/python -m tests.bench.idle $(ARGS)

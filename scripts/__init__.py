@@ -1,1 +1,0 @@
-"""What `make lint` checks besides style and types."""

@@ -19,7 +19,10 @@ from tests.harness.loop import Shown, capital_accuracy, cast_votes, contest, uns
 
 STEP_MS = 60_000  # a busy machine may take long; nothing here measures time
 # A run that is much smaller than the default one, but learns this taste with some margin.
-SMALL_RUN = {"raft": {"rounds": 2, "averaged_rounds": 1, "prompts": 60, "warmup_steps": 12, "max_new_tokens": 64}}
+SMALL_RUN = {
+    "raft": {"rounds": 2, "averaged_rounds": 1, "prompts": 60, "warmup_steps": 12, "max_new_tokens": 64},
+    "ppo": {"updates": 1, "rollouts": 32, "max_new_tokens": 64},
+}
 VOTED_ON = Shown(("sft", "rlhf", "v1"), temperature=1.0)  # more answers to choose from than three panels show
 VOTES, COMPARED = 12, 80
 
@@ -54,7 +57,7 @@ def test_votes_for_a_taste_end_in_a_served_version_that_wins_where_nobody_voted(
     app: RunningApp, client: Client, page: Page
 ) -> None:
     assert cast_votes(client, Labeler(friendliest, VOTES, VOTES // 4), voting_prompts(), VOTED_ON) == VOTES
-    run_id = retrain(client, "raft", SMALL_RUN)
+    run_id = retrain(client, "ppo", SMALL_RUN)
     page.goto(app.url)
     page.get_by_role("tab", name="Training").click()
     expect(page.get_by_text("reward model").first).to_be_visible(timeout=STEP_MS)
@@ -67,7 +70,8 @@ def test_votes_for_a_taste_end_in_a_served_version_that_wins_where_nobody_voted(
     expect(page.get_by_text("v2 live")).to_be_visible(timeout=STEP_MS)
     answer = compare(client, "What is the capital city of Peru?", [*PANELS, "v1"], 5)
     assert [completion["policy_version"] for completion in answer["completions"]] == [None, None, 2, 1]
-    assert contest(client, friendliest, unseen_prompts(COMPARED), "v1", "v2").win_rate > 0.5
+    met = contest(client, friendliest, unseen_prompts(COMPARED), "v1", "v2")
+    assert met.win_rate > 0.5, (met.won, met.lost)
     assert capital_accuracy(client, "rlhf", capital_checks()[::16]) >= 0.9
 
 
