@@ -31,6 +31,7 @@ lint: $(INSTALLED_TEST) ## check style, formatting, types, sizes of files and fu
 	$(BIN)/mypy
 	$(BIN)/python -m scripts.check_sizes
 	$(BIN)/python -m scripts.settings_table --check
+	$(BIN)/python -m scripts.settings_table --check
 
 bench-idle: $(INSTALLED_TEST) ## measure what the app costs while nobody uses it, with many votes and runs stored
 	$(BIN)/python -m tests.bench.idle $(ARGS)
@@ -48,7 +49,7 @@ pocket: $(INSTALLED) ## train the bundled model anew, from its facts to its poli
 	$(BIN)/python -m recipes.pocket.build $(ARGS)
 
 evaluate: $(INSTALLED) ## measure the bundled model skill by skill into docs/pocket-evaluation.md
-	$(BIN)/python -m recipes.pocket.evaluate --readme README.md
+	$(BIN)/python -m recipes.pocket.evaluate
 
 clean: ## remove the virtual environment and caches; votes and models stay
 	rm -rf $(VENV) *.egg-info .mypy_cache .pytest_cache .ruff_cache

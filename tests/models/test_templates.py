@@ -7,8 +7,8 @@ from transformers import AutoTokenizer
 from alignment.learning import reward_adapter
 from alignment.models import templates
 from alignment.models.model_folder import ShippedRanking
-from alignment.models.templates import Message
 from alignment.models.samples import text_samples
+from alignment.models.templates import Message
 from alignment.settings import POCKET
 
 
