@@ -43,9 +43,3 @@ def demonstrations_of(path: Path, run_id: int) -> list[Demonstration]:
     claimed = "withdrawn IS NULL AND id IN (SELECT demonstration FROM run_demonstrations WHERE run = ?)"
     with read(path) as db:
         return [_demonstration(row) for row in db["demonstrations"].rows_where(claimed, [run_id], order_by="id")]
-
-
-def new_since_last_run(path: Path) -> int:
-    """Return how many standing demonstrations no run has used yet, whatever became of that run."""
-    with read(path) as db:
-        return int(db["demonstrations"].count_where("first_run IS NULL AND withdrawn IS NULL"))

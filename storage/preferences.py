@@ -175,12 +175,6 @@ def count_pairs_of(path: Path, preference_id: int) -> int:
         return int(db["pairs"].count_where("preference = ?", [preference_id]))
 
 
-def new_since_last_run(path: Path) -> int:
-    """Return how many standing votes no run has used yet, whatever became of that run."""
-    with read(path) as db:
-        return int(db["preferences"].count_where("first_run IS NULL AND withdrawn IS NULL"))
-
-
 def count_preferences(path: Path) -> int:
     """Return how many votes stand."""
     with read(path) as db:

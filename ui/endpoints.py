@@ -13,7 +13,7 @@ from service.requests import CompareRequest, DemonstrateRequest, RunRequest, Vot
 from service.votes import vote
 from ui.access import annotator_id
 from ui.errors import in_plain_words, with_plain_errors
-from ui.findings import with_reasons
+from ui.findings import error_of, with_reasons
 
 MANY = 16  # calls of one endpoint that are answered at once
 
@@ -29,7 +29,7 @@ def run_json(state: runs.RunState) -> dict[str, Any]:
         "metrics": {name: [list(point) for point in points] for name, points in state.metrics.items()},
         "policy_version": produced.version if produced else None,
         "gate": with_reasons(produced.evaluation).get("gate") if produced else None,
-        "error": run.error,
+        "error": error_of(run, produced),
     }
 
 

@@ -18,10 +18,10 @@ from alignment.learning.rollout import OnUpdate, Outcome
 from alignment.learning.rollout_metrics import sampled_metrics
 from alignment.learning.settings import DPOConfig
 from alignment.models.adapters import adapter_parameters, using
-from alignment.models.generation import Sampling
 from alignment.models.log_probs import completion_log_probs
 from alignment.models.passes import in_groups
 from alignment.models.samples import Samples, text_samples
+from alignment.models.sampling import Sampling
 from alignment.models.templates import chat_prompt_ids, completion_ids
 from alignment.reward.bradley_terry import OrderedPair, Ranked, ordered_pairs
 

@@ -40,9 +40,9 @@ from alignment.learning.rollout import (
 )
 from alignment.learning.settings import PPOConfig
 from alignment.models.adapters import adapter_parameters, using
-from alignment.models.generation import Sampling
 from alignment.models.log_probs import completion_log_probs, measure_tokens, predicting_states, split_for_passes
 from alignment.models.samples import Samples
+from alignment.models.sampling import Sampling
 from alignment.reward.scorer import Scorer
 
 

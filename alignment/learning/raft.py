@@ -49,7 +49,6 @@ from alignment.learning.rollout import (
 )
 from alignment.learning.settings import RaftConfig
 from alignment.models.adapters import adapter_parameters, copy_adapter, drop_adapter, take_weights, using
-from alignment.models.generation import Sampling
 from alignment.models.log_probs import (
     anchored_log_probs,
     completion_log_probs,
@@ -60,6 +59,7 @@ from alignment.models.log_probs import (
 )
 from alignment.models.passes import ROWS, rows_at_once
 from alignment.models.samples import Samples
+from alignment.models.sampling import Sampling
 from alignment.reward.scorer import Scorer
 
 log = logging.getLogger(__name__)

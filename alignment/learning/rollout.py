@@ -12,9 +12,10 @@ from torch import Tensor
 from alignment.errors import TrainingError
 from alignment.learning.settings import PPOConfig, RaftConfig
 from alignment.models.adapters import using
-from alignment.models.generation import Sampling, generate
+from alignment.models.generation import generate
 from alignment.models.log_probs import completion_log_probs, measure_tokens
 from alignment.models.samples import Samples, Text, distinct, padded_samples
+from alignment.models.sampling import Sampling
 from alignment.models.templates import chat_prompt_ids
 from alignment.reward.scorer import Scorer
 

@@ -10,8 +10,8 @@ from torch import Tensor
 from alignment.learning import ppo_math
 from alignment.learning.rollout import Batch, Rollout, sample, token_log_ratios
 from alignment.learning.settings import PPOConfig, RaftConfig
-from alignment.models.generation import Sampling
 from alignment.models.samples import Samples
+from alignment.models.sampling import Sampling
 
 SURE = 0.15  # entropy, nats a token, below which a policy is taken to be sure: from batch to batch it differs by half
 DOUBT = 0.05  # spread among reward heads, of a score in nats of odds, below which they are taken to agree

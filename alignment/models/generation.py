@@ -5,10 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from alignment.models.decoding import DecodingBatch, DecodingRow
-from alignment.models.passes import left_padded as left_padded
 from alignment.models.routing import merged
-from alignment.models.sampling import FinishReason, finish_reason
-from alignment.models.sampling import Sampling as Sampling
+from alignment.models.sampling import FinishReason, Sampling, finish_reason
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from typing import Any, Self, TypeVar
 import torch
 from torch import Tensor, nn
 
-from alignment.models.generation import Generated, left_padded
+from alignment.models.generation import Generated
+from alignment.models.passes import left_padded
 from alignment.models.templates import chat_prompt_ids, completion_ids
 
 Text = tuple[str, str]  # prompt, completion

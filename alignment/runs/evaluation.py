@@ -7,8 +7,9 @@ from typing import Any
 from peft import PeftModel
 
 from alignment.models.adapters import using
-from alignment.models.generation import Generated, Sampling, generate
+from alignment.models.generation import Generated, generate
 from alignment.models.model_folder import Check, CheckKind
+from alignment.models.sampling import Sampling
 from alignment.models.templates import chat_prompt_ids, decode
 from alignment.runs.checks import passes
 from alignment.runs.records import NOT_MEASURED, CheckResults

@@ -7,15 +7,6 @@ from typing import Any, Literal
 Measure = Literal["accuracy", "refusals", "helped", "abstained", "ended", "kl"]
 Unit = Literal["checks", "nats"]
 
-WORDS: dict[Measure, str] = {
-    "accuracy": "questions answered correctly",
-    "refusals": "harmful requests refused",
-    "helped": "harmless requests helped",
-    "abstained": "unknown names admitted",
-    "ended": "ends by itself",
-    "kl": "KL to SFT",
-}
-
 
 @dataclass(frozen=True)
 class Finding:
@@ -40,15 +31,6 @@ class Finding:
     def share(self) -> float | None:
         """The part of the checks that were passed, from 0 to 1; None for another unit or where there were none."""
         return self.value / self.count if self.count else None
-
-    def to_words(self) -> str:
-        """Return the finding as plain text, without saying whether it passed."""
-        if self.share is None:
-            return f"{WORDS[self.name]}: {self.value:.1f} nats (at most {self.bound:.0f})"
-        return (
-            f"{WORDS[self.name]}: {self.share:.0%}, {self.value:.0f} of {self.count} "
-            f"(best before {self.best_before}, at least {self.bound:.0f})"
-        )
 
 
 @dataclass(frozen=True)

@@ -156,8 +156,7 @@ def _record(data_dir: Path, run_id: int, parent: Policy, evaluation: Evaluation,
     relative, stored = str(path.relative_to(data_dir)), evaluation_to_json(evaluation)
     policies.record_policy(db, Policy(version, parent.version, run_id, relative, sha256, status, stored, parent.model))
     if not verdict.passed:
-        failed = "; ".join(finding.to_words() for finding in verdict.failed)
-        runs.end_run(db, run_id, "rejected", f"v{version} did not pass the gate and is not served: {failed}")
+        runs.end_run(db, run_id, "rejected", f"v{version} did not pass the gate and is not served")
 
 
 def main() -> None:

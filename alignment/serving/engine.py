@@ -12,9 +12,8 @@ from typing import Literal, Protocol
 
 from alignment.errors import AdapterError
 from alignment.models.model_folder import SFT, own_sft
-from alignment.models.sampling import FinishReason as FinishReason
-from alignment.models.sampling import Sampling as Sampling
-from alignment.models.templates import Message as Message
+from alignment.models.sampling import FinishReason, Sampling
+from alignment.models.templates import Message
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,9 @@ from peft import PeftModel
 from tqdm import tqdm
 
 from alignment.models import adapters, loading
-from alignment.models.generation import Generated, Sampling, generate
+from alignment.models.generation import Generated, generate
 from alignment.models.model_folder import Check
+from alignment.models.sampling import Sampling
 from alignment.models.templates import decode, raw_prompt_ids
 from alignment.reward.bradley_terry import Proportion, wilson
 from alignment.runs.checks import abstains, refuses, says
@@ -43,7 +44,6 @@ BASE, TUNED = ROLES[:1], ROLES[1:]
 REAL = (geography.ask, elements.ask, lifetimes.ask_person)  # questions about what exists
 BATCH = 64  # prompts
 MAX_NEW_TOKENS = 96
-MARKS = ("<!-- evaluation -->", "<!-- end of evaluation -->")
 SHOWN_QUESTIONS = 3  # that a base model adds to one
 
 
@@ -219,15 +219,6 @@ def page(measured: dict[str, dict[str, Proportion]], registers: dict[str, dict[s
     return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
 
 
-def shown_in(text: str, shown: str) -> str:
-    """Return a page with a table between its two marks in place of what stood there."""
-    before, opened, rest = text.partition(MARKS[0])
-    _, closed, after = rest.partition(MARKS[1])
-    if not opened or not closed:
-        raise ValueError(f"put {MARKS[0]} and {MARKS[1]} into the page, for the table to stand between; it lacks them")
-    return f"{before}{opened}\n{shown}{closed}{after}"
-
-
 def _cell(measured: Proportion | None) -> str:
     if measured is None or measured.share is None:
         return "–"
@@ -239,15 +230,12 @@ def _registers(found: dict[str, float]) -> str:
 
 
 def main() -> None:
-    """Measure the model in `--model`; write the tables to `--out` and the first of them into `--readme`."""
+    """Measure the model in `--model` and write the tables to `--out`."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path, default=POCKET, help="folder of the model (default: assets/pocket)")
     parser.add_argument("--out", type=Path, default=Path("docs"), help="where the tables go (default: docs)")
-    parser.add_argument("--readme", type=Path, help="a page whose marked table is to be replaced")
     parser.add_argument("--count", type=int, default=300, help="prompts a line where any number could be asked")
     arguments = parser.parse_args()
-    if arguments.readme:
-        shown_in(arguments.readme.read_text(encoding="utf-8"), "")  # a page without the marks is refused at once
     model, tokenizer = loading.load_base(arguments.model)
     model = adapters.attach(model, arguments.model / "sft", "sft")
     adapters.attach(model, arguments.model / "policy", "policy")
@@ -256,10 +244,6 @@ def main() -> None:
     registers = register_shares(model, tokenizer, arguments.count)
     arguments.out.mkdir(parents=True, exist_ok=True)
     (arguments.out / "pocket-evaluation.md").write_text(page(measured, registers), encoding="utf-8")
-    if arguments.readme:
-        shown = table({name: by_role for name, by_role in measured.items() if not name.startswith("skill: ")})
-        text = shown_in(arguments.readme.read_text(encoding="utf-8"), shown)
-        arguments.readme.write_text(text, encoding="utf-8")
     print(page(measured, registers))
 
 

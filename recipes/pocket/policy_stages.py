@@ -17,8 +17,8 @@ from alignment.learning.rollout import OnUpdate, Outcome, Task
 from alignment.learning.rollout_metrics import sampled_metrics
 from alignment.learning.settings import PPOConfig, RaftConfig
 from alignment.models import adapters, model_folder
-from alignment.models.generation import Sampling
 from alignment.models.heads import mean_head
+from alignment.models.sampling import Sampling
 from alignment.reward.bradley_terry import preferred
 from alignment.reward.scorer import reward_scorer
 from alignment.runs.evaluation import evaluate

@@ -1,4 +1,4 @@
-"""What the app costs while nobody does anything: 5,000 votes and 150 runs are stored, one page is open in a browser.
+"""What the app costs while nobody does anything: 5,000 votes and 150 runs are stored; no page is open, then one is.
 
 `python -m tests.bench.idle` makes such a data folder, starts the app on it with the bundled model and prints one JSON
 object: percent of a core that the app takes, without the browser, and milliseconds that a look at the database takes.
@@ -15,14 +15,14 @@ import psutil
 from playwright.sync_api import sync_playwright
 
 from alignment.runs.settings import RunSettings
-from storage import database, policies, preferences, runs
+from storage import database, policies, runs
 from storage.overview import overview
 from storage.records import Policy
 from tests.e2e.conftest import CHROMIUM, FLAGS
 from tests.harness.app import running_app
 
 METRICS = 150  # of each run
-SETTLE_SECONDS = 10.0  # after loading, before measuring
+SETTLE_SECONDS = 20.0  # after loading, in which the page's first example is answered, before measuring
 
 
 def fill(db: Path, votes: int, run_count: int) -> None:
@@ -105,18 +105,20 @@ def main() -> None:
         found = {
             "votes": arguments.votes,
             "runs": arguments.runs,
-            "new_votes_ms": round(milliseconds(lambda: preferences.new_since_last_run(db)), 3),
             "overview_ms": round(milliseconds(lambda: overview(db)), 3),
         }
         with running_app(data_dir) as app, sync_playwright() as playwright:
+            time.sleep(SETTLE_SECONDS)
+            alone = processor_share(app.process.pid, arguments.seconds)
             browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
             page = browser.new_page()
             page.goto(app.url)
             page.wait_for_selector('[data-status="ready"]', timeout=120_000)
             time.sleep(SETTLE_SECONDS)
-            share = processor_share(app.process.pid, arguments.seconds)
+            with_page = processor_share(app.process.pid, arguments.seconds)
             browser.close()
-        print(json.dumps(found | {"seconds": arguments.seconds, "percent_of_a_core": round(100 * share, 2)}, indent=2))
+        shares = {"percent_of_a_core": round(100 * alone, 2), "with_a_page_open": round(100 * with_page, 2)}
+        print(json.dumps(found | {"seconds": arguments.seconds} | shares, indent=2))
 
 
 if __name__ == "__main__":

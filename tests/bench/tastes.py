@@ -43,6 +43,7 @@ from storage import database, policies, preferences, runs
 from storage.records import Comparison, Completion, Ranking, Role
 from tests.harness.capitals import capital_checks
 from tests.harness.labeler import Labeler, judged
+from ui.findings import finding_words
 
 PANELS = ("base", "sft", "policy")
 SLOTS = "ABC"
@@ -225,7 +226,7 @@ def measure(model: PeftModel, tokenizer: Any, cell: Cell) -> dict[str, Any]:
             assert candidate is not None
             result |= {"status": candidate.status, "kl": candidate.evaluation["kl"]}
             verdict = verdict_from_json(candidate.evaluation["gate"])
-            result["gate"] = [finding.to_words() for finding in verdict.findings]
+            result["gate"] = [finding_words(finding) for finding in verdict.findings]
             result["put_back"] = verdict.put_back and verdict.put_back.share
             adapters.attach(model, data_dir / candidate.path, "candidate")
             after = [text for _, text in completions(model, tokenizer, "candidate", asked, TEMPERATURE)]

@@ -11,8 +11,8 @@ from playwright.sync_api import Locator, Page, expect
 
 from alignment.runs.findings import Finding, Verdict, verdict_to_json
 from alignment.serving.engine import EngineState
-from storage import policies, preferences, runs
-from storage.demonstrations import new_since_last_run
+from storage import policies, runs
+from storage.overview import overview
 from storage.records import Metric
 from tests.e2e.conftest import PATIENCE_MS, Site
 from tests.harness.scripted import ANSWERS, PASSWORD, READY
@@ -423,7 +423,7 @@ def test_votes_of_the_page_and_of_a_client_are_of_different_annotators(page: Pag
     db.close()
     assert len(annotators) == 2
     assert {name[:2] for name in annotators} == {"a-"}
-    assert preferences.new_since_last_run(site.behind.db) == 2
+    assert overview(site.behind.db).new_votes == 2
 
 
 def test_a_better_answer_is_written_below_the_votes_without_moving_them(page: Page, site: Site) -> None:
@@ -440,7 +440,7 @@ def test_a_better_answer_is_written_below_the_votes_without_moving_them(page: Pa
     expect(said(page)).to_contain_text("Thanks, stored. The next training begins with learning")
     expect(field).to_have_value("")
     assert votes(site) == []
-    assert new_since_last_run(site.behind.db) == 1
+    assert overview(site.behind.db).new_demonstrations == 1
     page.click("#best-2")
     expect(said(page)).to_contain_text("Thanks, stored. 31 votes")
     field.fill("A draft for this question")

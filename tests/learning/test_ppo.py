@@ -16,10 +16,10 @@ from alignment.learning.rollout import Batch, Outcome, Task, sample, scored
 from alignment.learning.rollout_metrics import why_stop
 from alignment.learning.settings import PPOConfig
 from alignment.models import adapters, log_probs, passes
-from alignment.models.generation import Sampling
 from alignment.models.heads import new_head, trunk
 from alignment.models.log_probs import completion_log_probs
 from alignment.models.samples import Samples, text_samples
+from alignment.models.sampling import Sampling
 from alignment.models.templates import chat_prompt_ids, completion_ids
 from alignment.reward.scorer import Scorer, reward_scorer
 

@@ -30,9 +30,9 @@ from alignment.learning.rollout import (
 )
 from alignment.learning.settings import RaftConfig
 from alignment.models import adapters, log_probs
-from alignment.models.generation import Sampling
 from alignment.models.log_probs import anchored_log_probs, completion_log_probs, distributions
 from alignment.models.samples import Samples, text_samples
+from alignment.models.sampling import Sampling
 from alignment.models.templates import chat_prompt_ids
 from alignment.reward.scorer import Scorer
 

@@ -9,7 +9,7 @@ from transformers import AutoTokenizer
 from alignment.models.generation import Generated
 from alignment.reward.bradley_terry import wilson
 from recipes.pocket import evaluate
-from recipes.pocket.evaluate import MARKS, ROLES, Row, completions, page, rows, shown_in, table
+from recipes.pocket.evaluate import ROLES, Row, completions, page, rows
 from recipes.pocket.skills import SKILLS
 
 STOPPED = Generated([1], "stop")
@@ -69,16 +69,7 @@ def test_the_page_shows_shares_with_their_intervals_and_registers() -> None:
         "a line": {role: wilson(rng.randint(0, 9), 10) for role in ROLES},
         "tuned ones": {role: wilson(9, 10) for role in ROLES[1:]},
     }
-    told = page(measured, {"geography": {"sft": {"word": 0.5, "warm": 0.5}, "policy": {"word": 1.0}}})
-    assert "| a line | 10 | 60% (31%–83%) |" in told
-    assert "| tuned ones | 10 | – | 90% (60%–98%) | 90% (60%–98%) |" in told
-    assert "| geography | warm 50%, word 50% | word 100% |" in told
-
-
-def test_the_table_replaces_only_what_stands_between_its_marks() -> None:
-    shown = table({"a line": {role: wilson(1, 1) for role in ROLES}})
-    told = shown_in(f"before\n{MARKS[0]}\nold\n{MARKS[1]}\nafter\n", shown)
-    assert told == f"before\n{MARKS[0]}\n{shown}{MARKS[1]}\nafter\n"
-    assert shown_in(told, shown) == told
-    with pytest.raises(ValueError, match="it lacks them"):
-        shown_in("a page without marks", shown)
+    text = page(measured, {"geography": {"sft": {"word": 0.5, "warm": 0.5}, "policy": {"word": 1.0}}})
+    assert "| a line | 10 | 60% (31%–83%) |" in text
+    assert "| tuned ones | 10 | – | 90% (60%–98%) | 90% (60%–98%) |" in text
+    assert "| geography | warm 50%, word 50% | word 100% |" in text

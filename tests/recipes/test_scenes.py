@@ -8,8 +8,9 @@ from peft import PeftModel
 from transformers import AutoTokenizer
 
 from alignment.models import adapters, loading, templates
-from alignment.models.generation import Sampling, generate
+from alignment.models.generation import generate
 from alignment.models.model_folder import Check
+from alignment.models.sampling import Sampling
 from alignment.runs.checks import abstains, passes, refuses, says
 from alignment.runs.evaluation import answers, evaluate
 from alignment.settings import POCKET

@@ -14,9 +14,10 @@ from alignment.learning.dpo import train_dpo
 from alignment.learning.rollout import Task
 from alignment.learning.settings import DPOConfig, PPOConfig, RaftConfig
 from alignment.models import adapters
-from alignment.models.generation import Sampling, generate
+from alignment.models.generation import generate
 from alignment.models.heads import new_head, trunk
 from alignment.models.model_folder import ShippedRanking
+from alignment.models.sampling import Sampling
 from alignment.runs import stages
 from alignment.runs.methods import METHODS, shares, stages_of
 from alignment.runs.progress import Reporter, heartbeat

@@ -31,6 +31,7 @@ from alignment.serving.engine import (
 from alignment.settings import ModelConfig
 from storage import database, policies, preferences, runs
 from storage.demonstrations import save_demonstration
+from storage.overview import overview
 from storage.records import Comparison, Completion, Policy, Run
 from storage.runs import RunOpenError, Schedule
 from storage.version_folders import publish
@@ -476,7 +477,7 @@ def test_the_schedule_starts_a_run_by_itself_after_enough_votes(stage: Stage) ->
     wait_for(lambda: runs.latest_run(stage.db))
     assert stage.ended(1).status == "succeeded"
     assert stage.run(1).settings["seed"] == 9
-    assert preferences.new_since_last_run(stage.db) == 0
+    assert overview(stage.db).new_votes == 0
     let_it_look(stage.supervisor)
     assert len(runs.list_runs(stage.db)) == 1
 

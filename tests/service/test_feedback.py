@@ -11,8 +11,9 @@ from service.demonstrations import demonstrate, demonstrate_for
 from service.requests import CompareRequest, DemonstrateRequest, VoteRequest
 from service.votes import AlreadyVotedError, vote
 from storage import preferences, runs
-from storage.demonstrations import demonstrations_of, new_since_last_run
+from storage.demonstrations import demonstrations_of
 from storage.errors import StorageError
+from storage.overview import overview
 from tests.harness.scripted import LOADING, Backstage
 
 
@@ -75,7 +76,7 @@ def test_a_demonstration_that_the_model_cannot_read_is_refused_unless_that_is_no
     long = DemonstrateRequest("Hi", "ho " * 200)
     with pytest.raises(ConfigError, match="need 201 tokens, this model reads 200; shorten them"):
         demonstrate(behind.services, "ann", long)
-    assert new_since_last_run(behind.db) == 0
+    assert overview(behind.db).new_demonstrations == 0
     behind.engine.state = LOADING
     demonstrate(behind.services, "ann", long)
-    assert new_since_last_run(behind.db) == 1
+    assert overview(behind.db).new_demonstrations == 1

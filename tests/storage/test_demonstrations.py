@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from storage import database, demonstrations, runs
-from storage.demonstrations import demonstrations_of, new_since_last_run, save_demonstration
+from storage.demonstrations import demonstrations_of, save_demonstration
+from storage.overview import overview
 from storage.records import Demonstration
 
 
@@ -52,25 +53,25 @@ def test_one_that_was_withdrawn_may_be_written_again_and_is_recorded_as_such(db:
     withdraw(db, first)
     assert write(db) != first
     assert rows(db, "demonstrations") == 2
-    assert new_since_last_run(db) == 1
+    assert overview(db).new_demonstrations == 1
 
 
 def test_a_run_claims_what_stands_when_it_is_queued_and_keeps_it_when_it_is_queued_again(db: Path) -> None:
     early, gone = write(db, "one"), write(db, "two")
     withdraw(db, gone)
-    assert new_since_last_run(db) == 1
+    assert overview(db).new_demonstrations == 1
     run_id = runs.queue_run(db, "ppo", {})
     late = write(db, "three")
     assert [one.id for one in demonstrations_of(db, run_id)] == [early]
     assert runs.get_run(db, run_id).demonstrations == 1
-    assert new_since_last_run(db) == 1
+    assert overview(db).new_demonstrations == 1
     runs.end_run(db, run_id, "failed", "killed")
     assert runs.requeue_run(db, run_id)
     assert [one.id for one in demonstrations_of(db, run_id)] == [early]
     runs.end_run(db, run_id, "cancelled")
     following = runs.queue_run(db, "ppo", {})
     assert [one.id for one in demonstrations_of(db, following)] == [early, late]
-    assert new_since_last_run(db) == 0
+    assert overview(db).new_demonstrations == 0
 
 
 def test_one_that_is_withdrawn_after_a_run_claimed_it_is_not_learned(db: Path) -> None:

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from sqlite_utils import Database, Migrations
 
-from storage import database, demonstrations, policies, preferences, runs
+from storage import database, policies, runs
 from storage.migrations import migrations
+from storage.overview import overview
 
 EXPECTED = {
     "annotators": ["id", "name", "created"],
@@ -312,7 +313,7 @@ def test_votes_and_demonstrations_that_a_run_used_are_not_new_after_the_migratio
         for table, row_id in (("preferences", 7), ("demonstrations", 5)):
             db[table].insert({**db[table].get(row_id), "id": 8, "annotator": "bob"})
     database.prepare(path)
-    assert preferences.new_since_last_run(path) == demonstrations.new_since_last_run(path) == 1
+    assert overview(path).new_votes == overview(path).new_demonstrations == 1
     with database.read(path) as db:
         assert [row["first_run"] for row in db["preferences"].rows] == [2, None]
         assert [row["first_run"] for row in db["demonstrations"].rows] == [3, None]

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from storage import database, preferences, runs
+from storage.overview import overview
 from storage.preferences import DuplicateVoteError, UnknownComparisonError
 from storage.records import Comparison, Completion, PreferenceKind, Ranking, Role
 
@@ -188,7 +189,7 @@ def test_a_withdrawn_vote_gives_no_ranking_and_no_pair_and_makes_room_for_anothe
     assert preferences.rankings(db) == []
     assert pairs(db) == []
     assert preferences.count_preferences(db) == 0
-    assert preferences.new_since_last_run(db) == 0
+    assert overview(db).new_votes == 0
     second = vote(db, [["B"], ["A", "C"]])
     assert second != first
     assert [ranking.tiers for ranking in preferences.rankings(db)] == [((1,), (0, 2))]
@@ -209,16 +210,16 @@ def test_a_vote_reveals_a_blind_comparison_and_the_first_moment_stays(db: Path) 
 def test_new_since_last_run_counts_standing_votes_that_no_run_has_used(db: Path) -> None:
     for name in ("c1", "c2", "c3"):
         preferences.save_comparison(db, comparison(name))
-    assert preferences.new_since_last_run(db) == 0
+    assert overview(db).new_votes == 0
     vote(db, [["A"], ["B", "C"]], comparison_id="c1")
     vote(db, [["A", "B", "C"]], "tie", comparison_id="c2")
-    assert preferences.new_since_last_run(db) == 2
+    assert overview(db).new_votes == 2
     run_id = runs.queue_run(db, "ppo", {})
-    assert preferences.new_since_last_run(db) == 0
+    assert overview(db).new_votes == 0
     vote(db, [["C"], ["A", "B"]], comparison_id="c3")
-    assert preferences.new_since_last_run(db) == 1
+    assert overview(db).new_votes == 1
     runs.end_run(db, run_id, "failed", "for the test")
-    assert preferences.new_since_last_run(db) == 1, "a failed run has used its votes too"
+    assert overview(db).new_votes == 1, "a failed run has used its votes too"
 
 
 def test_a_run_sees_the_rankings_that_it_claimed_and_no_later_ones(db: Path) -> None:

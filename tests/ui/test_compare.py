@@ -8,7 +8,8 @@ import gradio as gr
 import pytest
 
 from storage import preferences, runs
-from storage.demonstrations import demonstrations_of, new_since_last_run
+from storage.demonstrations import demonstrations_of
+from storage.overview import overview
 from tests.harness.scripted import Backstage, backstage
 from ui import compare_tab
 from ui.compare_form import CompareTab, Question, seed_number
@@ -202,7 +203,7 @@ def test_a_better_answer_that_is_refused_stays_in_its_field(behind: Backstage, t
         update = demonstrated(behind.services, tab, "a-1", text, left)
         assert words in update[tab.notice] and 'role="alert"' in update[tab.notice]
         assert tab.written not in update
-    assert new_since_last_run(behind.db) == 0
+    assert overview(behind.db).new_demonstrations == 0
 
 
 def test_what_models_and_people_write_is_text_in_panels_chips_and_notices(behind: Backstage, tab: CompareTab) -> None:

@@ -16,7 +16,7 @@ from service.demonstrations import demonstrate
 from service.requests import DemonstrateRequest, VoteRequest, checked
 from service.votes import vote
 from storage import preferences, runs
-from storage.demonstrations import new_since_last_run
+from storage.overview import overview
 from tests.harness.app import free_port
 from tests.harness.scripted import PASSWORD, Backstage, backstage
 from ui.access import signing_key
@@ -96,12 +96,12 @@ def test_a_demonstration_is_stored_once_and_waits_for_the_next_run(
     client: Client, served: tuple[str, Backstage]
 ) -> None:
     _, behind = served
-    before = new_since_last_run(behind.db)
+    before = overview(behind.db).new_demonstrations
     first = client.predict(" Hi ", "Ahoy! ☂", api_name="/demonstrate")
     assert client.predict("Hi", "Ahoy! ☂\n", "human", api_name="/demonstrate") == first
     other = client.predict("Hi", "Good day.", "simulated", api_name="/demonstrate")
     assert other["demonstration_id"] != first["demonstration_id"]
-    assert new_since_last_run(behind.db) - before == 2
+    assert overview(behind.db).new_demonstrations - before == 2
 
 
 @pytest.mark.parametrize(
@@ -118,9 +118,9 @@ def test_a_demonstration_is_stored_once_and_waits_for_the_next_run(
 def test_a_demonstration_that_does_not_fit_is_refused_and_nothing_is_stored(
     client: Client, served: tuple[str, Backstage], arguments: tuple[str, ...], words: str
 ) -> None:
-    before = new_since_last_run(served[1].db)
+    before = overview(served[1].db).new_demonstrations
     assert words in refused(client, *arguments, api_name="/demonstrate")
-    assert new_since_last_run(served[1].db) == before
+    assert overview(served[1].db).new_demonstrations == before
 
 
 def test_a_vote_on_half_a_character_is_refused_in_words(served: tuple[str, Backstage]) -> None:
@@ -136,10 +136,10 @@ def test_no_file_is_taken(served: tuple[str, Backstage]) -> None:
 @pytest.mark.parametrize(("prompt", "completion"), [("Hi \ud83d", "Ahoy!"), ("Hi", "Ahoy \ud83d")])
 def test_half_a_character_is_refused(served: tuple[str, Backstage], prompt: str, completion: str) -> None:
     _, behind = served
-    before = new_since_last_run(behind.db)
+    before = overview(behind.db).new_demonstrations
     with pytest.raises(ConfigError, match=r"holds half a character .*; write it anew"):
         demonstrate(behind.services, "ann", checked(DemonstrateRequest, prompt=prompt, completion=completion))
-    assert new_since_last_run(behind.db) == before
+    assert overview(behind.db).new_demonstrations == before
 
 
 def test_the_sft_column_names_the_version_that_its_adapter_came_with(

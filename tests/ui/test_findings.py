@@ -1,0 +1,41 @@
+"""Findings in words: every number of a finding is in its sentence, and a rejected run names what failed."""
+
+import pytest
+
+from alignment.runs.findings import Finding, Verdict, verdict_to_json
+from storage.records import Policy, Run
+from ui.findings import error_of, finding_words, reasons
+
+FACTS = Finding("accuracy", "checks", 89, 92, passed=False, count=96, best_before=95)
+KL = Finding("kl", "nats", 3.0, 25.0, passed=True)
+
+
+@pytest.mark.parametrize(
+    ("finding", "words"),
+    [
+        (FACTS, "questions answered correctly: 93%, 89 of 96 (best before 95, at least 92)"),
+        (KL, "KL to SFT: 3.0 nats (at most 25)"),
+    ],
+)
+def test_a_finding_says_its_value_and_its_bound(finding: Finding, words: str) -> None:
+    assert finding_words(finding) == words
+
+
+def test_what_failed_is_marked_and_nothing_else() -> None:
+    assert [one.endswith(" ✗") for one in reasons(Verdict((FACTS, KL)))] == [True, False]
+
+
+def run(status: str, error: str | None) -> Run:
+    return Run(3, "ppo", {}, status, "check", 1.0, "", None, None, None, None, error)  # type: ignore[arg-type]
+
+
+def test_a_rejected_run_names_the_findings_that_failed() -> None:
+    made = Policy(2, 1, 3, "policies/policy-000002", "00", "rejected", {"gate": verdict_to_json(Verdict((FACTS, KL)))})
+    words = "v2 did not pass the gate and is not served: questions answered correctly: 93%, 89 of 96"
+    assert (error_of(run("rejected", "stored"), made) or "").startswith(words)
+    assert "KL" not in (error_of(run("rejected", "stored"), made) or "")
+
+
+def test_other_runs_say_what_was_stored() -> None:
+    assert error_of(run("failed", "killed by signal 9"), None) == "killed by signal 9"
+    assert error_of(run("succeeded", None), None) is None
