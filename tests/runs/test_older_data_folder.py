@@ -6,18 +6,24 @@ from typing import Any
 
 import pytest
 
-from alignment.models import model_folder
+from alignment.models import adapters, loading, model_folder
+from alignment.models.generation import generate
+from alignment.models.sampling import Sampling
+from alignment.models.templates import Message, chat_prompt_ids
 from alignment.runs import job, run_models
 from alignment.runs.findings import Finding, verdict_from_json
 from alignment.runs.records import evaluation_from_json
 from alignment.runs.settings import RunSettings, run_settings
-from alignment.serving.engine import published
+from alignment.serving.engine import Row, published
+from alignment.serving.local import LocalEngine
 from alignment.settings import ModelConfig
+from service.policies import version_to_serve
 from storage import database, policies, preferences, runs
 from storage.demonstrations import demonstrations_of
 from storage.overview import overview
 from storage.version_folders import verify
 from tests.runs.test_supervisor import CountingSupervisor, ScriptedEngine
+from tests.serving.versions import written
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "data-folder-0.1"
 
@@ -64,6 +70,23 @@ def test_the_verdict_on_the_version_that_did_not_pass_is_a_failed_finding(folder
     passed = evaluation_from_json(second.evaluation)
     assert passed.verdict is not None and passed.verdict.passed
     assert passed.kl == second.evaluation["kl"]
+
+
+def test_its_live_version_is_what_the_engine_serves(folder: Path) -> None:
+    data_dir, model = folder / "data", ModelConfig(str(folder / "model"), str(folder / "model" / "sft"))
+    live = version_to_serve(data_dir / "triptych.db", data_dir, model)
+    assert (live.version, live.own_sft) == (2, True)
+    engine = LocalEngine(model, live)
+    engine.start()
+    try:
+        row = Row((Message("user", "Hi"),), live.policy, True, Sampling(0.0, 8), 0)
+        (state,) = written(engine, row)
+    finally:
+        engine.stop()
+    base, tokenizer = loading.load_base(model.base)
+    alone = adapters.attach(base, live.folder, "policy")  # by itself, through PEFT's own layers
+    (expected,) = generate(alone, tokenizer, [chat_prompt_ids(tokenizer, "Hi")], Sampling(0.0, 8), [0])
+    assert list(state.token_ids) == expected.token_ids
 
 
 def test_its_stopped_run_is_resumed_with_the_reward_model_that_it_kept(
