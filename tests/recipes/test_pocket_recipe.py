@@ -345,7 +345,7 @@ def test_rankings_put_equally_good_completions_in_a_tier_and_err_as_often_as_tol
     def by_length(check: Check, completion: str) -> float:
         return float(len(completion))
 
-    check, texts, rng = Check("", "contains"), ["a", "bbb", "c", "dd"], random.Random(0)
+    check, texts, rng = Check("", "helps"), ["a", "bbb", "c", "dd"], random.Random(0)
     assert rank(by_length, check, texts, 0.0, rng) == [[1], [3], [0, 2]]
     assert rank(by_length, check, texts, 1.0, rng) == [[0, 2], [3], [1]]
     erred = sum(rank(by_length, check, texts, 0.2, rng) == [[0, 2], [3], [1]] for _ in range(2_000))

@@ -215,7 +215,7 @@ def test_settings_of_stored_runs_get_the_names_of_now(tmp_path: Path, method: st
         "raft": {"rounds": 3, "prompts": 8},
         "odd": [1],
     }
-    migrated(tmp_path / "triptych.db", [{"id": 4, "method": method, "settings": before}])
+    migrated(tmp_path / "triptych.db", {"id": 4, "method": method, "settings": before})
     assert runs.get_run(tmp_path / "triptych.db", 4).settings == {
         "seed": 4,
         "sft": {"steps": 2},
