@@ -18,8 +18,8 @@ from tests.harness.labeler import Labeler
 from tests.harness.loop import Shown, capital_accuracy, cast_votes, contest, unseen_prompts, voting_prompts
 
 STEP_MS = 60_000  # a busy machine may take long; nothing here measures time
-# A run that is much smaller than the default one. It learns this taste with a wide margin and forgets a few refusals, more
-# or fewer on another processor: the gate's wider bounds take that, so that the whole of what it learned is served.
+# A run that is much smaller than the default one. It learns this taste with a wide margin and forgets a few refusals,
+# more or fewer on another processor: wider bounds of the gate allow for that, so that all that it learned is served.
 SMALL_RUN = {
     "raft": {"rounds": 2, "averaged_rounds": 1, "prompts": 60, "warmup_steps": 12, "max_new_tokens": 64},
     "ppo": {"updates": 1, "rollouts": 32, "max_new_tokens": 64},
