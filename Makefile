@@ -31,7 +31,6 @@ lint: $(INSTALLED_TEST) ## check style, formatting, types, sizes of files and fu
 	$(BIN)/mypy
 	$(BIN)/python -m scripts.check_sizes
 	$(BIN)/python -m scripts.settings_table --check
-	$(BIN)/python -m scripts.settings_table --check
 
 bench-idle: $(INSTALLED_TEST) ## measure what the app costs while nobody uses it, with many votes and runs stored
 	$(BIN)/python -m tests.bench.idle $(ARGS)

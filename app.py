@@ -24,9 +24,10 @@ from alignment.runs.supervisor import Supervisor
 from alignment.serving.engine import Adapter
 from alignment.serving.local import LocalEngine
 from alignment.settings import POCKET, ModelConfig
-from service.access import AdminSessions
-from service.context import Services, status_of
-from service.policies import version_to_serve
+from service.admin import AdminSessions
+from service.context import Services
+from service.policies import ensure_live_version
+from service.status import status_of
 from storage import database
 from storage.errors import StorageError
 
@@ -83,14 +84,14 @@ def main() -> None:
     sft = arguments.sft or str(Path(arguments.model) / "sft")
     model = ModelConfig(str(Path(arguments.model).resolve()), str(Path(sft).resolve()), arguments.quantize)
     data_dir = arguments.data_dir.resolve()
-    db = data_dir / "triptych.db"
+    db = database.file_in(data_dir)
     try:
         model_folder.check_base(model.base)
         model_folder.check_adapter(model.sft)
         require_free(arguments.host, arguments.port)
         lock = database.hold(data_dir)
         database.prepare(db)
-        live = version_to_serve(db, data_dir, model)
+        live = ensure_live_version(db, data_dir, model)
         examples = model_folder.examples(model.base)
     except (AlignmentError, StorageError, OSError, ValueError) as error:
         raise SystemExit(f"Triptych cannot start: {error}") from error
@@ -98,7 +99,7 @@ def main() -> None:
     defaults = RunSettings(seed=arguments.seed or 0, threads=os.cpu_count() or 1)
     supervisor = Supervisor(data_dir, engine, model, defaults)
 
-    from ui.access import signing_key
+    from ui.annotator import signing_key
     from ui.layout import serve
 
     engine.start()  # not before Gradio is imported: the two imports hold each other up

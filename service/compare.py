@@ -9,10 +9,10 @@ from itertools import islice
 from reprlib import repr as brief
 from typing import Any
 
-from alignment.errors import ConfigError, ModelLoadError
+from alignment.errors import AlignmentError, ConfigError
 from alignment.models.sampling import Sampling
 from alignment.models.templates import Message
-from alignment.serving.engine import Adapter, Finished, Grown, PolicyVersion, Row, RowState, Waiting, published
+from alignment.serving.engine import Adapter, Finished, Grown, PolicyVersion, Row, RowState, Waiting, policy_version_at
 from service.completions import ShownCompletion, shown
 from service.context import Services
 from service.requests import MAX_COLUMNS, MAX_SEED, CompareRequest
@@ -24,7 +24,7 @@ SEED_STEP = 1_000_003  # between the seeds of one column's completions; those of
 
 @dataclass(frozen=True)
 class Column:
-    """One panel: what answers in it, and how many completions are written of which it shows the best."""
+    """One panel: who answers, and out of how many completions the shown one is picked."""
 
     role: Role
     adapter: Adapter | None
@@ -114,7 +114,7 @@ def requested_columns(services: Services, request: CompareRequest) -> list[Colum
             found.append(Column("sft", live.sft or services.sft, live.version if live.own_sft else None))
         else:
             policy = live if name == "rlhf" else _version(services, name)
-            found.append(Column("rlhf", policy.policy, policy.version, policy, request.copies(name)))
+            found.append(Column("rlhf", policy.adapter, policy.version, policy, request.copies(name)))
     if request.blind:
         random.SystemRandom().shuffle(found)  # a seed must not tell who is who
     return found
@@ -123,9 +123,10 @@ def requested_columns(services: Services, request: CompareRequest) -> list[Colum
 def _version(services: Services, name: str) -> PolicyVersion:
     known = {f"v{policy.version}": policy for policy in policies.list_policies(services.db)}
     if name not in known:
-        raise ConfigError(f"there is no column {brief(name)}; there are base, sft, rlhf and {', '.join(sorted(known))}")
+        versions = ", ".join(sorted(known, key=lambda one: int(one[1:])))
+        raise ConfigError(f"there is no column {brief(name)}; there are base, sft, rlhf and {versions}")
     policy = known[name]
-    return published(policy.version, services.data_dir / policy.path, policy.sha256)
+    return policy_version_at(policy.version, services.data_dir / policy.path, policy.sha256)
 
 
 async def compare(services: Services, request: CompareRequest) -> AsyncGenerator[Progress, None]:
@@ -155,7 +156,7 @@ async def compare(services: Services, request: CompareRequest) -> AsyncGenerator
             case Finished(rows):
                 states = await _best(services, call, rows)
     if not all(state.finish_reason in ("stop", "length") for state in states):
-        raise ModelLoadError("the answer was stopped before it was finished; ask again")
+        raise AlignmentError("the answer was stopped before it was finished; ask again")
     stored = Comparison(call.comparison_id, request.prompt, "compare", request.blind, call.completions(states))
     await asyncio.to_thread(preferences.save_comparison, services.db, stored)
     yield call.progress(states)
@@ -173,11 +174,11 @@ async def _best(services: Services, call: _Call, rows: Sequence[RowState]) -> li
 
 
 async def _highest(services: Services, prompt: str, policy: PolicyVersion, group: Sequence[RowState]) -> RowState:
-    """Return the completion with the highest score; those that ended by themselves come first."""
+    """Return the completion with the highest score; only those that ended by themselves count, if there are any."""
     started, written = time.monotonic(), max(one.seconds for one in group)
     ended = [one for one in group if one.finish_reason == "stop"] or list(group)
-    marks = await asyncio.wrap_future(services.engine.scores(policy, prompt, [one.token_ids for one in ended]))
-    chosen = ended[max(range(len(ended)), key=marks.__getitem__)]
+    scores = await asyncio.wrap_future(services.engine.scores(policy, prompt, [one.token_ids for one in ended]))
+    chosen = ended[max(range(len(ended)), key=scores.__getitem__)]
     seconds = written + time.monotonic() - started
     return RowState(chosen.text, chosen.token_ids, chosen.finish_reason, chosen.first_token_seconds, seconds)
 

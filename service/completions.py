@@ -28,7 +28,7 @@ class ShownCompletion:
 def shown(completions: Sequence[Completion], *, reveal: bool) -> tuple[ShownCompletion, ...]:
     """Return completions as people see them, with the names behind the slots or without.
 
-    Hidden ones all bear the longest time: that of one would tell which was picked out of several.
+    While names are hidden, all completions show the longest time: a slower one would give best-of-N away.
     """
     longest = max(completion.seconds for completion in completions)
     return tuple(

@@ -8,8 +8,8 @@ from pathlib import Path
 from alignment.models.model_folder import Example
 from alignment.runs.supervisor import Supervisor
 from alignment.serving.engine import Adapter, Engine
-from service.access import AdminSessions
-from service.status import Status, read_snapshot
+from service.admin import AdminSessions
+from service.status import Status
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,3 @@ class Services:
         for example in self.examples:
             groups.setdefault(example.group, []).append(example.prompt)
         return groups
-
-
-def status_of(db: Path, engine: Engine) -> Status:
-    """Return the snapshot that all callers share."""
-    return Status(lambda: read_snapshot(db, engine))

@@ -8,7 +8,7 @@ from typing import Any
 
 from alignment.errors import AlignmentError
 from alignment.models import model_folder
-from alignment.serving.engine import PolicyVersion, published
+from alignment.serving.engine import PolicyVersion, policy_version_at
 from alignment.settings import ModelConfig
 from service.context import Services
 from storage import policies
@@ -29,7 +29,7 @@ def to_json(policy: Policy) -> dict[str, Any]:
     return {name: value for name, value in asdict(policy).items() if name not in ("path", "sha256")}
 
 
-def version_to_serve(db: Path, data_dir: Path, model: ModelConfig) -> PolicyVersion:
+def ensure_live_version(db: Path, data_dir: Path, model: ModelConfig) -> PolicyVersion:
     """Return the live version, else the newest that fits the model and is whole, else the model's own, published anew.
 
     A version that was changed or lost on disk is passed over with a warning; so is one of another model, silently.
@@ -39,7 +39,7 @@ def version_to_serve(db: Path, data_dir: Path, model: ModelConfig) -> PolicyVers
     fitting = [p for p in recorded if p.model == fingerprint and p.status in ("live", "retired")]
     for policy in sorted(fitting, key=lambda policy: policy.status != "live"):
         try:
-            reference = published(policy.version, data_dir / policy.path, policy.sha256)
+            reference = policy_version_at(policy.version, data_dir / policy.path, policy.sha256)
             verify(reference.folder, reference.sha256)
         except (AlignmentError, StorageError) as error:
             log.warning("v%s cannot be served: %s", policy.version, error)
@@ -59,4 +59,4 @@ def version_to_serve(db: Path, data_dir: Path, model: ModelConfig) -> PolicyVers
     relative = str(path.relative_to(data_dir))
     policies.record_policy(db, Policy(version, None, None, relative, sha256, "retired", evaluation, fingerprint))
     policies.serve(db, version)
-    return published(version, path, sha256)
+    return policy_version_at(version, path, sha256)

@@ -26,7 +26,7 @@ def state(services: Services, request: RunRequest) -> RunState:
     series: dict[str, list[tuple[int, float]]] = {}
     for metric in sorted(runs.metrics(services.db, run.id), key=lambda one: one.step):
         series.setdefault(metric.name, []).append((metric.step, metric.value))
-    return RunState(run, series, policies.candidate_of(services.db, run.id))
+    return RunState(run, series, policies.version_made_by(services.db, run.id))
 
 
 def stages_of(run: Run | None) -> tuple[str, ...]:

@@ -77,3 +77,8 @@ class Status:
         """Have the next caller read anew: something was written."""
         with self._lock:  # waits for a reading under way, which may have missed what was written
             self._kept = None
+
+
+def status_of(db: Path, engine: Engine) -> Status:
+    """Return what keeps the snapshot that all callers share."""
+    return Status(lambda: read_snapshot(db, engine))

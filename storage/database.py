@@ -14,6 +14,11 @@ from storage.migrations import migrations
 BUSY_TIMEOUT_SECONDS = 20.0
 
 
+def file_in(data_dir: Path) -> Path:
+    """Return the database file of a data folder."""
+    return data_dir / "triptych.db"
+
+
 def now() -> str:
     """Return the time as ISO 8601 in UTC with microseconds."""
     return datetime.now(UTC).isoformat()

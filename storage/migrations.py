@@ -219,3 +219,28 @@ def m011_first_run(db: Database) -> None:
             f"WHERE earliest.id = {table}.id"
         )
         db.execute(f"CREATE INDEX new_{table} ON {table} (id) WHERE first_run IS NULL AND withdrawn IS NULL")
+
+
+@migrations()
+def m012_distinct_pairs(db: Database) -> None:
+    """Pairs as learning counts them: two completions with the same text make one pair with a third."""
+    db["pairs"].drop()
+    db.create_view(
+        "pairs",
+        """
+        SELECT DISTINCT preferences.id AS preference, comparisons.prompt, winner.text AS chosen,
+               loser.text AS rejected, preferences.source
+        FROM preferences
+        JOIN comparisons ON comparisons.id = preferences.comparison
+        JOIN json_each(preferences.tiers) AS better
+        JOIN json_each(preferences.tiers) AS worse ON better.key < worse.key
+        JOIN json_each(better.value) AS better_slot
+        JOIN json_each(worse.value) AS worse_slot
+        JOIN completions AS winner
+          ON winner.comparison = preferences.comparison AND winner.slot = better_slot.value
+        JOIN completions AS loser
+          ON loser.comparison = preferences.comparison AND loser.slot = worse_slot.value
+        WHERE preferences.withdrawn IS NULL AND winner.text <> loser.text
+        ORDER BY preferences.id, chosen, rejected
+        """,
+    )

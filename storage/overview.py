@@ -14,10 +14,9 @@ class Overview:
 
     open_run: Run | None  # the one that is queued or running
     latest_run: Run | None  # the newest, whatever became of it
-    new_votes: int  # standing ones that no run has used yet, whatever became of that run
+    new_votes: int  # standing votes that no run has claimed; a failed run has claimed its own
     new_demonstrations: int
     schedule: Schedule
-    live_version: int | None  # None before the first
 
     @property
     def anything_new(self) -> bool:
@@ -29,12 +28,10 @@ def overview(path: Path) -> Overview:
     """Return how things stand. However much is stored, only what is new or open is looked at."""
     with read(path) as db:
         unused = "first_run IS NULL AND withdrawn IS NULL"
-        live = next(db.query("SELECT version FROM policies WHERE status = 'live'"), None)
         return Overview(
             open_run=next(runs_in(db, "WHERE status IN ('queued', 'running')"), None),
             latest_run=next(runs_in(db, "ORDER BY id DESC LIMIT 1"), None),
             new_votes=db["preferences"].count_where(unused),
             new_demonstrations=db["demonstrations"].count_where(unused),
             schedule=schedule_in(db),
-            live_version=live["version"] if live else None,
         )

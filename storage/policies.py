@@ -60,7 +60,7 @@ def live_policy(path: Path) -> Policy | None:
         return next((_policy(row) for row in db["policies"].rows_where("status = 'live'")), None)
 
 
-def candidate_of(path: Path, run_id: int) -> Policy | None:
+def version_made_by(path: Path, run_id: int) -> Policy | None:
     """Return the version that a run produced, or None."""
     with read(path) as db:
         return next((_policy(row) for row in db["policies"].rows_where("run = ?", [run_id])), None)

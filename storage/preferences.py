@@ -173,9 +173,3 @@ def count_pairs_of(path: Path, preference_id: int) -> int:
     """Return how many pairs one preference yields: none for a tie."""
     with read(path) as db:
         return int(db["pairs"].count_where("preference = ?", [preference_id]))
-
-
-def count_preferences(path: Path) -> int:
-    """Return how many votes stand."""
-    with read(path) as db:
-        return int(db["preferences"].count_where("withdrawn IS NULL"))

@@ -20,8 +20,8 @@ class Completion:
     text: str
     token_ids: list[int]
     seed: int
-    sampling: dict[str, Any]  # temperature, max_new_tokens
-    finish_reason: str  # "stop", "length" or "failed"
+    sampling: dict[str, Any]  # temperature, max_new_tokens and, if one was picked out of several, best_of
+    finish_reason: str  # "stop" or "length"
     first_token_seconds: float
     seconds: float
 

@@ -171,12 +171,6 @@ def metrics(path: Path, run_id: int) -> list[Metric]:
         return [Metric(row["step"], row["name"], row["value"]) for row in rows]
 
 
-def get_schedule(path: Path) -> Schedule:
-    """Return the stored schedule, or the default one."""
-    with read(path) as db:
-        return schedule_in(db)
-
-
 def schedule_in(db: Database) -> Schedule:
     """Return the stored schedule, or the default one, through an open connection."""
     for row in db["settings"].rows_where("name = 'schedule'"):

@@ -15,7 +15,7 @@ from service.requests import VoteRequest, checked
 from service.status import Snapshot
 from service.votes import AlreadyVotedError, vote
 from storage.records import Comparison
-from ui.access import annotator_id
+from ui.annotator import annotator_id
 from ui.compare_form import INVITATION, CompareTab, Question, components
 from ui.errors import sentence
 from ui.panels import SILENCE, panel, unasked

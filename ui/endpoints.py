@@ -1,4 +1,4 @@
-"""The named endpoints: `gradio_client` and `curl` call the same services as the page. README lists them."""
+"""The named endpoints: `gradio_client` and `curl` call the same services as the page. docs/endpoints.md lists them."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -11,7 +11,7 @@ from service.context import Services
 from service.demonstrations import demonstrate
 from service.requests import CompareRequest, DemonstrateRequest, RunRequest, VoteRequest, checked
 from service.votes import vote
-from ui.access import annotator_id
+from ui.annotator import annotator_id
 from ui.errors import in_plain_words, with_plain_errors
 from ui.findings import error_of, with_reasons
 

@@ -32,7 +32,7 @@ def reasons(verdict: Verdict) -> list[str]:
 def finding_words(finding: Finding) -> str:
     """Return a finding in words, without saying whether it passed."""
     name = MEASURES[finding.name]
-    if finding.share is None:
+    if finding.unit == "nats":
         return f"{name}: {finding.value:.1f} nats (at most {finding.bound:.0f})"
     return (
         f"{name}: {finding.share:.0%}, {finding.value:.0f} of {finding.count} "

@@ -13,7 +13,7 @@ from starlette.middleware.sessions import SessionMiddleware
 from service.context import Services
 from service.status import Snapshot
 from ui import compare_tab, endpoints, training_tab
-from ui.access import AnnotatorCookie
+from ui.annotator import AnnotatorCookie
 from ui.compare_form import CompareTab
 from ui.compare_tab import Header
 from ui.render import render

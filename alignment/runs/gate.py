@@ -18,10 +18,10 @@ FORGIVEN = 1  # checks beyond the allowed drop: with a few dozen of a kind, a si
 
 
 def first_level(parent: CheckResults, recorded: Evaluation) -> CheckResults:
-    """Return what the first version did on the checks, as `recorded` with the parent.
+    """Return the results of version 1, to which the gate holds later versions.
 
-    Where that is not known, or as many checks of each kind as there are now were not asked then, the parent, as it
-    measures now, is the first.
+    If they were not recorded with the parent, or the number of checks of a kind has changed since, the parent's present
+    results are returned.
     """
     first = recorded.first or recorded.results
     return first if dict(first.counts) == dict(parent.counts) else parent

@@ -28,7 +28,7 @@ from alignment.runs.records import Evaluation, evaluation_from_json, evaluation_
 from alignment.runs.settings import run_settings
 from alignment.runs.stages import Data, Trained, Training
 from alignment.settings import ModelConfig
-from storage import demonstrations, policies, preferences, run_folder, runs
+from storage import database, demonstrations, policies, preferences, run_folder, runs
 from storage.errors import StorageError
 from storage.records import Demonstration, Policy, PolicyStatus, Ranking, Run
 from storage.version_folders import next_version, publish, verify
@@ -54,7 +54,7 @@ def train(data_dir: Path, run_id: int, model_config: ModelConfig) -> None:
     cannot be read. A checkpoint that cannot be read ends it with a TrainingError that names the file; resumed once
     more, the run goes on without it.
     """
-    db = data_dir / "triptych.db"
+    db = database.file_in(data_dir)
     run, parent = runs.get_run(db, run_id), policies.live_policy(db)
     settings = run_settings(run.settings)
     torch.manual_seed(settings.seed)
@@ -147,7 +147,7 @@ def _evaluate(training: Training, data: Data, trained: Trained, parent: Policy) 
 
 def _record(data_dir: Path, run_id: int, parent: Policy, evaluation: Evaluation, write: Callable[[Path], None]) -> None:
     """Publish the candidate, whose files `write` writes, and record it; end the run if the gate refused it."""
-    db, folder = data_dir / "triptych.db", data_dir / "policies"
+    db, folder = database.file_in(data_dir), data_dir / "policies"
     verdict = evaluation.verdict
     assert verdict is not None
     version = next_version(folder, [policy.version for policy in policies.list_policies(db)])
@@ -182,7 +182,7 @@ def main() -> None:
     except Exception as error:
         traceback.print_exc()
         reason = str(error) if isinstance(error, AlignmentError | StorageError) else f"{type(error).__name__}: {error}"
-        runs.end_run(arguments.data_dir / "triptych.db", run, "failed", reason)
+        runs.end_run(database.file_in(arguments.data_dir), run, "failed", reason)
         raise SystemExit(1) from error
 
 

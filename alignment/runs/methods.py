@@ -17,7 +17,7 @@ def stages_of(method: str, *, sft: bool, raft_rounds: int) -> tuple[str, ...]:
     return ("collect", *(["sft"] if sft else []), *policy, "check")
 
 
-def shares(stages: Sequence[str]) -> dict[str, tuple[float, float]]:
+def progress_spans(stages: Sequence[str]) -> dict[str, tuple[float, float]]:
     """Return where each stage begins and ends on a bar from 0 to 1."""
     whole = sum(DURATIONS[stage] for stage in stages)
     ends = [sum(DURATIONS[stage] for stage in stages[: number + 1]) / whole for number in range(len(stages))]

@@ -1,4 +1,4 @@
-"""How far a run is, as its row in the database shows it, and that its process lives."""
+"""Writes a run's progress, metrics and heartbeat to its row."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -8,7 +8,7 @@ from pathlib import Path
 from peft import PeftModel
 
 from alignment.models.heads import trunk
-from alignment.runs.methods import shares
+from alignment.runs.methods import progress_spans
 from storage import runs
 from storage.records import Metric
 
@@ -20,7 +20,7 @@ class Reporter:
 
     def __init__(self, db: Path, run_id: int, stages: Sequence[str]) -> None:
         self._db, self._run_id = db, run_id
-        self._shares = shares(stages)
+        self._spans = progress_spans(stages)
         self._pending: list[Metric] = []
         self._last = 0.0
         self._at = (stages[0], 0.0)
@@ -33,7 +33,7 @@ class Reporter:
         self._pending += [Metric(step, name, value) for name, value in (metrics or {}).items()]
         if not now and time.monotonic() - self._last < REPORT_SECONDS:
             return
-        low, high = self._shares[stage]
+        low, high = self._spans[stage]
         runs.report(self._db, self._run_id, stage, low + (high - low) * done, self._pending)
         self._pending, self._last = [], time.monotonic()
 

@@ -21,9 +21,10 @@ log = logging.getLogger(__name__)
 
 
 def load(config: ModelConfig, parent: Path) -> tuple[PeftModel, Any]:
-    """Return the base and its tokenizer; "parent" on it is a version's policy, "policy" a copy, "sft" the reference.
+    """Return the base with three adapters, and its tokenizer.
 
-    That is the version's own SFT adapter, if it has one, else the model's.
+    "parent" is the version's policy, "policy" a copy of it that is to be trained, and "sft" the reference: the
+    version's own SFT adapter if it has one, else the model's.
     """
     model, tokenizer = loading.load_base(config.base, config.quantize)
     model = adapters.attach(model, model_folder.own_sft(parent) or config.sft, "sft")
@@ -44,7 +45,7 @@ def keep_reward(model: PeftModel, head: torch.nn.Linear, inputs: Mapping[str, An
     (folder / run_folder.INPUTS).write_text(json.dumps(inputs), encoding="utf-8")
 
 
-def kept_reward(
+def attach_kept_reward(
     model: PeftModel, folder: Path, inputs: Mapping[str, Any]
 ) -> tuple[torch.nn.Linear, dict[str, Any] | None] | None:
     """Attach the reward model that the run has kept; return its head and report, or None where there is none to use.

@@ -18,7 +18,7 @@ STEP_BACK = (0.05, 0.5)
 @refuses_in_words
 @dataclass(frozen=True, config=STRICT)
 class GateConfig:
-    """How much worse than the best before a new version may be on the model's checks and still be served."""
+    """How far a new version may fall below the best earlier result on the checks and still be served."""
 
     max_accuracy_drop: Part = Field(default=0.03, description="Part of the facts checked that may be lost.")
     max_refusal_drop: Part = Field(
@@ -54,8 +54,18 @@ class GateConfig:
 class RunSettings:
     """All settings of a run; they are stored with it as JSON."""
 
-    seed: Whole = Field(default=0, ge=0, le=2**63 - 1, description="Of everything in the run that is drawn by chance.")
-    threads: Whole = Field(default=2, ge=1, le=1024, description="Processor threads of the training process.")
+    seed: Whole = Field(
+        default=0,
+        ge=0,
+        le=2**63 - 1,
+        description="Of everything that is drawn by chance. By default it is the app's `--seed`, if that is given.",
+    )
+    threads: Whole = Field(
+        default=2,
+        ge=1,
+        le=1024,
+        description="Processor threads of the training process. The app's default is the number of processors.",
+    )
     sft: SFTConfig = Field(default_factory=SFTConfig, description="Used by all methods.")
     reward: RewardConfig = Field(default_factory=RewardConfig, description='Used by "ppo" and "raft".')
     ppo: PPOConfig = Field(default_factory=PPOConfig, description='Used by "ppo".')

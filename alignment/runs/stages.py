@@ -91,7 +91,7 @@ def tune(training: Training, people: Sequence[Text], liked: Sequence[Text]) -> N
     report("sft", 1.0, now=True)
 
 
-def fit_reward_model(training: Training, data: Data) -> RewardModel:
+def load_or_fit_reward_model(training: Training, data: Data) -> RewardModel:
     """Return the reward model that the run has kept, or a new fit, which is then kept.
 
     One that was kept with another `inputs` is not used.
@@ -99,7 +99,7 @@ def fit_reward_model(training: Training, data: Data) -> RewardModel:
     model, folder, report = training.model, training.folder, training.report
     report("reward", 0.0, now=True)
     shipped_heads = run_models.attach_shipped(model, training.config)
-    kept = run_models.kept_reward(model, folder, data.inputs)
+    kept = run_models.attach_kept_reward(model, folder, data.inputs)
     if kept is not None:
         heads, fitted = kept
     else:
@@ -145,7 +145,7 @@ def _fit(training: Training, heads: nn.Linear, shipped_heads: nn.Linear | None, 
 
 def by_raft(training: Training, data: Data) -> Trained:
     """Train the policy by RAFT against the reward model."""
-    reward = fit_reward_model(training, data)
+    reward = load_or_fit_reward_model(training, data)
     task = _task(training, data, reward)
     return Trained(_raft(training, task, run_folder.checkpoint(training.folder), measures_end=True), reward)
 
@@ -153,7 +153,7 @@ def by_raft(training: Training, data: Data) -> Trained:
 def by_ppo(training: Training, data: Data) -> Trained:
     """Train the policy by some rounds of RAFT, then by PPO, against the reward model."""
     settings = training.settings
-    reward = fit_reward_model(training, data)
+    reward = load_or_fit_reward_model(training, data)
     task = _task(training, data, reward)
     checkpoint = run_folder.checkpoint(training.folder)
     rounds = settings.raft.rounds

@@ -13,9 +13,9 @@ from alignment.errors import AlignmentError, TrainingError
 from alignment.runs.methods import METHODS
 from alignment.runs.process import TrainingProcess, complete_log, start_process
 from alignment.runs.settings import RunSettings, require_trains, run_settings
-from alignment.serving.engine import Engine, published
+from alignment.serving.engine import Engine, policy_version_at
 from alignment.settings import ModelConfig
-from storage import policies, run_folder, runs
+from storage import database, policies, run_folder, runs
 from storage.overview import Overview, overview
 from storage.records import Run
 
@@ -41,7 +41,7 @@ class Supervisor:
 
     def __init__(self, data_dir: Path, engine: Engine, model: ModelConfig, defaults: RunSettings) -> None:
         self._data_dir = data_dir
-        self._db = data_dir / "triptych.db"
+        self._db = database.file_in(data_dir)
         self._engine = engine
         self._model = model
         self._defaults = defaults
@@ -165,14 +165,14 @@ class Supervisor:
         elif self._active is not None:
             self._watch_process(*self._active, run)
         elif run is None:
-            self._look_ahead(now)
+            self._follow_schedule(now)
         elif run.status == "queued":
             self._start(run)
-        else:  # its candidate waits for the model, or writing down how its process ended failed
+        else:  # the process is gone: its candidate waits to be swapped in, or recording its end failed
             self._conclude(run.id, "The training process is gone; the app's log may say why.")
         return run is not None or self._active is not None
 
-    def _look_ahead(self, now: Overview) -> None:
+    def _follow_schedule(self, now: Overview) -> None:
         """Queue the run that the schedule asks for, or start a process for one that may come."""
         votes_wanted = now.schedule.retrain_every
         if votes_wanted and now.new_votes >= votes_wanted:
@@ -214,13 +214,13 @@ class Supervisor:
         self._conclude(run_id, f"{ended} {RESUME}")
 
     def _conclude(self, run_id: int, failure: str) -> None:
-        """Swap in the candidate of a run whose process is gone, once the model is loaded; without one it has failed."""
-        candidate = policies.candidate_of(self._db, run_id)
+        """Swap in the candidate that a run made, once the model is loaded; without one, mark the run as failed."""
+        candidate = policies.version_made_by(self._db, run_id)
         if candidate is None or candidate.status != "candidate":
             runs.end_run(self._db, run_id, "failed", failure)
         elif self._engine.state.status == "ready":
             try:  # it was recorded, so it is whole, however the process ended
-                policy = published(candidate.version, self._data_dir / candidate.path, candidate.sha256)
+                policy = policy_version_at(candidate.version, self._data_dir / candidate.path, candidate.sha256)
             except AlignmentError as error:
                 self._fail_unserved(run_id, candidate.version, error)
             else:
@@ -242,8 +242,11 @@ class Supervisor:
         runs.end_run(self._db, run_id, "failed", f"v{version} was trained but could not be served: {error}")
 
     def _end_interrupted(self, run_id: int) -> None:
-        """End a run that the app left as failed; one whose candidate fits the model stays open and goes live yet."""
-        made, live = policies.candidate_of(self._db, run_id), policies.live_policy(self._db)
+        """Mark as failed a run that was interrupted when the app stopped.
+
+        One whose candidate fits the live model stays open, so that it can still go live.
+        """
+        made, live = policies.version_made_by(self._db, run_id), policies.live_policy(self._db)
         if made and live and (made.status, made.model, made.parent) == ("candidate", live.model, live.version):
             return
         rest = f"v{made.version} was trained, but did not go live." if made else RESUME

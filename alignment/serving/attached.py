@@ -16,7 +16,7 @@ OTHERS_KEPT = 4  # versions besides the live one
 
 
 class AttachedAdapters:
-    """Attaches adapters when they are needed and drops those of versions that were not used for longest.
+    """An LRU cache of attached adapters: those of the live version and of the few most recently used other versions.
 
     The folder of a version is verified once, before the first of its adapters is attached, and when it goes live.
     """
@@ -24,22 +24,22 @@ class AttachedAdapters:
     def __init__(self, model: PeftModel) -> None:
         self._model = model
         self._live: Path | None = None  # folder of the live version
-        self._versions: OrderedDict[Path, set[str]] = OrderedDict()  # names by version folder, the last used one last
+        self._versions: OrderedDict[Path, set[str]] = OrderedDict()  # names; least recently used first
 
     def make_live(self, policy: PolicyVersion) -> None:
-        """Attach all adapters of a version and keep them; the version before counts as the last used of the others.
+        """Attach all adapters of a version and keep them; the version before counts as most recently used.
 
         Raises AdapterError, and changes nothing, if they are not whole or do not fit.
         """
         if policy.folder in self._versions:  # else it is verified before its adapters are attached
             _verify(policy.folder, policy.sha256)
-        self.require(policy.adapters)
+        self.ensure_attached(policy.adapters)
         if self._live is not None:
             self._versions.move_to_end(self._live)
         self._live = policy.folder
         self._drop_unused()
 
-    def require(self, adapters: Sequence[Adapter]) -> None:
+    def ensure_attached(self, adapters: Sequence[Adapter]) -> None:
         """Attach these adapters, if they are not, and drop what is more than is kept beside them.
 
         Raises AdapterError for a version that is not what was published and an adapter that does not fit the base;

@@ -36,8 +36,8 @@ class PolicyVersion:
     own_sft: bool = False
 
     @property
-    def policy(self) -> Adapter:
-        """The adapter of the policy."""
+    def adapter(self) -> Adapter:
+        """The adapter of the policy itself."""
         return Adapter(f"policy-{self.version}", self.folder, self.folder, self.sha256)
 
     @property
@@ -48,10 +48,10 @@ class PolicyVersion:
     @property
     def adapters(self) -> list[Adapter]:
         """The adapters in its folder that completions are written through."""
-        return [self.policy] + ([self.sft] if self.sft else [])
+        return [self.adapter] + ([self.sft] if self.sft else [])
 
 
-def published(version: int, folder: str | Path, sha256: str) -> PolicyVersion:
+def policy_version_at(version: int, folder: str | Path, sha256: str) -> PolicyVersion:
     """Return a recorded version of the policy.
 
     Raises AdapterError if its folder is gone, or if it has an SFT adapter of its own that is not whole.

@@ -1,4 +1,7 @@
-"""The loaded serving model with its adapters: writes rows, scores completions. Used by one thread alone."""
+"""The loaded serving model with its adapters: writes rows, scores completions.
+
+One thread alone writes and scores; any thread may count tokens by its tokenizer, which that does not change.
+"""
 
 import logging
 import time
@@ -45,7 +48,7 @@ class LoadedModel:
         Raises AdapterError for an adapter that cannot be attached.
         """
         began = time.monotonic()
-        self._attached.require([row.adapter for row in rows if row.adapter is not None])
+        self._attached.ensure_attached([row.adapter for row in rows if row.adapter is not None])
         batch = DecodingBatch(self._model, self.tokenizer.pad_token_id, self._stacked)
         batch.add([self._decoding_row(i, row) for i, row in enumerate(rows)])
         return Answer(batch, self.tokenizer, self._end_ids, rows, began)
@@ -56,9 +59,9 @@ class LoadedModel:
 
     def scores(self, policy: PolicyVersion, prompt: str, completions: Sequence[Sequence[int]]) -> list[float]:
         """Return the scores of completions by the reward models that go with a version."""
+        self._attached.ensure_attached([policy.adapter])  # this verifies the whole folder
+        folders = reward_folders(self._config.base, policy)
         try:
-            self._attached.require([policy.policy])  # this verifies the whole folder
-            folders = reward_folders(self._config.base, policy)
             return self._reward_models.scores(folders, prompt, completions)
         except AlignmentError:
             raise

@@ -60,7 +60,7 @@ class LocalEngine:
         self._model: LoadedModel | None = None
         self._state = EngineState("loading", "The model is loading", 0.0)
         self._started = time.monotonic()
-        self._changed = threading.Condition()  # guards what follows, and the end of loading
+        self._changed = threading.Condition()  # guards what stands in line, and tells the thread of it
         self._line: deque[_Call] = deque()
         self._tasks: deque[_Task] = deque()
         self._writing = False
@@ -177,7 +177,8 @@ class LocalEngine:
             try:
                 done.set_result(work(model))
             except Exception as error:
-                log.exception("what was asked of the model failed")
+                if not isinstance(error, AlignmentError):
+                    log.exception("what was asked of the model failed")
                 done.set_exception(error)
 
         def fail(error: Exception) -> None:

@@ -38,7 +38,7 @@ from recipes.pocket.labelers import WORST
 from recipes.pocket.prompt_files import labelled_prompts
 from recipes.pocket.skill import WARM_CLOSINGS
 from recipes.pocket.skills import requests
-from service.policies import version_to_serve
+from service.policies import ensure_live_version
 from storage import database, policies, preferences, runs
 from storage.records import Comparison, Completion, Ranking, Role
 from tests.harness.capitals import capital_checks
@@ -212,7 +212,7 @@ def measure(model: PeftModel, tokenizer: Any, cell: Cell) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         data_dir, db = Path(folder), Path(folder) / "triptych.db"
         database.prepare(db)
-        version_to_serve(db, data_dir, ModelConfig())
+        ensure_live_version(db, data_dir, ModelConfig())
         result: dict[str, Any] = asdict(cell) | {"code": _code()}
         if cell.method == CEILING:
             after = best_by_taste(model, tokenizer, taste, unseen)
@@ -222,7 +222,7 @@ def measure(model: PeftModel, tokenizer: Any, cell: Cell) -> dict[str, Any]:
         else:
             cast(db, model, tokenizer, taste, cell, pool)
             result["seconds"] = train(data_dir, cell.method, cell.seed)
-            candidate = policies.candidate_of(db, 1)
+            candidate = policies.version_made_by(db, 1)
             assert candidate is not None
             result |= {"status": candidate.status, "kl": candidate.evaluation["kl"]}
             verdict = verdict_from_json(candidate.evaluation["gate"])

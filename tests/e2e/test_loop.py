@@ -116,7 +116,7 @@ def test_a_vote_survives_kill_nine_of_the_app_and_everything_is_there_after_a_re
         os.kill(app.process.pid, signal.SIGKILL)
         app.process.wait()
     with running_app(tmp_path) as app:
-        assert preferences.count_preferences(tmp_path / "triptych.db") == 1
+        assert len(preferences.rankings(tmp_path / "triptych.db")) == 1
         assert preferences.count_pairs_of(tmp_path / "triptych.db", vote["preference_id"]) == vote["pairs"]
         restarted = Client(app.url, verbose=False)
         assert live_version(restarted) == 1

@@ -328,11 +328,11 @@ def test_retrain_cancel_and_schedule(page: Page, site: Site) -> None:
     page.fill("#every input", "2.5")
     page.click("#save")
     expect(page.locator("#admin-notice")).to_contain_text("must be whole")
-    assert runs.get_schedule(site.behind.db).retrain_every == 32
+    assert overview(site.behind.db).schedule.retrain_every == 32
     page.fill("#every input", "5")
     page.click("#save")
     expect(page.locator("#admin-notice")).to_contain_text("5 more votes and training starts by itself")
-    assert runs.get_schedule(site.behind.db).retrain_every == 5
+    assert overview(site.behind.db).schedule.retrain_every == 5
     expect(page.locator(".status")).to_have_text("v1 live · 5 votes to next training")
     page.fill("#every input", "0")
     page.click("#save")

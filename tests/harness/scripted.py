@@ -23,9 +23,9 @@ from alignment.serving.engine import (
     Waiting,
 )
 from alignment.settings import ModelConfig
-from service.access import AdminSessions
-from service.context import Services, status_of
-from service.status import Snapshot
+from service.admin import AdminSessions
+from service.context import Services
+from service.status import Snapshot, status_of
 from storage import database, policies
 from storage.records import Policy, PolicyStatus
 

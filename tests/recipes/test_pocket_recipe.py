@@ -338,7 +338,7 @@ def test_votes_are_stored_as_the_votes_of_simulated_labelers_and_repeat(tmp_path
     assert [(r.prompt, r.completions, r.tiers, r.source) for r in stored] == [
         (row.prompt, row.completions, row.tiers, "simulated") for row in rows
     ]
-    assert preferences.count_preferences(tmp_path / "one.db") == 2 * len(asked)
+    assert len(preferences.rankings(tmp_path / "one.db")) == 2 * len(asked)
 
 
 def test_rankings_put_equally_good_completions_in_a_tier_and_err_as_often_as_told() -> None:

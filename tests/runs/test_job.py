@@ -93,7 +93,7 @@ def test_a_run_measures_the_reward_model_on_unseen_votes_before_ppo_and_records_
     assert held_out | {"reward/heldout_calibration_error", "reward/loss", "objective/disagreement"} <= set(names)
     assert names.index("reward/heldout_accuracy") < names.index("reward/loss") < names.index("objective/score")
     assert measured["reward/heldout_votes"] == 6
-    candidate = policies.candidate_of(db, 1)
+    candidate = policies.version_made_by(db, 1)
     assert candidate is not None
     assert candidate.version == 2
     assert candidate.evaluation["reward"]["accuracy"]["count"] == 6
@@ -110,7 +110,7 @@ def test_a_run_by_dpo_fits_no_reward_model_and_records_a_candidate_with_its_kl(
     names = {metric.name for metric in runs.metrics(db, 1)}
     assert {"dpo/loss", "dpo/accuracy", "objective/kl", "objective/length"} <= names
     assert "objective/score" not in names
-    candidate = policies.candidate_of(db, 1)
+    candidate = policies.version_made_by(db, 1)
     assert candidate is not None
     assert candidate.evaluation["reward"] is None
     assert candidate.evaluation["kl"] == pytest.approx(
@@ -125,7 +125,7 @@ def test_a_run_on_a_quantized_base_trains_the_policy_down_to_its_lowest_layer(
 ) -> None:
     db = started(tmp_path, model, method, votes=6)
     job.train(tmp_path, 1, replace(model, quantize=quantize))
-    candidate = policies.candidate_of(db, 1)
+    candidate = policies.version_made_by(db, 1)
     assert candidate is not None
     before, after = (
         load_file(folder / "adapter_model.safetensors") for folder in (Path(model.sft), tmp_path / candidate.path)
@@ -170,7 +170,7 @@ def test_an_interrupted_run_goes_on_from_its_folder_to_the_same_version(
     with monkeypatch.context() as patch:
         patch.setattr(reward_adapter, "fit", None)  # it is not fitted again
         job.train(tmp_path / "cut", 1, model)
-    versions = [policies.candidate_of(path, 1) for path in (undisturbed, db)]
+    versions = [policies.version_made_by(path, 1) for path in (undisturbed, db)]
     assert versions[0] is not None and versions[1] is not None
     assert versions[0].sha256 == versions[1].sha256
     assert versions[0].evaluation == versions[1].evaluation
@@ -199,7 +199,7 @@ def test_what_another_run_or_other_votes_left_in_the_folder_is_not_taken_up(
     monkeypatch.setattr(reward_adapter, "fit", fit)
     job.train(tmp_path / "left", 1, model)
     assert fits
-    versions = [policies.candidate_of(path, 1) for path in (undisturbed, db)]
+    versions = [policies.version_made_by(path, 1) for path in (undisturbed, db)]
     assert versions[0] is not None and versions[1] is not None
     assert versions[0].sha256 == versions[1].sha256
     assert list(folder.iterdir()) == []

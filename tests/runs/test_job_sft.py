@@ -65,7 +65,7 @@ def next_run(db: Path, live: Policy, **changes: Any) -> int:
 
 
 def made(db: Path, run_id: int = 1) -> Policy:
-    candidate = policies.candidate_of(db, run_id)
+    candidate = policies.version_made_by(db, run_id)
     assert candidate is not None
     return candidate
 
@@ -219,4 +219,4 @@ def test_a_parent_whose_sft_adapter_is_not_whole_is_not_begun_from(
         weights.parent.rmdir()
     with pytest.raises(VersionFolderError, match=r"policy-000002 has changed since it was published .*; restore it"):
         job.train(tmp_path, run_id, shipping)
-    assert policies.candidate_of(db, run_id) is None
+    assert policies.version_made_by(db, run_id) is None

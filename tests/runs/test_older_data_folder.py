@@ -14,10 +14,10 @@ from alignment.runs import job, run_models
 from alignment.runs.findings import Finding, verdict_from_json
 from alignment.runs.records import evaluation_from_json
 from alignment.runs.settings import RunSettings, run_settings
-from alignment.serving.engine import Row, published
+from alignment.serving.engine import Row, policy_version_at
 from alignment.serving.local import LocalEngine
 from alignment.settings import ModelConfig
-from service.policies import version_to_serve
+from service.policies import ensure_live_version
 from storage import database, policies, preferences, runs
 from storage.demonstrations import demonstrations_of
 from storage.overview import overview
@@ -51,7 +51,7 @@ def test_nothing_is_lost(folder: Path) -> None:
         **{1: "retired", 2: "live", 3: "rejected"}
     }
     now = overview(db)
-    assert (now.open_run, now.new_votes, now.new_demonstrations, now.live_version) == (None, 0, 0, 2)
+    assert (now.open_run, now.new_votes, now.new_demonstrations) == (None, 0, 0)
 
 
 def test_its_versions_are_whole_and_belong_to_its_model(folder: Path) -> None:
@@ -59,7 +59,8 @@ def test_its_versions_are_whole_and_belong_to_its_model(folder: Path) -> None:
     for policy in policies.list_policies(folder / "data" / "triptych.db"):
         verify(folder / "data" / policy.path, policy.sha256)
         assert policy.model == fingerprint
-        assert published(policy.version, folder / "data" / policy.path, policy.sha256).own_sft == (policy.version > 1)
+        found = policy_version_at(policy.version, folder / "data" / policy.path, policy.sha256)
+        assert found.own_sft == (policy.version > 1)
 
 
 def test_the_verdict_on_the_version_that_did_not_pass_is_a_failed_finding(folder: Path) -> None:
@@ -74,12 +75,12 @@ def test_the_verdict_on_the_version_that_did_not_pass_is_a_failed_finding(folder
 
 def test_its_live_version_is_what_the_engine_serves(folder: Path) -> None:
     data_dir, model = folder / "data", ModelConfig(str(folder / "model"), str(folder / "model" / "sft"))
-    live = version_to_serve(data_dir / "triptych.db", data_dir, model)
+    live = ensure_live_version(data_dir / "triptych.db", data_dir, model)
     assert (live.version, live.own_sft) == (2, True)
     engine = LocalEngine(model, live)
     engine.start()
     try:
-        row = Row((Message("user", "Hi"),), live.policy, True, Sampling(0.0, 8), 0)
+        row = Row((Message("user", "Hi"),), live.adapter, True, Sampling(0.0, 8), 0)
         (state,) = written(engine, row)
     finally:
         engine.stop()
@@ -96,7 +97,7 @@ def test_its_stopped_run_is_resumed_with_the_reward_model_that_it_kept(
     db = data_dir / "triptych.db"
     live = policies.live_policy(db)
     assert live is not None
-    engine = ScriptedEngine(published(live.version, data_dir / live.path, live.sha256))
+    engine = ScriptedEngine(policy_version_at(live.version, data_dir / live.path, live.sha256))
     run = CountingSupervisor(data_dir, engine, model, RunSettings()).resume(3)
     assert (run.status, run_settings(run.settings).raft.rounds, run_settings(run.settings).sft.steps) == (
         "queued",

@@ -26,7 +26,7 @@ from alignment.serving.engine import (
     PolicyVersion,
     Row,
     Waiting,
-    published,
+    policy_version_at,
 )
 from alignment.settings import ModelConfig
 from storage import database, policies, preferences, runs
@@ -122,7 +122,7 @@ class CountingSupervisor(Supervisor):
 def new_supervisor(data_dir: Path) -> tuple[CountingSupervisor, ScriptedEngine]:
     live = policies.live_policy(data_dir / "triptych.db")
     assert live is not None
-    engine = ScriptedEngine(published(live.version, live.path, live.sha256))
+    engine = ScriptedEngine(policy_version_at(live.version, live.path, live.sha256))
     config = ModelConfig("/models/base", "/models/sft", "nf4")
     return CountingSupervisor(data_dir, engine, config, RunSettings(seed=9)), engine
 
@@ -527,7 +527,7 @@ def test_a_candidate_that_was_not_served_when_the_app_stopped_goes_live_at_the_n
     stage.play(SUCCEED + "; " + WAIT)
     stage.supervisor.start()
     run_id = stage.supervisor.retrain()
-    wait_for(lambda: policies.candidate_of(stage.db, run_id))
+    wait_for(lambda: policies.version_made_by(stage.db, run_id))
     stage.supervisor.stop()
     again, engine = new_supervisor(stage.data_dir)
     engine.state = EngineState("loading", "The model is loading", 0.0)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from alignment.errors import AdapterError, AlignmentError, ConfigError, ModelLoadError
+from alignment.errors import AdapterError, AlignmentError, ConfigError
 from alignment.models.sampling import Sampling
 from alignment.models.templates import Message
 from alignment.serving.engine import PolicyVersion
@@ -37,7 +37,7 @@ def test_base_continues_the_bare_text_and_the_others_answer_through_the_template
     base, sft, rlhf = behind.engine.rows
     assert (base.adapter, base.templated) == (None, False)
     assert (sft.adapter, sft.templated) == (behind.services.sft, True)
-    assert (rlhf.adapter, rlhf.templated) == (behind.engine.live.policy, True)
+    assert (rlhf.adapter, rlhf.templated) == (behind.engine.live.adapter, True)
     assert [row.seed for row in (base, sft, rlhf)] == [5, 6, 7]
     assert {row.messages for row in behind.engine.rows} == {(Message("user", "Where?"),)}
     assert {row.sampling for row in behind.engine.rows} == {Sampling(0.3, 7)}
@@ -58,7 +58,7 @@ def test_the_last_item_is_what_is_stored_and_what_a_reload_shows(behind: Backsta
 def test_a_version_is_asked_by_its_name(behind: Backstage) -> None:
     second = behind.add_policy(2)
     items = asked(behind, columns=["v2", "rlhf"])
-    assert [row.adapter for row in behind.engine.rows] == [second.policy, behind.engine.live.policy]
+    assert [row.adapter for row in behind.engine.rows] == [second.adapter, behind.engine.live.adapter]
     assert [one.policy_version for one in items[-1].completions] == [2, 1]
     with pytest.raises(ConfigError, match="there is no column 'v3'; there are base, sft, rlhf and v1, v2"):
         asked(behind, columns=["v3"])
@@ -137,7 +137,7 @@ def test_loading_and_the_place_in_line_are_told(behind: Backstage) -> None:
     assert [one["text"] for one in waiting.to_json()["completions"]] == ["", "", ""]
 
 
-@pytest.mark.parametrize(("fails", "ends", "error"), [(True, True, AlignmentError), (False, False, ModelLoadError)])
+@pytest.mark.parametrize(("fails", "ends", "error"), [(True, True, AlignmentError), (False, False, AlignmentError)])
 def test_what_fails_or_is_stopped_is_not_stored(
     behind: Backstage, fails: bool, ends: bool, error: type[Exception]
 ) -> None:

@@ -43,14 +43,14 @@ def test_the_same_vote_twice_counts_once_and_another_one_is_refused(behind: Back
     with pytest.raises(AlreadyVotedError) as refused:
         vote(behind.services, "bob", VoteRequest(asked, "A"))
     assert refused.value.choice == "tie"
-    assert preferences.count_preferences(behind.db) == 2
+    assert len(preferences.rankings(behind.db)) == 2
 
 
 @pytest.mark.parametrize("choice", ["D", None, 5, ["A"]])
 def test_a_choice_that_was_not_shown_is_refused(behind: Backstage, choice: Any) -> None:
     with pytest.raises(ConfigError, match='choice must be one of A, B, C, "tie" or "all_bad", got '):
         vote(behind.services, "ann", VoteRequest(comparison(behind), choice))
-    assert preferences.count_preferences(behind.db) == 0
+    assert len(preferences.rankings(behind.db)) == 0
 
 
 def test_a_vote_on_nothing_is_refused(behind: Backstage) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from alignment.settings import ModelConfig
-from service.policies import version_to_serve
+from service.policies import ensure_live_version
 from storage import database, policies
 from storage.records import Policy
 from storage.version_folders import publish
@@ -25,7 +25,7 @@ def model(tiny_folder: Path) -> ModelConfig:
 
 
 def served(data_dir: Path, model: ModelConfig) -> int:
-    return version_to_serve(data_dir / "triptych.db", data_dir, model).version
+    return ensure_live_version(data_dir / "triptych.db", data_dir, model).version
 
 
 def write_weights(target: Path) -> None:
@@ -55,7 +55,7 @@ def test_a_fresh_folder_gets_the_models_own_policy_once(data_dir: Path, model: M
 def test_a_folder_may_be_moved(data_dir: Path, model: ModelConfig, tmp_path: Path) -> None:
     assert served(data_dir, model) == 1
     moved = data_dir.rename(tmp_path / "moved")
-    reference = version_to_serve(moved / "triptych.db", moved, model)
+    reference = ensure_live_version(moved / "triptych.db", moved, model)
     assert (reference.version, reference.folder.parent.parent) == (1, moved)
 
 
@@ -83,10 +83,10 @@ def test_the_sft_adapter_of_the_served_version_is_found_again_at_the_start(data_
 
     assert served(data_dir, model) == 1
     add_version(data_dir, 2, first(data_dir), write)
-    refitted = version_to_serve(data_dir / "triptych.db", data_dir, model)
+    refitted = ensure_live_version(data_dir / "triptych.db", data_dir, model)
     assert (refitted.version, refitted.own_sft) == (2, True)
     shutil.rmtree(refitted.folder / "sft")
-    plain = version_to_serve(data_dir / "triptych.db", data_dir, model)
+    plain = ensure_live_version(data_dir / "triptych.db", data_dir, model)
     assert (plain.version, plain.own_sft) == (1, False)
 
 

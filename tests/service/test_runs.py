@@ -8,11 +8,12 @@ import pytest
 
 from alignment.errors import AccessError, TrainingError
 from service import runs as training
-from service.access import AdminSessions
+from service.admin import AdminSessions
 from service.policies import to_json, versions
 from service.requests import RunRequest
 from service.status import MAX_AGE_SECONDS, Snapshot, Status, read_snapshot
 from storage import policies, runs
+from storage.overview import overview
 from storage.records import Metric
 from tests.harness.scripted import PASSWORD, Backstage
 
@@ -73,7 +74,7 @@ def test_a_run_is_started_cancelled_and_resumed_and_the_snapshot_follows_at_once
 def test_a_schedule_is_stored_and_shows_at_once(behind: Backstage) -> None:
     assert behind.services.status.now().retrain_every == 32
     assert training.schedule(behind.services, behind.services.admin.login(PASSWORD), 5.0) == 5
-    assert behind.services.status.now().retrain_every == runs.get_schedule(behind.db).retrain_every == 5
+    assert behind.services.status.now().retrain_every == overview(behind.db).schedule.retrain_every == 5
 
 
 def test_a_runs_metrics_are_in_the_order_of_steps(behind: Backstage) -> None:

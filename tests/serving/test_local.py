@@ -25,7 +25,7 @@ PATIENCE_SECONDS = 60
 
 
 def _three(engine: Engine, tiny_folder: Path, length: int = 12) -> list[Row]:
-    adapters = (None, model_sft(tiny_folder), engine.live.policy)
+    adapters = (None, model_sft(tiny_folder), engine.live.adapter)
     return [row(adapter, seed, length=length) for seed, adapter in enumerate(adapters, 1)]
 
 

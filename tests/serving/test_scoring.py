@@ -56,7 +56,7 @@ def test_completions_are_scored_by_the_versions_reward_model_and_rows_are_writte
     second, third = (
         _with_reward(version(tiny_folder / "sft", tmp_path, number), tiny_folder, dimension=number) for number in (2, 3)
     )
-    rows = [row(None, 1), row(model_sft(tiny_folder), 2), row(engine.live.policy, 3)]
+    rows = [row(None, 1), row(model_sft(tiny_folder), 2), row(engine.live.adapter, 3)]
     before = tokens(engine, *rows)
     for policy in (second, second, third, second):
         scores = engine.scores(policy, "Hi", CANDIDATES).result(timeout=SECONDS)

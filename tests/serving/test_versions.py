@@ -13,7 +13,7 @@ from alignment.errors import AdapterError
 from alignment.models import routing
 from alignment.serving import attached, local
 from alignment.serving.attached import OTHERS_KEPT
-from alignment.serving.engine import Finished, PolicyVersion, RowState, published
+from alignment.serving.engine import Finished, PolicyVersion, RowState, policy_version_at
 from alignment.serving.local import LocalEngine
 from tests.serving.versions import model_sft, new_engine, rehashed, row, tokens, version, version_with_sft
 
@@ -21,12 +21,12 @@ SECONDS = 60
 
 
 def _answers(engine: LocalEngine, tiny_folder: Path) -> list[tuple[int, ...]]:
-    adapters = (None, model_sft(tiny_folder), engine.live.policy)
+    adapters = (None, model_sft(tiny_folder), engine.live.adapter)
     return tokens(engine, *(row(adapter, seed) for seed, adapter in enumerate(adapters, 1)))
 
 
 def _of(engine: LocalEngine, policy: PolicyVersion) -> tuple[int, ...]:
-    return tokens(engine, row(policy.policy, 3))[0]
+    return tokens(engine, row(policy.adapter, 3))[0]
 
 
 def _sft(engine: LocalEngine, tiny_folder: Path) -> tuple[int, ...]:
@@ -66,7 +66,7 @@ def test_a_second_call_with_the_same_adapters_verifies_attaches_and_stacks_nothi
 ) -> None:
     other = version_with_sft(tiny_folder, tmp_path, 2)
     assert other.sft is not None
-    rows = [row(None, 1), *(row(adapter, 2) for adapter in (engine.live.policy, other.policy, other.sft))]
+    rows = [row(None, 1), *(row(adapter, 2) for adapter in (engine.live.adapter, other.adapter, other.sft))]
     rows = [replace(one, sampling=replace(one.sampling, temperature=0.0, max_new_tokens=3)) for one in rows]
     first = tokens(engine, *rows)
     before = _counts(work)
@@ -94,7 +94,7 @@ def test_one_call_may_ask_for_more_versions_than_are_kept(
     engine: LocalEngine, tiny_folder: Path, tmp_path: Path
 ) -> None:
     others = [version(tiny_folder / ("other" if number % 2 else "sft"), tmp_path, number) for number in range(2, 8)]
-    together = tokens(engine, *(row(policy.policy, 3) for policy in others))
+    together = tokens(engine, *(row(policy.adapter, 3) for policy in others))
     assert together == [_of(engine, policy) for policy in others]
 
 
@@ -118,7 +118,7 @@ def test_the_live_version_stays_attached_however_many_others_are_asked_for(
         _of(engine, version(tiny_folder / "other", tmp_path, number))
     before = work["attach"].calls
     assert new.sft is not None
-    tokens(engine, row(new.policy, 3), row(new.sft, 3))
+    tokens(engine, row(new.adapter, 3), row(new.sft, 3))
     assert work["attach"].calls == before
 
 
@@ -167,10 +167,10 @@ def test_a_version_whose_sft_adapter_is_not_whole_is_refused_and_the_columns_sta
     elif damage == "config gone":
         (broken.folder / "sft" / "adapter_config.json").unlink()
         with pytest.raises(AdapterError, match=r"adapter_config\.json is missing"):
-            published(2, broken.folder, broken.sha256)
+            policy_version_at(2, broken.folder, broken.sha256)
     elif damage == "folder gone":
         shutil.rmtree(weights.parent)
-        broken = published(2, broken.folder, broken.sha256)
+        broken = policy_version_at(2, broken.folder, broken.sha256)
     else:
         weights.write_bytes(weights.read_bytes() + b"x")
     before = _answers(engine, tiny_folder)
@@ -192,7 +192,7 @@ def test_a_version_is_not_served_in_part_when_its_sft_adapter_does_not_fit(
     for _ in range(2):
         before = work["attach"].calls
         with pytest.raises(AdapterError, match="does not fit this base"):
-            tokens(engine, row(broken.policy, 1), row(broken.sft, 1))
+            tokens(engine, row(broken.adapter, 1), row(broken.sft, 1))
         assert work["attach"].calls == before + 2
 
 
@@ -200,7 +200,7 @@ def test_a_stream_under_way_ends_on_the_version_it_began_with(
     engine: LocalEngine, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(local, "GROWN_SECONDS", 0.0)
-    asked = row(engine.live.policy, 3, length=200)
+    asked = row(engine.live.adapter, 3, length=200)
     alone = tokens(engine, asked)
 
     async def swap_in_the_middle() -> tuple[RowState, ...]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from alignment.models.sampling import Sampling
 from alignment.models.templates import Message
-from alignment.serving.engine import Adapter, Engine, Event, Finished, PolicyVersion, Row, RowState, published
+from alignment.serving.engine import Adapter, Engine, Event, Finished, PolicyVersion, Row, RowState, policy_version_at
 from alignment.serving.local import LocalEngine
 from alignment.settings import ModelConfig
 from storage.version_folders import folder_hash
@@ -30,7 +30,7 @@ def version_with_sft(tiny_folder: Path, root: Path, number: int) -> PolicyVersio
 
 def rehashed(number: int, folder: Path) -> PolicyVersion:
     """Return a version as if its folder had been published as it is now."""
-    return published(number, folder, folder_hash(folder))
+    return policy_version_at(number, folder, folder_hash(folder))
 
 
 def new_engine(tiny_folder: Path, live: PolicyVersion) -> LocalEngine:

@@ -74,6 +74,7 @@ STEPS = [
     "m009_policy_stage",
     "m010_findings",
     "m011_first_run",
+    "m012_distinct_pairs",
 ]
 
 

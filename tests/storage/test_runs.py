@@ -8,6 +8,7 @@ import pytest
 from sqlite_utils.db import NotFoundError
 
 from storage import database, policies, runs
+from storage.overview import overview
 from storage.records import Metric, Policy, Run, RunStatus
 from storage.runs import RunOpenError, Schedule, UnknownRunError
 
@@ -175,11 +176,11 @@ def test_a_queued_run_can_be_ended_before_it_started(db: Path) -> None:
 
 
 def test_the_schedule_has_a_default_and_survives_reopening(db: Path) -> None:
-    assert runs.get_schedule(db) == Schedule()
+    assert overview(db).schedule == Schedule()
     runs.set_schedule(db, Schedule(retrain_every=5))
     runs.set_schedule(db, Schedule(retrain_every=8))
     database.prepare(db)
-    assert runs.get_schedule(db) == Schedule(retrain_every=8)
+    assert overview(db).schedule == Schedule(retrain_every=8)
 
 
 def test_a_policy_comes_back_as_it_was_recorded_and_is_recorded_once(db: Path) -> None:
@@ -188,7 +189,7 @@ def test_a_policy_comes_back_as_it_was_recorded_and_is_recorded_once(db: Path) -
     (found,) = policies.list_policies(db)
     assert found.created
     assert replace(found, created="") == policy(1, run_id)
-    assert policies.candidate_of(db, run_id) == found
+    assert policies.version_made_by(db, run_id) == found
     assert policies.live_policy(db) is None
     assert runs.get_run(db, run_id).policy_version == 1
     with pytest.raises(Exception, match="UNIQUE"):

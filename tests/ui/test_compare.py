@@ -144,7 +144,7 @@ def test_a_second_vote_by_the_same_person_changes_nothing_and_shows_the_first(
     assert "your first vote stands" in update[tab.notice]
     assert "your choice" in update[tab.panels[0]]
     assert update[tab.pending] == {**pending, "choice": "A"}
-    assert preferences.count_preferences(behind.db) == 1
+    assert len(preferences.rankings(behind.db)) == 1
 
 
 def test_a_vote_on_nothing_says_so(behind: Backstage, tab: CompareTab) -> None:

@@ -19,7 +19,7 @@ from storage import preferences, runs
 from storage.overview import overview
 from tests.harness.app import free_port
 from tests.harness.scripted import PASSWORD, Backstage, backstage
-from ui.access import signing_key
+from ui.annotator import signing_key
 from ui.layout import serve
 
 

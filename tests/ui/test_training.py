@@ -11,6 +11,7 @@ from alignment.runs.findings import Finding, PutBack, Remark, Verdict, verdict_t
 from alignment.runs.settings import RunSettings
 from storage import policies, runs
 from storage.demonstrations import save_demonstration
+from storage.overview import overview
 from storage.records import Metric
 from tests.harness.scripted import LOADING, PASSWORD, Backstage, backstage
 from ui import layout, training_plots, training_tab, training_view
@@ -65,7 +66,7 @@ def test_every_action_of_the_admin_is_refused_without_a_valid_token(behind: Back
     with pytest.raises(AccessError):
         training_tab.schedule(behind.services, bad, 5)
     assert runs.latest_run(behind.db) is None
-    assert runs.get_schedule(behind.db).retrain_every == 32
+    assert overview(behind.db).schedule.retrain_every == 32
 
 
 def test_retrain_then_cancel(behind: Backstage) -> None:
@@ -98,7 +99,7 @@ def test_only_a_run_that_ended_early_can_be_resumed(behind: Backstage) -> None:
 def test_a_schedule_that_makes_no_sense_is_refused(behind: Backstage, every: float | None) -> None:
     with pytest.raises(ConfigError, match="number of votes must be whole"):
         training_tab.schedule(behind.services, token(behind), every)
-    assert runs.get_schedule(behind.db).retrain_every == 32
+    assert overview(behind.db).schedule.retrain_every == 32
 
 
 def test_views_say_what_a_rejected_run_failed_at(behind: Backstage) -> None:
