@@ -19,7 +19,7 @@ from alignment.models.heads import new_head, trunk
 from alignment.models.model_folder import ShippedRanking
 from alignment.models.sampling import Sampling
 from alignment.runs import stages
-from alignment.runs.methods import METHODS, shares, stages_of
+from alignment.runs.methods import METHODS, progress_spans, stages_of
 from alignment.runs.progress import Reporter, heartbeat
 from storage import database, runs
 
@@ -37,7 +37,7 @@ def test_a_run_goes_through_the_stages_of_its_method_which_share_the_bar(
     method: str, sft: bool, rounds: int, stages: tuple[str, ...]
 ) -> None:
     assert stages_of(method, sft=sft, raft_rounds=rounds) == stages
-    ends = list(shares(stages).values())
+    ends = list(progress_spans(stages).values())
     assert ends[0][0] == 0.0 and ends[-1][1] == pytest.approx(1.0)
     assert all(before[1] == after[0] < after[1] for before, after in pairwise(ends))
 
