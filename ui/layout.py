@@ -21,7 +21,7 @@ from ui.training_tab import TrainingTab
 from ui.words import counted
 
 YEAR_SECONDS = 365 * 24 * 3600
-BUSY_SECONDS, CALM_SECONDS = 1.0, 8.0  # between two looks at the snapshot: while a run is open, and else
+BUSY_SECONDS, CALM_SECONDS = 1.0, 5.0  # between two looks at the snapshot: while a run is open, and else
 ASSETS = Path(__file__).parents[1] / "assets"
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
