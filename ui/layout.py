@@ -153,7 +153,7 @@ def _bind_loading(services: Services, page: Page, comparing: CompareTab, shown: 
 def _let_queue_rest(page: Page) -> None:
     """Let Gradio's queue look for events as often as it does on Windows, 20 times a second.
 
-    Elsewhere it looks 1,000 times a second, which costs an idle app a tenth of a core.
+    Elsewhere it looks 1,000 times a second, which was most of what an idle app cost (docs/lab-notes.md).
     """
     page._queue.sleep_when_free = 0.05
     page._queue.progress_update_sleep_when_free = 0.1
