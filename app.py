@@ -86,13 +86,13 @@ def main() -> None:
     data_dir = arguments.data_dir.resolve()
     db = database.file_in(data_dir)
     try:
-        model_folder.check_base(model.base)
+        model_folder.check_base(model.model)
         model_folder.check_adapter(model.sft)
         require_free(arguments.host, arguments.port)
         lock = database.hold(data_dir)
         database.prepare(db)
         live = ensure_live_version(db, data_dir, model)
-        examples = model_folder.examples(model.base)
+        examples = model_folder.examples(model.model)
     except (AlignmentError, StorageError, OSError, ValueError) as error:
         raise SystemExit(f"Triptych cannot start: {error}") from error
     engine = LocalEngine(model, live)

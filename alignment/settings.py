@@ -1,9 +1,9 @@
 """Settings of models, and limits that several rooms share."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from alignment.validation import STRICT, Number, Text, Whole, refuses_in_words
@@ -34,11 +34,30 @@ Temperature = Annotated[Number, Field(ge=0.01, le=100.0)]
 @refuses_in_words
 @dataclass(frozen=True, config=STRICT)
 class ModelConfig:
-    """Which base model and which instruction-tuned adapter are served and trained."""
+    """Which weights are served and trained.
 
-    base: Text = Field(default=str(POCKET), description="Folder of a causal language model with its tokenizer.")
-    sft: Text = Field(default=str(POCKET / "sft"), description="Folder of the instruction-tuned LoRA adapter.")
-    quantize: Quantize = Field(default="none", description="How the weights of the base are held in memory.")
+    There are three shapes. A pretrained checkpoint with an instruction-tuned adapter (`sft` is set). A chat checkpoint
+    alone: it is the instruction-tuned model itself, and the first panel continues raw text with the same weights. A
+    chat checkpoint beside its pretrained one (`base` is set): two copies of weights in memory.
+    """
+
+    model: Text = Field(description="Folder of a causal language model with its tokenizer.")
+    sft: Text = Field(
+        default="",
+        description="Folder of the instruction-tuned LoRA adapter on the model; empty for a chat checkpoint.",
+    )
+    quantize: Quantize = Field(default="none", description="How the weights are held in memory.")
+    base: Text = Field(default="", description="Folder of the pretrained checkpoint that answers in the first panel.")
+    gguf: Text = Field(default="", description="GGUF file that `model` is converted from, if it was not yet.")
+
+    @model_validator(mode="after")
+    def _has_one_base(self) -> Self:
+        if self.sft and self.base:
+            raise ValueError("sft and base exclude each other: an adapter's base is the model that it lies on")
+        return self
+
+
+POCKET_MODEL = ModelConfig(str(POCKET), str(POCKET / "sft"))
 
 
 def require_few_drawn(steps: int, batch_size: int) -> None:

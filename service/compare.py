@@ -11,12 +11,12 @@ from typing import Any
 
 from alignment.errors import AlignmentError, ConfigError
 from alignment.models.sampling import Sampling
-from alignment.models.templates import Message
 from alignment.serving.engine import Adapter, Finished, Grown, PolicyVersion, Row, RowState, Waiting, policy_version_at
 from service.completions import ShownCompletion, shown
 from service.context import Services
 from service.requests import MAX_COLUMNS, MAX_SEED, CompareRequest
 from storage import policies, preferences
+from storage.messages import Message
 from storage.records import Comparison, Completion, Role
 
 SEED_STEP = 1_000_003  # between the seeds of one column's completions; those of neighbouring columns differ by 1

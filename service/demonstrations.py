@@ -2,11 +2,11 @@
 
 from alignment.errors import ConfigError
 from alignment.models.sampling import Sampling
-from alignment.models.templates import Message
 from alignment.serving.engine import Row
 from service.context import Services
 from service.requests import DemonstrateRequest, checked
 from storage import demonstrations, preferences
+from storage.messages import Message
 
 
 def demonstrate(services: Services, annotator: str, request: DemonstrateRequest) -> int:

@@ -34,7 +34,7 @@ def ensure_live_version(db: Path, data_dir: Path, model: ModelConfig) -> PolicyV
 
     A version that was changed or lost on disk is passed over with a warning; so is one of another model, silently.
     """
-    fingerprint = model_folder.fingerprint(model.base, model.sft)
+    fingerprint = model_folder.fingerprint(model.model, model.sft)
     recorded = policies.list_policies(db)
     fitting = [p for p in recorded if p.model == fingerprint and p.status in ("live", "retired")]
     for policy in sorted(fitting, key=lambda policy: policy.status != "live"):
@@ -47,7 +47,7 @@ def ensure_live_version(db: Path, data_dir: Path, model: ModelConfig) -> PolicyV
         if policy.status != "live":
             policies.serve(db, policy.version)
         return reference
-    source = model_folder.first_policy(model.base, model.sft)
+    source = model_folder.first_policy(model.model, model.sft)
 
     def copy_files(target: Path) -> None:
         for name in model_folder.ADAPTER_FILES:
@@ -55,7 +55,7 @@ def ensure_live_version(db: Path, data_dir: Path, model: ModelConfig) -> PolicyV
 
     version = next_version(data_dir / "policies", [policy.version for policy in recorded])
     path, sha256 = publish(data_dir / "policies", version, copy_files)
-    evaluation = model_folder.shipped_evaluation(model.base)
+    evaluation = model_folder.shipped_evaluation(model.model)
     relative = str(path.relative_to(data_dir))
     policies.record_policy(db, Policy(version, None, None, relative, sha256, "retired", evaluation, fingerprint))
     policies.serve(db, version)

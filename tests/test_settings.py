@@ -10,7 +10,7 @@ from alignment.errors import AlignmentError, ConfigError
 from alignment.learning.settings import PPOConfig
 from alignment.reward.settings import RewardConfig
 from alignment.runs.settings import RunSettings, require_trains, run_settings
-from alignment.settings import ModelConfig
+from alignment.settings import POCKET_MODEL
 
 
 def test_without_overrides_the_defaults_hold() -> None:
@@ -129,7 +129,7 @@ def test_derived_numbers_follow_from_the_fields() -> None:
 
 
 def test_settings_are_frozen() -> None:
-    for settings, name in ((RunSettings(), "seed"), (PPOConfig(), "updates"), (ModelConfig(), "base")):
+    for settings, name in ((RunSettings(), "seed"), (PPOConfig(), "updates"), (POCKET_MODEL, "model")):
         with pytest.raises(dataclasses.FrozenInstanceError):
             setattr(settings, name, 1)
 

@@ -13,6 +13,8 @@ class Sampling:
 
     temperature: float = 0.7  # 0 = the likeliest token every time
     max_new_tokens: int = 96
+    top_p: float = 1.0  # only the likeliest tokens that together have this probability are drawn
+    top_k: int = 0  # only so many of the likeliest tokens are drawn; 0 = all
     min_p: float = 0.0  # a token is not drawn whose probability is below this part of the likeliest one's
 
 

@@ -1,8 +1,9 @@
 """Messages to token ids. Nothing else in the project tokenizes a prompt or a completion. Needs no torch."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
+
+from storage.messages import Message
 
 USER, ASSISTANT, END, BOS, PAD = "<|user|>", "<|assistant|>", "<|end|>", "<|bos|>", "<|pad|>"
 
@@ -12,14 +13,6 @@ CHAT_TEMPLATE = (
     "{% if message['role'] == 'assistant' %}" + ASSISTANT + "{{ message['content'] }}" + END + "{% endif %}"
     "{% endfor %}{% if add_generation_prompt %}" + ASSISTANT + "{% endif %}"
 )
-
-
-@dataclass(frozen=True)
-class Message:
-    """One turn of a conversation."""
-
-    role: Literal["system", "user", "assistant"]
-    content: str
 
 
 def _defuse(tokenizer: Any, text: str) -> str:

@@ -98,8 +98,8 @@ def _material(db: Path, run_id: int, config: ModelConfig) -> Material:
     return Material(
         voted,
         demonstrations.demonstrations_of(db, run_id),
-        model_folder.comparisons(config.base),
-        [*model_folder.prompts(config.base), *(ranking.prompt for ranking in voted)],
+        model_folder.comparisons(config.model),
+        [*model_folder.prompts(config.model), *(ranking.prompt for ranking in voted)],
     )
 
 
@@ -163,9 +163,7 @@ def main() -> None:
     """Train the run whose id comes on stdin; a failure is written to its row, with a traceback in its log."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data-dir", type=Path, required=True)
-    parser.add_argument("--model", required=True)
-    parser.add_argument("--sft", required=True)
-    parser.add_argument("--quantize", choices=["none", "nf4", "int8"], default="none")
+    parser.add_argument("--model", required=True, help="the fields of ModelConfig as a JSON object")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
     transformers_logging.disable_progress_bar()
@@ -176,7 +174,7 @@ def main() -> None:
     leave_with_parent()
     try:
         print_into(run_folder.log_of(run_folder.folder_of(arguments.data_dir, run)))
-        model = ModelConfig(arguments.model, arguments.sft, arguments.quantize)
+        model = ModelConfig(**json.loads(arguments.model))
         log.info("run %s with %s", run, json.dumps(asdict(model)))
         train(arguments.data_dir, run, model)
     except Exception as error:

@@ -4,11 +4,12 @@ Importing torch and the like takes such a process some seconds. So it may be sta
 then waits for the id of one.
 """
 
+import json
 import os
 import subprocess
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from alignment.settings import ModelConfig
@@ -59,7 +60,7 @@ class TrainingProcess:
 def start_process(data_dir: Path, model: ModelConfig) -> TrainingProcess:
     """Start a process that waits for its run; raise OSError if the system refuses."""
     command = [sys.executable, "-m", "alignment.runs.job", "--data-dir", str(data_dir)]
-    command += ["--model", model.base, "--sft", model.sft, "--quantize", model.quantize]
+    command += ["--model", json.dumps(asdict(model))]
     waiting_log = run_folder.waiting_log(data_dir)
     waiting_log.parent.mkdir(parents=True, exist_ok=True)
     with waiting_log.open("wb") as output:

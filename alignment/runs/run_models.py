@@ -26,7 +26,7 @@ def load(config: ModelConfig, parent: Path) -> tuple[PeftModel, Any]:
     "parent" is the version's policy, "policy" a copy of it that is to be trained, and "sft" the reference: the
     version's own SFT adapter if it has one, else the model's.
     """
-    model, tokenizer = loading.load_base(config.base, config.quantize)
+    model, tokenizer = loading.load_base(config.model, config.quantize)
     model = adapters.attach(model, model_folder.own_sft(parent) or config.sft, "sft")
     model = adapters.attach(model, parent, "parent")
     adapters.copy_adapter(model, "parent", "policy")
@@ -70,7 +70,7 @@ def attach_kept_reward(
 
 def attach_shipped(model: PeftModel, config: ModelConfig) -> torch.nn.Linear | None:
     """Attach the reward adapter that ships with the model as "shipped"; return its heads, or None without one."""
-    shipped = model_folder.shipped_reward(config.base)
+    shipped = model_folder.shipped_reward(config.model)
     return None if shipped is None else adapters.attach_with_head(model, shipped, "shipped")
 
 
@@ -81,7 +81,7 @@ def attach_critic(model: PeftModel, config: ModelConfig, reward_head: torch.nn.L
     judged half a completion. Where several `samples` of a prompt are scored against each other, the head begins at 0,
     which is what they are worth on average.
     """
-    shipped = model_folder.shipped_critic(config.base)
+    shipped = model_folder.shipped_critic(config.model)
     if shipped is not None:
         head = adapters.attach_with_head(model, shipped, "value")
     else:

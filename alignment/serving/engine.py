@@ -13,7 +13,7 @@ from typing import Literal, Protocol
 from alignment.errors import AdapterError
 from alignment.models.model_folder import SFT, own_sft
 from alignment.models.sampling import FinishReason, Sampling
-from alignment.models.templates import Message
+from storage.messages import Message
 
 
 @dataclass(frozen=True)

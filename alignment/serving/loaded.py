@@ -29,7 +29,7 @@ class LoadedModel:
 
     def __init__(self, config: ModelConfig, live: PolicyVersion) -> None:
         self._config = config
-        model, self.tokenizer = loading.load_base(config.base, config.quantize)
+        model, self.tokenizer = loading.load_base(config.model, config.quantize)
         self._model = adapters.attach(model, config.sft, "sft")
         self.context_tokens: int = model.config.max_position_embeddings
         self._end_ids = eos_ids(model, self.tokenizer)
@@ -60,7 +60,7 @@ class LoadedModel:
     def scores(self, policy: PolicyVersion, prompt: str, completions: Sequence[Sequence[int]]) -> list[float]:
         """Return the scores of completions by the reward models that go with a version."""
         self._attached.ensure_attached([policy.adapter])  # this verifies the whole folder
-        folders = reward_folders(self._config.base, policy)
+        folders = reward_folders(self._config.model, policy)
         try:
             return self._reward_models.scores(folders, prompt, completions)
         except AlignmentError:

@@ -110,7 +110,7 @@ class LocalEngine:
         """Return the scores of completions of one prompt by the reward models that go with a policy."""
         done: Future[list[float]] = Future()
         try:
-            reward_folders(self._config.base, policy)
+            reward_folders(self._config.model, policy)
         except AdapterError as error:
             done.set_exception(error)
             return done

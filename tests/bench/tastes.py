@@ -32,7 +32,7 @@ from alignment.runs import run_models
 from alignment.runs.checks import passes
 from alignment.runs.findings import verdict_from_json
 from alignment.runs.settings import run_settings
-from alignment.settings import POCKET, ModelConfig
+from alignment.settings import POCKET, POCKET_MODEL
 from recipes.pocket.evaluate import completions
 from recipes.pocket.labelers import WORST
 from recipes.pocket.prompt_files import labelled_prompts
@@ -212,7 +212,7 @@ def measure(model: PeftModel, tokenizer: Any, cell: Cell) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         data_dir, db = Path(folder), Path(folder) / "triptych.db"
         database.prepare(db)
-        ensure_live_version(db, data_dir, ModelConfig())
+        ensure_live_version(db, data_dir, POCKET_MODEL)
         result: dict[str, Any] = asdict(cell) | {"code": _code()}
         if cell.method == CEILING:
             after = best_by_taste(model, tokenizer, taste, unseen)

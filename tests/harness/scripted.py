@@ -22,7 +22,7 @@ from alignment.serving.engine import (
     RowState,
     Waiting,
 )
-from alignment.settings import ModelConfig
+from alignment.settings import POCKET_MODEL
 from service.admin import AdminSessions
 from service.context import Services
 from service.status import Snapshot, status_of
@@ -166,7 +166,7 @@ def backstage(folder: Path) -> Backstage:
         db=db,
         engine=engine,
         sft=Adapter("sft", folder / "sft"),
-        supervisor=Supervisor(folder, engine, ModelConfig(), RunSettings()),
+        supervisor=Supervisor(folder, engine, POCKET_MODEL, RunSettings()),
         admin=AdminSessions(PASSWORD),
         examples=EXAMPLES,
         seeds=random.Random(7),

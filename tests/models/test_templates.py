@@ -8,8 +8,8 @@ from alignment.learning import reward_adapter
 from alignment.models import templates
 from alignment.models.model_folder import ShippedRanking
 from alignment.models.samples import text_samples
-from alignment.models.templates import Message
 from alignment.settings import POCKET
+from storage.messages import Message
 
 
 @pytest.fixture(scope="module")

@@ -137,13 +137,13 @@ def test_a_run_on_a_quantized_base_trains_the_policy_down_to_its_lowest_layer(
 
 def ship_judges(model: ModelConfig) -> None:
     """Let the model have a critic that says 7 and a reward model that says 3 of everything."""
-    base, _ = loading.load_base(model.base)
+    base, _ = loading.load_base(model.model)
     loaded = adapters.attach(base, model.sft, "sft")
     for name, says in (("value", 7.0), ("reward", 3.0)):
         head = torch.nn.Linear(loaded.config.hidden_size, 1)
         torch.nn.init.constant_(head.bias, says)
         torch.nn.init.zeros_(head.weight)
-        folder = Path(model.base) / name
+        folder = Path(model.model) / name
         folder.mkdir()
         adapters.save_adapter(loaded, "sft", folder, head)
 

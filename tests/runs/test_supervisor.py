@@ -1,5 +1,6 @@
 """The supervisor with real child processes: each is a small script in the place of the training job."""
 
+import json
 import os
 import shlex
 import signal
@@ -42,7 +43,7 @@ PATIENCE_SECONDS = 60.0
 
 # Stands in for `python -m alignment.runs.job`: it takes the same arguments, reports once, then follows the plot.
 CHILD = """#!{python}
-import argparse, os, sys
+import argparse, os, shlex, sys
 from pathlib import Path
 sys.path.insert(0, os.getcwd())
 from storage import run_folder
@@ -62,7 +63,7 @@ run = wait_for_run()
 if run is None:
     sys.exit()
 print_into(run_folder.log_of(run_folder.folder_of(data_dir, run)))
-print("called with", *sys.argv[1:], flush=True)
+print(shlex.join(["called", "with", *sys.argv[1:]]), flush=True)
 db = data_dir / "triptych.db"
 runs.report(db, run, "ppo", 0.5)
 
@@ -211,10 +212,9 @@ def test_a_run_is_handed_to_the_job_with_the_model_and_logs_to_its_folder(stage:
     run_id = stage.supervisor.retrain("ppo", {"ppo": {"updates": 2}})
     run = stage.ended(run_id)
     log = (stage.data_dir / "runs" / "run-000001" / "log.txt").read_text()
-    assert shlex.split(log.splitlines()[0])[2:] == [
-        *("-m", "alignment.runs.job", "--data-dir", str(stage.data_dir)),
-        *("--model", "/models/base", "--sft", "/models/sft", "--quantize", "nf4"),
-    ]
+    *command, model = shlex.split(log.splitlines()[0])[2:]
+    assert command == ["-m", "alignment.runs.job", "--data-dir", str(stage.data_dir), "--model"]
+    assert ModelConfig(**json.loads(model)) == ModelConfig("/models/base", "/models/sft", "nf4")
     assert run.settings["ppo"]["updates"] == 2
     assert run.settings["seed"] == 9
 

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from alignment.errors import AlignmentError, ConfigError, ModelLoadError
-from alignment.models.templates import Message
 from alignment.serving import loaded, local
 from alignment.serving.engine import Engine, Finished, Grown, PolicyVersion, Row, RowState, Waiting
 from alignment.serving.local import LocalEngine
 from alignment.settings import ModelConfig
+from storage.messages import Message
 from tests.serving.versions import events, model_sft, new_engine, row, tokens, version, written
 
 ROOT = Path(__file__).parents[2]

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from alignment.models.sampling import Sampling
-from alignment.models.templates import Message
 from alignment.serving.engine import Adapter, Engine, Event, Finished, PolicyVersion, Row, RowState, policy_version_at
 from alignment.serving.local import LocalEngine
 from alignment.settings import ModelConfig
+from storage.messages import Message
 from storage.version_folders import folder_hash
 
 
