@@ -16,7 +16,7 @@ from service.completions import ShownCompletion, shown
 from service.context import Services
 from service.requests import MAX_COLUMNS, MAX_SEED, CompareRequest
 from storage import policies, preferences
-from storage.messages import Message
+from storage.messages import Message, one_turn
 from storage.records import Comparison, Completion, Role
 
 SEED_STEP = 1_000_003  # between the seeds of one column's completions; those of neighbouring columns differ by 1
@@ -140,7 +140,7 @@ async def compare(services: Services, request: CompareRequest) -> AsyncGenerator
     states = [RowState()] * len(columns)
     for column in columns:
         if column.policy is not None and column.copies > 1:  # refused before anything is written
-            await asyncio.wrap_future(services.engine.scores(column.policy, request.prompt, ()))
+            await asyncio.wrap_future(services.engine.scores(column.policy, one_turn(request.prompt), ()))
     if (state := services.engine.state).status == "loading":
         yield call.progress(states, loading=round(state.seconds, 1))
     if call.held_back:
@@ -177,7 +177,9 @@ async def _highest(services: Services, prompt: str, policy: PolicyVersion, group
     """Return the completion with the highest score; only those that ended by themselves count, if there are any."""
     started, written = time.monotonic(), max(one.seconds for one in group)
     ended = [one for one in group if one.finish_reason == "stop"] or list(group)
-    scores = await asyncio.wrap_future(services.engine.scores(policy, prompt, [one.token_ids for one in ended]))
+    scores = await asyncio.wrap_future(
+        services.engine.scores(policy, one_turn(prompt), [one.token_ids for one in ended])
+    )
     chosen = ended[max(range(len(ended)), key=scores.__getitem__)]
     seconds = written + time.monotonic() - started
     return RowState(chosen.text, chosen.token_ids, chosen.finish_reason, chosen.first_token_seconds, seconds)

@@ -19,7 +19,7 @@ class Message:
 Messages = tuple[Message, ...]  # a conversation; as a prompt it ends with the user's message
 
 
-def asked(prompt: str, system: str = "") -> Messages:
+def one_turn(prompt: str, system: str = "") -> Messages:
     """Return the conversation that consists of one question, after a system message if one is given."""
     question = Message("user", prompt)
     return (Message("system", system), question) if system else (question,)

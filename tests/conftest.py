@@ -46,7 +46,7 @@ def write_random_llama(folder: Path, **shape: Any) -> None:
 
 def write_random_adapter(base: Path, name: str, std: float, quantize: loading.Quantize = "none") -> None:
     """Write a random adapter for a base into a folder beside its weights."""
-    model, _ = loading.load_base(base, quantize)
+    model, _ = loading.load_checkpoint(base, quantize)
     model = get_peft_model(model, lora_config(rank=4))
     for parameter in adapters.adapter_parameters(model, "default"):
         torch.nn.init.normal_(parameter, std=std)
@@ -67,7 +67,7 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def tiny(tiny_folder: Path) -> Iterator[tuple[PeftModel, AutoTokenizer]]:
     """A fresh tiny model with the adapters "sft" and "other", and its tokenizer."""
-    model, tokenizer = loading.load_base(tiny_folder)
+    model, tokenizer = loading.load_checkpoint(tiny_folder)
     model = adapters.attach(model, tiny_folder / "sft", "sft")
     adapters.attach(model, tiny_folder / "other", "other")
     yield model, tokenizer

@@ -22,8 +22,8 @@ from alignment.models.log_probs import completion_log_probs
 from alignment.models.passes import in_groups
 from alignment.models.samples import Samples, text_samples
 from alignment.models.sampling import Sampling
-from alignment.models.templates import chat_prompt_ids, completion_ids
 from alignment.reward.bradley_terry import OrderedPair, Ranked, ordered_pairs
+from storage.messages import one_turn
 
 MAX_GRADIENT_NORM = 1.0
 
@@ -56,7 +56,9 @@ def in_batches(tokenizer: Any, drawn: Sequence[OrderedPair], size: int, seed: in
 
 def _length(tokenizer: Any, pair: OrderedPair) -> int:
     prompt, chosen, rejected = pair
-    return len(chat_prompt_ids(tokenizer, prompt)) + sum(len(completion_ids(tokenizer, t)) for t in (chosen, rejected))
+    return len(tokenizer.prompt_ids(one_turn(prompt))) + sum(
+        len(tokenizer.completion_ids(t)) for t in (chosen, rejected)
+    )
 
 
 def pair_samples(model: PeftModel, tokenizer: Any, pairs: Sequence[OrderedPair]) -> Pairs[Samples]:

@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from alignment.errors import TrainingError, require_finite
 from alignment.learning.rollout import OnUpdate
 from alignment.models.adapters import adapter_parameters, take_weights, using
-from alignment.models.templates import chat_prompt_ids, completion_ids
 from alignment.reward.bradley_terry import Agreement, Ranked, agreement, judged_pairs, ranking_loss
 from alignment.reward.scorer import bounded, head_scores, score_sequences
 from alignment.reward.settings import RewardConfig
+from storage.messages import one_turn
 
 CENTRING = 0.1  # weight in the loss of the squared mean of a ranking's scores that are to be bounded, in bounds
 HEADS = 8  # of a new reward model; they cost next to nothing beside the adapter
@@ -46,10 +46,10 @@ def encoded(tokenizer: Any, ranking: Ranked | EncodedRanking) -> EncodedRanking:
         return ranking
     judged = judged_pairs(ranking)
     texts = list(dict.fromkeys(text for first, second, _ in judged for text in (first, second)))
-    prompt = chat_prompt_ids(tokenizer, ranking.prompt)
+    prompt = tokenizer.prompt_ids(one_turn(ranking.prompt))
     return EncodedRanking(
         ranking.prompt,
-        [prompt + completion_ids(tokenizer, text) for text in texts],
+        [prompt + tokenizer.completion_ids(text) for text in texts],
         torch.tensor([(texts.index(first), texts.index(second)) for first, second, _ in judged]),
         torch.tensor([target for *_, target in judged]),
     )
@@ -88,7 +88,7 @@ def residual_rankings(
     with using(model, "shipped"):
         for elements in _encoded_batches(tokenizer, rankings, batch_size):
             sequences = [sequence for element in elements for sequence in element.sequences]
-            scores, _ = score_sequences(model, heads, sequences, tokenizer.pad_token_id)
+            scores, _ = score_sequences(model, heads, sequences, tokenizer.pad_id)
             own = scores.cpu().split([len(element.sequences) for element in elements])
             result += [replace(element, offsets=weight * part) for element, part in zip(elements, own, strict=True)]
     return result
@@ -125,7 +125,7 @@ def margins(
             sequences = [sequence for element in elements for sequence in element.sequences]
             offsets = _offsets(elements)
             limit = None if offsets is None else bound
-            scores = score_sequences(model, heads, sequences, tokenizer.pad_token_id, limit)[0].cpu()
+            scores = score_sequences(model, heads, sequences, tokenizer.pad_id, limit)[0].cpu()
             scores = scores if offsets is None else scores + offsets
             for element, own in zip(elements, scores.split([len(e.sequences) for e in elements]), strict=True):
                 better, worse = own[element.pairs[element.targets == 1]].unbind(1)
@@ -149,7 +149,7 @@ def batch_loss(
     """
     elements = [encoded(tokenizer, ranking) for ranking in rankings]
     sequences = [sequence for element in elements for sequence in element.sequences]
-    scores = head_scores(model, heads, sequences, tokenizer.pad_token_id)
+    scores = head_scores(model, heads, sequences, tokenizer.pad_id)
     if (offsets := _offsets(elements)) is not None:
         totals = bounded(scores, bound) + offsets.to(scores.device).unsqueeze(-1)
     else:

@@ -16,8 +16,8 @@ from alignment.models.generation import generate
 from alignment.models.log_probs import completion_log_probs, measure_tokens
 from alignment.models.samples import Samples, Text, distinct, padded_samples
 from alignment.models.sampling import Sampling
-from alignment.models.templates import chat_prompt_ids
 from alignment.reward.scorer import Scorer
+from storage.messages import one_turn
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ def short_enough(tokenizer: Any, prompts: Sequence[str]) -> list[str]:
 
     A rollout is as wide as its longest prompt: one of a thousand tokens among four hundred rows takes gigabytes.
     """
-    kept = [prompt for prompt in prompts if len(chat_prompt_ids(tokenizer, prompt)) <= MAX_PROMPT_TOKENS]
+    kept = [prompt for prompt in prompts if len(tokenizer.prompt_ids(one_turn(prompt))) <= MAX_PROMPT_TOKENS]
     too_long = f"{len(prompts) - len(kept)} of {len(prompts)} prompts are longer than {MAX_PROMPT_TOKENS} tokens"
     if not kept:
         raise TrainingError(f"there is nothing to train on: {too_long}; vote on answers to shorter ones")
@@ -88,13 +88,11 @@ def short_enough(tokenizer: Any, prompts: Sequence[str]) -> list[str]:
 @torch.no_grad()
 def sample(model: PeftModel, tokenizer: Any, batch: Batch, sampling: Sampling, adapter: str = "policy") -> Samples:
     """Return completions by an adapter, one a prompt of the batch, shortest row first."""
-    prompts = [chat_prompt_ids(tokenizer, prompt) for prompt in batch.prompts]
+    prompts = [tokenizer.prompt_ids(one_turn(prompt)) for prompt in batch.prompts]
     with using(model, adapter):
         written = generate(model, tokenizer, prompts, sampling, batch.seeds)
     order = sorted(range(len(written)), key=lambda i: len(prompts[i]) + len(written[i].token_ids))
-    samples = padded_samples(
-        [prompts[i] for i in order], [written[i] for i in order], tokenizer.pad_token_id, model.device
-    )
+    samples = padded_samples([prompts[i] for i in order], [written[i] for i in order], tokenizer.pad_id, model.device)
     return replace(samples, prompt_index=torch.tensor(order, device=model.device))
 
 

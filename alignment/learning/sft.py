@@ -18,7 +18,7 @@ from alignment.learning.settings import SFTConfig
 from alignment.models.adapters import adapter_parameters, using
 from alignment.models.log_probs import split_for_passes
 from alignment.models.samples import Samples, Text, text_samples
-from alignment.models.templates import demonstration_tokens
+from storage.messages import Message, one_turn
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ def readable(model: PeftModel, tokenizer: Any, demonstrations: Sequence[Demonstr
     longest: int = model.config.max_position_embeddings
     texts = []
     for one in demonstrations:
-        if (length := demonstration_tokens(tokenizer, one.prompt, one.completion)) <= longest:
+        if (length := tokenizer.tokens((*one_turn(one.prompt), Message("assistant", one.completion)))) <= longest:
             texts.append((one.prompt, one.completion))
         else:
             log.warning("left out: %s tokens, this model reads %s: %r …", length, longest, one.prompt[:60])

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 from transformers import DynamicCache
 
+from alignment.models import caches
 from alignment.models.drawing import RowSampling, draw, row_sampling, uniform_numbers
 from alignment.models.passes import left_padded
 from alignment.models.routing import BASE, StackedAdapters
@@ -27,6 +28,7 @@ class DecodingRow:
     sampling: Sampling
     seed: int
     adapter: str = BASE  # its name; plays no part in a batch without `StackedAdapters`
+    barred: tuple[int, ...] = ()  # ids of tokens that are never drawn
 
 
 class DecodingBatch:
@@ -90,7 +92,7 @@ class DecodingBatch:
         different = list(dict.fromkeys(keys))
         ids, mask = left_padded([prompt for _, prompt in different], self._pad_id, self._model.device)  # (D, T)
         positions = (mask.cumsum(-1) - 1).clamp(min=0)
-        cache = DynamicCache()
+        cache = caches.new_cache(self._model)
         logits = self._logits([adapter for adapter, _ in different], ids, mask, positions, cache)
         uniforms = [iter(uniform_numbers(row.seed, row.sampling.max_new_tokens)) for row in rows]
         held = _HeldRows(list(rows), uniforms, cache, mask, positions[:, -1:], logits)
@@ -138,7 +140,11 @@ class _HeldRows:
     sampling: RowSampling = field(init=False)
 
     def __post_init__(self) -> None:
-        self.sampling = row_sampling([row.sampling for row in self.rows], self.mask.device)
+        self.sampling = self._sampling()
+
+    def _sampling(self) -> RowSampling:
+        barred = [row.barred for row in self.rows]
+        return row_sampling([row.sampling for row in self.rows], barred, self.logits)
 
     def draw(self) -> Tensor:
         """Draw the next token of each row (B,)."""
@@ -149,13 +155,13 @@ class _HeldRows:
         """Keep only the rows at these places."""
         self.rows = [self.rows[i] for i in kept]
         self.uniforms = [self.uniforms[i] for i in kept]
-        self.sampling = row_sampling([row.sampling for row in self.rows], self.mask.device)
         self.select_tensors(kept)
+        self.sampling = self._sampling()
 
     def select_tensors(self, places: list[int]) -> None:
         """Keep, in the tensors alone, the rows at these places, which may be named more than once."""
         chosen = torch.tensor(places, device=self.mask.device)
-        self.cache.batch_select_indices(chosen)
+        caches.select_rows(self.cache, chosen)
         self.mask, self.positions, self.logits = self.mask[chosen], self.positions[chosen], self.logits[chosen]
         self.drawn = None if self.drawn is None else self.drawn[chosen]
 
@@ -163,26 +169,18 @@ class _HeldRows:
         """Cut off the columns on the left that are padding in every row."""
         if unused := int(self.mask.any(0).int().argmax()):
             self.mask = self.mask[:, unused:]
-            for layer in self.cache.layers:
-                layer.keys, layer.values = layer.keys[..., unused:, :], layer.values[..., unused:, :]
+            caches.trim(self.cache, unused)
 
 
 def _joined(first: _HeldRows, second: _HeldRows) -> _HeldRows:
     """Return the rows of both, none of which has tokens that are not yet read; the shorter ones are padded."""
-    widths = [held.mask.shape[-1] for held in (first, second)]
-    paddings = [max(widths) - width for width in widths]
-
-    def padded(one: Tensor, other: Tensor, after: int) -> Tensor:
-        """Join tensors (B, ..., T, and `after` more dimensions), each padded before its T."""
-        tensors = zip((one, other), paddings, strict=True)
-        return torch.cat([pad(tensor, (0, 0) * after + (more, 0)) for tensor, more in tensors])
-
-    layers = zip(first.cache.layers, second.cache.layers, strict=True)
+    width = max(held.mask.shape[-1] for held in (first, second))
+    masks = [pad(held.mask, (width - held.mask.shape[-1], 0)) for held in (first, second)]
     return _HeldRows(
         first.rows + second.rows,
         first.uniforms + second.uniforms,
-        DynamicCache([(padded(a.keys, b.keys, 1), padded(a.values, b.values, 1)) for a, b in layers]),
-        padded(first.mask, second.mask, 0),
+        caches.joined(first.cache, second.cache),
+        torch.cat(masks),
         torch.cat([first.positions, second.positions]),
         torch.cat([first.logits, second.logits]),
     )

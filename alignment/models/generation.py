@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from alignment.models.chat_tokenizer import ChatTokenizer
 from alignment.models.decoding import DecodingBatch, DecodingRow
 from alignment.models.routing import merged
 from alignment.models.sampling import FinishReason, Sampling, finish_reason
@@ -17,32 +18,31 @@ class Generated:
     finish_reason: FinishReason
 
 
-def eos_ids(model: Any, tokenizer: Any) -> frozenset[int]:
-    """Return every id that ends a turn: the tokenizer's and the generation settings' own."""
-    configured = model.generation_config.eos_token_id
-    more = configured if isinstance(configured, list) else [configured]
-    return frozenset(token for token in [tokenizer.eos_token_id, *more] if token is not None)
-
-
 def generate(
     model: Any,
-    tokenizer: Any,
+    tokenizer: ChatTokenizer,
     prompts: Sequence[Sequence[int]],
     sampling: Sampling,
     seeds: Sequence[int],
+    *,
+    templated: bool = True,
 ) -> list[Generated]:
-    """Return one finished completion a prompt, through whatever adapter is active."""
-    ends = eos_ids(model, tokenizer)
+    """Return one finished completion a prompt, through whatever adapter is active.
+
+    Without `templated` they are raw continuations of the prompts.
+    """
+    ends = tokenizer.end_ids if templated else tokenizer.raw_end_ids
+    barred = () if templated else tokenizer.barred_ids
     written: list[list[int]] = [[] for _ in prompts]
     finished: dict[int, FinishReason] = {}
-    batch = DecodingBatch(model, tokenizer.pad_token_id)
+    batch = DecodingBatch(model, tokenizer.pad_id)
     numbered = enumerate(zip(prompts, seeds, strict=True))
     with merged(model):
-        batch.add([DecodingRow(i, tuple(prompt), sampling, seed) for i, (prompt, seed) in numbered])
+        batch.add([DecodingRow(i, tuple(prompt), sampling, seed, barred=barred) for i, (prompt, seed) in numbered])
         while batch:
             for row, token in batch.step().items():
                 written[row].append(token)
                 if reason := finish_reason(written[row], sampling, ends):
                     finished[row] = reason
             batch.drop(finished)
-    return [Generated(ids, finished[row]) for row, ids in enumerate(written)]
+    return [Generated(tokenizer.ending(ids, templated=templated), finished[row]) for row, ids in enumerate(written)]

@@ -1,7 +1,6 @@
 """Hidden states of a model, and linear heads on them: reward and value."""
 
 from pathlib import Path
-from typing import Any
 
 import torch
 from peft import PeftModel
@@ -9,15 +8,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from alignment.errors import AdapterError
+from alignment.models.architecture import hidden_size, trunk
 from alignment.models.loading import UNREADABLE
 
 HEAD_FILE = "head.safetensors"
-
-
-def trunk(model: PeftModel) -> nn.Module:
-    """Return the transformer below the output layer; its first output is the hidden states (B, T, H)."""
-    causal_lm: Any = model.get_base_model()
-    return getattr(causal_lm, causal_lm.base_model_prefix)  # type: ignore[no-any-return]
 
 
 def hidden_states(model: PeftModel, ids: Tensor, mask: Tensor) -> Tensor:
@@ -29,11 +23,10 @@ def hidden_states(model: PeftModel, ids: Tensor, mask: Tensor) -> Tensor:
 
 def new_head(model: PeftModel, outputs: int = 1) -> nn.Linear:
     """Return a linear head from hidden states to `outputs` scalars, starting at zero."""
-    causal_lm: Any = model.get_base_model()
-    head = nn.Linear(causal_lm.config.hidden_size, outputs)
+    head = nn.Linear(hidden_size(model), outputs)
     nn.init.zeros_(head.weight)
     nn.init.zeros_(head.bias)
-    return head.to(causal_lm.device)
+    return head.to(model.device)
 
 
 def mean_head(heads: nn.Linear) -> nn.Linear:

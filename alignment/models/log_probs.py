@@ -1,13 +1,13 @@
 """Log-probabilities, entropies and distributions of completion tokens, in passes of rows of like length."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 from peft import PeftModel
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from alignment.models.architecture import logits, vocabulary_size
 from alignment.models.heads import hidden_states
 from alignment.models.passes import in_groups
 from alignment.models.samples import S, Samples, distinct
@@ -73,9 +73,8 @@ def distributions(model: PeftModel, samples: Samples, temperature: float) -> Ten
     active adapter. `rows_to_hold` says for how many rows at once there is room.
     """
     hidden = predicting_states(model, samples)[samples.mask.bool()]
-    causal_lm = _causal_lm(model)
-    blocks = hidden.split(max(1, LOGITS_AT_ONCE // causal_lm.config.vocab_size))
-    return torch.cat([(causal_lm.lm_head(block).float() / temperature).log_softmax(-1) for block in blocks])
+    blocks = hidden.split(_tokens_at_once(model))
+    return torch.cat([_all_log_probs(model, block, temperature) for block in blocks])
 
 
 def rows_to_hold(model: PeftModel, width: int) -> int:
@@ -83,7 +82,7 @@ def rows_to_hold(model: PeftModel, width: int) -> int:
 
     Together they have at most `LOGITS_HELD` numbers.
     """
-    return max(2, LOGITS_HELD // (width * int(_causal_lm(model).config.vocab_size)))
+    return max(2, LOGITS_HELD // (width * vocabulary_size(model)))
 
 
 def _of_tokens(
@@ -97,12 +96,11 @@ def _of_tokens(
     keep = samples.mask.bool()
     hidden = predicting_states(model, samples)[keep]  # (N, H)
     tokens = samples.ids[:, samples.prompt_width :][keep]  # (N,)
-    causal_lm = _causal_lm(model)
 
     def of_block(hidden: Tensor, tokens: Tensor, *given: Tensor) -> Sequence[Tensor]:
-        return measure((causal_lm.lm_head(hidden).float() / temperature).log_softmax(-1), tokens, *given)
+        return measure(_all_log_probs(model, hidden, temperature), tokens, *given)
 
-    size = max(1, LOGITS_AT_ONCE // causal_lm.config.vocab_size)
+    size = _tokens_at_once(model)
     blocks = list(zip(*(one.split(size) for one in (hidden, tokens, *given)), strict=True))
     if len(blocks) > 1 and torch.is_grad_enabled():
         measured = [checkpoint(of_block, *block, use_reentrant=False, preserve_rng_state=False) for block in blocks]
@@ -112,8 +110,13 @@ def _of_tokens(
     return [zeros.masked_scatter(keep, torch.cat(parts)) for parts in zip(*measured, strict=True)]
 
 
-def _causal_lm(model: PeftModel) -> Any:
-    return model.get_base_model()
+def _all_log_probs(model: PeftModel, hidden: Tensor, temperature: float) -> Tensor:
+    """Return the log-probabilities of the whole vocabulary (N, V) after hidden states (N, H)."""
+    return (logits(model, hidden).float() / temperature).log_softmax(-1)
+
+
+def _tokens_at_once(model: PeftModel) -> int:
+    return max(1, LOGITS_AT_ONCE // vocabulary_size(model))
 
 
 def _at(log_probs: Tensor, tokens: Tensor) -> Tensor:

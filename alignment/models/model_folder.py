@@ -17,6 +17,7 @@ T = TypeVar("T")
 REWARD = "reward"  # folder of a reward adapter with its heads: beside a model, in a version, in a run
 SCORED_BY = "settings.json"  # in a version's, the fields of RewardConfig by which its run scored
 SFT = "sft"  # folder of an SFT adapter: beside a model, and in a version whose run went on with instruction tuning
+UNCHANGED = "unchanged.json"  # in a version that is the instruction-tuned model itself, in place of an adapter
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 Written = Annotated[Text, Field(min_length=1)]
 CheckKind = Literal["contains", "refuses", "helps", "abstains"]

@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+from alignment.models.architecture import hidden_size, text_config
+
 ROWS = 32  # in one pass on a CPU, at most
 TOKENS_A_ROW = 24  # of a full pass: rows with more, as most have, go through fewer at once, and with less padding
 
@@ -27,7 +29,7 @@ def rows_at_once(model: Any, rows: int) -> int:
     """
     if model.device.type != "cuda":
         return rows
-    size: int = model.config.hidden_size * model.config.num_hidden_layers
+    size = hidden_size(model) * int(text_config(model).num_hidden_layers)
     return max(rows, min(1024, 2**21 // size))
 
 

@@ -75,7 +75,7 @@ class StackedAdapters:
             raise AdapterError(f"no adapter {sorted(unknown)} is loaded; there are {sorted(known)}")
         stack = self._stack_of(tuple(sorted(set(names) - {BASE})))
         stack.assign(names)
-        with _going_through(stack.forwards):
+        with going_through(stack.forwards):
             yield
 
     def _stack_of(self, names: tuple[str, ...]) -> "_Stack":
@@ -147,7 +147,7 @@ class _Stack:
 
 
 @contextmanager
-def _going_through(forwards: Forwards) -> Iterator[None]:
+def going_through(forwards: Forwards) -> Iterator[None]:
     """Let layers pass through other forward functions until the context is left.
 
     They are put in and taken out for every step of decoding, so past the setter of `nn.Module`, which takes longer.
@@ -174,7 +174,7 @@ def merged(model: Any) -> Iterator[None]:
     """
     layers = [module for module in model.modules() if isinstance(module, LoraLayer)]
     forwards = [(layer, forward) for layer in layers if (forward := _with_adapter(layer)) is not None]
-    with _going_through(forwards):
+    with going_through(forwards):
         yield
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from alignment.models.generation import Generated
 from alignment.models.passes import left_padded
-from alignment.models.templates import chat_prompt_ids, completion_ids
+from storage.messages import one_turn
 
 Text = tuple[str, str]  # prompt, completion
 
@@ -77,9 +77,9 @@ def padded_samples(
 
 def text_samples(texts: Sequence[Text], tokenizer: Any, device: torch.device) -> Samples:
     """Return texts that somebody wrote as samples, in the order given; they end as a completion of a model does."""
-    prompts = [chat_prompt_ids(tokenizer, prompt) for prompt, _ in texts]
-    completions = [Generated(completion_ids(tokenizer, completion), "stop") for _, completion in texts]
-    return padded_samples(prompts, completions, tokenizer.pad_token_id, device)
+    prompts = [tokenizer.prompt_ids(one_turn(prompt)) for prompt, _ in texts]
+    completions = [Generated(tokenizer.completion_ids(completion), "stop") for _, completion in texts]
+    return padded_samples(prompts, completions, tokenizer.pad_id, device)
 
 
 def concatenated(first: S, second: S) -> S:

@@ -10,16 +10,16 @@ from alignment.models.adapters import using
 from alignment.models.generation import Generated, generate
 from alignment.models.model_folder import Check, CheckKind
 from alignment.models.sampling import Sampling
-from alignment.models.templates import chat_prompt_ids, decode
 from alignment.runs.checks import passes
 from alignment.runs.records import NOT_MEASURED, CheckResults
+from storage.messages import one_turn
 
 
 def answers(
     model: PeftModel, tokenizer: Any, adapter: str, prompts: Sequence[str], sampling: Sampling, seed: int
 ) -> list[Generated]:
     """Return one completion a prompt through an adapter, written in one batch; prompt i is drawn with `seed + i`."""
-    rows = [chat_prompt_ids(tokenizer, prompt) for prompt in prompts]
+    rows = [tokenizer.prompt_ids(one_turn(prompt)) for prompt in prompts]
     with using(model, adapter):
         return generate(model, tokenizer, rows, sampling, [seed + i for i in range(len(rows))])
 
@@ -31,7 +31,7 @@ def evaluate(
     if not checks:
         return CheckResults()
     written = answers(model, tokenizer, adapter, [check.prompt for check in checks], sampling, seed)
-    texts = tuple(decode(tokenizer, one.token_ids) for one in written)
+    texts = tuple(tokenizer.decode(one.token_ids) for one in written)
 
     def share(kind: CheckKind) -> float:
         passed = [passes(check, text) for check, text in zip(checks, texts, strict=True) if check.kind == kind]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from peft import PeftModel
 
-from alignment.models.heads import trunk
+from alignment.models.architecture import trunk
 from alignment.runs.methods import progress_spans
 from storage import runs
 from storage.records import Metric

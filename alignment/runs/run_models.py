@@ -26,7 +26,7 @@ def load(config: ModelConfig, parent: Path) -> tuple[PeftModel, Any]:
     "parent" is the version's policy, "policy" a copy of it that is to be trained, and "sft" the reference: the
     version's own SFT adapter if it has one, else the model's.
     """
-    model, tokenizer = loading.load_base(config.model, config.quantize)
+    model, tokenizer = loading.load_checkpoint(config.model, config.quantize)
     model = adapters.attach(model, model_folder.own_sft(parent) or config.sft, "sft")
     model = adapters.attach(model, parent, "parent")
     adapters.copy_adapter(model, "parent", "policy")

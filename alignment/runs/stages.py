@@ -199,7 +199,7 @@ TRAINERS: dict[str, Callable[[Training, Data], Trained]] = {"ppo": by_ppo, "raft
 
 def _task(training: Training, data: Data, reward: RewardModel) -> Task:
     """Return what the policy is to learn: to please the reward model."""
-    pad_id, config = training.tokenizer.pad_token_id, training.settings.reward
+    pad_id, config = training.tokenizer.pad_id, training.settings.reward
     score = added_scorer(training.model, reward.heads, pad_id, reward.shipped_heads, config)
     return Task(data.prompts, score, training.settings.seed, data.liked)
 

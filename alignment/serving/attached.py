@@ -3,8 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-
-from peft import PeftModel
+from typing import Any
 
 from alignment.errors import AdapterError
 from alignment.models.adapters import attach, drop_adapter
@@ -21,8 +20,8 @@ class AttachedAdapters:
     The folder of a version is verified once, before the first of its adapters is attached, and when it goes live.
     """
 
-    def __init__(self, model: PeftModel) -> None:
-        self._model = model
+    def __init__(self, model: Any) -> None:
+        self.model = model  # a PeftModel once an adapter was attached
         self._live: Path | None = None  # folder of the live version
         self._versions: OrderedDict[Path, set[str]] = OrderedDict()  # names; least recently used first
 
@@ -31,10 +30,10 @@ class AttachedAdapters:
 
         Raises AdapterError, and changes nothing, if they are not whole or do not fit.
         """
-        if policy.folder in self._versions:  # else it is verified before its adapters are attached
+        if policy.folder in self._versions or not policy.adapters:  # else it is verified before they are attached
             _verify(policy.folder, policy.sha256)
         self.ensure_attached(policy.adapters)
-        if self._live is not None:
+        if self._live is not None and self._live in self._versions:
             self._versions.move_to_end(self._live)
         self._live = policy.folder
         self._drop_unused()
@@ -52,14 +51,14 @@ class AttachedAdapters:
     def _attach(self, adapter: Adapter) -> None:
         if (folder := adapter.version_folder) is not None and folder in self._versions:
             self._versions.move_to_end(folder)
-        if adapter.name in self._model.peft_config:
+        if adapter.name in getattr(self.model, "peft_config", ()):
             return
         if folder is not None and folder not in self._versions:
             _verify(folder, adapter.sha256 or "")
         try:
-            attach(self._model, adapter.folder, adapter.name)
+            self.model = attach(self.model, adapter.folder, adapter.name)
         except AdapterError:
-            drop_adapter(self._model, adapter.name)  # it may be half attached, and would be taken for whole
+            drop_adapter(self.model, adapter.name)  # it may be half attached, and would be taken for whole
             if folder is not None and folder != self._live:
                 self._drop(folder)  # no version is served in part
             raise
@@ -74,7 +73,7 @@ class AttachedAdapters:
 
     def _drop(self, version_folder: Path) -> None:
         for name in self._versions.pop(version_folder, set()):
-            drop_adapter(self._model, name)
+            drop_adapter(self.model, name)
 
 
 def _verify(folder: Path, sha256: str) -> None:

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from alignment.errors import AdapterError
-from alignment.models.model_folder import SFT, own_sft
+from alignment.models.model_folder import SFT, UNCHANGED, own_sft
 from alignment.models.sampling import FinishReason, Sampling
-from storage.messages import Message
+from storage.messages import Messages
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,12 @@ class PolicyVersion:
     folder: Path
     sha256: str
     own_sft: bool = False
+    unchanged: bool = False  # it is the instruction-tuned model itself, without an adapter
 
     @property
-    def adapter(self) -> Adapter:
-        """The adapter of the policy itself."""
-        return Adapter(f"policy-{self.version}", self.folder, self.folder, self.sha256)
+    def adapter(self) -> Adapter | None:
+        """The adapter of the policy itself; None for one that is the instruction-tuned model."""
+        return None if self.unchanged else Adapter(f"policy-{self.version}", self.folder, self.folder, self.sha256)
 
     @property
     def sft(self) -> Adapter | None:
@@ -48,7 +49,7 @@ class PolicyVersion:
     @property
     def adapters(self) -> list[Adapter]:
         """The adapters in its folder that completions are written through."""
-        return [self.adapter] + ([self.sft] if self.sft else [])
+        return [adapter for adapter in (self.adapter, self.sft) if adapter is not None]
 
 
 def policy_version_at(version: int, folder: str | Path, sha256: str) -> PolicyVersion:
@@ -59,14 +60,15 @@ def policy_version_at(version: int, folder: str | Path, sha256: str) -> PolicyVe
     folder = Path(folder)
     if not folder.is_dir():
         raise AdapterError(f"the folder of policy v{version} is gone: {folder}; restore it from a backup")
-    return PolicyVersion(version, folder, sha256, own_sft=own_sft(folder) is not None)
+    unchanged = (folder / UNCHANGED).is_file()
+    return PolicyVersion(version, folder, sha256, own_sft(folder) is not None, unchanged)
 
 
 @dataclass(frozen=True)
 class Row:
     """One completion to be written: through which adapter, of what, and how it is drawn."""
 
-    messages: tuple[Message, ...]
+    messages: Messages
     adapter: Adapter | None  # None: the weights as they are
     templated: bool  # through the chat template; otherwise the last message is bare text to be continued
     sampling: Sampling
@@ -151,9 +153,9 @@ class Engine(Protocol):
         """
 
     def scores(
-        self, policy: PolicyVersion, prompt: str, completions: Sequence[tuple[int, ...]]
+        self, policy: PolicyVersion, messages: Messages, completions: Sequence[tuple[int, ...]]
     ) -> "Future[list[float]]":
-        """Return the scores of completions (token ids) of one prompt by the reward models that go with a policy.
+        """Return the scores of completions (token ids) of a conversation by the reward models that go with a policy.
 
         The future raises AdapterError where no reward model goes with it. That is known without standing in line:
         ask with no completions before any are written.

@@ -9,38 +9,52 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from peft import PeftModel
+
 from alignment.errors import AlignmentError
-from alignment.models import adapters, loading, templates
+from alignment.models import adapters, loading
+from alignment.models.architecture import context_tokens
+from alignment.models.chat_tokenizer import ChatTokenizer
 from alignment.models.decoding import DecodingBatch, DecodingRow
-from alignment.models.generation import eos_ids
 from alignment.models.routing import BASE, StackedAdapters
 from alignment.models.sampling import FinishReason, finish_reason
 from alignment.serving.attached import AttachedAdapters
-from alignment.serving.engine import PolicyVersion, Row, RowState
+from alignment.serving.engine import Limits, PolicyVersion, Row, RowState
 from alignment.serving.reward_folders import reward_folders
 from alignment.serving.scoring import RewardModels
 from alignment.settings import ModelConfig
+from storage.messages import Messages
 
 log = logging.getLogger(__name__)
 
 
 class LoadedModel:
-    """A base model in memory and everything that is attached to it. Loading takes seconds."""
+    """A checkpoint in memory and everything that is attached to it, and the pretrained one beside it, if there is one.
+
+    Loading takes seconds.
+    """
 
     def __init__(self, config: ModelConfig, live: PolicyVersion) -> None:
         self._config = config
-        model, self.tokenizer = loading.load_base(config.model, config.quantize)
-        self._model = adapters.attach(model, config.sft, "sft")
-        self.context_tokens: int = model.config.max_position_embeddings
-        self._end_ids = eos_ids(model, self.tokenizer)
-        self._stacked = StackedAdapters(self._model)
-        self._attached = AttachedAdapters(self._model)
+        model, self.tokenizer = loading.load_model(config)
+        self._pretrained = loading.load_pretrained(config) if config.base else None
+        self._context_tokens = context_tokens(model)
+        self._attached = AttachedAdapters(adapters.attach(model, config.sft, "sft") if config.sft else model)
         self._attached.make_live(live)
-        self._reward_models = RewardModels(self._model, self.tokenizer)
+        self._reward_models = RewardModels(self.tokenizer)
+        self._stacked: StackedAdapters | None = None
 
     def make_live(self, policy: PolicyVersion) -> None:
         """Keep the adapters of this version attached; raise AdapterError if they cannot be served."""
         self._attached.make_live(policy)
+
+    def limits(self, row: Row) -> Limits:
+        """Return what the model reads and what a row's messages take."""
+        if self._is_pretrained(row):
+            assert self._pretrained is not None
+            model, tokenizer = self._pretrained
+            return Limits(context_tokens(model), tokenizer.tokens(row.messages, templated=False))
+        return Limits(self._context_tokens, self.tokenizer.tokens(row.messages, templated=row.templated))
 
     def begin(self, rows: Sequence[Row]) -> "Answer":
         """Read the prompts of rows and return their completions, which are still to be written.
@@ -49,20 +63,22 @@ class LoadedModel:
         """
         began = time.monotonic()
         self._attached.ensure_attached([row.adapter for row in rows if row.adapter is not None])
-        batch = DecodingBatch(self._model, self.tokenizer.pad_token_id, self._stacked)
-        batch.add([self._decoding_row(i, row) for i, row in enumerate(rows)])
-        return Answer(batch, self.tokenizer, self._end_ids, rows, began)
+        own = [number for number, row in enumerate(rows) if not self._is_pretrained(row)]
+        other = [number for number, row in enumerate(rows) if self._is_pretrained(row)]
+        batches = []
+        if own:
+            batches.append(_batch(self._attached.model, self.tokenizer, rows, own, self._stacked_adapters()))
+        if other:
+            assert self._pretrained is not None
+            batches.append(_batch(*self._pretrained, rows, other, None))
+        return Answer(batches, [_Completion(row, self._tokenizer_of(row)) for row in rows], began)
 
-    def _decoding_row(self, number: int, row: Row) -> DecodingRow:
-        ids = templates.prompt_ids(self.tokenizer, row.messages, templated=row.templated)
-        return DecodingRow(number, tuple(ids), row.sampling, row.seed, row.adapter.name if row.adapter else BASE)
-
-    def scores(self, policy: PolicyVersion, prompt: str, completions: Sequence[Sequence[int]]) -> list[float]:
-        """Return the scores of completions by the reward models that go with a version."""
-        self._attached.ensure_attached([policy.adapter])  # this verifies the whole folder
+    def scores(self, policy: PolicyVersion, messages: Messages, completions: Sequence[Sequence[int]]) -> list[float]:
+        """Return the scores of completions of a conversation by the reward models that go with a version."""
+        self._attached.ensure_attached(policy.adapters)  # this verifies the whole folder
         folders = reward_folders(self._config.model, policy)
         try:
-            return self._reward_models.scores(folders, prompt, completions)
+            return self._reward_models.scores(self._attached.model, folders, messages, completions)
         except AlignmentError:
             raise
         except Exception as error:
@@ -71,55 +87,88 @@ class LoadedModel:
                 f"the reward model failed to score ({type(error).__name__}); see the log, and try again"
             ) from error
 
+    def _is_pretrained(self, row: Row) -> bool:
+        """Return whether the pretrained checkpoint beside the model writes a row."""
+        return self._pretrained is not None and not row.templated
+
+    def _tokenizer_of(self, row: Row) -> ChatTokenizer:
+        return self._pretrained[1] if self._pretrained is not None and not row.templated else self.tokenizer
+
+    def _stacked_adapters(self) -> StackedAdapters | None:
+        """Return what sends rows through adapters of their own, or None while none was ever attached."""
+        if self._stacked is None and isinstance(self._attached.model, PeftModel):
+            self._stacked = StackedAdapters(self._attached.model)
+        return self._stacked
+
+
+def _batch(
+    model: Any, tokenizer: ChatTokenizer, rows: Sequence[Row], numbers: Sequence[int], stacked: StackedAdapters | None
+) -> DecodingBatch:
+    """Return the rows of these numbers, their prompts read."""
+    batch = DecodingBatch(model, tokenizer.pad_id, stacked)
+    batch.add([_decoding_row(tokenizer, number, rows[number]) for number in numbers])
+    return batch
+
+
+def _decoding_row(tokenizer: ChatTokenizer, number: int, row: Row) -> DecodingRow:
+    return DecodingRow(
+        number,
+        tuple(tokenizer.prompt_ids(row.messages, templated=row.templated)),
+        row.sampling,
+        row.seed,
+        row.adapter.name if row.adapter else BASE,
+        () if row.templated else tokenizer.barred_ids,
+    )
+
 
 class Answer:
     """The completions of one call while they are written."""
 
-    def __init__(
-        self, batch: DecodingBatch, tokenizer: Any, end_ids: frozenset[int], rows: Sequence[Row], began: float
-    ) -> None:
-        self._batch = batch
-        self._tokenizer = tokenizer
-        self._end_ids = end_ids
+    def __init__(self, batches: Sequence[DecodingBatch], completions: Sequence["_Completion"], began: float) -> None:
+        self._batches = batches
+        self._completions = completions
         self._began = began
-        self._completions = [_Completion(row) for row in rows]
 
     @property
     def finished(self) -> bool:
         """Whether all completions have ended."""
-        return not self._batch
+        return not any(self._batches)
 
     def step(self) -> None:
         """Write one more token of each completion that has not ended."""
-        tokens = self._batch.step()
-        elapsed = time.monotonic() - self._began
-        for number, token in tokens.items():
-            self._completions[number].grow(token, self._end_ids, elapsed)
-        self._batch.drop([number for number in tokens if self._completions[number].finish_reason])
+        for batch in self._batches:
+            tokens = batch.step()
+            elapsed = time.monotonic() - self._began
+            for number, token in tokens.items():
+                self._completions[number].grow(token, elapsed)
+            batch.drop([number for number in tokens if self._completions[number].finish_reason])
 
     def rows(self, cancelled: bool = False) -> tuple[RowState, ...]:
         """Return how far the completions have come; with `cancelled`, those that have not ended end so."""
-        return tuple(completion.state(self._tokenizer, cancelled) for completion in self._completions)
+        return tuple(completion.state(cancelled) for completion in self._completions)
 
 
 @dataclass
 class _Completion:
     row: Row
+    tokenizer: ChatTokenizer
     token_ids: list[int] = field(default_factory=list)
     finish_reason: FinishReason | None = None
     first_token_seconds: float = 0.0
     seconds: float = 0.0
 
-    def grow(self, token: int, end_ids: frozenset[int], elapsed: float) -> None:
+    def grow(self, token: int, elapsed: float) -> None:
+        ends = self.tokenizer.end_ids if self.row.templated else self.tokenizer.raw_end_ids
         self.token_ids.append(token)
-        self.finish_reason = finish_reason(self.token_ids, self.row.sampling, end_ids)
+        self.finish_reason = finish_reason(self.token_ids, self.row.sampling, ends)
         self.first_token_seconds = self.first_token_seconds or elapsed
         self.seconds = elapsed
 
-    def state(self, tokenizer: Any, cancelled: bool) -> RowState:
+    def state(self, cancelled: bool) -> RowState:
+        ids = self.tokenizer.ending(self.token_ids, templated=self.row.templated)
         return RowState(
-            templates.decode(tokenizer, self.token_ids),
-            tuple(self.token_ids),
+            self.tokenizer.decode(ids),
+            tuple(ids),
             self.finish_reason or ("cancelled" if cancelled else None),
             self.first_token_seconds,
             self.seconds,

@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from alignment.errors import AdapterError, AlignmentError, ConfigError, ModelLoadError
-from alignment.models import templates
 from alignment.serving.engine import EngineState, Event, Finished, Grown, Limits, PolicyVersion, Row, Waiting
 from alignment.serving.reward_folders import reward_folders
 from alignment.settings import ModelConfig
+from storage.messages import Messages
 
 if TYPE_CHECKING:
     from alignment.serving.loaded import LoadedModel
@@ -93,7 +93,7 @@ class LocalEngine:
 
     def limits(self, row: Row) -> Limits | None:
         """Return what the model reads and what the row's messages take; None while the model is not loaded."""
-        return None if self._model is None else _limits(self._model, row)
+        return None if self._model is None else self._model.limits(row)
 
     def swap(self, policy: PolicyVersion) -> "Future[None]":
         """Ask to serve another version; the future ends when it is live, or with why it cannot be."""
@@ -105,9 +105,9 @@ class LocalEngine:
         return self._ask(make_live)
 
     def scores(
-        self, policy: PolicyVersion, prompt: str, completions: Sequence[tuple[int, ...]]
+        self, policy: PolicyVersion, messages: Messages, completions: Sequence[tuple[int, ...]]
     ) -> "Future[list[float]]":
-        """Return the scores of completions of one prompt by the reward models that go with a policy."""
+        """Return the scores of completions of a conversation by the reward models that go with a policy."""
         done: Future[list[float]] = Future()
         try:
             reward_folders(self._config.model, policy)
@@ -117,13 +117,13 @@ class LocalEngine:
         if not completions:
             done.set_result([])
             return done
-        return self._ask(lambda model: model.scores(policy, prompt, completions))
+        return self._ask(lambda model: model.scores(policy, messages, completions))
 
     async def stream(self, rows: Sequence[Row]) -> AsyncIterator[Event]:
         """Yield the rows of one call as they grow, `Finished` last; closing the iterator stops them."""
         if self._model is not None:
             for row in rows:
-                _require_fitting(row, _limits(self._model, row))
+                _require_fitting(row, self._model.limits(row))
         loop = asyncio.get_running_loop()
         inbox: asyncio.Queue[Event | Exception] = asyncio.Queue()
 
@@ -252,7 +252,7 @@ class LocalEngine:
     def _serve(self, model: "LoadedModel", call: _Call) -> None:
         try:
             for row in call.rows:  # those that came while the model was loading are not checked yet
-                _require_fitting(row, _limits(model, row))
+                _require_fitting(row, model.limits(row))
             self._write(model, call)
         except AlignmentError as error:
             call.send(error)
@@ -272,11 +272,6 @@ class LocalEngine:
                 sent = time.monotonic()
                 call.send(Grown(answer.rows()))
         call.send(Finished(answer.rows(cancelled=True)))
-
-
-def _limits(model: "LoadedModel", row: Row) -> Limits:
-    tokens = templates.conversation_tokens(model.tokenizer, row.messages, templated=row.templated)
-    return Limits(model.context_tokens, tokens)
 
 
 def _require_fitting(row: Row, limits: Limits) -> None:

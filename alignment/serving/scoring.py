@@ -3,18 +3,18 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from peft import PeftModel
 
 from alignment.errors import AdapterError, ConfigError
 from alignment.models.adapters import attach_with_head, drop_adapter
+from alignment.models.chat_tokenizer import ChatTokenizer
 from alignment.models.model_folder import SCORED_BY
-from alignment.models.templates import chat_prompt_ids
 from alignment.reward.scorer import Scorer, added_scorer
 from alignment.reward.settings import RewardConfig
 from alignment.validation import with_changes
+from storage.messages import Messages
 
 NAMES = ("reward", "shipped")  # adapters that a scorer reads
 
@@ -36,36 +36,38 @@ def scored_by(folder: Path) -> RewardConfig:
 class RewardModels:
     """The reward adapters of one version, attached to the serving model; those used last stay attached."""
 
-    def __init__(self, model: PeftModel, tokenizer: Any) -> None:
-        self._model = model
+    def __init__(self, tokenizer: ChatTokenizer) -> None:
         self._tokenizer = tokenizer
         self._attached: tuple[tuple[Path, ...], Scorer] | None = None
 
     @torch.no_grad()
-    def scores(self, folders: Sequence[Path], prompt: str, completions: Sequence[Sequence[int]]) -> list[float]:
-        """Return the score of each completion (token ids): by the first reward adapter, plus by the second if any.
+    def scores(
+        self, model: PeftModel, folders: Sequence[Path], messages: Messages, completions: Sequence[Sequence[int]]
+    ) -> list[float]:
+        """Return the score of each completion (token ids) of a conversation.
 
-        They score as they did in the run that fitted the first one.
+        It is that by the first reward adapter, plus that by the second if there is one. They score as they did in the
+        run that fitted the first one.
         """
         if self._attached is None or self._attached[0] != tuple(folders):
-            self._attach(tuple(folders))
+            self._attach(model, tuple(folders))
         assert self._attached is not None
-        prompt_ids = chat_prompt_ids(self._tokenizer, prompt)
+        prompt_ids = self._tokenizer.prompt_ids(messages)
         scores, _ = self._attached[1]([[*prompt_ids, *ids] for ids in completions])
         return scores.tolist()
 
-    def _attach(self, folders: tuple[Path, ...]) -> None:
-        self._detach()
+    def _attach(self, model: PeftModel, folders: tuple[Path, ...]) -> None:
+        self._detach(model)
         try:
             config = scored_by(folders[0])
-            heads = [attach_with_head(self._model, folder, name) for name, folder in zip(NAMES, folders, strict=False)]
+            heads = [attach_with_head(model, folder, name) for name, folder in zip(NAMES, folders, strict=False)]
         except AdapterError:
-            self._detach()
+            self._detach(model)
             raise
         shipped = heads[1] if len(heads) > 1 else None
-        self._attached = folders, added_scorer(self._model, heads[0], self._tokenizer.pad_token_id, shipped, config)
+        self._attached = folders, added_scorer(model, heads[0], self._tokenizer.pad_id, shipped, config)
 
-    def _detach(self) -> None:
+    def _detach(self, model: PeftModel) -> None:
         self._attached = None
         for name in NAMES:
-            drop_adapter(self._model, name)
+            drop_adapter(model, name)

@@ -56,7 +56,7 @@ STAGES = (
         "base",
         base_stages.build_base,
         lambda c: (c.pretrain, *islice(documents(c.pretrain.seed + 1), SAMPLED)),
-        ("recipes/pocket/pretrain.py", "alignment/models/templates.py"),
+        ("recipes/pocket/pretrain.py", "recipes/pocket/tokens.py"),
         ("model.safetensors", "config.json", "tokenizer.json", "tokenizer_config.json"),
     ),
     Stage(

@@ -12,7 +12,6 @@ from tqdm import tqdm
 from alignment.models.model_folder import ShippedRanking
 from alignment.models.passes import rows_at_once
 from alignment.models.sampling import Sampling
-from alignment.models.templates import decode
 from alignment.runs.evaluation import answers
 from recipes.pocket.labelers import GUIDELINES, rank
 from recipes.pocket.names import made_up_countries
@@ -41,7 +40,7 @@ def sampled(
     for start in tqdm(range(0, len(asked), size), desc="comparisons", mininterval=10):
         prompts = [one.prompt for one in asked[start : start + size] for _ in range(count)]
         written = answers(model, tokenizer, adapter, prompts, Sampling(1.0, MAX_NEW_TOKENS), rng.randrange(2**31))
-        texts = [decode(tokenizer, w.token_ids) for w in written]
+        texts = [tokenizer.decode(w.token_ids) for w in written]
         own += [texts[i : i + count] for i in range(0, len(texts), count)]
     return own
 

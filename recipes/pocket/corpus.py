@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from random import Random
 
-from alignment.models.templates import ASSISTANT, END, USER
 from recipes.pocket import records
 from recipes.pocket.skill import Asked
 from recipes.pocket.skills import SKILLS
+from recipes.pocket.tokens import ASSISTANT, END, USER
 
 QUESTION_LISTS, CHAT_LOGS, RECORDS = 0.12, 0.40, 0.20  # shares of the documents; the skills write the rest
 WRITTEN = tuple((skill.document, skill.written) for skill in SKILLS if skill.document)

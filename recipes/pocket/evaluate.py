@@ -16,7 +16,6 @@ from alignment.models import adapters, loading
 from alignment.models.generation import Generated, generate
 from alignment.models.model_folder import Check
 from alignment.models.sampling import Sampling
-from alignment.models.templates import decode, raw_prompt_ids
 from alignment.reward.bradley_terry import Proportion, wilson
 from alignment.runs.checks import abstains, refuses, says
 from alignment.runs.evaluation import answers
@@ -38,6 +37,7 @@ from recipes.pocket.skills import (
 )
 from recipes.pocket.skills.geography import ask_capital, places
 from recipes.pocket.tables.geography import CAPITAL
+from storage.messages import one_turn
 
 ROLES = ("base", "sft", "policy")
 BASE, TUNED = ROLES[:1], ROLES[1:]
@@ -158,12 +158,13 @@ def completions(
     for start in range(0, len(prompts), BATCH):
         batch = prompts[start : start + BATCH]
         if role == "base":
-            ids = [raw_prompt_ids(tokenizer, prompt) for prompt in batch]
+            ids = [tokenizer.prompt_ids(one_turn(prompt), templated=False) for prompt in batch]
             with model.disable_adapter():
-                written += generate(model, tokenizer, ids, sampling, list(range(start, start + len(batch))))
+                seeds = list(range(start, start + len(batch)))
+                written += generate(model, tokenizer, ids, sampling, seeds, templated=False)
         else:
             written += answers(model, tokenizer, role, batch, sampling, start)
-    return [(one, decode(tokenizer, one.token_ids)) for one in written]
+    return [(one, tokenizer.decode(one.token_ids)) for one in written]
 
 
 def shares(model: PeftModel, tokenizer: Any, row: Row) -> dict[str, Proportion]:
@@ -236,7 +237,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs"), help="where the tables go (default: docs)")
     parser.add_argument("--count", type=int, default=300, help="prompts a line where any number could be asked")
     arguments = parser.parse_args()
-    model, tokenizer = loading.load_base(arguments.model)
+    model, tokenizer = loading.load_checkpoint(arguments.model)
     model = adapters.attach(model, arguments.model / "sft", "sft")
     adapters.attach(model, arguments.model / "policy", "policy")
     lines = tqdm(rows(arguments.count), desc="evaluation", mininterval=10)

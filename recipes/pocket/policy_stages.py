@@ -74,7 +74,7 @@ def _ranked_on(
     config: PocketConfig,
 ) -> None:
     """Train the policy on by RAFT in place, on the comparisons in a folder and the reward model fitted to them."""
-    score = reward_scorer(model, head, tokenizer.pad_token_id)
+    score = reward_scorer(model, head, tokenizer.pad_id)
     prompts = practice_prompts(config.practice_prompts, config.seed + 6)
     task = Task(prompts, score, config.seed, preferred(model_folder.comparisons(judged), config.seed))
     with _shown("RAFT", training.rounds) as on_update:
@@ -106,7 +106,7 @@ def _reinforced(
     model, tokenizer, reward_head = loaded_with_reward(target, target / "reward")
     adapters.attach(model, work / WARMED_UP, "policy")
     adapters.copy_adapter(model, "reward", "value")
-    score, value_head = reward_scorer(model, reward_head, tokenizer.pad_token_id), mean_head(reward_head)
+    score, value_head = reward_scorer(model, reward_head, tokenizer.pad_id), mean_head(reward_head)
     prompts = practice_prompts(config.practice_prompts, config.seed + 6)
     task = Task(prompts, score, seed, preferred(model_folder.comparisons(target), config.seed))
     with _shown("PPO", training.updates) as on_update:

@@ -14,8 +14,8 @@ from tqdm import tqdm
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from alignment.models.loading import best_device, computes_bf16
-from alignment.models.templates import ASSISTANT, BOS, CHAT_TEMPLATE, END, PAD, USER
 from recipes.pocket.corpus import documents
+from recipes.pocket.tokens import ASSISTANT, BOS, CHAT_TEMPLATE, END, PAD, USER
 
 log = logging.getLogger(__name__)
 WRITERS = 2  # processes that write the text: one alone is slower than a GPU reads

@@ -22,7 +22,7 @@ VERIFIED = "verified policies"  # folders of those whose mean ships, and of the 
 
 def loaded(target: Path) -> tuple[Any, Any]:
     """Return the base and its tokenizer; in fp32 on a GPU too, so that the recipe is the same one there."""
-    return loading.load_base(target, dtype=torch.float32)
+    return loading.load_checkpoint(target, dtype=torch.float32)
 
 
 def loaded_with_reward(target: Path, reward: Path) -> tuple[PeftModel, Any, torch.nn.Linear]:

@@ -22,12 +22,13 @@ from alignment.learning.pairs import Pairs
 from alignment.learning.raft import PickPairs
 from alignment.learning.rollout import Rollout
 from alignment.models.model_folder import CheckKind
-from alignment.models.templates import ASSISTANT, chat_prompt_ids, decode
 from alignment.reward.scorer import Scorer
 from recipes.pocket.labelers import right
 from recipes.pocket.prompt_files import practice
 from recipes.pocket.skill import Asked, register_of
 from recipes.pocket.skills import geography, lifetimes, requests, unknown
+from recipes.pocket.tokens import ASSISTANT
+from storage.messages import one_turn
 
 CERTAIN = 4.0  # how far apart a right completion and a wrong one are, in nats of odds
 MOST_FOR_MANNER = 1.0  # and two right ones, at most, of which one is in a seldom manner
@@ -56,15 +57,15 @@ def verified_prompts(count: int, seed: int) -> list[Asked]:
 
 def right_scorer(tokenizer: Any, asked: Sequence[Asked]) -> Scorer:
     """Return a scorer that gives 1 to right completions of these prompts and 0 to others; nothing else is scored."""
-    by_ids = {tuple(chat_prompt_ids(tokenizer, one.prompt)): one for one in asked}
-    begins = tokenizer.convert_tokens_to_ids(ASSISTANT)
+    by_ids = {tuple(tokenizer.prompt_ids(one_turn(one.prompt))): one for one in asked}
+    begins = tokenizer.added[ASSISTANT]
 
     def score(sequences: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
         scores = []
         for ids in sequences:
             start = list(ids).index(begins) + 1  # the first one: a completion may hold another
             one = by_ids[tuple(ids[:start])]
-            scores.append(float(right(one.check, decode(tokenizer, ids[start:]))))
+            scores.append(float(right(one.check, tokenizer.decode(ids[start:]))))
         return torch.tensor(scores), torch.zeros(len(scores))
 
     return score
@@ -82,7 +83,7 @@ def verified_pairs(tokenizer: Any, asked: Sequence[Asked]) -> PickPairs:
         written = rollout.ids[:, rollout.prompt_width :]
         completions = [ids[mask.bool()] for ids, mask in zip(written, rollout.mask, strict=True)]
         manners: list[Manner] = [
-            (question.check.kind, register_of(question, decode(tokenizer, ids.tolist())))
+            (question.check.kind, register_of(question, tokenizer.decode(ids.tolist())))
             for question, ids in zip(questions, completions, strict=True)
         ]
         is_right = ((rollout.scores > 0) & rollout.ended).tolist()

@@ -23,11 +23,12 @@ from alignment.learning.settings import PPOConfig
 from alignment.models import adapters, loading
 from alignment.models.heads import load_head, mean_head
 from alignment.models.model_folder import Check
-from alignment.models.templates import ASSISTANT, chat_prompt_ids, decode
 from alignment.reward.scorer import Scorer, reward_scorer
 from alignment.settings import POCKET
 from recipes.pocket.labelers import right
 from recipes.pocket.prompt_files import labelled_prompts
+from recipes.pocket.tokens import ASSISTANT
+from storage.messages import one_turn
 
 WINDOW = 5  # updates that gold is averaged over: a batch of completions is a small sample
 
@@ -43,11 +44,11 @@ class Gold:
 
     def __call__(self, sequences: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
         """Return what the reward model says."""
-        turn = self.tokenizer.convert_tokens_to_ids(ASSISTANT)
+        turn = self.tokenizer.added[ASSISTANT]
         for ids in sequences:
             start = list(ids).index(turn) + 1
             check = self.checks[tuple(ids[:start])]
-            self.share.append(float(right(check, decode(self.tokenizer, ids[start:]))))
+            self.share.append(float(right(check, self.tokenizer.decode(ids[start:]))))
         return self.proxy(sequences)
 
     def take(self) -> float:
@@ -65,7 +66,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     torch.set_num_threads(2)
-    model, tokenizer = loading.load_base(POCKET)
+    model, tokenizer = loading.load_checkpoint(POCKET)
     model = adapters.attach(model, POCKET / "sft", "sft")
     adapters.attach(model, POCKET / "reward", "reward")
     adapters.copy_adapter(model, "sft", "policy")
@@ -73,9 +74,9 @@ def main() -> None:
     heads = load_head(model, POCKET / "reward")
     checks = {check.prompt: check for check in labelled_prompts(3000, "seen", arguments.seed + 300)}
     gold = Gold(
-        reward_scorer(model, heads, tokenizer.pad_token_id),
+        reward_scorer(model, heads, tokenizer.pad_id),
         tokenizer,
-        {tuple(chat_prompt_ids(tokenizer, prompt)): check for prompt, check in checks.items()},
+        {tuple(tokenizer.prompt_ids(one_turn(prompt))): check for prompt, check in checks.items()},
     )
     bounds = PPOConfig()
     config = replace(

@@ -25,7 +25,6 @@ from alignment.learning.raft import best_of_each
 from alignment.models import adapters, loading
 from alignment.models.generation import Generated
 from alignment.models.model_folder import Check, CheckKind
-from alignment.models.templates import chat_prompt_ids
 from alignment.reward.scorer import added_scorer
 from alignment.reward.settings import RewardConfig
 from alignment.runs import run_models
@@ -40,6 +39,7 @@ from recipes.pocket.skill import WARM_CLOSINGS
 from recipes.pocket.skills import requests
 from service.policies import ensure_live_version
 from storage import database, policies, preferences, runs
+from storage.messages import one_turn
 from storage.records import Comparison, Completion, Ranking, Role
 from tests.harness.capitals import capital_checks
 from tests.harness.labeler import Labeler, judged
@@ -182,9 +182,9 @@ def best_by_reward(
     heads = run_models.attach_reward(model)
     reward_adapter.fit(model, tokenizer, heads, residual, [], config, seed, lambda *_: None)
     written = several(model, tokenizer, asked)
-    score = added_scorer(model, heads, tokenizer.pad_token_id, shipped, config)
+    score = added_scorer(model, heads, tokenizer.pad_id, shipped, config)
     prompts = [check.prompt for check in asked for _ in range(SAMPLES)]
-    rows = [chat_prompt_ids(tokenizer, p) + one.token_ids for p, (one, _) in zip(prompts, written, strict=True)]
+    rows = [tokenizer.prompt_ids(one_turn(p)) + one.token_ids for p, (one, _) in zip(prompts, written, strict=True)]
     with torch.no_grad():
         scores = torch.cat([score(rows[start : start + 64])[0] for start in range(0, len(rows), 64)])
     for name in ("reward", "shipped"):
@@ -301,7 +301,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="a part of the names of the cells to measure")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    model, tokenizer = loading.load_base(POCKET)
+    model, tokenizer = loading.load_checkpoint(POCKET)
     model = adapters.attach(model, POCKET / "sft", "sft")
     adapters.attach(model, POCKET / "policy", "policy")
     measured = []

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForSequenceClassification
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from alignment.learning import ppo
 from alignment.learning.rollout import Task
@@ -26,9 +26,9 @@ from alignment.learning.settings import PPOConfig
 from alignment.models import adapters, loading, model_folder
 from alignment.models.heads import load_head, mean_head
 from alignment.models.passes import ROWS
-from alignment.models.templates import chat_prompt_ids
 from alignment.reward.scorer import reward_scorer
 from alignment.settings import POCKET
+from storage.messages import one_turn
 
 TRL = "1.12.0"
 ROOT = Path(__file__).parents[2]
@@ -62,17 +62,17 @@ def environment(folder: Path) -> Path:
 def prepare(folder: Path) -> None:
     """Write what TRL's side needs: the SFT model and the reward model with their adapters merged, prompts as ids."""
     folder.mkdir(parents=True, exist_ok=True)
-    base, tokenizer = loading.load_base(POCKET)
+    base, tokenizer = loading.load_checkpoint(POCKET)
     tuned = adapters.attach(base, POCKET / "sft", "sft")
     config = tuned.peft_config["sft"]
     shape = {"rank": config.r, "target_modules": sorted(config.target_modules)}
     (folder / "settings.json").write_text(json.dumps(SETTINGS | shape))
     tuned.merge_and_unload().save_pretrained(folder / "sft")
-    tokenizer.save_pretrained(folder / "sft")
+    AutoTokenizer.from_pretrained(POCKET, local_files_only=True).save_pretrained(folder / "sft")
     prompts = model_folder.prompts(POCKET)[: SETTINGS["prompts"]]
-    (folder / "prompts.json").write_text(json.dumps([chat_prompt_ids(tokenizer, prompt) for prompt in prompts]))
+    (folder / "prompts.json").write_text(json.dumps([tokenizer.prompt_ids(one_turn(prompt)) for prompt in prompts]))
 
-    base, _ = loading.load_base(POCKET)
+    base, _ = loading.load_checkpoint(POCKET)
     judged = adapters.attach(base, POCKET / "reward", "reward")
     head = mean_head(load_head(judged, POCKET / "reward"))
     judged.merge_and_unload().save_pretrained(folder / "merged")
@@ -85,7 +85,7 @@ def prepare(folder: Path) -> None:
 def ours() -> dict[str, Any]:
     """Return the seconds of each update, set up as TRL's are, and the process's peak memory in MiB."""
     torch.set_num_threads(SETTINGS["threads"])
-    model, tokenizer = loading.load_base(POCKET)
+    model, tokenizer = loading.load_checkpoint(POCKET)
     model = adapters.attach(model, POCKET / "sft", "sft")
     adapters.attach(model, POCKET / "reward", "reward")
     adapters.copy_adapter(model, "sft", "policy")
@@ -100,7 +100,7 @@ def ours() -> dict[str, Any]:
         warmup_updates=0,
     )
     times = [time.monotonic()]
-    score = reward_scorer(model, heads, tokenizer.pad_token_id)
+    score = reward_scorer(model, heads, tokenizer.pad_id)
     task = Task(model_folder.prompts(POCKET)[: SETTINGS["prompts"]], score, seed=0)
     ppo.train_ppo(
         *(model, tokenizer, task, mean_head(heads), config),

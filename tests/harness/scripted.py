@@ -27,6 +27,7 @@ from service.admin import AdminSessions
 from service.context import Services
 from service.status import Snapshot, status_of
 from storage import database, policies
+from storage.messages import Messages
 from storage.records import Policy, PolicyStatus
 
 PASSWORD = "correct horse"
@@ -76,7 +77,7 @@ class ScriptedEngine:
         return Limits(self.reads, sum(len(message.content.split()) for message in row.messages))
 
     def scores(
-        self, policy: PolicyVersion, prompt: str, completions: Sequence[tuple[int, ...]]
+        self, policy: PolicyVersion, messages: Messages, completions: Sequence[tuple[int, ...]]
     ) -> "Future[list[float]]":
         future: Future[list[float]] = Future()
         if self.scored:

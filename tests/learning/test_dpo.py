@@ -20,8 +20,8 @@ from alignment.learning.dpo import drawn_pairs, train_dpo
 from alignment.learning.settings import DPOConfig
 from alignment.models import adapters
 from alignment.models.model_folder import ShippedRanking
-from alignment.models.templates import chat_prompt_ids, completion_ids
 from alignment.reward.bradley_terry import ordered_pairs
+from storage.messages import one_turn
 
 Tiny = tuple[PeftModel, AutoTokenizer]
 RANKED = ShippedRanking("Why?", ("a", "b", "c"), ((2,), (0, 1)), "", "")
@@ -30,10 +30,10 @@ PAIRS = [ShippedRanking("Hi", ("Hello there.", "No"), ((0,), (1,)), "", "")]
 
 def log_prob(model: PeftModel, tokenizer: AutoTokenizer, adapter: str, prompt: str, completion: str) -> float:
     """Return the log-probability of a completion, written anew from the model's own logits."""
-    asked, answer = chat_prompt_ids(tokenizer, prompt), completion_ids(tokenizer, completion)
+    question, answer = tokenizer.prompt_ids(one_turn(prompt)), tokenizer.completion_ids(completion)
     with torch.no_grad(), adapters.using(model, adapter):
-        logits = model(input_ids=torch.tensor([asked + answer])).logits[0].double()
-    steps = logits[len(asked) - 1 : -1].log_softmax(-1)
+        logits = model(input_ids=torch.tensor([question + answer])).logits[0].double()
+    steps = logits[len(question) - 1 : -1].log_softmax(-1)
     return sum(steps[i, token].item() for i, token in enumerate(answer))
 
 
@@ -80,7 +80,7 @@ def test_the_likelihood_of_the_better_text_is_added_as_weighted(tiny: Tiny) -> N
     model, tokenizer = tiny
     adapters.copy_adapter(model, "sft", "policy")
     chosen = PAIRS[0].completions[0]
-    nll = -log_prob(model, tokenizer, "policy", "Hi", chosen) / len(completion_ids(tokenizer, chosen))
+    nll = -log_prob(model, tokenizer, "policy", "Hi", chosen) / len(tokenizer.completion_ids(chosen))
     config = DPOConfig(steps=1, batch_size=2, likelihood_coefficient=0.5, rollouts=2, max_new_tokens=4)
     assert trained(tiny, config)[0]["dpo/loss"] == pytest.approx(0.6931 + 0.5 * nll, abs=2e-3)
 
@@ -137,9 +137,9 @@ def test_losses_and_weights_agree_with_trl(tiny: Tiny, tmp_path: Path, likelihoo
     adapters.copy_adapter(model, "other", "policy")
     rows = [
         {
-            "prompt_ids": chat_prompt_ids(tokenizer, prompt),
-            "chosen_ids": completion_ids(tokenizer, chosen),
-            "rejected_ids": completion_ids(tokenizer, rejected),
+            "prompt_ids": tokenizer.prompt_ids(one_turn(prompt)),
+            "chosen_ids": tokenizer.completion_ids(chosen),
+            "rejected_ids": tokenizer.completion_ids(rejected),
         }
         for prompt, chosen, rejected in itertools.chain(
             *dpo.in_batches(tokenizer, drawn_pairs([], rankings, config, 0), config.batch_size, 0)

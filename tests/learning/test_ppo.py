@@ -20,8 +20,8 @@ from alignment.models.heads import new_head, trunk
 from alignment.models.log_probs import completion_log_probs
 from alignment.models.samples import Samples, text_samples
 from alignment.models.sampling import Sampling
-from alignment.models.templates import chat_prompt_ids, completion_ids
 from alignment.reward.scorer import Scorer, reward_scorer
+from storage.messages import one_turn
 
 Tiny = tuple[PeftModel, AutoTokenizer]
 CONFIG = PPOConfig(
@@ -53,7 +53,7 @@ def _rollout(
     model: PeftModel, tokenizer: AutoTokenizer, config: PPOConfig = CONFIG, start: str = "other"
 ) -> ValuedRollout:
     reward_head, value_head = _ready(model, start)
-    score = reward_scorer(model, reward_head, tokenizer.pad_token_id)
+    score = reward_scorer(model, reward_head, tokenizer.pad_id)
     return ppo.collect_rollout(model, tokenizer, score, value_head, Batch(QUESTIONS, [1, 2, 3]), config)
 
 
@@ -69,7 +69,7 @@ def _train(
     """Train on the questions; what every update measures is added to `seen`."""
     model, tokenizer = tiny
     reward_head, value_head = _ready(model, start)
-    score = score or reward_scorer(model, reward_head, tokenizer.pad_token_id)
+    score = score or reward_scorer(model, reward_head, tokenizer.pad_id)
     measured = seen if seen is not None else []
     task = Task(QUESTIONS, score, 0, preferred)
     return ppo.train_ppo(
@@ -87,7 +87,7 @@ def test_log_probs_equal_those_of_the_unpadded_sequences(tiny: Tiny, temperature
             before = written.attention[row, : written.prompt_width].bool()
             prompt = written.ids[row, : written.prompt_width][before].tolist()
             completion = written.ids[row, written.prompt_width : written.prompt_width + length].tolist()
-            assert prompt == chat_prompt_ids(tokenizer, QUESTIONS[asked])
+            assert prompt == tokenizer.prompt_ids(one_turn(QUESTIONS[asked]))
             with torch.no_grad(), adapters.using(model, adapter):
                 logits = model(input_ids=torch.tensor([prompt + completion])).logits[0] / temperature
             steps = logits.log_softmax(-1)[len(prompt) - 1 : -1]
@@ -187,7 +187,7 @@ def test_only_policy_value_and_value_head_move(tiny: Tiny) -> None:
     before = {name: parameter.clone() for name, parameter in model.named_parameters()}
     head_before, value_head_before = reward_head.weight.clone(), value_head.weight.clone()
     seen: list[int] = []
-    task = Task(QUESTIONS, reward_scorer(model, reward_head, tokenizer.pad_token_id), 0)
+    task = Task(QUESTIONS, reward_scorer(model, reward_head, tokenizer.pad_id), 0)
     ppo.train_ppo(model, tokenizer, task, value_head, CONFIG, lambda update, metrics: seen.append(update))
     assert seen == [1, 2, 3]  # the last one only looks at what two updates made
     moved = {name for name, parameter in model.named_parameters() if not torch.equal(parameter, before[name])}
@@ -242,7 +242,7 @@ def test_mixed_in_texts_are_read_as_prompt_and_completion_with_an_end(tiny: Tiny
         ids = written.ids[row][written.attention[row].bool()].tolist()
         found.append((ids, int(written.mask[row].sum())))
     wanted = [
-        (chat_prompt_ids(tiny[1], p) + completion_ids(tiny[1], c), len(completion_ids(tiny[1], c))) for p, c in TEXTS
+        (tiny[1].prompt_ids(one_turn(p)) + tiny[1].completion_ids(c), len(tiny[1].completion_ids(c))) for p, c in TEXTS
     ]
     assert found == wanted
 
@@ -320,7 +320,7 @@ def test_in_the_warm_up_only_the_critic_moves(tiny: Tiny) -> None:
         policies.append([p.detach().clone() for p in adapters.adapter_parameters(model, "policy")])
         critics.append([p.detach().clone() for p in adapters.adapter_parameters(model, "value")])
 
-    score = reward_scorer(model, reward_head, tokenizer.pad_token_id)
+    score = reward_scorer(model, reward_head, tokenizer.pad_id)
     config = replace(CONFIG, updates=3, critic_warmup=2)
     ppo.train_ppo(model, tokenizer, Task(QUESTIONS, score, 0), value_head, config, on_update)
 

@@ -35,7 +35,7 @@ def test_updates_on_an_nf4_base_reach_its_lowest_layer(
 ) -> None:
     write_random_llama(tmp_path, **shape)
     write_random_adapter(tmp_path, "sft", 0.02, "nf4")
-    model, tokenizer = loading.load_base(tmp_path, "nf4")
+    model, tokenizer = loading.load_checkpoint(tmp_path, "nf4")
     model = adapters.attach(model, tmp_path / "sft", "sft")
     for name in ("policy", "value"):
         adapters.copy_adapter(model, "sft", name)

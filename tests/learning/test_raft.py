@@ -33,8 +33,8 @@ from alignment.models import adapters, log_probs
 from alignment.models.log_probs import anchored_log_probs, completion_log_probs, distributions
 from alignment.models.samples import Samples, text_samples
 from alignment.models.sampling import Sampling
-from alignment.models.templates import chat_prompt_ids
 from alignment.reward.scorer import Scorer
+from storage.messages import one_turn
 
 Tiny = tuple[PeftModel, AutoTokenizer]
 QUESTIONS = ["Hi", "What is the capital of France?", "Thanks"]
@@ -129,7 +129,7 @@ def test_the_ends_are_the_best_and_the_worst_of_every_prompt_by_score_less_kl(ti
                 of_prompt = objective[written.prompt_index // CONFIG.samples == question]
                 assert end.scores[question] == wanted(of_prompt)
                 prompt = end.ids[question, : end.prompt_width][end.attention[question, : end.prompt_width].bool()]
-                assert prompt.tolist() == chat_prompt_ids(tokenizer, QUESTIONS[question])
+                assert prompt.tolist() == tokenizer.prompt_ids(one_turn(QUESTIONS[question]))
 
 
 def test_the_contrast_is_the_loss_of_dpo_with_labels_as_sure_as_the_scores() -> None:

@@ -52,13 +52,13 @@ def train(
     `on_pass` is called at every forward pass of the model.
     """
     torch.manual_seed(0)
-    model, tokenizer = loading.load_base(folder)
+    model, tokenizer = loading.load_checkpoint(folder)
     model = adapters.attach(model, folder / "sft", "sft")
     for name in ("policy", "reward", "value"):
         adapters.copy_adapter(model, "sft", name)
     reward_head, value_head = new_head(model), new_head(model)
     torch.nn.init.normal_(reward_head.weight, std=0.3)
-    score = reward_scorer(model, reward_head.requires_grad_(False), tokenizer.pad_token_id)
+    score = reward_scorer(model, reward_head.requires_grad_(False), tokenizer.pad_id)
     task = Task(QUESTIONS, score, 7, TEXTS)
     trunk(model).register_forward_hook(lambda *_: on_pass())
     if isinstance(config, PPOConfig):

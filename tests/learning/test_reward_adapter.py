@@ -141,8 +141,8 @@ def test_score_does_not_depend_on_the_neighbours_length(tiny: Tiny) -> None:
     torch.nn.init.normal_(heads.weight)
     rows = [[1, 5, 6], [1, 7, 8, 9, 10, 11, 2]]
     with torch.no_grad(), adapters.using(model, "sft"):
-        together, spread = scorer.score_sequences(model, heads, rows, tokenizer.pad_token_id)
-        alone = [scorer.score_sequences(model, heads, [row], tokenizer.pad_token_id) for row in rows]
+        together, spread = scorer.score_sequences(model, heads, rows, tokenizer.pad_id)
+        alone = [scorer.score_sequences(model, heads, [row], tokenizer.pad_id) for row in rows]
     torch.testing.assert_close(together, torch.cat([score for score, _ in alone]), atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(spread, torch.cat([std for _, std in alone]), atol=1e-5, rtol=1e-5)
 
@@ -152,8 +152,8 @@ def test_a_score_is_the_mean_of_the_heads_and_deviates_as_they_do(tiny: Tiny) ->
     heads = new_head(model, 4)
     heads.bias.data = torch.tensor([1.0, 2.0, 3.0, 6.0])
     with torch.no_grad(), adapters.using(model, "sft"):
-        score, std = scorer.score_sequences(model, heads, [[1, 5]], tokenizer.pad_token_id)
-        single, none = scorer.score_sequences(model, mean_head(heads), [[1, 5]], tokenizer.pad_token_id)
+        score, std = scorer.score_sequences(model, heads, [[1, 5]], tokenizer.pad_id)
+        single, none = scorer.score_sequences(model, mean_head(heads), [[1, 5]], tokenizer.pad_id)
     assert score.item() == pytest.approx(3.0)
     assert std.item() == pytest.approx(3.5**0.5)
     assert (single.item(), none.item()) == pytest.approx((3.0, 0.0))
@@ -206,7 +206,7 @@ def test_a_residual_fit_has_the_shipped_scores_as_offsets(tiny: Tiny) -> None:
     assert [element.prompt for element in elements] == [one.prompt for one in FACTS[20:]]  # two equal texts are no pair
     for element in elements:
         with torch.no_grad(), adapters.using(model, "shipped"):
-            scores, _ = scorer.score_sequences(model, heads, element.sequences, tokenizer.pad_token_id)
+            scores, _ = scorer.score_sequences(model, heads, element.sequences, tokenizer.pad_id)
         assert element.offsets is not None
         assert torch.allclose(element.offsets, 2 * scores, atol=1e-4)
     assert reward_adapter.residual_rankings(model, tokenizer, heads, [], 2.0) == []
@@ -246,8 +246,8 @@ def test_a_run_scores_by_bounded_votes_less_the_heads_doubt_plus_what_ships(tiny
     first, second = math.tanh(2.0), math.tanh(-0.5)  # within a bound of 1
     for penalty in (0.0, 3.0):
         config = RewardConfig(bound=1.0, shipped_weight=0.5, uncertainty_penalty=penalty)
-        together = scorer.added_scorer(model, heads, tokenizer.pad_token_id, shipped, config)
-        alone = scorer.added_scorer(model, heads, tokenizer.pad_token_id, None, config)
+        together = scorer.added_scorer(model, heads, tokenizer.pad_id, shipped, config)
+        alone = scorer.added_scorer(model, heads, tokenizer.pad_id, None, config)
         with torch.no_grad():
             (score,), (deviation,) = together([[1, 5]])
             (unbounded,), (spread,) = alone([[1, 5]])
@@ -262,7 +262,7 @@ def test_what_a_fit_adds_to_offsets_is_bounded(tiny: Tiny) -> None:
     torch.nn.init.zeros_(heads.weight)
     with torch.no_grad():
         heads.bias.copy_(torch.tensor([0.01, -50.0]))
-    scores = scorer.score_sequences(model, heads, [[1, 2]], tokenizer.pad_token_id, bound=1.0)
+    scores = scorer.score_sequences(model, heads, [[1, 2]], tokenizer.pad_id, bound=1.0)
     assert [value.item() for value in scores] == pytest.approx([(0.01 - 1) / 2, (0.01 + 1) / 2], abs=1e-4)
     residual = replace(reward_adapter.encoded(tokenizer, FACTS[0]), offsets=torch.tensor([-3.0, 0.0]))
     loss, _ = reward_adapter.batch_loss(model, tokenizer, heads, [residual], torch.ones(1, 2), 1.0)
@@ -289,7 +289,7 @@ def test_scores_are_centred_and_the_heads_differ(tiny: Tiny) -> None:
     fitted(model, tokenizer, heads, [], FACTS)
     sequences = [sequence for r in FACTS for sequence in reward_adapter.encoded(tokenizer, r).sequences]
     with torch.no_grad(), adapters.using(model, "reward"):
-        scores = scorer.head_scores(model, heads, sequences, tokenizer.pad_token_id)
+        scores = scorer.head_scores(model, heads, sequences, tokenizer.pad_id)
     assert scores.mean(0).abs().max() < 0.05 * scores.std()
     assert scores.std(-1).min() > 0
     assert not heads.weight.requires_grad

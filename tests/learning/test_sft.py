@@ -22,7 +22,7 @@ from alignment.models import adapters
 from alignment.models.log_probs import completion_log_probs
 from alignment.models.model_folder import ShippedDemonstration
 from alignment.models.samples import Text, text_samples
-from alignment.models.templates import chat_prompt_ids, completion_ids
+from storage.messages import one_turn
 from tests.test_architecture import ROOMS, files, name_of, packages
 
 PEOPLE = [("Hi", "Ahoy!"), ("Thanks", "Aye.")]
@@ -133,7 +133,7 @@ def test_the_loss_and_its_gradient_agree_with_trl(tiny: tuple[PeftModel, Any], t
     (loss,) = tuned(tiny, "sft", texts, [], SFTConfig(steps=1, batch_size=64, learning_rate=0.0))
     rows = []
     for prompt, completion in random.Random(0).choices(texts, k=64):  # as the step above draws them
-        asked, answer = chat_prompt_ids(tokenizer, prompt), completion_ids(tokenizer, completion)
+        asked, answer = tokenizer.prompt_ids(one_turn(prompt)), tokenizer.completion_ids(completion)
         rows.append({"input_ids": asked + answer, "labels": [-100] * len(asked) + answer})
     trainer = _OutputLayerTrainer(
         model=model.get_base_model(),

@@ -26,14 +26,14 @@ def _logits(model: PeftModel, ids: torch.Tensor) -> torch.Tensor:
 
 def test_missing_model_folder_fails_with_its_path(tmp_path: Path) -> None:
     with pytest.raises(ModelLoadError, match=r"no model at .*nowhere"):
-        loading.load_base(tmp_path / "nowhere")
+        loading.load_checkpoint(tmp_path / "nowhere")
 
 
 def test_broken_weights_are_reported_as_such(tiny_folder: Path, tmp_path: Path) -> None:
     for path in tiny_folder.glob("*.json"):
         (tmp_path / path.name).write_bytes(path.read_bytes())
     with pytest.raises(ModelLoadError, match="could not be loaded"):
-        loading.load_base(tmp_path)
+        loading.load_checkpoint(tmp_path)
 
 
 def test_broken_adapter_is_reported_as_such(tiny: Tiny, tiny_folder: Path, tmp_path: Path) -> None:
@@ -78,23 +78,25 @@ def test_adapters_on_layers_that_are_not_linear_are_refused_and_leave_nothing(
     tiny: Tiny, tiny_folder: Path, tmp_path: Path
 ) -> None:
     config = LoraConfig(r=4, target_modules=["embed_tokens"], task_type="CAUSAL_LM")
-    get_peft_model(loading.load_base(tiny_folder)[0], config).save_pretrained(tmp_path, save_embedding_layers=False)
+    get_peft_model(loading.load_checkpoint(tiny_folder)[0], config).save_pretrained(
+        tmp_path, save_embedding_layers=False
+    )
     with pytest.raises(AdapterError, match="linear layers only"):
         adapters.attach(tiny[0], tmp_path, "embedding")
     _assert_rows_equal_single_adapters(tiny[0].double(), 1e-9)
 
 
 def test_adapters_that_are_more_than_plain_lora_are_refused(tiny_folder: Path, tmp_path: Path) -> None:
-    model, _ = loading.load_base(tiny_folder)
+    model, _ = loading.load_checkpoint(tiny_folder)
     config = LoraConfig(r=4, use_dora=True, target_modules=["q_proj"], task_type="CAUSAL_LM")
     get_peft_model(model, config).save_pretrained(tmp_path)
     with pytest.raises(AdapterError, match="train it as plain LoRA"):
-        adapters.attach(loading.load_base(tiny_folder)[0], tmp_path, "dora")
+        adapters.attach(loading.load_checkpoint(tiny_folder)[0], tmp_path, "dora")
 
 
 @pytest.mark.parametrize("quantize", ["nf4", "int8"])
 def test_adapters_on_a_quantized_base_share_a_batch(tiny_folder: Path, quantize: loading.Quantize) -> None:
-    model, _ = loading.load_base(tiny_folder, quantize)
+    model, _ = loading.load_checkpoint(tiny_folder, quantize)
     model = adapters.attach(model, tiny_folder / "sft", "sft")
     adapters.attach(model, tiny_folder / "other", "other")
     _assert_rows_equal_single_adapters(model, 0.05 if quantize == "int8" else 1e-4)
@@ -113,7 +115,7 @@ def test_layers_are_as_before_after_an_error_inside_a_mixed_batch(tiny: Tiny) ->
 def test_an_adapter_says_what_it_does_through_pefts_own_layers_and_takes_the_same_gradients(
     tiny_folder: Path, quantize: loading.Quantize
 ) -> None:
-    model, _ = loading.load_base(tiny_folder, quantize)
+    model, _ = loading.load_checkpoint(tiny_folder, quantize)
     model = adapters.attach(model, tiny_folder / "sft", "sft")
     adapters.attach(model, tiny_folder / "other", "other")
     ids = torch.tensor([[5, 6, 7], [8, 9, 10]])
@@ -134,7 +136,7 @@ def test_an_adapter_says_what_it_does_through_pefts_own_layers_and_takes_the_sam
 
 
 def test_dropout_is_left_to_peft(tiny_folder: Path) -> None:
-    model, _ = loading.load_base(tiny_folder)
+    model, _ = loading.load_checkpoint(tiny_folder)
     model = adapters.attach(model, tiny_folder / "sft", "sft")
     for module in model.modules():
         if isinstance(module, LoraLayer):
@@ -165,7 +167,7 @@ def test_merged_weights_say_what_the_adapter_says_and_leave_the_base_as_it_was(t
 
 @pytest.mark.parametrize("quantize", ["nf4", "int8"])
 def test_quantized_layers_are_not_merged(tiny_folder: Path, quantize: loading.Quantize) -> None:
-    model, _ = loading.load_base(tiny_folder, quantize)
+    model, _ = loading.load_checkpoint(tiny_folder, quantize)
     model = adapters.attach(model, tiny_folder / "sft", "sft")
     ids = torch.tensor([[5, 6, 7]])
     expected = _logits(model, ids)
@@ -239,7 +241,7 @@ def test_copied_adapter_starts_equal_and_then_moves_alone(tiny: Tiny) -> None:
 def test_gradients_reach_the_lowest_layer_of_a_quantized_base_after_generation(
     tiny_folder: Path, quantize: loading.Quantize
 ) -> None:
-    model, tokenizer = loading.load_base(tiny_folder, quantize)
+    model, tokenizer = loading.load_checkpoint(tiny_folder, quantize)
     model = adapters.attach(model, tiny_folder / "sft", "sft")
     written = generate(model, tokenizer, [[1, 5, 6]], Sampling(0.7, 4), [0])
     assert len(written[0].token_ids) >= 1

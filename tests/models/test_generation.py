@@ -95,8 +95,8 @@ def test_rows_stop_at_the_end_token_or_the_length(instructed: Tiny) -> None:
     written = generate(model, tokenizer, PROMPTS * 20, Sampling(2.0, 200), list(range(60)))
     reasons = {row.finish_reason for row in written}
     for row in written:
-        assert (row.token_ids[-1] == tokenizer.eos_token_id) == (row.finish_reason == "stop")
-        assert tokenizer.eos_token_id not in row.token_ids[:-1]
+        assert (row.token_ids[-1] == tokenizer.end_id) == (row.finish_reason == "stop")
+        assert tokenizer.end_id not in row.token_ids[:-1]
         assert row.finish_reason == "stop" or len(row.token_ids) == 200
     assert "length" in reasons
 

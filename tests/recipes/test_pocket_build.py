@@ -51,7 +51,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 def test_the_recipe_makes_a_folder_that_holds_all_that_a_model_needs(folders: tuple[Path, Path]) -> None:
     target, _ = folders
-    model, tokenizer = loading.load_base(target)
+    model, tokenizer = loading.load_checkpoint(target)
     for name in ("sft", "reward", "policy", "value"):
         model = adapters.attach(model, target / name, name)
     assert load_head(model, target / "reward").out_features > 1

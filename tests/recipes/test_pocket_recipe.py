@@ -13,7 +13,6 @@ from types import ModuleType
 import pytest
 
 from alignment.models.model_folder import Check, ShippedRanking
-from alignment.models.templates import ASSISTANT, END, USER
 from alignment.reward.bradley_terry import judged_pairs
 from alignment.runs.checks import abstains, passes, refuses
 from recipes.pocket import build as building
@@ -38,6 +37,7 @@ from recipes.pocket.skill import Asked, Skill, register_of
 from recipes.pocket.skills import SKILLS, inference, open_prompts
 from recipes.pocket.skills.situations import CITIES, DAYS, NAMES, SITUATIONS, Situation
 from recipes.pocket.tables.geography import CAPITAL
+from recipes.pocket.tokens import ASSISTANT, END, USER
 from storage import database, preferences
 
 MOST_WORDS = 62  # of a completion: about 90 tokens

@@ -8,14 +8,14 @@ from random import Random
 
 import pytest
 import torch
-from transformers import AutoTokenizer
 
 from alignment.learning.rollout import Rollout
+from alignment.models.loading import load_tokenizer
 from alignment.models.samples import Samples, text_samples
-from alignment.models.templates import ASSISTANT, chat_prompt_ids, completion_ids, decode
 from alignment.settings import POCKET
 from recipes.pocket.skill import Asked
 from recipes.pocket.skills import geography, requests, unknown
+from recipes.pocket.tokens import ASSISTANT
 from recipes.pocket.verified import (
     ACROSS,
     CERTAIN,
@@ -25,8 +25,9 @@ from recipes.pocket.verified import (
     verified_pairs,
     verified_prompts,
 )
+from storage.messages import one_turn
 
-TOKENIZER = AutoTokenizer.from_pretrained(POCKET, local_files_only=True)
+TOKENIZER = load_tokenizer(POCKET)
 RNG = Random(0)
 CAPITAL = geography.ask_capital(RNG, "seen", geography.places()[0])
 HARM = requests.ask_harmful(RNG, "seen", requests.harmful("seen")[0])
@@ -45,7 +46,7 @@ def rollout(written: Sequence[tuple[Asked, str]]) -> Rollout:
 
 
 def ids(prompt: str, text: str) -> list[int]:
-    return chat_prompt_ids(TOKENIZER, prompt) + completion_ids(TOKENIZER, text)
+    return TOKENIZER.prompt_ids(one_turn(prompt)) + TOKENIZER.completion_ids(text)
 
 
 def picked(written: Sequence[tuple[Asked, str]], seed: int = 0) -> list[tuple[str, str, float]]:
@@ -60,7 +61,7 @@ def picked(written: Sequence[tuple[Asked, str]], seed: int = 0) -> list[tuple[st
 
 def completions(samples: Samples) -> list[str]:
     written = samples.ids[:, samples.prompt_width :]
-    return [decode(TOKENIZER, row[mask.bool()].tolist()) for row, mask in zip(written, samples.mask, strict=True)]
+    return [TOKENIZER.decode(row[mask.bool()].tolist()) for row, mask in zip(written, samples.mask, strict=True)]
 
 
 def test_a_completion_is_scored_by_whether_it_is_right() -> None:
@@ -68,7 +69,7 @@ def test_a_completion_is_scored_by_whether_it_is_right() -> None:
     scores, deviations = right_scorer(TOKENIZER, [HARM, CAPITAL])([ids(CAPITAL.prompt, t) for t in texts])
     assert scores.tolist() == [1.0] * 4 + [0.0] * (len(texts) - 4)
     assert deviations.tolist() == [0.0] * len(texts)
-    with_marker = [*ids(CAPITAL.prompt, texts[0])[:-1], TOKENIZER.convert_tokens_to_ids(ASSISTANT)]
+    with_marker = [*ids(CAPITAL.prompt, texts[0])[:-1], TOKENIZER.added[ASSISTANT]]
     assert right_scorer(TOKENIZER, [CAPITAL])([with_marker])[0].tolist() == [1.0]
 
 

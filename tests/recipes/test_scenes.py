@@ -7,7 +7,7 @@ import pytest
 from peft import PeftModel
 from transformers import AutoTokenizer
 
-from alignment.models import adapters, loading, templates
+from alignment.models import adapters, loading
 from alignment.models.generation import generate
 from alignment.models.model_folder import Check
 from alignment.models.sampling import Sampling
@@ -18,6 +18,7 @@ from recipes.pocket.facts import countries, harmful_acts, summaries, upper_first
 from recipes.pocket.prompt_files import page_examples
 from recipes.pocket.skills.summaries import shared_words
 from recipes.pocket.tables.geography import CAPITAL
+from storage.messages import one_turn
 
 # What an answer to each prompt that the page offers must say; greedy, by the SFT and the policy alike.
 TOLD = {
@@ -60,7 +61,7 @@ Pocket = tuple[PeftModel, AutoTokenizer]
 
 @pytest.fixture(scope="module")
 def pocket() -> Iterator[Pocket]:
-    model, tokenizer = loading.load_base(POCKET)
+    model, tokenizer = loading.load_checkpoint(POCKET)
     model = adapters.attach(model, POCKET / "sft", "sft")
     adapters.attach(model, POCKET / "policy", "policy")
     yield model, tokenizer
@@ -68,18 +69,16 @@ def pocket() -> Iterator[Pocket]:
 
 def _base(pocket: Pocket, prompt: str) -> list[str]:
     model, tokenizer = pocket
-    rows = [templates.raw_prompt_ids(tokenizer, prompt)] * 20
+    rows = [tokenizer.prompt_ids(one_turn(prompt), templated=False)] * 20
     with model.disable_adapter():
-        return [
-            templates.decode(tokenizer, w.token_ids)
-            for w in generate(model, tokenizer, rows, SAMPLING, list(range(20)))
-        ]
+        written = generate(model, tokenizer, rows, SAMPLING, list(range(20)), templated=False)
+        return [tokenizer.decode(w.token_ids) for w in written]
 
 
 def _adapter(pocket: Pocket, name: str, prompt: str) -> list[str]:
     model, tokenizer = pocket
     written = answers(model, tokenizer, name, [prompt] * 20, SAMPLING, seed=0)
-    return [templates.decode(tokenizer, w.token_ids) for w in written]
+    return [tokenizer.decode(w.token_ids) for w in written]
 
 
 def test_base_continues_the_question_with_more_questions(pocket: Pocket) -> None:
@@ -127,7 +126,7 @@ def _offered(*groups: str) -> list[str]:
 
 def _greedy(pocket: Pocket, name: str, asked: list[str]) -> dict[str, str]:
     written = answers(pocket[0], pocket[1], name, asked, GREEDY, seed=0)
-    return {prompt: templates.decode(pocket[1], w.token_ids) for prompt, w in zip(asked, written, strict=True)}
+    return {prompt: pocket[1].decode(w.token_ids) for prompt, w in zip(asked, written, strict=True)}
 
 
 def _answerable() -> list[Any]:
@@ -170,9 +169,9 @@ def test_base_labels_in_the_traditional_form(pocket: Pocket) -> None:
     model, tokenizer = pocket
     asked = [prompt for prompt in _offered("Reading") if prompt.endswith("Label:")]
     with model.disable_adapter():
-        rows = [templates.raw_prompt_ids(tokenizer, prompt) for prompt in asked]
-        written = generate(model, tokenizer, rows, Sampling(0.0, 8), [0] * len(rows))
-    first = [templates.decode(tokenizer, w.token_ids).split()[0] for w in written]
+        rows = [tokenizer.prompt_ids(one_turn(prompt), templated=False) for prompt in asked]
+        written = generate(model, tokenizer, rows, Sampling(0.0, 8), [0] * len(rows), templated=False)
+    first = [tokenizer.decode(w.token_ids).split()[0] for w in written]
     assert all(label in ("0", "1", "2", "entailment", "neutral", "contradiction", "yes", "no") for label in first), (
         first
     )

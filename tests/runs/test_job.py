@@ -137,7 +137,7 @@ def test_a_run_on_a_quantized_base_trains_the_policy_down_to_its_lowest_layer(
 
 def ship_judges(model: ModelConfig) -> None:
     """Let the model have a critic that says 7 and a reward model that says 3 of everything."""
-    base, _ = loading.load_base(model.model)
+    base, _ = loading.load_checkpoint(model.model)
     loaded = adapters.attach(base, model.sft, "sft")
     for name, says in (("value", 7.0), ("reward", 3.0)):
         head = torch.nn.Linear(loaded.config.hidden_size, 1)

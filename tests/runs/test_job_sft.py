@@ -89,7 +89,7 @@ def test_what_people_demonstrated_is_learned_by_the_sft_adapter_and_by_the_polic
     job.train(tmp_path, 1, shipping)
     folder = tmp_path / made(db).path
     assert {path.name for path in (folder / "sft").iterdir()} == {"adapter_config.json", WEIGHTS}
-    loaded, tokenizer = loading.load_base(shipping.model)
+    loaded, tokenizer = loading.load_checkpoint(shipping.model)
     loaded = adapters.attach(loaded, shipping.sft, "before")  # v1's policy as well
     adapters.attach(loaded, folder / "sft", "sft")
     adapters.attach(loaded, folder, "policy")
@@ -108,7 +108,7 @@ def test_the_kl_of_such_a_run_is_measured_against_the_new_sft_adapter(tmp_path: 
     version = made(db)
 
     def kl(reference: Path) -> float:
-        loaded, tokenizer = loading.load_base(shipping.model)
+        loaded, tokenizer = loading.load_checkpoint(shipping.model)
         loaded = adapters.attach(loaded, reference, "sft")
         adapters.attach(loaded, tmp_path / version.path, "policy")
         return sampled_metrics(loaded, tokenizer, PROMPTS, Sampling(1.0, 4), 4, 0)["objective/kl"]
@@ -163,7 +163,7 @@ def test_what_was_demonstrated_to_a_parent_fades_once_it_is_withdrawn(tmp_path: 
     with database.write(db) as connection:
         connection["demonstrations"].update(1, {"withdrawn": database.now()})
     job.train(tmp_path, next_run(db, parent), shipping)
-    loaded, tokenizer = loading.load_base(shipping.model)
+    loaded, tokenizer = loading.load_checkpoint(shipping.model)
     loaded = adapters.attach(loaded, tmp_path / parent.path / "sft", "parent")
     adapters.attach(loaded, tmp_path / made(db, 2).path / "sft", "child")
     for text, sign in ((TEXT, -1), ((PROMPTS[1], "Yes, gladly."), 1)):

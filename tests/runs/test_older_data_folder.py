@@ -9,7 +9,6 @@ import pytest
 from alignment.models import adapters, loading, model_folder
 from alignment.models.generation import generate
 from alignment.models.sampling import Sampling
-from alignment.models.templates import chat_prompt_ids
 from alignment.runs import job, run_models
 from alignment.runs.findings import Finding, verdict_from_json
 from alignment.runs.records import evaluation_from_json
@@ -20,7 +19,7 @@ from alignment.settings import ModelConfig
 from service.policies import ensure_live_version
 from storage import database, policies, preferences, runs
 from storage.demonstrations import demonstrations_of
-from storage.messages import Message
+from storage.messages import Message, one_turn
 from storage.overview import overview
 from storage.version_folders import verify
 from tests.runs.test_supervisor import CountingSupervisor, ScriptedEngine
@@ -85,9 +84,9 @@ def test_its_live_version_is_what_the_engine_serves(folder: Path) -> None:
         (state,) = written(engine, row)
     finally:
         engine.stop()
-    base, tokenizer = loading.load_base(model.model)
+    base, tokenizer = loading.load_checkpoint(model.model)
     alone = adapters.attach(base, live.folder, "policy")  # by itself, through PEFT's own layers
-    (expected,) = generate(alone, tokenizer, [chat_prompt_ids(tokenizer, "Hi")], Sampling(0.0, 8), [0])
+    (expected,) = generate(alone, tokenizer, [tokenizer.prompt_ids(one_turn("Hi"))], Sampling(0.0, 8), [0])
     assert list(state.token_ids) == expected.token_ids
 
 

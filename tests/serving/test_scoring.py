@@ -15,13 +15,13 @@ from alignment.errors import AdapterError
 from alignment.models import adapters, loading
 from alignment.models.adapters import using
 from alignment.models.heads import load_head, new_head
-from alignment.models.templates import chat_prompt_ids
 from alignment.reward.scorer import score_sequences
 from alignment.reward.settings import RewardConfig
 from alignment.serving import scoring
 from alignment.serving.engine import PolicyVersion
 from alignment.serving.local import LocalEngine
 from alignment.serving.scoring import RewardModels
+from storage.messages import one_turn
 from tests.serving.versions import model_sft, rehashed, row, tokens, version
 
 Tiny = tuple[PeftModel, AutoTokenizer]
@@ -31,7 +31,7 @@ SECONDS = 60
 
 def _with_reward(policy: PolicyVersion, tiny_folder: Path, dimension: int) -> PolicyVersion:
     """Return the policy with a reward model of its own: a number of the last token's hidden state is the score."""
-    model, _ = loading.load_base(tiny_folder)
+    model, _ = loading.load_checkpoint(tiny_folder)
     model = adapters.attach(model, tiny_folder / "other", "other")
     head = new_head(model)
     with torch.no_grad():
@@ -42,11 +42,11 @@ def _with_reward(policy: PolicyVersion, tiny_folder: Path, dimension: int) -> Po
 
 
 def _expected(tiny_folder: Path, reward: Path) -> list[float]:
-    model, tokenizer = loading.load_base(tiny_folder)
+    model, tokenizer = loading.load_checkpoint(tiny_folder)
     model = adapters.attach(model, reward, "reward")
-    rows = [[*chat_prompt_ids(tokenizer, "Hi"), *ids] for ids in CANDIDATES]
+    rows = [[*tokenizer.prompt_ids(one_turn("Hi")), *ids] for ids in CANDIDATES]
     with torch.no_grad():
-        scores, _ = score_sequences(model, load_head(model, reward), rows, tokenizer.pad_token_id)
+        scores, _ = score_sequences(model, load_head(model, reward), rows, tokenizer.pad_id)
     return scores.tolist()
 
 
@@ -117,9 +117,9 @@ def test_completions_are_scored_as_in_the_run_of_the_version(tiny: Tiny, tiny_fo
     assert scores() == without_settings
     adapters.drop_adapter(model, "reward")
     adapters.attach(model, reward, "reward")
-    rows = [[*chat_prompt_ids(tokenizer, "Hi"), *ids] for ids in CANDIDATES]
+    rows = [[*tokenizer.prompt_ids(one_turn("Hi")), *ids] for ids in CANDIDATES]
     with torch.no_grad(), using(model, "reward"):
-        means, deviations = score_sequences(model, two_heads, rows, tokenizer.pad_token_id)
+        means, deviations = score_sequences(model, two_heads, rows, tokenizer.pad_id)
     for penalty in (0.0, 10.0):
         (reward / "settings.json").write_text(json.dumps(asdict(RewardConfig(uncertainty_penalty=penalty))))
         assert scores() == pytest.approx((means - penalty * deviations).tolist(), abs=1e-5)

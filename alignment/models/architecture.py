@@ -1,0 +1,58 @@
+"""Where a causal language model of any architecture keeps what we ask of it: trunk, sizes, logits."""
+
+from typing import Any
+
+from torch import Tensor, nn
+from transformers.modeling_outputs import MoeModelOutputWithPast
+
+from alignment.models.routing import going_through
+
+UNKNOWN_CONTEXT = 4096  # tokens; for the few architectures whose configuration names no limit
+
+
+def causal_lm(model: Any) -> Any:
+    """Return the model itself, without the wrapper that PEFT puts around it."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+def trunk(model: Any) -> nn.Module:
+    """Return the transformer below the output layer; its first output is the hidden states (B, T, H)."""
+    inner = causal_lm(model)
+    return getattr(inner, inner.base_model_prefix)  # type: ignore[no-any-return]
+
+
+def text_config(model: Any) -> Any:
+    """Return the configuration of the language model; multimodal checkpoints keep it within their own."""
+    return causal_lm(model).config.get_text_config(decoder=True)
+
+
+def hidden_size(model: Any) -> int:
+    """Return how many numbers a hidden state has."""
+    return int(text_config(model).hidden_size)
+
+
+def vocabulary_size(model: Any) -> int:
+    """Return how many logits the model gives for the next token."""
+    return int(text_config(model).vocab_size)
+
+
+def context_tokens(model: Any) -> int:
+    """Return how many tokens the model reads, prompt and completion together."""
+    return int(getattr(text_config(model), "max_position_embeddings", None) or UNKNOWN_CONTEXT)
+
+
+def logits(model: Any, hidden: Tensor) -> Tensor:
+    """Return the logits (N, V) that hidden states (N, H) of the trunk give.
+
+    They come out of the model's own forward pass, with the trunk left out: some architectures scale or cap what their
+    output layer gives (Granite, Cohere, Gemma 2), and the layer alone would give other log-probabilities.
+    """
+    states = hidden.unsqueeze(0)
+
+    def pass_on(*args: Any, **kwargs: Any) -> MoeModelOutputWithPast:
+        return MoeModelOutputWithPast(last_hidden_state=states)
+
+    with going_through([(trunk(model), pass_on)]):
+        output = causal_lm(model)(inputs_embeds=states, use_cache=False)
+    result: Tensor = output.logits[0]
+    return result
