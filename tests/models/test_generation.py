@@ -10,7 +10,6 @@ from transformers import AutoTokenizer
 
 from alignment.models import decoding
 from alignment.models.adapters import using
-from alignment.models.drawing import draw, row_sampling
 from alignment.models.generation import generate
 from alignment.models.passes import left_padded
 from alignment.models.sampling import Sampling
@@ -70,24 +69,6 @@ def test_seeds_repeat_and_differ(instructed: Tiny) -> None:
     )
     assert first == again
     assert first != other
-
-
-def test_draws_follow_the_distribution() -> None:
-    probabilities = torch.tensor([0.5, 0.0, 0.3, 0.2])
-    uniform = torch.linspace(0, 1, 1001)[:-1]
-    sampling = row_sampling([Sampling(1.0)] * 1000, uniform.device)
-    drawn = draw(probabilities.log().repeat(1000, 1), sampling, uniform.tolist())
-    shares = torch.bincount(drawn, minlength=4) / 1000
-    torch.testing.assert_close(shares, probabilities, atol=2e-3, rtol=0)
-
-
-def test_min_p_leaves_out_what_is_unlikely_before_the_temperature_evens_out_the_rest() -> None:
-    probabilities = torch.tensor([0.64, 0.16, 0.12, 0.08])
-    uniform = torch.linspace(0, 1, 1001)[:-1]
-    sampling = row_sampling([Sampling(2.0, min_p=0.2)] * 1000, uniform.device)
-    drawn = draw(probabilities.log().repeat(1000, 1), sampling, uniform.tolist())
-    shares = torch.bincount(drawn, minlength=4) / 1000  # 0.2 * 0.64 = 0.128 is the least; √0.64 to √0.16 is 2 to 1
-    torch.testing.assert_close(shares, torch.tensor([2 / 3, 1 / 3, 0.0, 0.0]), atol=2e-3, rtol=0)
 
 
 def test_rows_stop_at_the_end_token_or_the_length(instructed: Tiny) -> None:

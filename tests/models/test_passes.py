@@ -4,14 +4,14 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from transformers import LlamaConfig
 
 from alignment.models.passes import ROWS, TOKENS_A_ROW, in_groups, rows_at_once
 
 
 def _model(device: str, hidden: int = 192, layers: int = 6) -> SimpleNamespace:
-    return SimpleNamespace(
-        device=torch.device(device), config=SimpleNamespace(hidden_size=hidden, num_hidden_layers=layers)
-    )
+    config = LlamaConfig(hidden_size=hidden, num_hidden_layers=layers)
+    return SimpleNamespace(device=torch.device(device), config=config)
 
 
 @pytest.mark.parametrize(

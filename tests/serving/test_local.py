@@ -178,7 +178,7 @@ def test_an_error_inside_the_model_leaves_the_next_call_whole(
 ) -> None:
     rows = _three(engine, tiny_folder)
     before = tokens(engine, *rows)
-    layer = engine._model._model.get_base_model().model.layers[1].mlp.up_proj  # type: ignore[union-attr]
+    layer = engine._model._attached.model.get_base_model().model.layers[1].mlp.up_proj  # type: ignore[union-attr]
     handle = layer.base_layer.register_forward_pre_hook(lambda *_: 1 / 0)
     with pytest.raises(AlignmentError, match=r"the model failed to answer \(ZeroDivisionError\)"):
         events(engine, rows)

@@ -59,7 +59,7 @@ def test_completions_are_scored_by_the_versions_reward_model_and_rows_are_writte
     rows = [row(None, 1), row(model_sft(tiny_folder), 2), row(engine.live.adapter, 3)]
     before = tokens(engine, *rows)
     for policy in (second, second, third, second):
-        scores = engine.scores(policy, "Hi", CANDIDATES).result(timeout=SECONDS)
+        scores = engine.scores(policy, one_turn("Hi"), CANDIDATES).result(timeout=SECONDS)
         assert scores == pytest.approx(_expected(tiny_folder, policy.folder / "reward"), abs=1e-5)
         assert len(set(scores)) > 1
         assert tokens(engine, *rows) == before
@@ -78,7 +78,7 @@ def test_reward_models_stay_attached_for_the_next_completions_of_the_version(
 
     monkeypatch.setattr(scoring, "attach_with_head", recorded)
     for _ in range(3):
-        engine.scores(policy, "Hi", CANDIDATES).result(timeout=SECONDS)
+        engine.scores(policy, one_turn("Hi"), CANDIDATES).result(timeout=SECONDS)
     assert attached == [policy.folder / "reward"]
 
 
@@ -87,9 +87,9 @@ def test_a_version_without_a_reward_model_is_refused_even_before_there_are_compl
 ) -> None:
     for completions in ([], CANDIDATES):
         with pytest.raises(AdapterError, match="v1 has no reward model to pick by"):
-            engine.scores(engine.live, "Hi", completions).result(timeout=0)
+            engine.scores(engine.live, one_turn("Hi"), completions).result(timeout=0)
     policy = _with_reward(version(tiny_folder / "sft", tmp_path, 2), tiny_folder, dimension=3)
-    assert engine.scores(policy, "Hi", []).result(timeout=0) == []
+    assert engine.scores(policy, one_turn("Hi"), []).result(timeout=0) == []
 
 
 def test_a_version_that_changed_on_disk_scores_nothing(engine: LocalEngine, tiny_folder: Path, tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_a_version_that_changed_on_disk_scores_nothing(engine: LocalEngine, tiny
     with (policy.folder / "reward" / "head.safetensors").open("ab") as file:
         file.write(b"x")
     with pytest.raises(AdapterError, match="has changed since it was published"):
-        engine.scores(policy, "Hi", CANDIDATES).result(timeout=SECONDS)
+        engine.scores(policy, one_turn("Hi"), CANDIDATES).result(timeout=SECONDS)
 
 
 def test_completions_are_scored_as_in_the_run_of_the_version(tiny: Tiny, tiny_folder: Path, tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ def test_completions_are_scored_as_in_the_run_of_the_version(tiny: Tiny, tiny_fo
     save_file(two_heads.state_dict(), reward / "head.safetensors")
 
     def scores() -> list[float]:
-        return RewardModels(model, tokenizer).scores([reward], "Hi", CANDIDATES)
+        return RewardModels(tokenizer).scores(model, [reward], one_turn("Hi"), CANDIDATES)
 
     without_settings = scores()
     (reward / "settings.json").write_text(json.dumps(asdict(RewardConfig())))
@@ -140,7 +140,7 @@ def test_the_reward_model_that_ships_is_added_bounded_as_in_a_run(
     config = RewardConfig(bound=0.5, shipped_weight=0.25)
     (own / "settings.json").write_text(json.dumps(asdict(config)))
     votes, known = (torch.tensor(_expected(tiny_folder, folder)) for folder in (own, shipped))
-    found = RewardModels(model, tokenizer).scores([own, shipped], "Hi", CANDIDATES)
+    found = RewardModels(tokenizer).scores(model, [own, shipped], one_turn("Hi"), CANDIDATES)
     assert found == pytest.approx((0.5 * torch.tanh(votes / 0.5) + 0.25 * known).tolist(), abs=1e-5)
 
 
@@ -151,9 +151,9 @@ def test_reward_models_that_cannot_be_read_leave_the_model_as_it_was(
     policy = _with_reward(version(tiny_folder / "sft", tmp_path, 2), tiny_folder, dimension=3)
     shutil.copytree(policy.folder / "reward", tmp_path / "shipped")
     (tmp_path / "shipped" / "head.safetensors").unlink()
-    models = RewardModels(model, tokenizer)
+    models = RewardModels(tokenizer)
     for _ in range(2):
         with pytest.raises(AdapterError, match="no scalar head"):
-            models.scores([policy.folder / "reward", tmp_path / "shipped"], "Hi", CANDIDATES)
+            models.scores(model, [policy.folder / "reward", tmp_path / "shipped"], one_turn("Hi"), CANDIDATES)
         assert set(model.peft_config) == {"sft", "other"}
-    assert len(models.scores([policy.folder / "reward"], "Hi", CANDIDATES)) == len(CANDIDATES)
+    assert len(models.scores(model, [policy.folder / "reward"], one_turn("Hi"), CANDIDATES)) == len(CANDIDATES)
