@@ -3,11 +3,20 @@
 from typing import Any
 
 from torch import Tensor, nn
-from transformers.modeling_outputs import MoeModelOutputWithPast
+from transformers.modeling_outputs import BaseModelOutput
 
 from alignment.models.routing import going_through
 
 UNKNOWN_CONTEXT = 4096  # tokens; for the few architectures whose configuration names no limit
+
+
+class _PassedOn(BaseModelOutput):
+    """Stands in for what a trunk returns; each architecture's has more fields, which nobody asks for here."""
+
+    def __getattr__(self, name: str) -> None:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return None
 
 
 def causal_lm(model: Any) -> Any:
@@ -49,8 +58,8 @@ def logits(model: Any, hidden: Tensor) -> Tensor:
     """
     states = hidden.unsqueeze(0)
 
-    def pass_on(*args: Any, **kwargs: Any) -> MoeModelOutputWithPast:
-        return MoeModelOutputWithPast(last_hidden_state=states)
+    def pass_on(*args: Any, **kwargs: Any) -> _PassedOn:
+        return _PassedOn(last_hidden_state=states)
 
     with going_through([(trunk(model), pass_on)]):
         output = causal_lm(model)(inputs_embeds=states, use_cache=False)
