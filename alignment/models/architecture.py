@@ -16,7 +16,7 @@ class _PassedOn(BaseModelOutput):
     def __getattr__(self, name: str) -> None:
         if name.startswith("__"):
             raise AttributeError(name)
-        return None
+        return
 
 
 def causal_lm(model: Any) -> Any:

@@ -144,7 +144,8 @@ class _HeldRows:
 
     def _sampling(self) -> RowSampling:
         barred = [row.barred for row in self.rows]
-        return row_sampling([row.sampling for row in self.rows], barred, self.logits)
+        sampling = [row.sampling for row in self.rows]
+        return row_sampling(sampling, barred, self.logits.shape[-1], self.logits.device)
 
     def draw(self) -> Tensor:
         """Draw the next token of each row (B,)."""

@@ -31,9 +31,10 @@ class RowSampling:
     all_greedy: bool
 
 
-def row_sampling(rows: Sequence[Sampling], barred: Sequence[Sequence[int]], logits: Tensor) -> RowSampling:
-    """Return the settings of rows, and the tokens barred in each, as tensors that fit their logits (B, V)."""
-    device, vocabulary = logits.device, logits.shape[-1]
+def row_sampling(
+    rows: Sequence[Sampling], barred: Sequence[Sequence[int]], vocabulary: int, device: torch.device
+) -> RowSampling:
+    """Return the settings of B rows, and the tokens barred in each, as tensors; their logits are (B, `vocabulary`)."""
     greedy = [row.temperature == 0 for row in rows]
 
     def column(values: Sequence[float]) -> Tensor:
@@ -44,7 +45,7 @@ def row_sampling(rows: Sequence[Sampling], barred: Sequence[Sequence[int]], logi
 
     mask = None
     if any(barred):
-        mask = torch.zeros(logits.shape, dtype=torch.bool, device=device)
+        mask = torch.zeros(len(rows), vocabulary, dtype=torch.bool, device=device)
         for row, tokens in enumerate(barred):
             mask[row, [token for token in tokens if token < vocabulary]] = True
     return RowSampling(

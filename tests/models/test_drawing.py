@@ -12,7 +12,7 @@ from alignment.models.sampling import Sampling
 def _drawn(probabilities: Tensor, sampling: Sampling, uniform: Tensor, barred: tuple[int, ...] = ()) -> Tensor:
     """Return a draw from the same distribution for each uniform number."""
     logits = probabilities.log().repeat(len(uniform), 1)
-    rows = row_sampling([sampling] * len(uniform), [barred] * len(uniform), logits)
+    rows = row_sampling([sampling] * len(uniform), [barred] * len(uniform), logits.shape[-1], logits.device)
     return draw(logits, rows, uniform.tolist())
 
 
@@ -61,7 +61,7 @@ def test_top_k_and_top_p_keep_the_tokens_that_transformers_keeps(sampling: Sampl
 def test_each_row_is_cut_by_its_own_settings() -> None:
     logits = torch.tensor([[2.0, 1.0, 0.0]] * 4)
     settings = [Sampling(1.0, top_k=1), Sampling(1.0, top_p=0.7), Sampling(1.0), Sampling(0.0, top_p=0.1)]
-    drawn = draw(logits, row_sampling(settings, [()] * 4, logits), [0.999] * 4)
+    drawn = draw(logits, row_sampling(settings, [()] * 4, 3, logits.device), [0.999] * 4)
     assert drawn.tolist() == [0, 1, 2, 0]
 
 
