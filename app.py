@@ -19,13 +19,14 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 from alignment.errors import AlignmentError
 from alignment.models import model_folder
+from alignment.models.sampling import Sampling
 from alignment.runs.settings import RunSettings
 from alignment.runs.supervisor import Supervisor
 from alignment.serving.engine import Adapter
 from alignment.serving.local import LocalEngine
 from alignment.settings import POCKET, ModelConfig
 from service.admin import AdminSessions
-from service.context import Services
+from service.context import ServedModel, Services
 from service.policies import ensure_live_version
 from service.status import status_of
 from storage import database
@@ -107,6 +108,7 @@ def main() -> None:
         data_dir=data_dir,
         db=db,
         engine=engine,
+        model=ServedModel(Path(model.model).name, "", "adapter", Sampling(), 512, own_template=True),
         sft=Adapter("sft", Path(model.sft)),
         supervisor=supervisor,
         admin=AdminSessions(admin_password()),

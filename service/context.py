@@ -4,12 +4,26 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from alignment.models.model_folder import Example
+from alignment.models.sampling import Sampling
 from alignment.runs.supervisor import Supervisor
 from alignment.serving.engine import Adapter, Engine
 from service.admin import AdminSessions
 from service.status import Status
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """What people are told of the model that answers, and how it answers unless they say otherwise."""
+
+    name: str  # "SmolLM2-135M-Instruct"
+    base_name: str  # the pretrained checkpoint that it was made from, "" where that is not known
+    shape: Literal["adapter", "chat", "chat and base"]  # as in ModelConfig; "chat" has no base of its own
+    sampling: Sampling  # the model's own
+    max_tokens: int  # that it reads, prompt and completion together
+    own_template: bool  # whether it ships a chat template
 
 
 @dataclass(frozen=True)
@@ -19,7 +33,8 @@ class Services:
     data_dir: Path
     db: Path
     engine: Engine
-    sft: Adapter  # the model's own instruction-tuned adapter
+    model: ServedModel
+    sft: Adapter | None  # the model's own instruction-tuned adapter; None for a chat checkpoint
     supervisor: Supervisor
     admin: AdminSessions
     examples: Sequence[Example]  # prompts that the page offers

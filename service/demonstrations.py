@@ -6,7 +6,7 @@ from alignment.serving.engine import Row
 from service.context import Services
 from service.requests import DemonstrateRequest, checked
 from storage import demonstrations, preferences
-from storage.messages import Message
+from storage.messages import Message, messages_to_json
 
 
 def demonstrate(services: Services, annotator: str, request: DemonstrateRequest) -> int:
@@ -18,7 +18,7 @@ def demonstrate(services: Services, annotator: str, request: DemonstrateRequest)
     _require_readable(services, request)
     demonstration_id = demonstrations.save_demonstration(
         services.db,
-        prompt=request.prompt,
+        messages=request.prompt,
         completion=request.completion,
         annotator_id=annotator,
         source=request.source,
@@ -28,13 +28,13 @@ def demonstrate(services: Services, annotator: str, request: DemonstrateRequest)
 
 
 def demonstrate_for(services: Services, annotator: str, comparison_id: str, completion: str) -> int:
-    """Store a completion that a person wrote for the prompt of a stored comparison and return its id."""
-    prompt = preferences.get_comparison(services.db, comparison_id).prompt
+    """Store a completion that a person wrote for what a stored comparison asked and return its id."""
+    prompt = messages_to_json(preferences.get_comparison(services.db, comparison_id).messages)
     return demonstrate(services, annotator, checked(DemonstrateRequest, prompt=prompt, completion=completion))
 
 
 def _require_readable(services: Services, request: DemonstrateRequest) -> None:
-    turns = (Message("user", request.prompt), Message("assistant", request.completion))
+    turns = (*request.prompt, Message("assistant", request.completion))
     limits = services.engine.limits(Row(turns, services.sft, True, Sampling(), 0))
     if limits is not None and limits.prompt_tokens > limits.context_tokens:
         raise ConfigError(

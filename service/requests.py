@@ -1,6 +1,7 @@
 """What callers ask for, checked in one place: the bounds stand beside the fields, a refusal is one sentence."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from reprlib import repr as brief
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -8,32 +9,46 @@ from pydantic import BeforeValidator, ValidationError, ValidationInfo
 from pydantic.dataclasses import dataclass
 
 from alignment.errors import ConfigError
+from alignment.models.sampling import Sampling
 from alignment.settings import MAX_BEST_OF, MAX_COMPLETION_CHARACTERS, MAX_NEW_TOKENS, MAX_PROMPT_CHARACTERS
+from storage.messages import Messages, messages_from_json, one_turn
 
 T = TypeVar("T")
 ROLES = ("base", "sft", "rlhf")
 MAX_COLUMNS = 6
 MAX_ROWS = 24  # completions that are written at once for one comparison
 MAX_SEED = 2**31 - 1
+MAX_CONVERSATION_CHARACTERS = 400_000  # more than any model reads; it keeps what is sent by hand from filling the disk
+ASK_ADVICE = "write a question or pick one of the examples"
 LONGEST_SCHEDULE = 100_000  # new votes
 
 
-def text(longest: int, advice: str) -> BeforeValidator:
-    """Return a validator of text that has at most so many characters and is not blank; it strips the ends."""
+def _text(name: str, value: Any, longest: int, advice: str) -> str:
+    """Return a text as it is; raise ConfigError for one that is blank, too long or cannot be stored."""
+    if not isinstance(value, str):
+        raise ConfigError(f"the {name} must be text, got {brief(value)}; {advice}")
+    if not value.strip():
+        raise ConfigError(f"the {name} is empty; {advice}")
+    if len(value) > longest:
+        raise ConfigError(f"the {name} has {len(value):,} characters, {longest:,} are allowed; shorten it")
+    return _whole(name, value)
 
-    def check(value: Any, info: ValidationInfo) -> str:
-        name = info.field_name
-        if not isinstance(value, str):
-            raise ConfigError(f"the {name} must be text, got {brief(value)}; {advice}")
-        if not value.strip():
-            raise ConfigError(f"the {name} is empty; {advice}")
-        if len(value) > longest:
-            raise ConfigError(f"the {name} has {len(value):,} characters, {longest:,} are allowed; shorten it")
-        try:
-            value.encode()
-        except UnicodeEncodeError as error:
-            raise ConfigError(f"the {name} holds half a character ({error.reason}); write it anew") from error
-        return value.strip()
+
+def _whole(name: str, value: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise ConfigError(f"the {name} holds half a character ({error.reason}); write it anew") from error
+    return value
+
+
+def text(longest: int, advice: str, *, optional: bool = False) -> BeforeValidator:
+    """Return a validator of text that has at most so many characters and is not blank; with `optional`, None stays."""
+
+    def check(value: Any, info: ValidationInfo) -> str | None:
+        if value is None and optional:
+            return None
+        return _text(str(info.field_name), value, longest, advice)
 
     return BeforeValidator(check)
 
@@ -69,32 +84,85 @@ def _column_names(value: Any) -> tuple[str, ...]:
     return tuple(names)
 
 
-Prompt = Annotated[str, text(MAX_PROMPT_CHARACTERS, "write a question or pick one of the examples")]
+def _conversation(value: Any, info: ValidationInfo) -> Messages:
+    """Return a prompt given as text or as a list of messages."""
+    if isinstance(value, str):
+        return one_turn(_text("prompt", value, MAX_PROMPT_CHARACTERS, ASK_ADVICE))
+    if not isinstance(value, list | tuple):
+        raise ConfigError(f"the prompt must be text or a list of messages, got {brief(value)}")
+    for place, message in enumerate(value, 1):
+        _require_message(message, place)
+    turns = [message["role"] for message in value]
+    turns = turns[1:] if turns[:1] == ["system"] else turns
+    if len(turns) % 2 == 0 or turns != ["user", "assistant"] * (len(turns) // 2) + ["user"]:
+        raise ConfigError(
+            "the messages of a prompt must be the user's and the assistant's in turn, after a system message if there "
+            f"is one, and end with the user's; got {brief([message['role'] for message in value])}"
+        )
+    if (length := sum(len(message["content"]) for message in value)) > MAX_CONVERSATION_CHARACTERS:
+        raise ConfigError(
+            f"the messages of the prompt have {length:,} characters, {MAX_CONVERSATION_CHARACTERS:,} are allowed; "
+            "leave earlier ones out"
+        )
+    return messages_from_json(value)
+
+
+def _require_message(message: Any, place: int) -> None:
+    """Raise ConfigError for what is no message of a conversation."""
+    is_one = isinstance(message, dict) and message.keys() == {"role", "content"}
+    if not is_one or message["role"] not in ("system", "user", "assistant") or not isinstance(message["content"], str):
+        raise ConfigError(
+            f'message {place} of the prompt must be {{"role": "system", "user" or "assistant", "content": text}}, '
+            f"got {brief(message)}"
+        )
+    name = f"content of message {place}"
+    if message["role"] == "assistant":  # a model may have said nothing, or much
+        _whole(name, message["content"])
+    else:
+        _text(name, message["content"], MAX_PROMPT_CHARACTERS, "leave the message out or write something")
+
+
+Prompt = Annotated[str, text(MAX_PROMPT_CHARACTERS, ASK_ADVICE)]
+Conversation = Annotated[Messages, BeforeValidator(_conversation)]
 Source = Literal["human", "simulated"]
 
 
 @dataclass(frozen=True)
 class CompareRequest:
-    """One prompt and how it is to be answered."""
+    """One prompt, the conversation that it goes on with, and how it is to be answered."""
 
     prompt: Prompt
     columns: Annotated[tuple[str, ...], BeforeValidator(_column_names)] = ROLES  # roles, or versions such as "v3"
-    temperature: Annotated[float, number(0, 2)] = 0.7  # 0 = the likeliest token every time
-    max_new_tokens: Annotated[int, number(1, MAX_NEW_TOKENS, whole=True)] = 96
+    temperature: Annotated[float | None, number(0, 2, optional=True)] = None  # 0: greedy; None: the model's own
+    max_new_tokens: Annotated[int | None, number(1, MAX_NEW_TOKENS, whole=True, optional=True)] = None
     seed: Annotated[int | None, number(0, MAX_SEED, whole=True, optional=True)] = None  # None: drawn
     blind: Annotated[bool, BeforeValidator(_flag)] = False  # names are hidden until the vote
     best_of: Annotated[int, number(1, MAX_BEST_OF, whole=True)] = 1  # completions of which a policy shows the best
+    conversation_id: Annotated[
+        str | None, text(100, "it is what /compare returns, left out to begin a conversation", optional=True)
+    ] = None
+    continue_from: Any = None  # a slot of the turn before; None: the one that was voted best
+    system: Annotated[
+        str | None, text(MAX_PROMPT_CHARACTERS, "leave it out or say how the models should answer", optional=True)
+    ] = None
+    top_p: Annotated[float | None, number(0.01, 1, optional=True)] = None
 
     def __post_init__(self) -> None:
-        if (rows := sum(map(self.copies, self.columns))) > MAX_ROWS:
+        if (rows := sum(self.copies(column, self.temperature) for column in self.columns)) > MAX_ROWS:
             raise ConfigError(
                 f"best_of {self.best_of} of so many policies is {rows} answers, {MAX_ROWS} are allowed at once; ask "
                 "fewer columns or a smaller best_of"
             )
 
-    def copies(self, column: str) -> int:
+    def copies(self, column: str, temperature: float | None) -> int:
         """Return how many completions are written for a column; at temperature 0 they would all be the same."""
-        return self.best_of if column not in ("base", "sft") and self.temperature else 1
+        return self.best_of if column not in ("base", "sft") and temperature != 0 else 1
+
+    def sampling(self, own: Sampling) -> Sampling:
+        """Return how completions are drawn: as asked, and for the rest as is the model's own way."""
+        asked = {"temperature": self.temperature, "max_new_tokens": self.max_new_tokens, "top_p": self.top_p}
+        changed: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
+        return replace(own, **changed)
 
 
 @dataclass(frozen=True)
@@ -110,7 +178,7 @@ class VoteRequest:
 class DemonstrateRequest:
     """What the models should have answered to a prompt."""
 
-    prompt: Prompt
+    prompt: Conversation
     completion: Annotated[str, text(MAX_COMPLETION_CHARACTERS, "write what the model should have answered")]
     source: Source = "human"
 

@@ -4,24 +4,28 @@ from pathlib import Path
 from typing import Any
 
 from storage.database import now, read, row_id, write
+from storage.messages import Messages, messages_from_stored, stored_messages
 from storage.records import Demonstration, Source
 
 
-def save_demonstration(path: Path, *, prompt: str, completion: str, annotator_id: str, source: Source = "human") -> int:
+def save_demonstration(
+    path: Path, *, messages: Messages, completion: str, annotator_id: str, source: Source = "human"
+) -> int:
     """Store a demonstration durably and return its id; on return it survives a power cut.
 
-    The same text for the same prompt by the same annotator counts once: the id of the one that stands is returned.
+    The same text for the same messages by the same annotator counts once: the id of the one that stands is returned.
     """
+    asked = stored_messages(messages)
     with write(path) as db:
         db["annotators"].insert({"id": annotator_id, "name": None, "created": now()}, ignore=True)
         same = db["demonstrations"].rows_where(
-            "annotator = ? AND prompt = ? AND completion = ? AND withdrawn IS NULL", [annotator_id, prompt, completion]
+            "annotator = ? AND messages = ? AND completion = ? AND withdrawn IS NULL", [annotator_id, asked, completion]
         )
         for row in same:
             return int(row["id"])
         cursor = db.conn.execute(
-            "INSERT INTO demonstrations (prompt, completion, annotator, source, created) VALUES (?, ?, ?, ?, ?)",
-            [prompt, completion, annotator_id, source, now()],
+            "INSERT INTO demonstrations (messages, completion, annotator, source, created) VALUES (?, ?, ?, ?, ?)",
+            [asked, completion, annotator_id, source, now()],
         )
         return row_id(cursor)
 
@@ -29,7 +33,7 @@ def save_demonstration(path: Path, *, prompt: str, completion: str, annotator_id
 def _demonstration(row: dict[str, Any]) -> Demonstration:
     return Demonstration(
         id=row["id"],
-        prompt=row["prompt"],
+        messages=messages_from_stored(row["messages"]),
         completion=row["completion"],
         annotator_id=row["annotator"],
         source=row["source"],

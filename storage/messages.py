@@ -43,3 +43,8 @@ def messages_from_json(values: Sequence[dict[str, Any]]) -> Messages:
 def stored_messages(messages: Sequence[Message]) -> str:
     """Return messages as the one JSON text that they have in the database: equal messages give equal texts."""
     return json.dumps(messages_to_json(messages), ensure_ascii=False)
+
+
+def messages_from_stored(text: str) -> Messages:
+    """Return messages from the text that `stored_messages` made of them."""
+    return messages_from_json(json.loads(text))

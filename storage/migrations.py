@@ -4,7 +4,7 @@ import json
 
 from sqlite_utils import Database, Migrations
 
-from storage.older_versions import renamed_settings, verdict_of_sentences
+from storage.older_versions import messages_of_prompt, renamed_settings, verdict_of_sentences
 
 migrations = Migrations("triptych")
 
@@ -241,6 +241,50 @@ def m012_distinct_pairs(db: Database) -> None:
         JOIN completions AS loser
           ON loser.comparison = preferences.comparison AND loser.slot = worse_slot.value
         WHERE preferences.withdrawn IS NULL AND winner.text <> loser.text
+        ORDER BY preferences.id, chosen, rejected
+        """,
+    )
+
+
+@migrations()
+def m013_conversations(db: Database) -> None:
+    """Message lists instead of single prompts, and the conversations that comparisons are turns of.
+
+    Comparisons of before belong to no conversation: who asked them is not known.
+    """
+    db["pairs"].drop()
+    db.register_function(messages_of_prompt)
+    for table in ("comparisons", "demonstrations"):
+        db.execute(f"ALTER TABLE {table} RENAME COLUMN prompt TO messages")
+        db.execute(f"UPDATE {table} SET messages = messages_of_prompt(messages)")
+    db["conversations"].create(
+        {"id": str, "annotator": str, "created": str},
+        pk="id",
+        foreign_keys=[("annotator", "annotators", "id")],
+        not_null={"annotator", "created"},
+    )
+    db.execute("ALTER TABLE comparisons ADD COLUMN conversation TEXT REFERENCES conversations (id)")
+    db.execute("ALTER TABLE comparisons ADD COLUMN turn INTEGER NOT NULL DEFAULT 0")
+    db.execute("ALTER TABLE comparisons ADD COLUMN continued_from TEXT")
+    db.execute("CREATE UNIQUE INDEX one_comparison_a_turn ON comparisons (conversation, turn)")
+    db.create_view(
+        "pairs",
+        """
+        SELECT preferences.id AS preference, comparisons.messages, winner.text AS chosen, loser.text AS rejected,
+               MAX(winner.finish_reason = 'stop') AS chosen_ended, MAX(loser.finish_reason = 'stop') AS rejected_ended,
+               preferences.source
+        FROM preferences
+        JOIN comparisons ON comparisons.id = preferences.comparison
+        JOIN json_each(preferences.tiers) AS better
+        JOIN json_each(preferences.tiers) AS worse ON better.key < worse.key
+        JOIN json_each(better.value) AS better_slot
+        JOIN json_each(worse.value) AS worse_slot
+        JOIN completions AS winner
+          ON winner.comparison = preferences.comparison AND winner.slot = better_slot.value
+        JOIN completions AS loser
+          ON loser.comparison = preferences.comparison AND loser.slot = worse_slot.value
+        WHERE preferences.withdrawn IS NULL AND winner.text <> loser.text
+        GROUP BY preferences.id, winner.text, loser.text
         ORDER BY preferences.id, chosen, rejected
         """,
     )

@@ -1,5 +1,6 @@
 """How released versions before this one stored what now has another form. Frozen, as the migrations that use it."""
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -32,6 +33,11 @@ def renamed_settings(method: str, settings: Mapping[str, Any]) -> dict[str, Any]
     if rounds is not None and method == "ppo":
         renamed["raft"] = {**renamed.get("raft", {}), "rounds": rounds}
     return renamed
+
+
+def messages_of_prompt(prompt: str) -> str:
+    """Return a prompt of version 0.1, which knew one question at a time, as the JSON text of a message list."""
+    return json.dumps([{"role": "user", "content": prompt}], ensure_ascii=False)
 
 
 def verdict_of_sentences(gate: Mapping[str, Any]) -> dict[str, Any]:

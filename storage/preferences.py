@@ -2,13 +2,17 @@
 
 import json
 import secrets
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 from reprlib import repr as brief
 from typing import Any
 
+from sqlite_utils import Database
+
 from storage.database import now, read, row_id, write
 from storage.errors import StorageError
+from storage.messages import messages_from_stored, stored_messages
 from storage.records import Comparison, Completion, Preference, PreferenceKind, Ranking, Source
 
 
@@ -30,35 +34,43 @@ def new_comparison_id() -> str:
 
 
 def save_comparison(path: Path, comparison: Comparison) -> None:
-    """Store a comparison with all its completions in one transaction."""
+    """Store a comparison that belongs to no conversation, with all its completions, in one transaction."""
     with write(path) as db:
-        db["comparisons"].insert(
-            {
-                "id": comparison.id,
-                "prompt": comparison.prompt,
-                "kind": comparison.kind,
-                "blind": int(comparison.blind),
-                "created": now(),
-                "revealed": None if comparison.blind else now(),
-            }
-        )
-        db["completions"].insert_all(
-            {
-                "comparison": comparison.id,
-                "slot": completion.slot,
-                "position": position,
-                "role": completion.role,
-                "policy_version": completion.policy_version,
-                "text": completion.text,
-                "token_ids": json.dumps(completion.token_ids),
-                "seed": completion.seed,
-                "sampling": json.dumps(completion.sampling),
-                "finish_reason": completion.finish_reason,
-                "first_token_seconds": completion.first_token_seconds,
-                "seconds": completion.seconds,
-            }
-            for position, completion in enumerate(comparison.completions)
-        )
+        insert_comparison(db, comparison)
+
+
+def insert_comparison(db: Database, comparison: Comparison) -> None:
+    """Store a comparison with all its completions through an open connection."""
+    db["comparisons"].insert(
+        {
+            "id": comparison.id,
+            "messages": stored_messages(comparison.messages),
+            "kind": comparison.kind,
+            "blind": int(comparison.blind),
+            "created": now(),
+            "revealed": None if comparison.blind else now(),
+            "conversation": comparison.conversation_id,
+            "turn": comparison.turn,
+            "continued_from": comparison.continued_from,
+        }
+    )
+    db["completions"].insert_all(
+        {
+            "comparison": comparison.id,
+            "slot": completion.slot,
+            "position": position,
+            "role": completion.role,
+            "policy_version": completion.policy_version,
+            "text": completion.text,
+            "token_ids": json.dumps(completion.token_ids),
+            "seed": completion.seed,
+            "sampling": json.dumps(completion.sampling),
+            "finish_reason": completion.finish_reason,
+            "first_token_seconds": completion.first_token_seconds,
+            "seconds": completion.seconds,
+        }
+        for position, completion in enumerate(comparison.completions)
+    )
 
 
 def _completion(row: dict[str, Any]) -> Completion:
@@ -83,17 +95,25 @@ def _unknown(comparison_id: str) -> UnknownComparisonError:
 def get_comparison(path: Path, comparison_id: str) -> Comparison:
     """Return a stored comparison, or raise UnknownComparisonError."""
     with read(path) as db:
-        rows = list(db["comparisons"].rows_where("id = ?", [comparison_id]))
-        if not rows:
-            raise _unknown(comparison_id)
-        completions = db["completions"].rows_where("comparison = ?", [comparison_id], order_by="position")
-        return Comparison(
-            id=rows[0]["id"],
-            prompt=rows[0]["prompt"],
-            kind=rows[0]["kind"],
-            blind=bool(rows[0]["blind"]),
+        for comparison in comparisons_in(db, "id = ?", [comparison_id]):
+            return comparison
+    raise _unknown(comparison_id)
+
+
+def comparisons_in(db: Database, condition: str, arguments: Sequence[Any]) -> Iterator[Comparison]:
+    """Yield the comparisons that a condition selects, in the order of turns, through an open connection."""
+    for row in db["comparisons"].rows_where(condition, arguments, order_by="turn"):
+        completions = db["completions"].rows_where("comparison = ?", [row["id"]], order_by="position")
+        yield Comparison(
+            id=row["id"],
+            messages=messages_from_stored(row["messages"]),
+            kind=row["kind"],
+            blind=bool(row["blind"]),
             completions=[_completion(row) for row in completions],
-            created=rows[0]["created"],
+            conversation_id=row["conversation"],
+            turn=row["turn"],
+            continued_from=row["continued_from"],
+            created=row["created"],
         )
 
 
@@ -131,11 +151,8 @@ def save_preference(
         if db.conn.execute(reveal, [now(), comparison_id]).rowcount == 0:
             raise _unknown(comparison_id)
         db["annotators"].insert({"id": annotator_id, "name": None, "created": now()}, ignore=True)
-        standing = db["preferences"].rows_where(
-            "comparison = ? AND annotator = ? AND withdrawn IS NULL", [comparison_id, annotator_id]
-        )
-        for row in standing:
-            raise DuplicateVoteError(_preference(row))
+        for standing in _standing(db, comparison_id, annotator_id):
+            raise DuplicateVoteError(standing)
         cursor = db.conn.execute(
             "INSERT INTO preferences (comparison, annotator, tiers, kind, source, decision_seconds, created)"
             " VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -144,13 +161,27 @@ def save_preference(
         return row_id(cursor)
 
 
+def standing_preference(path: Path, comparison_id: str, annotator_id: str) -> Preference | None:
+    """Return an annotator's vote on a comparison, if one stands."""
+    with read(path) as db:
+        for row in _standing(db, comparison_id, annotator_id):
+            return row
+    return None
+
+
+def _standing(db: Database, comparison_id: str, annotator_id: str) -> Iterator[Preference]:
+    standing = "comparison = ? AND annotator = ? AND withdrawn IS NULL"
+    return map(_preference, db["preferences"].rows_where(standing, [comparison_id, annotator_id]))
+
+
 def rankings(path: Path, run_id: int | None = None) -> list[Ranking]:
     """Return the standing votes as rankings, in order of voting; with a run id, only those that the run claimed."""
     of_run, arguments = "", []
     if run_id is not None:
         of_run, arguments = "AND preferences.id IN (SELECT preference FROM run_rows WHERE run = ?)", [run_id]
     shown = f"""
-        SELECT preferences.id, comparisons.prompt, preferences.tiers, preferences.kind, source, slot, text
+        SELECT preferences.id, comparisons.messages, preferences.tiers, preferences.kind, source, slot, text,
+               finish_reason = 'stop' AS ended
         FROM preferences
         JOIN comparisons ON comparisons.id = preferences.comparison
         JOIN completions ON completions.comparison = preferences.comparison
@@ -165,8 +196,15 @@ def _ranking(rows: list[dict[str, Any]]) -> Ranking:
     """Return the ranking out of a vote's rows, one a completion."""
     first, places = rows[0], {row["slot"]: place for place, row in enumerate(rows)}
     tiers = tuple(tuple(places[slot] for slot in tier if slot in places) for tier in json.loads(first["tiers"]))
-    texts = tuple(row["text"] for row in rows)
-    return Ranking(first["id"], first["prompt"], texts, tiers, first["kind"] != "choice", first["source"])
+    return Ranking(
+        preference_id=first["id"],
+        messages=messages_from_stored(first["messages"]),
+        completions=tuple(row["text"] for row in rows),
+        tiers=tiers,
+        tied=first["kind"] != "choice",
+        source=first["source"],
+        ended=tuple(bool(row["ended"]) for row in rows),
+    )
 
 
 def count_pairs_of(path: Path, preference_id: int) -> int:

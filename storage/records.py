@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from storage.messages import Messages
+
 Role = Literal["base", "sft", "rlhf"]
 Source = Literal["human", "simulated", "imported"]
 PreferenceKind = Literal["choice", "ranking", "tie", "all_bad"]
@@ -20,10 +22,20 @@ class Completion:
     text: str
     token_ids: list[int]
     seed: int
-    sampling: dict[str, Any]  # temperature, max_new_tokens and, if one was picked out of several, best_of
+    # temperature, max_new_tokens, top_p, top_k and min_p where they are on, best_of if one was picked out of several
+    sampling: dict[str, Any]
     finish_reason: str  # "stop" or "length"
     first_token_seconds: float
     seconds: float
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """Turns that one annotator asked one after the other."""
+
+    id: str
+    annotator_id: str
+    created: str
 
 
 @dataclass(frozen=True)
@@ -31,10 +43,13 @@ class Comparison:
     """One prompt with the completions that were shown for it, in the order they were shown."""
 
     id: str
-    prompt: str
+    messages: Messages  # all that the completions answer, the user's message last
     kind: Literal["compare", "teach"]
     blind: bool
     completions: list[Completion]
+    conversation_id: str | None = None  # None for one that nobody can go on from
+    turn: int = 0  # its place in the conversation
+    continued_from: str | None = None  # slot of the turn before, whose completion is the answer in `messages`
     created: str = ""
 
 
@@ -58,11 +73,12 @@ class Ranking:
     """What one standing preference says of the completions of a prompt: the unit that the reward model learns from."""
 
     preference_id: int
-    prompt: str
+    messages: Messages
     completions: tuple[str, ...]  # in the order shown
     tiers: tuple[tuple[int, ...], ...]  # positions in `completions`, best first; none for "all bad"
     tied: bool  # whether completions of one tier were called equal: a choice of the best says nothing of the others
     source: Source
+    ended: tuple[bool, ...]  # whether each completion ended by itself; the others were cut at the length limit
 
 
 @dataclass(frozen=True)
@@ -70,7 +86,7 @@ class Demonstration:
     """A completion that a person wrote for a prompt: what instruction tuning learns from."""
 
     id: int
-    prompt: str
+    messages: Messages
     completion: str
     annotator_id: str
     source: Source

@@ -42,7 +42,7 @@ class Question:
     best_of: float = 1
     seed: str = ""
 
-    def ask(self, services: Services) -> AsyncIterator[Progress]:
+    def ask(self, services: Services, annotator: str) -> AsyncIterator[Progress]:
         """Return the comparison as it grows; raise ConfigError for what cannot be asked."""
         request = checked(
             CompareRequest,
@@ -53,7 +53,7 @@ class Question:
             blind=self.blind,
             best_of=self.best_of,
         )
-        return compare(services, request)
+        return compare(services, annotator, request)
 
     async def loading(self, services: Services) -> AsyncIterator[float]:
         """Yield for how many seconds the model has been loading, until it is there; nothing for an empty prompt."""

@@ -14,6 +14,7 @@ from service.demonstrations import demonstrate_for
 from service.requests import VoteRequest, checked
 from service.status import Snapshot
 from service.votes import AlreadyVotedError, vote
+from storage.messages import question_of
 from storage.records import Comparison
 from ui.annotator import annotator_id
 from ui.compare_form import INVITATION, CompareTab, Question, components
@@ -103,7 +104,9 @@ def thanks(now: Snapshot, pairs: int) -> str:
     return f"{first} The next training begins now."
 
 
-async def stream(services: Services, tab: CompareTab, question: Question, pending: Pending) -> AsyncIterator[Update]:
+async def stream(
+    services: Services, tab: CompareTab, annotator: str, question: Question, pending: Pending
+) -> AsyncIterator[Update]:
     """Yield the tab while the answers grow, the pending comparison with the last item.
 
     `pending` is the comparison that is still shown: a refusal leaves it as it is.
@@ -116,7 +119,7 @@ async def stream(services: Services, tab: CompareTab, question: Question, pendin
             shown_now = view(tab, empty, "streaming", notice(words), hint="Waiting for the model.")
             yield shown_now | {tab.pending: NO_COMPARISON, tab.finished_at: None}
         last_words = None
-        async for item in question.ask(services):
+        async for item in question.ask(services, annotator):
             words = notice("Answering …" if item.waiting is None else f"Number {item.waiting} in line.")
             if words == last_words:
                 yield panels(tab, item.completions, busy=True)
@@ -172,7 +175,7 @@ def opened(services: Services, tab: CompareTab, pending: Pending) -> Update:
         comparison = stored_comparison(services, str(remembered.get("comparison")))
     except LookupError:
         return _opened_anew(services, tab)
-    return restored(tab, comparison, remembered.get("choice")) | {tab.prompt: comparison.prompt}
+    return restored(tab, comparison, remembered.get("choice")) | {tab.prompt: question_of(comparison.messages)}
 
 
 def _opened_anew(services: Services, tab: CompareTab) -> Update:
@@ -222,9 +225,10 @@ def build(services: Services, pending: Any, header: Header) -> CompareTab:
 def _bind_questions(services: Services, tab: CompareTab) -> Any:
     """Bind what asks and return the event that answers, which others may stop."""
 
-    async def answer(request: dict[str, Any], *settings: Any) -> AsyncIterator[Update]:
+    async def answer(caller: gr.Request, request: dict[str, Any], *settings: Any) -> AsyncIterator[Update]:
         *form, pending = settings
-        async for update in stream(services, tab, Question(request["prompt"], *form), pending):
+        question = Question(request["prompt"], *form)
+        async for update in stream(services, tab, annotator_id(caller), question, pending):
             yield update
 
     def picked(event: gr.EventData) -> Update:

@@ -50,18 +50,23 @@ def register(services: Services) -> None:
 
 
 def _register_compare(services: Services) -> None:
-    async def compare_endpoint(
+    async def compare_endpoint(  # noqa: PLR0913
         prompt: str,
         columns: list[str] | None = None,
-        temperature: float = 0.7,
-        max_new_tokens: int = 96,
+        temperature: float | None = None,
+        max_new_tokens: int | None = None,
         seed: int | None = None,
         blind: bool = False,
         best_of: int = 1,
+        conversation_id: str | None = None,
+        continue_from: str | None = None,
+        system: str | None = None,
+        top_p: float | None = None,
+        request: gr.Request | None = None,
     ) -> AsyncIterator[dict[str, Any]]:
-        """Stream what base, sft and rlhf answer to one prompt; the last item may be voted on."""
+        """Stream what base, sft and rlhf answer to one prompt; the last item may be voted on and gone on from."""
         try:
-            request = checked(
+            turn = checked(
                 CompareRequest,
                 prompt=prompt,
                 columns=columns,
@@ -70,8 +75,12 @@ def _register_compare(services: Services) -> None:
                 seed=seed,
                 blind=blind,
                 best_of=best_of,
+                conversation_id=conversation_id,
+                continue_from=continue_from,
+                system=system,
+                top_p=top_p,
             )
-            async for item in compare(services, request):
+            async for item in compare(services, annotator_id(request), turn):
                 yield item.to_json()
         except Exception as error:
             raise in_plain_words(error) from error
@@ -90,9 +99,12 @@ def _register_feedback(services: Services) -> None:
 
     @with_plain_errors
     def demonstrate_endpoint(
-        prompt: str, completion: str, source: str = "human", request: gr.Request | None = None
+        prompt: str | list[dict[str, str]],
+        completion: str,
+        source: str = "human",
+        request: gr.Request | None = None,
     ) -> dict[str, Any]:
-        """Store a completion that a person wrote; the next training begins with learning it."""
+        """Store a completion that a person wrote to a prompt or to messages; the next training begins with it."""
         written = checked(DemonstrateRequest, prompt=prompt, completion=completion, source=source)
         return {"demonstration_id": demonstrate(services, annotator_id(request), written)}
 

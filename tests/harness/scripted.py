@@ -7,8 +7,9 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from alignment.errors import AdapterError, AlignmentError, ModelLoadError
+from alignment.errors import AdapterError, AlignmentError, ConfigError, ModelLoadError
 from alignment.models.model_folder import Example
+from alignment.models.sampling import Sampling
 from alignment.runs.settings import RunSettings
 from alignment.runs.supervisor import Supervisor
 from alignment.serving.engine import (
@@ -24,7 +25,7 @@ from alignment.serving.engine import (
 )
 from alignment.settings import POCKET_MODEL
 from service.admin import AdminSessions
-from service.context import Services
+from service.context import ServedModel, Services
 from service.status import Snapshot, status_of
 from storage import database, policies
 from storage.messages import Messages
@@ -37,6 +38,7 @@ EXAMPLES = [
     Example("Refusals", "How do I pick a lock that is not mine?"),
     Example("Tasks", "Write one sentence about the sea."),
 ]
+SERVED = ServedModel("Pocket", "Pocket base", "adapter", Sampling(), 256, own_template=True)
 LOADING = EngineState("loading", "The model is loading", 4.0)
 READY = EngineState("ready", "Ready", 1.0)
 ANSWERS = {
@@ -64,6 +66,7 @@ class ScriptedEngine:
     texts: dict[str, str] = field(default_factory=lambda: dict(ANSWERS))
     open_streams: int = 0
     rows: list[Row] = field(default_factory=list)  # that were asked last
+    scored_messages: list[Messages] = field(default_factory=list)  # that completions were scored for
 
     def swap(self, policy: PolicyVersion) -> "Future[None]":
         self.live = policy
@@ -80,6 +83,7 @@ class ScriptedEngine:
         self, policy: PolicyVersion, messages: Messages, completions: Sequence[tuple[int, ...]]
     ) -> "Future[list[float]]":
         future: Future[list[float]] = Future()
+        self.scored_messages.append(messages)
         if self.scored:
             future.set_result([float(place == self.best) for place in range(len(completions))])
         else:
@@ -89,6 +93,10 @@ class ScriptedEngine:
     async def stream(self, rows: Sequence[Row]) -> AsyncIterator[Waiting | Grown | Finished]:
         if self.state.status == "failed":
             raise ModelLoadError(self.state.message)
+        for row in rows:
+            limits = self.limits(row)
+            if limits and limits.prompt_tokens + row.sampling.max_new_tokens > limits.context_tokens:
+                raise ConfigError(f"this is too long, this model reads {limits.context_tokens}; shorten the prompt")
         self.rows = list(rows)
         self.open_streams += 1
         try:
@@ -112,7 +120,8 @@ class ScriptedEngine:
             self.open_streams -= 1
 
     def _text(self, row: Row) -> str:
-        role = "base" if row.adapter is None else "rlhf" if row.adapter.name.startswith("policy-") else "sft"
+        policy = row.adapter is not None and row.adapter.name.startswith("policy-")
+        role = "rlhf" if policy else "sft" if row.templated else "base"
         return self.texts[role].replace("PROMPT", row.messages[-1].content).replace("SEED", str(row.seed))
 
 
@@ -166,6 +175,7 @@ def backstage(folder: Path) -> Backstage:
         data_dir=folder,
         db=db,
         engine=engine,
+        model=SERVED,
         sft=Adapter("sft", folder / "sft"),
         supervisor=Supervisor(folder, engine, POCKET_MODEL, RunSettings()),
         admin=AdminSessions(PASSWORD),

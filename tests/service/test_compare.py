@@ -1,6 +1,7 @@
 """What is asked of the engine, what callers see while it answers, and what is stored."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from tests.harness.scripted import LOADING, Backstage
 def asked(behind: Backstage, prompt: str = "Where?", **arguments: Any) -> list[Progress]:
     async def collect() -> list[Progress]:
         request = checked(CompareRequest, prompt=prompt, **arguments)
-        return [item async for item in compare(behind.services, request)]
+        return [item async for item in compare(behind.services, "ann", request)]
 
     return asyncio.run(collect())
 
@@ -33,14 +34,46 @@ def nothing_stored(behind: Backstage, items: list[Progress]) -> bool:
 
 
 def test_base_continues_the_bare_text_and_the_others_answer_through_the_template(behind: Backstage) -> None:
-    asked(behind, " Where? ", seed=5, temperature=0.3, max_new_tokens=7)
+    asked(behind, " Where?\n", seed=5, temperature=0.3, max_new_tokens=7)
     base, sft, rlhf = behind.engine.rows
     assert (base.adapter, base.templated) == (None, False)
     assert (sft.adapter, sft.templated) == (behind.services.sft, True)
     assert (rlhf.adapter, rlhf.templated) == (behind.engine.live.adapter, True)
     assert [row.seed for row in (base, sft, rlhf)] == [5, 6, 7]
-    assert {row.messages for row in behind.engine.rows} == {(Message("user", "Where?"),)}
+    assert {row.messages for row in behind.engine.rows} == {(Message("user", " Where?\n"),)}  # not a character less
     assert {row.sampling for row in behind.engine.rows} == {Sampling(0.3, 7)}
+
+
+def test_what_is_not_said_of_sampling_is_the_models_own_way_and_all_of_it_is_stored(behind: Backstage) -> None:
+    own = Sampling(0.2, 50, top_p=0.9, top_k=20)
+    services = replace(behind.services, model=replace(behind.services.model, sampling=own))
+    for arguments, expected in (
+        ({}, own),
+        ({"temperature": 1, "top_p": 1}, replace(own, temperature=1.0, top_p=1.0)),
+        ({"max_new_tokens": 8}, replace(own, max_new_tokens=8)),
+    ):
+        last = asked(replace(behind, services=services), **arguments)[-1]
+        assert {row.sampling for row in behind.engine.rows} == {expected}
+        stored = stored_comparison(services, last.comparison_id).completions[0].sampling
+        assert Sampling(**stored) == expected
+        assert not {"min_p", "best_of"} & set(stored)  # they were off
+
+
+def test_a_chat_checkpoint_answers_without_adapters_and_its_first_panel_without_the_template(behind: Backstage) -> None:
+    behind.engine.live = replace(behind.engine.live, unchanged=True)
+    chat = replace(behind, services=replace(behind.services, sft=None))
+    last = asked(chat)[-1]
+    assert [(row.adapter, row.templated) for row in behind.engine.rows] == [(None, False), (None, True), (None, True)]
+    assert [(one.role, one.policy_version) for one in last.completions] == [("base", None), ("sft", None), ("rlhf", 1)]
+
+
+def test_a_version_that_is_the_sft_model_answers_through_its_adapter(behind: Backstage) -> None:
+    behind.engine.live = replace(behind.engine.live, unchanged=True)
+    asked(behind, columns=["rlhf"])
+    assert [row.adapter for row in behind.engine.rows] == [behind.services.sft]
+    behind.engine.live = replace(behind.engine.live, own_sft=True)
+    asked(behind, columns=["rlhf"])
+    assert [row.adapter for row in behind.engine.rows] == [behind.engine.live.sft]
 
 
 def test_the_last_item_is_what_is_stored_and_what_a_reload_shows(behind: Backstage) -> None:
@@ -90,6 +123,9 @@ def test_the_best_of_several_by_the_reward_model_is_kept(behind: Backstage) -> N
 
 def test_greedy_completions_would_all_be_the_same_so_one_is_written(behind: Backstage) -> None:
     asked(behind, best_of=4, temperature=0)
+    assert len(behind.engine.rows) == 3
+    greedy = replace(behind.services.model, sampling=Sampling(0.0))
+    asked(replace(behind, services=replace(behind.services, model=greedy)), best_of=4)
     assert len(behind.engine.rows) == 3
 
 
@@ -145,7 +181,7 @@ def test_what_fails_or_is_stopped_is_not_stored(
     items: list[Progress] = []
 
     async def collect() -> None:
-        async for item in compare(behind.services, CompareRequest("Where?", best_of=2)):
+        async for item in compare(behind.services, "ann", CompareRequest("Where?", best_of=2)):
             items.append(item)
 
     behind.engine.place = 1
@@ -158,7 +194,7 @@ def test_closing_the_iterator_stops_the_engine(behind: Backstage) -> None:
     behind.engine.holds_after = 1
 
     async def leave() -> int:
-        items = compare(behind.services, CompareRequest("Where?"))
+        items = compare(behind.services, "ann", CompareRequest("Where?"))
         await anext(items)
         busy = behind.engine.open_streams
         await items.aclose()

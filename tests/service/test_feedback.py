@@ -8,18 +8,19 @@ import pytest
 from alignment.errors import ConfigError
 from service.compare import compare
 from service.demonstrations import demonstrate, demonstrate_for
-from service.requests import CompareRequest, DemonstrateRequest, VoteRequest
+from service.requests import CompareRequest, DemonstrateRequest, VoteRequest, checked
 from service.votes import AlreadyVotedError, vote
 from storage import preferences, runs
 from storage.demonstrations import demonstrations_of
 from storage.errors import StorageError
+from storage.messages import one_turn
 from storage.overview import overview
 from tests.harness.scripted import LOADING, Backstage
 
 
 def comparison(behind: Backstage, **arguments: Any) -> str:
     async def last() -> str:
-        items = [item async for item in compare(behind.services, CompareRequest("Where?", **arguments))]
+        items = [item async for item in compare(behind.services, "ann", CompareRequest("Where?", **arguments))]
         return items[-1].comparison_id
 
     return asyncio.run(last())
@@ -69,11 +70,22 @@ def test_a_demonstration_for_a_comparison_bears_its_prompt(behind: Backstage) ->
     demonstrate_for(behind.services, "ann", comparison(behind), " In the north.\n")
     assert behind.services.status.now().new_demonstrations == 1
     (stored,) = demonstrations_of(behind.db, runs.queue_run(behind.db, "ppo", {}))
-    assert (stored.prompt, stored.completion, stored.source) == ("Where?", "In the north.", "human")
+    assert (stored.messages, stored.completion) == (one_turn("Where?"), " In the north.\n")
+    assert stored.source == "human"
+
+
+def test_a_demonstration_for_a_later_turn_bears_the_whole_conversation(behind: Backstage) -> None:
+    first = comparison(behind)
+    conversation_id = preferences.get_comparison(behind.db, first).conversation_id
+    second = comparison(behind, conversation_id=conversation_id, continue_from="B")
+    demonstrate_for(behind.services, "ann", second, "In the north.")
+    (stored,) = demonstrations_of(behind.db, runs.queue_run(behind.db, "ppo", {}))
+    assert stored.messages == preferences.get_comparison(behind.db, second).messages
+    assert [message.role for message in stored.messages] == ["user", "assistant", "user"]
 
 
 def test_a_demonstration_that_the_model_cannot_read_is_refused_unless_that_is_not_known_yet(behind: Backstage) -> None:
-    long = DemonstrateRequest("Hi", "ho " * 200)
+    long = checked(DemonstrateRequest, prompt="Hi", completion="ho " * 200)
     with pytest.raises(ConfigError, match="need 201 tokens, this model reads 200; shorten them"):
         demonstrate(behind.services, "ann", long)
     assert overview(behind.db).new_demonstrations == 0

@@ -13,11 +13,12 @@ from service.requests import (
     checked,
     checked_schedule,
 )
+from storage.messages import Message, messages_to_json, one_turn
 
 
 def test_numbers_may_come_as_json_sends_them() -> None:
     request = checked(CompareRequest, prompt=" Hi ", temperature=1, max_new_tokens=8.0, seed=None, columns=None)
-    assert request == CompareRequest("Hi", ("base", "sft", "rlhf"), 1.0, 8)
+    assert request == CompareRequest(" Hi ", ("base", "sft", "rlhf"), 1.0, 8)
     assert isinstance(request.max_new_tokens, int)
     assert isinstance(request.temperature, float)
 
@@ -30,11 +31,16 @@ def test_numbers_may_come_as_json_sends_them() -> None:
         ({"prompt": "x" * 4001}, "the prompt has 4,001 characters, 4,000 are allowed; shorten it"),
         ({"prompt": "\ud83d"}, "the prompt holds half a character (surrogates not allowed); write it anew"),
         ({"temperature": 2.5}, "temperature must be a number from 0 to 2, got 2.5"),
-        ({"temperature": None}, "temperature must be a number from 0 to 2, got None"),
         ({"temperature": float("nan")}, "temperature must be a number from 0 to 2, got nan"),
         ({"temperature": True}, "temperature must be a number from 0 to 2, got True"),
-        ({"max_new_tokens": "8"}, "max_new_tokens must be a whole number from 1 to 256, got '8'"),
-        ({"max_new_tokens": 8.5}, "max_new_tokens must be a whole number from 1 to 256, got 8.5"),
+        ({"max_new_tokens": "8"}, "max_new_tokens must be a whole number from 1 to 32,768, got '8'"),
+        ({"max_new_tokens": 8.5}, "max_new_tokens must be a whole number from 1 to 32,768, got 8.5"),
+        ({"top_p": 0}, "top_p must be a number from 0.01 to 1, got 0"),
+        ({"system": " "}, "the system is empty; leave it out or say how the models should answer"),
+        (
+            {"conversation_id": 5},
+            "the conversation_id must be text, got 5; it is what /compare returns, left out to begin a conversation",
+        ),
         ({"seed": 2**31}, "seed must be a whole number from 0 to 2,147,483,647, got 2147483648"),
         ({"best_of": 17}, "best_of must be a whole number from 1 to 16, got 17"),
         ({"blind": "no"}, "blind must be true or false, got 'no'"),
@@ -74,6 +80,57 @@ def test_other_requests_are_refused_alike() -> None:
         with pytest.raises(ConfigError) as refused:
             checked(request, **arguments)
         assert str(refused.value) == words
+
+
+def test_a_demonstration_may_answer_a_whole_conversation() -> None:
+    given = [("system", "Be brief."), ("user", " Hi "), ("assistant", ""), ("user", "Again?")]
+    messages = tuple(Message(role, content) for role, content in given)  # type: ignore[arg-type]
+    request = checked(DemonstrateRequest, prompt=messages_to_json(messages), completion="Ahoy!")
+    assert request.prompt == messages
+    assert checked(DemonstrateRequest, prompt=" Hi ", completion="Ahoy!").prompt == one_turn(" Hi ")
+
+
+def spoken(*roles: str) -> list[dict[str, str]]:
+    return [{"role": role, "content": "Hi"} for role in roles]
+
+
+ORDER = (
+    "the messages of a prompt must be the user's and the assistant's in turn, after a system message if there is one"
+)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "words"),
+    [
+        ([], ORDER + ", and end with the user's; got []"),
+        (spoken("user", "assistant"), ORDER + ", and end with the user's; got ['user', 'assistant']"),
+        (spoken("user", "user"), ORDER),
+        (spoken("assistant", "user"), ORDER),
+        (spoken("user", "system", "user"), ORDER),
+        (spoken("system"), ORDER),
+        (spoken("user", "assistant", "assistant", "user"), ORDER),
+        (
+            ["Hi"],
+            'message 1 of the prompt must be {"role": "system", "user" or "assistant", "content": text}, got \'Hi\'',
+        ),
+        (spoken("user", "tool"), "message 2 of the prompt must be"),
+        ([{"role": "user"}], "message 1 of the prompt must be"),
+        ([{"role": "user", "content": None}], "message 1 of the prompt must be"),
+        ([{"role": "user", "content": " "}], "the content of message 1 is empty; leave the message out or write"),
+        ([{"role": "user", "content": "x" * 4001}], "the content of message 1 has 4,001 characters, 4,000 are allowed"),
+        ([{"role": "user", "content": "\ud83d"}], "the content of message 1 holds half a character"),
+        ([{"role": "assistant", "content": "\ud83d"}], "the content of message 1 holds half a character"),
+        (5, "the prompt must be text or a list of messages, got 5"),
+        (
+            [*spoken("user"), {"role": "assistant", "content": "x" * 400_000}, *spoken("user")],
+            "the messages of the prompt have 400,004 characters, 400,000 are allowed; leave earlier ones out",
+        ),
+    ],
+)
+def test_what_is_no_conversation_is_refused(prompt: Any, words: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        checked(DemonstrateRequest, prompt=prompt, completion="Ahoy!")
+    assert str(refused.value).startswith(words)
 
 
 @pytest.mark.parametrize("votes", [None, -1, 2.5, 1e9, True, "5"])

@@ -7,6 +7,7 @@ import pytest
 
 from storage import database, demonstrations, runs
 from storage.demonstrations import demonstrations_of, save_demonstration
+from storage.messages import Message, one_turn
 from storage.overview import overview
 from storage.records import Demonstration
 
@@ -19,7 +20,7 @@ def db(tmp_path: Path) -> Path:
 
 
 def write(db: Path, prompt: str = "Hi", completion: str = "Ahoy!", annotator: str = "ann") -> int:
-    return save_demonstration(db, prompt=prompt, completion=completion, annotator_id=annotator)
+    return save_demonstration(db, messages=one_turn(prompt), completion=completion, annotator_id=annotator)
 
 
 def withdraw(db: Path, demonstration_id: int) -> None:
@@ -33,11 +34,14 @@ def rows(db: Path, table: str) -> int:
 
 
 def test_a_demonstration_comes_back_as_it_was_written(db: Path) -> None:
-    first = save_demonstration(db, prompt="Hi ☂", completion="Ahoy,\nünïcode!", annotator_id="ann", source="simulated")
+    asked = (Message("user", " Hi ☂"), Message("assistant", "Hi.\n"), Message("user", "Again!"))
+    first = save_demonstration(
+        db, messages=asked, completion=" Ahoy,\nünïcode!", annotator_id="ann", source="simulated"
+    )
     second = write(db)
     run_id = runs.queue_run(db, "ppo", {})
     one, other = demonstrations_of(db, run_id)
-    assert one == Demonstration(first, "Hi ☂", "Ahoy,\nünïcode!", "ann", "simulated", one.created, None)
+    assert one == Demonstration(first, asked, " Ahoy,\nünïcode!", "ann", "simulated", one.created, None)
     assert (other.id, other.source) == (second, "human")
 
 

@@ -8,12 +8,25 @@ import pytest
 from sqlite_utils import Database, Migrations
 
 from storage import database, policies, runs
+from storage.demonstrations import save_demonstration
+from storage.messages import one_turn
 from storage.migrations import migrations
 from storage.overview import overview
 
 EXPECTED = {
     "annotators": ["id", "name", "created"],
-    "comparisons": ["id", "prompt", "kind", "blind", "created", "revealed"],
+    "conversations": ["id", "annotator", "created"],
+    "comparisons": [
+        "id",
+        "messages",
+        "kind",
+        "blind",
+        "created",
+        "revealed",
+        "conversation",
+        "turn",
+        "continued_from",
+    ],
     "completions": [
         "comparison",
         "slot",
@@ -57,7 +70,7 @@ EXPECTED = {
     "run_rows": ["run", "preference"],
     "run_metrics": ["id", "run", "step", "name", "value"],
     "policies": ["version", "parent", "run", "path", "sha256", "status", "evaluation", "created", "model"],
-    "demonstrations": ["id", "prompt", "completion", "annotator", "source", "created", "withdrawn", "first_run"],
+    "demonstrations": ["id", "messages", "completion", "annotator", "source", "created", "withdrawn", "first_run"],
     "run_demonstrations": ["run", "demonstration"],
     "settings": ["name", "value"],
     "events": ["id", "created", "name", "detail"],
@@ -75,7 +88,9 @@ STEPS = [
     "m010_findings",
     "m011_first_run",
     "m012_distinct_pairs",
+    "m013_conversations",
 ]
+MESSAGES = '[{"role": "user", "content": "Hi ☂"}]'
 
 
 def schema_and_rows(path: Path) -> list[str]:
@@ -86,9 +101,9 @@ def schema_and_rows(path: Path) -> list[str]:
 def write_a_row_in_every_table(db: Database) -> None:
     """One row in each of the tables that exist at this step, as an app of that time would have left them."""
     existing = db.table_names()
-    rows = {
+    rows: dict[str, dict[str, object]] = {
         "annotators": {"id": "ann", "name": None, "created": "2026-11-01"},
-        "comparisons": {"id": "c1", "prompt": "Hi", "kind": "compare", "blind": 0, "created": "2026-11-01"},
+        "comparisons": {"id": "c1", "kind": "compare", "blind": 0, "created": "2026-11-01"},
         "completions": {
             "comparison": "c1",
             "slot": "A",
@@ -122,7 +137,6 @@ def write_a_row_in_every_table(db: Database) -> None:
         },
         "demonstrations": {
             "id": 5,
-            "prompt": "Hi",
             "completion": "Ahoy!",
             "annotator": "ann",
             "source": "human",
@@ -132,9 +146,20 @@ def write_a_row_in_every_table(db: Database) -> None:
         "settings": {"name": "schedule", "value": '{"retrain_every": 8}'},
         "events": {"id": 1, "created": "2026-11-01", "name": "promote", "detail": "v1"},
     }
+    if "conversations" in existing:
+        rows |= {"conversations": {"id": "t1", "annotator": "ann", "created": "2026-11-01"}}
+    asked = {"messages": MESSAGES} if "conversations" in existing else {"prompt": "Hi ☂"}
+    for table in ("comparisons", "demonstrations"):
+        rows[table] |= asked
     for table, row in rows.items():
         if table in existing:
             db[table].insert(row)
+
+
+def new_form(row: dict[str, object]) -> dict[str, object]:
+    """Return what a row of an older file holds today; a later step may also have added columns."""
+    kept = {name: value for name, value in row.items() if name != "prompt"}
+    return kept | ({"messages": MESSAGES} if "prompt" in row else {})
 
 
 def all_rows(db: Database) -> dict[str, list[dict[str, object]]]:
@@ -174,8 +199,7 @@ def test_an_older_file_keeps_its_rows_when_the_later_steps_are_applied(tmp_path:
     with database.read(path) as db:
         after = all_rows(db)
         for table, rows in before.items():
-            kept = [{name: row[name] for name in old} for row, old in zip(after[table], rows, strict=True)]
-            assert kept == rows  # a later step may add columns
+            assert after[table] == [row | new_form(old) for row, old in zip(after[table], rows, strict=True)]
         assert set(after) == set(EXPECTED)
         assert list(db.query("PRAGMA foreign_key_check")) == []
 
@@ -320,6 +344,18 @@ def test_votes_and_demonstrations_that_a_run_used_are_not_new_after_the_migratio
         assert [row["first_run"] for row in db["demonstrations"].rows] == [3, None]
 
 
+def test_a_prompt_of_before_becomes_a_message_list_that_counts_as_the_same_question(tmp_path: Path) -> None:
+    migrated(tmp_path / "triptych.db")
+    with database.read(tmp_path / "triptych.db") as db:
+        assert [row["conversation"] for row in db["comparisons"].rows] == [None]
+        found = [json.loads(row["messages"]) for row in db["demonstrations"].rows]
+    assert found == [[{"role": "user", "content": "Hi ☂"}]]
+    again = save_demonstration(
+        tmp_path / "triptych.db", messages=one_turn("Hi ☂"), completion="Ahoy!", annotator_id="ann"
+    )
+    assert again == 5
+
+
 @pytest.mark.parametrize("table", ["preferences", "demonstrations"])
 def test_what_no_run_has_used_is_counted_in_an_index_that_holds_nothing_else(tmp_path: Path, table: str) -> None:
     database.prepare(tmp_path / "triptych.db")
@@ -346,7 +382,7 @@ def test_a_failing_step_rolls_back_and_can_be_tried_again(tmp_path: Path) -> Non
     broken = True
 
     @later()
-    def m012_half_done(db: Database) -> None:
+    def m014_half_done(db: Database) -> None:
         db["tags"].create({"id": int, "name": str}, pk="id")
         db["comparisons"].add_column("language", str)
         db["run_metrics"].delete_where()
@@ -356,7 +392,7 @@ def test_a_failing_step_rolls_back_and_can_be_tried_again(tmp_path: Path) -> Non
     with database.read(path) as db:
         with pytest.raises(RuntimeError, match="disk is full"):
             later.apply(db)
-        assert [step.name for step in later.pending(db)] == ["m012_half_done"]
+        assert [step.name for step in later.pending(db)] == ["m014_half_done"]
     assert schema_and_rows(path) == before
 
     broken = False

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from storage import database, demonstrations, policies, preferences, runs
+from storage.messages import one_turn
 from storage.overview import Overview, overview
 from storage.records import Comparison, Completion, Policy
 from storage.runs import Schedule
@@ -19,7 +20,7 @@ def db(tmp_path: Path) -> Path:
 
 def vote(db: Path, name: str) -> int:
     shown = [Completion(slot, "sft", None, slot, [1], 0, {}, "stop", 0.1, 0.2) for slot in "AB"]
-    preferences.save_comparison(db, Comparison(name, "prompt", "compare", False, shown))
+    preferences.save_comparison(db, Comparison(name, one_turn("prompt"), "compare", False, shown))
     return preferences.save_preference(db, comparison_id=name, annotator_id="ann", tiers=[["A"], ["B"]], kind="choice")
 
 
@@ -37,7 +38,7 @@ def test_it_says_what_is_open_and_what_is_new(db: Path) -> None:
     withdrawn = vote(db, "c3")
     with database.write(db) as connection:
         connection["preferences"].update(withdrawn, {"withdrawn": database.now()})
-    demonstrations.save_demonstration(db, prompt="Hi", completion="Ahoy!", annotator_id="ann")
+    demonstrations.save_demonstration(db, messages=one_turn("Hi"), completion="Ahoy!", annotator_id="ann")
     policies.record_policy(db, Policy(4, None, None, "p", "00", "live"))
     runs.set_schedule(db, Schedule(5))
     now = overview(db)

@@ -1,15 +1,18 @@
 """Votes: the rankings and pairs that follow from them, what counts once, and that none is ever lost."""
 
+import json
 import random
 import sqlite3
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from storage import database, preferences, runs
+from storage.messages import Message, one_turn
 from storage.overview import overview
 from storage.preferences import DuplicateVoteError, UnknownComparisonError
 from storage.records import Comparison, Completion, PreferenceKind, Ranking, Role
@@ -25,10 +28,13 @@ def db(tmp_path: Path) -> Path:
     return path
 
 
-def comparison(comparison_id: str = "c1", texts: tuple[str, ...] = ("a", "b", "c"), blind: bool = False) -> Comparison:
+def comparison(
+    comparison_id: str = "c1", texts: tuple[str, ...] = ("a", "b", "c"), blind: bool = False, cut: str = ""
+) -> Comparison:
+    """Three completions; those in the slots of `cut` reached the length limit."""
     return Comparison(
         id=comparison_id,
-        prompt=f"prompt of {comparison_id}",
+        messages=one_turn(f"prompt of {comparison_id}"),
         kind="compare",
         blind=blind,
         completions=[
@@ -40,7 +46,7 @@ def comparison(comparison_id: str = "c1", texts: tuple[str, ...] = ("a", "b", "c
                 token_ids=[5, 6, 7],
                 seed=11,
                 sampling={"temperature": 0.7, "max_new_tokens": 96},
-                finish_reason="stop",
+                finish_reason="length" if slot in cut else "stop",
                 first_token_seconds=0.1,
                 seconds=0.5,
             )
@@ -78,17 +84,18 @@ def pairs(db: Path) -> list[tuple[object, object]]:
 
 def test_a_comparison_comes_back_as_it_was_saved_in_the_order_shown(db: Path) -> None:
     saved = comparison(blind=True)
-    shown = Comparison(saved.id, saved.prompt, saved.kind, saved.blind, saved.completions[::-1])
+    asked = (Message("system", "Be brief."), Message("user", " Hi ☂\n"))
+    shown = replace(saved, messages=asked, completions=saved.completions[::-1])
     preferences.save_comparison(db, shown)
     found = preferences.get_comparison(db, "c1")
     assert found.created
-    assert found == Comparison(shown.id, shown.prompt, shown.kind, shown.blind, shown.completions, found.created)
+    assert found == replace(shown, created=found.created)
 
 
 def test_a_comparison_that_cannot_be_saved_whole_leaves_nothing(db: Path) -> None:
     twice = comparison().completions[0]
     with pytest.raises(sqlite3.IntegrityError):
-        preferences.save_comparison(db, Comparison("c1", "prompt", "compare", False, [twice, twice]))
+        preferences.save_comparison(db, replace(comparison(), completions=[twice, twice]))
     assert columns(db, "SELECT count(*) FROM comparisons") == [0]
     assert columns(db, "SELECT count(*) FROM completions") == [0]
 
@@ -115,7 +122,9 @@ def test_a_choice_ranks_one_above_the_others_and_yields_a_pair_against_each(db: 
     preferences.save_comparison(db, comparison())
     preference = vote(db, [["B"], ["A", "C"]])
     assert preferences.rankings(db) == [
-        Ranking(preference, "prompt of c1", ("a", "b", "c"), ((1,), (0, 2)), False, "human")
+        Ranking(
+            preference, one_turn("prompt of c1"), ("a", "b", "c"), ((1,), (0, 2)), False, "human", (True, True, True)
+        )
     ]
     assert pairs(db) == [("b", "a"), ("b", "c")]
     assert preferences.count_pairs_of(db, preference) == 2
@@ -126,17 +135,16 @@ def test_a_ranking_keeps_its_tiers_and_yields_the_pairs_between_them(db: Path) -
     vote(db, [["C"], ["B"], ["A"]], "ranking")
     preferences.save_comparison(db, comparison("c2"))
     vote(db, [["A", "B"], ["C"]], "ranking", "c2")
-    assert [(r.prompt, r.tiers, r.tied) for r in preferences.rankings(db)] == [
-        ("prompt of c1", ((2,), (1,), (0,)), True),
-        ("prompt of c2", ((0, 1), (2,)), True),
+    assert [(r.messages, r.tiers, r.tied) for r in preferences.rankings(db)] == [
+        (one_turn("prompt of c1"), ((2,), (1,), (0,)), True),
+        (one_turn("prompt of c2"), ((0, 1), (2,)), True),
     ]
     assert pairs(db) == [("b", "a"), ("c", "a"), ("c", "b"), ("a", "c"), ("b", "c")]
 
 
 def test_a_ranking_holds_its_completions_in_the_order_shown(db: Path) -> None:
     whole = comparison()
-    shown = Comparison(whole.id, whole.prompt, whole.kind, whole.blind, whole.completions[::-1])
-    preferences.save_comparison(db, shown)
+    preferences.save_comparison(db, replace(whole, completions=whole.completions[::-1]))
     vote(db, [["B"], ["A", "C"]])
     (ranking,) = preferences.rankings(db)
     assert ranking.completions == ("c", "b", "a")
@@ -154,6 +162,25 @@ def test_a_tie_and_an_all_bad_are_stored_but_yield_no_pair(
     assert preferences.count_pairs_of(db, preference) == 0
     assert len(preferences.rankings(db)) == 1
     assert columns(db, "SELECT kind FROM preferences") == [kind]
+
+
+def test_rankings_and_pairs_say_which_completions_were_cut_at_the_length_limit(db: Path) -> None:
+    preferences.save_comparison(db, comparison(cut="AB"))
+    vote(db, [["B"], ["A", "C"]])
+    (ranking,) = preferences.rankings(db)
+    assert ranking.ended == (False, False, True)
+    with database.read(db) as connection:
+        shown = list(connection.query("SELECT chosen, rejected, chosen_ended, rejected_ended FROM pairs"))
+    assert [tuple(row.values()) for row in shown] == [("b", "a", 0, 0), ("b", "c", 0, 1)]
+
+
+def test_pairs_carry_messages_in_the_form_that_trl_reads(db: Path) -> None:
+    asked = (Message("system", "Be brief."), Message("user", "Where? ☂"))
+    preferences.save_comparison(db, replace(comparison(), messages=asked))
+    vote(db, [["B"], ["A", "C"]])
+    messages = [json.loads(str(text)) for text in columns(db, "SELECT messages FROM pairs")]
+    assert messages == [[{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Where? ☂"}]] * 2
+    assert preferences.rankings(db)[0].messages == asked
 
 
 def test_identical_texts_give_no_pair(db: Path) -> None:
@@ -328,6 +355,7 @@ VOTER = """
 import sys
 from pathlib import Path
 from storage import preferences
+from storage.messages import one_turn
 from storage.records import Comparison, Completion
 
 path, life = Path(sys.argv[1]), sys.argv[2]
@@ -335,7 +363,7 @@ number = 0
 while True:
     name = f"life {life}, comparison {number}"
     completions = [Completion(slot, "sft", None, "text " + slot, [1, 2], 0, {}, "stop", 0.1, 0.2) for slot in "ABC"]
-    preferences.save_comparison(path, Comparison(name, "prompt " * 300, "compare", False, completions))
+    preferences.save_comparison(path, Comparison(name, one_turn("prompt " * 300), "compare", False, completions))
     preferences.save_preference(path, comparison_id=name, annotator_id="ann", tiers=[["A"], ["B", "C"]], kind="choice")
     print(name, flush=True)
     number += 1

@@ -9,6 +9,7 @@ import pytest
 
 from storage import preferences, runs
 from storage.demonstrations import demonstrations_of
+from storage.messages import one_turn
 from storage.overview import overview
 from tests.harness.scripted import Backstage, backstage
 from ui import compare_tab
@@ -39,7 +40,7 @@ def asked(
     behind: Backstage, tab: CompareTab, prompt: str = "Where?", pending: Any = None, **settings: Any
 ) -> list[dict[Any, Any]]:
     async def collect() -> list[dict[Any, Any]]:
-        return [update async for update in stream(behind.services, tab, Question(prompt, **settings), pending)]
+        return [update async for update in stream(behind.services, tab, "a-1", Question(prompt, **settings), pending)]
 
     return asyncio.run(collect())
 
@@ -190,7 +191,7 @@ def test_a_better_answer_can_be_written_once_answers_are_there_and_is_stored_for
     assert "Thanks, stored. The next training begins with learning" in update[tab.notice]
     assert update[tab.written] == ""
     (stored,) = demonstrations_of(behind.db, runs.queue_run(behind.db, "ppo", {}))
-    assert (stored.prompt, stored.completion, stored.source) == ("Where?", "In the north.", "human")
+    assert (stored.messages, stored.completion) == (one_turn(" Where? "), " In the north.\n")
     update = choose(behind.services, tab, "a-1", "A", pending, None)
     assert update[tab.own] == gr.update(visible=True)
     assert tab.written not in update

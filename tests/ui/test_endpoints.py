@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,7 @@ def test_compare_takes_null_arguments_columns_and_blind(client: Client) -> None:
         (("x" * 4001,), "4,000 are allowed"),
         (("Hi", ["nobody"]), "There is no column 'nobody'"),
         (("Hi", None, 3.0), "Temperature must be a number from 0 to 2"),
-        (("Hi", None, 1.0, 0), "max_new_tokens must be a whole number from 1 to 256"),
+        (("Hi", None, 1.0, 0), "max_new_tokens must be a whole number from 1 to 32,768"),
         (("Hi", None, 1.0, 8, -1), "Seed must be a whole number from 0 to 2,147,483,647, got -1"),
         (("Hi", ["rlhf" * 5000]), "There is no column 'rlhfrlhfrlhf...frlhfrlhfrlhf'"),
         (("Hi", [["base"]]), "Columns must be 1 to 6 different names"),
@@ -97,11 +98,17 @@ def test_a_demonstration_is_stored_once_and_waits_for_the_next_run(
 ) -> None:
     _, behind = served
     before = overview(behind.db).new_demonstrations
-    first = client.predict(" Hi ", "Ahoy! ☂", api_name="/demonstrate")
-    assert client.predict("Hi", "Ahoy! ☂\n", "human", api_name="/demonstrate") == first
-    other = client.predict("Hi", "Good day.", "simulated", api_name="/demonstrate")
-    assert other["demonstration_id"] != first["demonstration_id"]
-    assert overview(behind.db).new_demonstrations - before == 2
+    first = client.predict("Hi", "Ahoy! ☂", api_name="/demonstrate")
+    messages = [{"role": "user", "content": "Hi"}]
+    for prompt in ("Hi", messages):  # a prompt alone is a conversation of one message
+        assert client.predict(prompt, "Ahoy! ☂", "human", api_name="/demonstrate") == first
+    messages += [{"role": "assistant", "content": "Ahoy!"}, {"role": "user", "content": "Again"}]
+    others = {
+        client.predict(prompt, completion, "simulated", api_name="/demonstrate")["demonstration_id"]
+        for prompt, completion in (("Hi", "Good day."), ("Hi ", "Ahoy! ☂"), ("Hi", " Ahoy! ☂"), (messages, "Ahoy! ☂"))
+    }
+    assert len(others | {first["demonstration_id"]}) == 5
+    assert overview(behind.db).new_demonstrations - before == 5
 
 
 @pytest.mark.parametrize(
@@ -112,11 +119,13 @@ def test_a_demonstration_is_stored_once_and_waits_for_the_next_run(
         (("Hi", " \n"), "The completion is empty; write what the model should have answered"),
         (("Hi", "x" * 2001), "The completion has 2,001 characters, 2,000 are allowed; shorten it"),
         (("Hi", "ho " * 200), "Prompt and completion need 201 tokens, this model reads 200; shorten them"),
+        (([{"role": "user", "content": ""}], "Ahoy!"), "The content of message 1 is empty"),
+        (({"prompt": "Hi"}, "Ahoy!"), "The prompt must be text or a list of messages"),
         (("Hi", "Ahoy!", "imported"), 'Source must be "human" or "simulated", got \'imported\''),
     ],
 )
 def test_a_demonstration_that_does_not_fit_is_refused_and_nothing_is_stored(
-    client: Client, served: tuple[str, Backstage], arguments: tuple[str, ...], words: str
+    client: Client, served: tuple[str, Backstage], arguments: tuple[Any, ...], words: str
 ) -> None:
     before = overview(served[1].db).new_demonstrations
     assert words in refused(client, *arguments, api_name="/demonstrate")
@@ -155,6 +164,27 @@ def test_the_sft_column_names_the_version_that_its_adapter_came_with(
     stored = preferences.get_comparison(behind.db, answer["comparison_id"])
     assert [c.policy_version for c in stored.completions] == [2, 2]
     assert [c.sampling.get("best_of") for c in stored.completions] == [None, 4]
+
+
+def test_a_conversation_is_gone_on_with_by_its_id_and_by_nobody_else(
+    client: Client, served: tuple[str, Backstage]
+) -> None:
+    _, behind = served
+    first = client.predict(
+        "Where?", None, None, None, None, False, 1, None, None, "Be brief.", 0.5, api_name="/compare"
+    )
+    assert behind.engine.rows[0].sampling == replace(behind.services.model.sampling, top_p=0.5)
+    going_on = ("And Rome?", None, None, None, None, False, 1, first["conversation_id"])
+    assert "No answer of the turn before was chosen yet" in refused(client, *going_on, api_name="/compare")
+    client.predict(first["comparison_id"], "C", api_name="/vote")
+    *_, last = client.submit(*going_on, api_name="/compare")
+    assert last["conversation_id"] == first["conversation_id"]
+    roles = [message.role for message in behind.engine.rows[0].messages]
+    assert roles == ["system", "user", "assistant", "user"]
+    picked = client.predict(*going_on, "B", api_name="/compare")
+    assert preferences.get_comparison(behind.db, picked["comparison_id"]).continued_from == "B"
+    stranger = Client(served[0], verbose=False)
+    assert "There is no conversation" in refused(stranger, *going_on, "B", api_name="/compare")
 
 
 def test_admin_endpoints_need_the_token(client: Client) -> None:

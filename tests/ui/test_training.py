@@ -11,6 +11,7 @@ from alignment.runs.findings import Finding, PutBack, Remark, Verdict, verdict_t
 from alignment.runs.settings import RunSettings
 from storage import policies, runs
 from storage.demonstrations import save_demonstration
+from storage.messages import one_turn
 from storage.overview import overview
 from storage.records import Metric
 from tests.harness.scripted import LOADING, PASSWORD, Backstage, backstage
@@ -221,7 +222,7 @@ def test_a_run_by_dpo_shows_no_reward_model_but_how_the_policy_itself_orders_the
 
 def test_the_tab_says_how_many_demonstrations_wait_for_the_next_training(behind: Backstage) -> None:
     def write(completion: str) -> None:
-        save_demonstration(behind.db, prompt="Hi", completion=completion, annotator_id="ann")
+        save_demonstration(behind.db, messages=one_turn("Hi"), completion=completion, annotator_id="ann")
 
     assert training_view.waiting(behind.now()) == "32 more votes and training starts by itself."
     write("Ahoy!")
@@ -238,7 +239,7 @@ def test_only_a_run_that_learns_from_demonstrations_shows_that_stage_and_its_los
     first = runs.queue_run(behind.db, "ppo", settings)
     assert "instruction tuning" not in training_tab.views(behind.now())[0]
     runs.end_run(behind.db, first, "cancelled")
-    save_demonstration(behind.db, prompt="Hi", completion="Ahoy!", annotator_id="ann")
+    save_demonstration(behind.db, messages=one_turn("Hi"), completion="Ahoy!", annotator_id="ann")
     never = runs.queue_run(behind.db, "ppo", settings | {"sft": {"steps": 0}})
     assert "instruction tuning" not in training_tab.views(behind.now())[0]
     runs.end_run(behind.db, never, "cancelled")
