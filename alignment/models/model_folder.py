@@ -145,7 +145,10 @@ def check_adapter(folder: str | Path) -> Path:
 
 def fingerprint(config: ModelConfig) -> str:
     """Return what policies belong to: a SHA-256 over the model's files."""
-    parts = [config.gguf and str(Path(config.gguf).stat().st_size), config.sft and older_fingerprint(config.model, config.sft)]
+    parts = [
+        config.gguf and str(Path(config.gguf).stat().st_size),
+        config.sft and older_fingerprint(config.model, config.sft),
+    ]
     if not config.gguf:
         parts += [(path.name, path.stat().st_size) for path in sorted(Path(config.model).glob("*.safetensors"))]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
