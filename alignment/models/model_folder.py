@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from alignment.errors import AdapterError, ConfigError, ModelLoadError
+from alignment.settings import ModelConfig
 from alignment.validation import STRICT, Text, Whole, from_json, refuses_in_words
 
 T = TypeVar("T")
@@ -142,7 +143,18 @@ def check_adapter(folder: str | Path) -> Path:
     return folder
 
 
-def fingerprint(base: str | Path, sft: str | Path) -> str:
+def fingerprint(config: ModelConfig) -> str:
+    """Return what policies belong to: a SHA-256 over the model's files."""
+    parts = [
+        config.gguf and str(Path(config.gguf).stat().st_size),
+        config.sft and older_fingerprint(config.model, config.sft),
+    ]
+    if not config.gguf:
+        parts += [(path.name, path.stat().st_size) for path in sorted(Path(config.model).glob("*.safetensors"))]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def older_fingerprint(base: str | Path, sft: str | Path) -> str:
     """Return a SHA-256 over the base's configuration, its weights' sizes and the SFT adapter: what policies belong to.
 
     The weights themselves would take minutes to read where they are large.
