@@ -12,7 +12,7 @@ from torch import nn
 from alignment.learning import dpo, ppo, raft, reward_adapter
 from alignment.learning.rollout import Outcome, Task
 from alignment.learning.sft import mixed_batches, train_sft
-from alignment.models import model_folder
+from alignment.models import shipped_files
 from alignment.models.samples import Text
 from alignment.reward.bradley_terry import Agreement, Ranked
 from alignment.reward.scorer import added_scorer
@@ -74,7 +74,7 @@ def tune(training: Training, people: Sequence[Text], liked: Sequence[Text]) -> N
     The first one is held by shipped demonstrations, which comply with much that is harmful; so the second one is held
     by what labelers liked best. Where a run is resumed this is done again, with the same result.
     """
-    shipped = [(one.prompt, one.completion) for one in model_folder.demonstrations(training.config.model)]
+    shipped = [(one.prompt, one.completion) for one in shipped_files.demonstrations(training.config.model)]
     log.info("instruction tuning: %s people's demonstrations, %s shipped", len(people), len(shipped))
     config, report = training.settings.sft, training.report
 
@@ -229,7 +229,7 @@ def check(training: Training, prompts: Sequence[str], kl: float, recorded: Evalu
     judged = Candidate(
         training.model,
         training.tokenizer,
-        model_folder.checks(training.config.model),
+        shipped_files.checks(training.config.model),
         prompts,
         kl,
         training.settings.seed,
