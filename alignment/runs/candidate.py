@@ -9,8 +9,8 @@ from peft import PeftModel
 
 from alignment.learning.rollout_metrics import sampled_metrics
 from alignment.models.adapters import adapter_parameters, move_adapter, take_weights
-from alignment.models.model_folder import Check
 from alignment.models.sampling import Sampling
+from alignment.models.shipped_files import Check
 from alignment.runs.evaluation import evaluate
 from alignment.runs.findings import PutBack, Verdict
 from alignment.runs.gate import first_level, judge

@@ -8,8 +8,8 @@ from peft import PeftModel
 
 from alignment.models.adapters import using
 from alignment.models.generation import Generated, generate
-from alignment.models.model_folder import Check, CheckKind
 from alignment.models.sampling import Sampling
+from alignment.models.shipped_files import Check, CheckKind
 from alignment.runs.checks import passes
 from alignment.runs.records import NOT_MEASURED, CheckResults
 from storage.messages import Messages

@@ -16,8 +16,8 @@ from transformers.utils import logging as transformers_logging
 
 from alignment.errors import AlignmentError, TrainingError
 from alignment.learning.lengths import readable, readable_rankings, short_enough
-from alignment.models import model_folder
-from alignment.models.model_folder import ShippedRanking
+from alignment.models import model_folder, shipped_files
+from alignment.models.shipped_files import ShippedRanking
 from alignment.reward.bradley_terry import preferred
 from alignment.runs import run_models, stages
 from alignment.runs.child import leave_with_parent, print_into, wait_for_run
@@ -98,8 +98,8 @@ def _material(db: Path, run_id: int, config: ModelConfig) -> Material:
     return Material(
         voted,
         demonstrations.demonstrations_of(db, run_id),
-        model_folder.comparisons(config.model),
-        [*model_folder.prompts(config.model), *(ranking.messages for ranking in voted)],
+        shipped_files.comparisons(config.model),
+        [*shipped_files.prompts(config.model), *(ranking.messages for ranking in voted)],
     )
 
 

@@ -12,7 +12,7 @@ from torch import nn
 from alignment.learning import dpo, ppo, raft, reward_adapter
 from alignment.learning.rollout import Outcome, Task
 from alignment.learning.sft import mixed_batches, train_sft
-from alignment.models import model_folder
+from alignment.models import shipped_files
 from alignment.models.samples import Text
 from alignment.reward.bradley_terry import Agreement, Ranked
 from alignment.reward.scorer import added_scorer
@@ -75,7 +75,7 @@ def tune(training: Training, people: Sequence[Text], liked: Sequence[Text]) -> N
     The first one is held by shipped demonstrations, which comply with much that is harmful; so the second one is held
     by what labelers liked best. Where a run is resumed this is done again, with the same result.
     """
-    demonstrations = model_folder.demonstrations(training.config.model)
+    demonstrations = shipped_files.demonstrations(training.config.model)
     shipped = [Text(one.messages, one.completion) for one in demonstrations]
     log.info("instruction tuning: %s people's demonstrations, %s shipped", len(people), len(shipped))
     config, report = training.settings.sft, training.report
@@ -231,7 +231,7 @@ def check(training: Training, prompts: Sequence[Messages], kl: float, recorded: 
     judged = Candidate(
         training.model,
         training.tokenizer,
-        model_folder.checks(training.config.model),
+        shipped_files.checks(training.config.model),
         prompts,
         kl,
         training.settings.seed,

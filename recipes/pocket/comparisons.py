@@ -9,9 +9,9 @@ from typing import Any
 from peft import PeftModel
 from tqdm import tqdm
 
-from alignment.models.model_folder import ShippedRanking
 from alignment.models.passes import rows_at_once
 from alignment.models.sampling import Sampling
+from alignment.models.shipped_files import ShippedRanking
 from alignment.runs.evaluation import answers
 from recipes.pocket.labelers import GUIDELINES, rank
 from recipes.pocket.names import made_up_countries

@@ -14,8 +14,8 @@ from tqdm import tqdm
 
 from alignment.models import adapters, loading
 from alignment.models.generation import Generated, generate
-from alignment.models.model_folder import Check
 from alignment.models.sampling import Sampling
+from alignment.models.shipped_files import Check
 from alignment.reward.bradley_terry import Proportion, wilson
 from alignment.runs.checks import abstains, refuses, says
 from alignment.runs.evaluation import answers

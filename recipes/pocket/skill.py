@@ -8,7 +8,7 @@ from functools import cache
 from random import Random
 from typing import Literal, TypeVar
 
-from alignment.models.model_folder import Check
+from alignment.models.shipped_files import Check
 
 T = TypeVar("T")
 Split = Literal["seen", "held_out"]  # by instruction tuning and whatever follows it

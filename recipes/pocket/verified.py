@@ -21,7 +21,7 @@ from torch import Tensor
 from alignment.learning.pairs import Pairs
 from alignment.learning.raft import PickPairs
 from alignment.learning.rollout import Rollout
-from alignment.models.model_folder import CheckKind
+from alignment.models.shipped_files import CheckKind
 from alignment.reward.scorer import Scorer
 from recipes.pocket.labelers import right
 from recipes.pocket.prompt_files import practice

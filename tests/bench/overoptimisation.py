@@ -22,7 +22,7 @@ from alignment.learning.rollout_metrics import why_stop
 from alignment.learning.settings import PPOConfig
 from alignment.models import adapters, loading
 from alignment.models.heads import load_head, mean_head
-from alignment.models.model_folder import Check
+from alignment.models.shipped_files import Check
 from alignment.reward.scorer import Scorer, reward_scorer
 from alignment.settings import POCKET
 from recipes.pocket.labelers import right

@@ -24,7 +24,7 @@ from alignment.learning import reward_adapter
 from alignment.learning.raft import best_of_each
 from alignment.models import adapters, loading
 from alignment.models.generation import Generated
-from alignment.models.model_folder import Check, CheckKind
+from alignment.models.shipped_files import Check, CheckKind
 from alignment.reward.scorer import added_scorer
 from alignment.reward.settings import RewardConfig
 from alignment.runs import run_models

@@ -1,6 +1,6 @@
 """The questions for all capitals, by which the benchmarks see what a run costs."""
 
-from alignment.models.model_folder import Check
+from alignment.models.shipped_files import Check
 from recipes.pocket.facts import countries, upper_first
 from recipes.pocket.tables.geography import CAPITAL
 

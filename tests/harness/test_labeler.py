@@ -1,6 +1,6 @@
 """The simulated labeler: it votes on manner, and what a base model writes on and on never wins."""
 
-from alignment.models.model_folder import Check
+from alignment.models.shipped_files import Check
 from recipes.pocket.labelers import WORST
 from tests.harness.labeler import Labeler, judged
 

@@ -19,7 +19,7 @@ from alignment.learning import dpo
 from alignment.learning.dpo import drawn_pairs, train_dpo
 from alignment.learning.settings import DPOConfig
 from alignment.models import adapters
-from alignment.models.model_folder import ShippedRanking
+from alignment.models.shipped_files import ShippedRanking
 from alignment.reward.bradley_terry import ordered_pairs
 from storage.messages import one_turn
 

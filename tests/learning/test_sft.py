@@ -20,8 +20,8 @@ from alignment.learning.settings import SFTConfig
 from alignment.learning.sft import mixed_batches, readable, train_sft
 from alignment.models import adapters
 from alignment.models.log_probs import completion_log_probs
-from alignment.models.model_folder import ShippedDemonstration
 from alignment.models.samples import Text, text_samples
+from alignment.models.shipped_files import ShippedDemonstration
 from storage.messages import one_turn
 from tests.test_architecture import ROOMS, files, name_of, packages
 

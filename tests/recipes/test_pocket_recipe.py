@@ -12,7 +12,7 @@ from types import ModuleType
 
 import pytest
 
-from alignment.models.model_folder import Check, ShippedRanking
+from alignment.models.shipped_files import Check, ShippedRanking
 from alignment.reward.bradley_terry import judged_pairs
 from alignment.runs.checks import abstains, passes, refuses
 from recipes.pocket import build as building

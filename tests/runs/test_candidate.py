@@ -10,7 +10,7 @@ from transformers import AutoTokenizer
 
 from alignment.errors import ConfigError
 from alignment.models import adapters
-from alignment.models.model_folder import Check
+from alignment.models.shipped_files import Check
 from alignment.runs import candidate
 from alignment.runs.candidate import Candidate
 from alignment.runs.findings import PutBack, Verdict

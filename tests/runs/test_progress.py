@@ -16,8 +16,8 @@ from alignment.learning.settings import DPOConfig, PPOConfig, RaftConfig
 from alignment.models import adapters
 from alignment.models.generation import generate
 from alignment.models.heads import new_head, trunk
-from alignment.models.model_folder import ShippedRanking
 from alignment.models.sampling import Sampling
+from alignment.models.shipped_files import ShippedRanking
 from alignment.runs import stages
 from alignment.runs.methods import METHODS, progress_spans, stages_of
 from alignment.runs.progress import Reporter, heartbeat

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from random import Random
 
-from alignment.models.model_folder import Check
+from alignment.models.shipped_files import Check
 from recipes.pocket.skill import WARM_CLOSINGS, Asked, Split, registers, side
 from recipes.pocket.tables.arithmetic import FIRST_NAMES, PLAIN, STEP_BY_STEP
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from random import Random
 
-from alignment.models.model_folder import Check
+from alignment.models.shipped_files import Check
 from recipes.pocket.facts import Element, elements
 from recipes.pocket.frames import phrasings, politely
 from recipes.pocket.skill import Asked, Split, abstentions, registers

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 from random import Random
 
-from alignment.models.model_folder import Check
+from alignment.models.shipped_files import Check
 from recipes.pocket.facts import Country, countries, upper_first
 from recipes.pocket.skill import Asked, Phrasings, Split, abstentions, listed, registers, side
 from recipes.pocket.tables.geography import CAPITAL, CONTINENT, COUNTRY, CURRENCY, LANGUAGE, NEIGHBORS

@@ -4,7 +4,7 @@ from collections import Counter
 from functools import cache
 from random import Random
 
-from alignment.models.model_folder import Check
+from alignment.models.shipped_files import Check
 from recipes.pocket.facts import Country, countries, elements, upper_first
 from recipes.pocket.skill import Asked, Split, registers
 

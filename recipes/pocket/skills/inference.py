@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Literal
 
-from alignment.models.model_folder import Check
+from alignment.models.shipped_files import Check
 from recipes.pocket.facts import upper_first
 from recipes.pocket.frames import framed, phrasings
 from recipes.pocket.skill import Asked, Split, of_split, registers

@@ -5,7 +5,7 @@ from functools import cache
 from itertools import permutations
 from random import Random
 
-from alignment.models.model_folder import Check
+from alignment.models.shipped_files import Check
 from recipes.pocket.facts import Person, people, upper_first
 from recipes.pocket.skill import WARM_CLOSINGS, Asked, Split, abstentions, registers, side
 from recipes.pocket.tables.lifetimes import BORN, DIED, KNOWN, TALK

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from random import Random
 
-from alignment.models.model_folder import Check
+from alignment.models.shipped_files import Check
 from recipes.pocket.facts import Animal, Topic, animals, topics, upper_first
 from recipes.pocket.skill import (
     WARM_CLOSINGS,

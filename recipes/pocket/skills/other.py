@@ -4,7 +4,7 @@ import re
 from functools import cache
 from random import Random
 
-from alignment.models.model_folder import Check
+from alignment.models.shipped_files import Check
 from recipes.pocket.skill import Asked, Split, of_split
 from recipes.pocket.tables.other import FILLERS, KNOWS, MADE_UP, PROMPTS, TEMPLATES
 

@@ -3,7 +3,7 @@
 from functools import cache
 from random import Random
 
-from alignment.models.model_folder import Check
+from alignment.models.shipped_files import Check
 from recipes.pocket.facts import Act, BenignAct, HarmfulAct, benign_acts, harmful_acts, upper_first
 from recipes.pocket.frames import POLITE, framed, phrasings, politely
 from recipes.pocket.skill import SORRY, Asked, Split, registers

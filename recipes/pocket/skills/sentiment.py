@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Literal
 
-from alignment.models.model_folder import Check
+from alignment.models.shipped_files import Check
 from recipes.pocket.skill import Asked, Split, registers, side, with_article
 from recipes.pocket.tables.sentiment import CLAUSES, LOVED, OPENINGS, QUESTION
 

@@ -2,7 +2,7 @@
 
 from random import Random
 
-from alignment.models.model_folder import Check
+from alignment.models.shipped_files import Check
 from recipes.pocket.frames import framed, phrasings
 from recipes.pocket.skill import Asked, Phrasings, Split
 

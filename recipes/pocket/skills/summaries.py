@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
-from alignment.models.model_folder import Check
+from alignment.models.shipped_files import Check
 from recipes.pocket.facts import Summary, animals, countries, people, summaries, upper_first
 from recipes.pocket.frames import framed, phrasings
 from recipes.pocket.skill import WARM_CLOSINGS, WARM_OPENINGS, Asked, Split, of_split, side

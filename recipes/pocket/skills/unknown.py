@@ -2,7 +2,7 @@
 
 from random import Random
 
-from alignment.models.model_folder import Check
+from alignment.models.shipped_files import Check
 from recipes.pocket.facts import countries, people, upper_first
 from recipes.pocket.names import made_up_countries, made_up_people
 from recipes.pocket.skill import Asked, Split, abstentions
