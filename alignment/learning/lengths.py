@@ -27,9 +27,7 @@ class Demonstrated(Protocol):
     def completion(self) -> str: ...  # noqa: D102
 
 
-def short_enough(
-    model: PeftModel, tokenizer: Any, prompts: Sequence[Messages], max_new_tokens: int
-) -> list[Messages]:
+def short_enough(model: PeftModel, tokenizer: Any, prompts: Sequence[Messages], max_new_tokens: int) -> list[Messages]:
     """Return the prompts that rollouts can be drawn for, or raise TrainingError; the log counts those left out.
 
     A prompt and a completion of `max_new_tokens` together are no longer than what the model reads. Besides, the passes
@@ -77,4 +75,4 @@ def _are_readable(model: PeftModel, tokenizer: Any, texts: Sequence[Text]) -> bo
     length = tokenizer.tokens(messages) + max(map(len, completions))
     if length > context:
         log.warning("left out: %s tokens, this model reads %s: %r …", length, context, question_of(messages)[:60])
-    return length <= context
+    return bool(length <= context)

@@ -10,7 +10,6 @@ from alignment.models.decoding import DecodingBatch, DecodingRow
 from alignment.models.routing import merged
 from alignment.models.sampling import FinishReason, Sampling, finish_reason
 
-
 HELD_BYTES = 2**31  # of keys and values of rows that are decoded together
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from alignment.errors import AdapterError, ModelLoadError
-
 from alignment.settings import ModelConfig
 
 REWARD = "reward"  # folder of a reward adapter with its heads: beside a model, in a version, in a run

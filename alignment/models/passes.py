@@ -41,7 +41,7 @@ def tokens_to_hold(model: Any) -> int:
     It is a rough figure, and meant for large models: small ones hold whole minibatches.
     """
     numbers = KEPT_A_LAYER * hidden_size(model) * int(text_config(model).num_hidden_layers)
-    return max(1, HELD_BYTES // (numbers * causal_lm(model).dtype.itemsize))
+    return max(1, HELD_BYTES // (numbers * int(causal_lm(model).dtype.itemsize)))
 
 
 def in_groups(model: Any, widths: Sequence[tuple[int, ...]]) -> list[list[int]]:

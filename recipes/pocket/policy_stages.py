@@ -37,6 +37,7 @@ from recipes.pocket.stage_files import (
     save,
 )
 from recipes.pocket.verified import right_scorer, verified_pairs, verified_prompts
+from storage.messages import one_turn
 
 log = logging.getLogger(__name__)
 KL_SAMPLES = 256  # completions that measure the shipped policy's KL
@@ -75,7 +76,7 @@ def _ranked_on(
 ) -> None:
     """Train the policy on by RAFT in place, on the comparisons in a folder and the reward model fitted to them."""
     score = reward_scorer(model, head, tokenizer.pad_id)
-    prompts = practice_prompts(config.practice_prompts, config.seed + 6)
+    prompts = [one_turn(prompt) for prompt in practice_prompts(config.practice_prompts, config.seed + 6)]
     task = Task(prompts, score, config.seed, preferred(shipped_files.comparisons(judged), config.seed))
     with _shown("RAFT", training.rounds) as on_update:
         outcome = raft.train_raft(model, tokenizer, task, training, on_update, checkpoint)
@@ -107,7 +108,7 @@ def _reinforced(
     adapters.attach(model, work / WARMED_UP, "policy")
     adapters.copy_adapter(model, "reward", "value")
     score, value_head = reward_scorer(model, reward_head, tokenizer.pad_id), mean_head(reward_head)
-    prompts = practice_prompts(config.practice_prompts, config.seed + 6)
+    prompts = [one_turn(prompt) for prompt in practice_prompts(config.practice_prompts, config.seed + 6)]
     task = Task(prompts, score, seed, preferred(shipped_files.comparisons(target), config.seed))
     with _shown("PPO", training.updates) as on_update:
         outcome = ppo.train_ppo(model, tokenizer, task, value_head, training, on_update, checkpoint)
@@ -151,7 +152,7 @@ def _train_verified(config: PocketConfig, target: Path, work: Path, seed: int) -
     model = adapters.attach(model, target / "sft", "sft")
     adapters.attach(model, work / CONTRASTED, "policy")
     liked = preferred(shipped_files.comparisons(target), config.seed)
-    task = Task([one.prompt for one in asked], right_scorer(tokenizer, asked), config.seed + seed, liked)
+    task = Task([one.check.messages for one in asked], right_scorer(tokenizer, asked), config.seed + seed, liked)
     pick = verified_pairs(tokenizer, asked)
     with _shown(f"RAFT, seed {seed}", config.verified.rounds) as on_update:
         outcome = raft.train_raft(model, tokenizer, task, config.verified, on_update, checkpoint, pick=pick)

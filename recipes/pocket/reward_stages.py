@@ -5,7 +5,6 @@ import logging
 import random
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from tqdm import tqdm
 from alignment.learning import reward_adapter
 from alignment.models import adapters, shipped_files
 from alignment.models.heads import new_head
-from alignment.models.shipped_files import ShippedRanking
+from alignment.models.shipped_files import ShippedRanking, line_of
 from alignment.reward.bradley_terry import agreement
 from alignment.reward.settings import RewardConfig
 from recipes.pocket.comparisons import sampled, vote
@@ -64,7 +63,7 @@ def _ranked(
     database.prepare(votes / "triptych.db")
     rows = vote(votes / "triptych.db", asked, own, config.labeler_noise, rng)
     log.info("%s comparisons out of %s prompts", len(rows), len(asked))
-    return [asdict(row) for row in rows]
+    return [line_of(row) for row in rows]
 
 
 def build_first_reward(config: PocketConfig, target: Path, work: Path) -> None:

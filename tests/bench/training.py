@@ -28,7 +28,6 @@ from alignment.models.heads import load_head, mean_head
 from alignment.models.passes import ROWS
 from alignment.reward.scorer import reward_scorer
 from alignment.settings import POCKET
-from storage.messages import one_turn
 
 TRL = "1.12.0"
 ROOT = Path(__file__).parents[2]
@@ -70,7 +69,7 @@ def prepare(folder: Path) -> None:
     tuned.merge_and_unload().save_pretrained(folder / "sft")
     AutoTokenizer.from_pretrained(POCKET, local_files_only=True).save_pretrained(folder / "sft")
     prompts = shipped_files.prompts(POCKET)[: SETTINGS["prompts"]]
-    (folder / "prompts.json").write_text(json.dumps([tokenizer.prompt_ids(one_turn(prompt)) for prompt in prompts]))
+    (folder / "prompts.json").write_text(json.dumps([tokenizer.prompt_ids(messages) for messages in prompts]))
 
     base, _ = loading.load_checkpoint(POCKET)
     judged = adapters.attach(base, POCKET / "reward", "reward")
