@@ -1,7 +1,6 @@
 """Entry of the training child: one run from comparisons to a candidate, reported through the database."""
 
 import argparse
-import hashlib
 import json
 import logging
 import signal
@@ -112,7 +111,8 @@ def _inputs(run: Run, parent: Policy, material: Material, training: Training) ->
         "settings": training.settings.to_json(),
         "quantize": training.config.quantize,
         # One may have been withdrawn since.
-        "votes": hashlib.sha256(repr([*material.voted, *material.demonstrated]).encode()).hexdigest(),
+        "votes": [vote.preference_id for vote in material.voted],
+        "demonstrations": [one.id for one in material.demonstrated],
     }
 
 
