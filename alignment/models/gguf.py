@@ -1,8 +1,12 @@
 """Converting a GGUF file, once, into a checkpoint's folder that everything else reads."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import gguf
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
@@ -29,7 +33,8 @@ def convert(file: Path, target: Path) -> None:
     was quicker, its folder stays. Raises ModelLoadError, and leaves nothing, if it fails.
     """
     try:
-        model, tokenizer = _read(file)
+        with _each_part_read_once():
+            model, tokenizer = _read(file)
 
         def write(folder: Path) -> None:
             model.save_pretrained(folder)
@@ -39,6 +44,22 @@ def convert(file: Path, target: Path) -> None:
     except BROKEN as error:
         if not target.is_dir():
             raise ModelLoadError(f"{file} could not be converted into {target}: {error}") from error
+
+
+@contextmanager
+def _each_part_read_once() -> Iterator[None]:
+    """Let transformers read a file once: it reads the header for the configuration, the tokenizer and the weights, and
+    makes its table of names for every module anew, which takes three quarters of the time.
+    """
+    names = ("GGUFReader", "get_tensor_name_map")
+    before = {name: getattr(gguf, name) for name in names}
+    for name, own in before.items():
+        setattr(gguf, name, cache(own))
+    try:
+        yield
+    finally:
+        for name, own in before.items():
+            setattr(gguf, name, own)
 
 
 def _read(file: Path) -> tuple[Any, Any]:
