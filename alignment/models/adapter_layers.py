@@ -176,7 +176,7 @@ def trained_layers(model: Any) -> list[str]:
 
 def _output_layer(model: Any) -> Any:
     output = causal_lm(model).get_output_embeddings()
-    return output.get_base_layer() if isinstance(output, LoraLayer) else output  # type: ignore[no-untyped-call]
+    return output.get_base_layer() if isinstance(output, LoraLayer) else output
 
 
 def _passed_by(model: Any, name: str) -> bool:

@@ -33,7 +33,10 @@ def _header(path: Path) -> tuple[Any, int]:
         size = int.from_bytes(file.read(8), "little")
         if size > path.stat().st_size:
             raise ValueError("it is no safetensors file, or it was cut off")
-        return json.loads(file.read(size)), 8 + size
+        try:
+            return json.loads(file.read(size)), 8 + size
+        except ValueError as error:
+            raise ValueError(f"its header is not JSON ({error})") from error
 
 
 def samples(path: Path) -> list[bytes]:
