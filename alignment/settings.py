@@ -1,7 +1,8 @@
 """Settings of models, and limits that several rooms share."""
 
+import json
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
@@ -49,6 +50,12 @@ class ModelConfig:
     quantize: Quantize = Field(default="none", description="How the weights are held in memory.")
     base: Text = Field(default="", description="Folder of the pretrained checkpoint that answers in the first panel.")
     gguf: Text = Field(default="", description="GGUF file that `model` is converted from, if it was not yet.")
+    template: Text = Field(default="", description="Arguments of the chat template, as a JSON object; empty for none.")
+
+    @property
+    def template_arguments(self) -> dict[str, Any]:
+        """What the chat template is called with besides the messages."""
+        return dict(json.loads(self.template)) if self.template else {}
 
     @model_validator(mode="after")
     def _has_one_base(self) -> Self:

@@ -34,7 +34,9 @@ def ensure_live_version(db: Path, data_dir: Path, model: ModelConfig) -> PolicyV
 
     A version that was changed or lost on disk is passed over with a warning; so is one of another model, silently.
     """
-    fingerprint = model_folder.fingerprint(model.model, model.sft)
+    fingerprint = model_folder.fingerprint(model)
+    if model.sft:  # a folder of before, when there were no others, may know its versions by another fingerprint
+        policies.rename_model(db, model_folder.older_fingerprint(model.model, model.sft), fingerprint)
     recorded = policies.list_policies(db)
     fitting = [p for p in recorded if p.model == fingerprint and p.status in ("live", "retired")]
     for policy in sorted(fitting, key=lambda policy: policy.status != "live"):
@@ -47,16 +49,23 @@ def ensure_live_version(db: Path, data_dir: Path, model: ModelConfig) -> PolicyV
         if policy.status != "live":
             policies.serve(db, policy.version)
         return reference
-    source = model_folder.first_policy(model.model, model.sft)
-
-    def copy_files(target: Path) -> None:
-        for name in model_folder.ADAPTER_FILES:
-            shutil.copy2(source / name, target / name)
-
     version = next_version(data_dir / "policies", [policy.version for policy in recorded])
-    path, sha256 = publish(data_dir / "policies", version, copy_files)
+    path, sha256 = publish(data_dir / "policies", version, lambda target: _write_first_policy(model, target))
     evaluation = model_folder.shipped_evaluation(model.model)
     relative = str(path.relative_to(data_dir))
     policies.record_policy(db, Policy(version, None, None, relative, sha256, "retired", evaluation, fingerprint))
     policies.serve(db, version)
     return policy_version_at(version, path, sha256)
+
+
+def _write_first_policy(model: ModelConfig, target: Path) -> None:
+    """Write version 1: the policy that ships with a model, else its SFT adapter.
+
+    That of a chat checkpoint without either is the checkpoint itself, and says so in one small file.
+    """
+    source = model_folder.first_policy(model)
+    if source is None:
+        (target / model_folder.UNCHANGED).write_text('{"is": "sft"}\n', encoding="utf-8")
+        return
+    for name in model_folder.ADAPTER_FILES:
+        shutil.copy2(source / name, target / name)

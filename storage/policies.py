@@ -48,6 +48,12 @@ def serve(path: Path, version: int) -> None:
         db["events"].insert({"created": now(), "name": "serve", "detail": f"v{version} at the start of the app"})
 
 
+def rename_model(path: Path, before: str, after: str) -> None:
+    """Give the versions of a model its new fingerprint; those of other models keep theirs."""
+    with write(path) as db:
+        db.conn.execute("UPDATE policies SET model = ? WHERE model = ?", [after, before])
+
+
 def list_policies(path: Path) -> list[Policy]:
     """Return all versions, newest first."""
     with read(path) as db:

@@ -66,8 +66,16 @@ def verify(folder: Path, sha256: str) -> None:
 
 
 def fsync(path: Path) -> None:
-    """Make a file's contents, or the names in a folder, survive a loss of power."""
-    handle = os.open(path, os.O_RDONLY)
+    """Make a file's contents, or the names in a folder, survive a loss of power, as far as the system can.
+
+    Windows opens no folders, and flushes a file only through a handle that may write.
+    """
+    try:
+        handle = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+    except PermissionError:
+        if path.is_dir() or os.name == "nt":
+            return
+        raise
     try:
         os.fsync(handle)
     finally:

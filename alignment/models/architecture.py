@@ -10,7 +10,7 @@ from alignment.models.routing import going_through
 UNKNOWN_CONTEXT = 4096  # tokens; for the few architectures whose configuration names no limit
 
 
-class _PassedOn(BaseModelOutput):
+class _PassedOn(BaseModelOutput):  # type: ignore[misc]
     """Stands in for what a trunk returns; each architecture's has more fields, which nobody asks for here."""
 
     def __getattr__(self, name: str) -> None:

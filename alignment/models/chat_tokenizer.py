@@ -97,12 +97,11 @@ class ChatTokenizer:
     # ---- completions
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Return the text of completion ids without special tokens; a character cut in two is left out."""
-        text: str = self._tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        """Return the text of completion ids without the tokens of turns; a character cut in two is left out."""
+        written = [token for token in ids if token not in self._marker_ids]
+        text: str = self._tokenizer.decode(written, clean_up_tokenization_spaces=False)
         kept = text.rstrip("\ufffd")
-        if kept == text or self._literal_ids(text) == [token for token in ids if token not in self._special_ids]:
-            return text  # the character was written
-        return kept
+        return text if kept == text or self._literal_ids(text) == written else kept  # it may have been written so
 
     def ending(self, ids: list[int], *, templated: bool = True) -> list[int]:
         """Return the ids of a completion that has ended with the end token that training gives the same text."""
@@ -220,9 +219,14 @@ class ChatTokenizer:
     def _literal(self) -> Tokenizer:
         """The tokenizer without the tokens that open or close turns: what looks like one is read as the text it is."""
         description = json.loads(self._tokenizer.backend_tokenizer.to_str())
-        description["added_tokens"] = [
-            token for token in description["added_tokens"] if token["content"] not in self._markers
-        ]
+        vocabulary, kept = description["model"]["vocab"], []
+        for token in description["added_tokens"]:
+            if token["content"] in self._markers:
+                if token["content"] in vocabulary:
+                    continue
+                token["content"] = secrets.token_hex(16)  # taken out, it would leave the ids after it one lower
+            kept.append(token)
+        description["added_tokens"] = kept
         description["truncation"] = description["padding"] = None
         return Tokenizer.from_str(json.dumps(description))
 
@@ -232,6 +236,10 @@ class ChatTokenizer:
         turns = [Message("user", "x"), Message("assistant", "x"), Message("user", "x")]
         skeleton = self._rendered(turns, add_generation_prompt=False)
         return frozenset(self._special | {text for text in self.added if text.strip() and text in skeleton} - {"x"})
+
+    @cached_property
+    def _marker_ids(self) -> frozenset[int]:
+        return frozenset(self.added[text] for text in self._markers if text in self.added)
 
     @cached_property
     def _special_ids(self) -> frozenset[int]:

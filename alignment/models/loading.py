@@ -12,6 +12,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 
 from alignment.errors import ConfigError, ModelLoadError
 from alignment.models.chat_tokenizer import ChatTokenizer
+from alignment.models.gguf import ensure_converted
 from alignment.models.model_folder import check_base
 from alignment.settings import ModelConfig, Quantize
 
@@ -50,11 +51,17 @@ def best_dtype(folder: Path, device: torch.device) -> torch.dtype:
 def load_model(config: ModelConfig) -> tuple[Any, ChatTokenizer]:
     """Return (model, tokenizer) of the checkpoint that answers as instruction-tuned model and policy.
 
-    An SFT adapter may bring a tokenizer and template of its own. Raises ModelLoadError.
+    A GGUF file is converted first, if it was not yet. An SFT adapter may bring a tokenizer and template of its own.
+    Raises ModelLoadError.
     """
+    ensure_converted(config)
     own = bool(config.sft) and (Path(config.sft) / "tokenizer_config.json").is_file()
     return load_checkpoint(
-        config.model, config.quantize, pretrained=bool(config.sft), tokenizer_folder=config.sft if own else None
+        config.model,
+        config.quantize,
+        pretrained=bool(config.sft),
+        tokenizer_folder=config.sft if own else None,
+        arguments=config.template_arguments,
     )
 
 

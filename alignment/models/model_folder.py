@@ -7,6 +7,7 @@ from typing import Any
 
 from alignment.errors import ModelLoadError
 from alignment.models.adapter_files import CONFIG_FILE, WEIGHTS_FILE, read_adapter
+from alignment.models.checkpoint_facts import TEMPLATE_FILES, json_object
 from alignment.models.weight_files import samples
 from alignment.settings import ModelConfig
 
@@ -15,7 +16,6 @@ SCORED_BY = "settings.json"  # in a version's, the fields of RewardConfig by whi
 SFT = "sft"  # folder of an SFT adapter: beside a model, and in a version whose run went on with instruction tuning
 UNCHANGED = "unchanged.json"  # in a version that is the instruction-tuned model itself, in place of an adapter
 ADAPTER_FILES = (CONFIG_FILE, WEIGHTS_FILE)
-TEMPLATE_FILES = ("chat_template.jinja", "chat_template.json")
 
 
 def check_base(folder: str | Path) -> Path:
@@ -47,11 +47,11 @@ def fingerprint(config: ModelConfig) -> str:
             digest.update(len(part).to_bytes(8, "little") + part)
 
     if config.gguf:
-        add(*samples(Path(config.gguf)))
+        add(str(Path(config.gguf).stat().st_size).encode(), *samples(Path(config.gguf)))
     else:
         add(_lasting_config(Path(config.model)), *_template(Path(config.model)))
         for path in _weight_files(Path(config.model)):
-            add(path.name.encode(), path.stat().st_size.to_bytes(8, "little"), *samples(path))
+            add(path.name.encode(), str(path.stat().st_size).encode(), *samples(path))
     if config.sft:
         add(*((Path(config.sft) / name).read_bytes() for name in ADAPTER_FILES), *_template(Path(config.sft)))
     return digest.hexdigest()
@@ -59,7 +59,7 @@ def fingerprint(config: ModelConfig) -> str:
 
 def _lasting_config(folder: Path) -> bytes:
     """Return a model's configuration without what another copy of the same model may say otherwise."""
-    values = _json_object(folder / "config.json")
+    values = json_object(folder / "config.json")
     kept = {name: value for name, value in values.items() if name not in ("_name_or_path", "transformers_version")}
     return json.dumps(kept, sort_keys=True).encode()
 
@@ -68,7 +68,7 @@ def _template(folder: Path) -> list[bytes]:
     """Return the chat template in a folder, from each place where it may be."""
     found = [path.read_bytes() for name in TEMPLATE_FILES if (path := folder / name).is_file()]
     if (path := folder / "tokenizer_config.json").is_file():
-        found.append(json.dumps(_json_object(path).get("chat_template")).encode())
+        found.append(json.dumps(json_object(path).get("chat_template")).encode())
     return found
 
 
@@ -122,11 +122,4 @@ def shipped_evaluation(base: str | Path) -> dict[str, Any]:
     Raises ModelLoadError for a file that is no JSON object.
     """
     path = Path(base) / "policy-evaluation.json"
-    return _json_object(path) if path.is_file() else {}
-
-
-def _json_object(path: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (TypeError, ValueError) as error:
-        raise ModelLoadError(f"{path} is not a JSON object: {error}; fetch or write it anew") from error
+    return json_object(path) if path.is_file() else {}

@@ -91,7 +91,7 @@ def test_large_files_are_sampled_from_their_first_to_their_last_byte(tmp_path: P
 def test_a_file_that_is_no_json_object_is_refused_in_words(folder: Path) -> None:
     assert model_folder.shipped_evaluation(folder) == {}
     (folder / "policy-evaluation.json").write_text("[1]")
-    with pytest.raises(ModelLoadError, match=r"policy-evaluation\.json is not a JSON object"):
+    with pytest.raises(ModelLoadError, match=r"policy-evaluation\.json must hold a JSON object"):
         model_folder.shipped_evaluation(folder)
 
 

@@ -1,0 +1,80 @@
+"""Converting a GGUF file, once, into a checkpoint's folder that everything else reads."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import gguf
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+
+from alignment.errors import ModelLoadError
+from alignment.settings import ModelConfig
+from storage.version_folders import write_folder
+
+BROKEN = (OSError, ValueError, KeyError, IndexError, TypeError, RuntimeError, NotImplementedError, ImportError)
+
+
+def ensure_converted(config: ModelConfig) -> None:
+    """Convert the model's GGUF file, if it comes from one and was not converted yet; raise ModelLoadError if it fails.
+
+    It takes some seconds for a small model, and minutes for one of billions of parameters.
+    """
+    if config.gguf and not Path(config.model).is_dir():
+        convert(Path(config.gguf), Path(config.model))
+
+
+def convert(file: Path, target: Path) -> None:
+    """Write the checkpoint in a GGUF file, in bf16, with tokenizer and template, into a new folder.
+
+    The folder gets its name when everything in it is on the disk, so one that is there is whole. If another process
+    was quicker, its folder stays. Raises ModelLoadError, and leaves nothing, if it fails.
+    """
+    try:
+        with _each_part_read_once():
+            model, tokenizer = _read(file)
+
+        def write(folder: Path) -> None:
+            model.save_pretrained(folder)
+            tokenizer.save_pretrained(folder)
+
+        write_folder(target, write)
+    except BROKEN as error:
+        if not target.is_dir():
+            raise ModelLoadError(f"{file} could not be converted into {target}: {error}") from error
+
+
+@contextmanager
+def _each_part_read_once() -> Iterator[None]:
+    """Let transformers read a file once: it reads the header for the configuration, the tokenizer and the weights, and
+    makes its table of names for every module anew, which takes three quarters of the time.
+    """
+    names = ("GGUFReader", "get_tensor_name_map")
+    before = {name: getattr(gguf, name) for name in names}
+    for name, own in before.items():
+        setattr(gguf, name, cache(own))
+    try:
+        yield
+    finally:
+        for name, own in before.items():
+            setattr(gguf, name, own)
+
+
+def _read(file: Path) -> tuple[Any, Any]:
+    """Return (model, tokenizer) of a GGUF file as plain ones, which can be saved."""
+    place: dict[str, Any] = {"gguf_file": file.name, "local_files_only": True}
+    tokenizer = AutoTokenizer.from_pretrained(file.parent, **place)
+    loaded = AutoModelForCausalLM.from_pretrained(file.parent, dtype=torch.bfloat16, **place)
+    config = loaded.config
+    if hasattr(config, "quantization_config"):  # no module is quantized any more, but nothing is saved while it says so
+        del config.quantization_config
+    with torch.device("meta"):
+        model = type(loaded)(config)
+    model.load_state_dict(loaded.state_dict(), assign=True)
+    model.tie_weights()
+    if config.eos_token_id is None:
+        config.eos_token_id = tokenizer.eos_token_id
+    model.generation_config = GenerationConfig.from_model_config(config)
+    return model, tokenizer

@@ -1,0 +1,97 @@
+"""Ask sixty everyday prompts through the endpoints, with the model's own sampling, and write down what came.
+
+`make bench-everyday` asks the model that `make run` starts with; `ARGS="--model NAME"` another one. The table goes to
+build/everyday.md. Nothing in it is judged by this program but what can be counted: a person has to read it.
+"""
+
+import argparse
+import re
+import statistics
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from gradio_client import Client
+
+from tests.harness.app import ROOT, running_app
+from tests.harness.endpoints import wait_for
+
+HERE = Path(__file__).parent
+FILES = ("everyday.txt", "everyday_by_a_reader.txt")  # thirty prompts each, one a line
+DEBRIS = re.compile(r"<\|?\w+\|?>|\[/?INST\]|^\s*(user|assistant|system)\s*$", re.MULTILINE)
+NAME = ("My name is Zelda. Please remember it.", "What is my name?")
+FEW_WORDS = 4
+SHOWN_CHARACTERS = 280
+
+
+def prompts() -> list[str]:
+    """Return all prompts, in the order of the files."""
+    return [line for name in FILES for line in (HERE / name).read_text(encoding="utf-8").splitlines() if line]
+
+
+def ask(client: Client, prompt: str, seed: int, **more: Any) -> dict[str, Any]:
+    """Return the finished comparison of three panels."""
+    reply: dict[str, Any] = client.predict(prompt=prompt, seed=seed, api_name="/compare", **more)
+    return reply
+
+
+def knows_the_name(client: Client, seeds: Sequence[int]) -> int:
+    """Return in how many conversations the instruction-tuned model says a name that was told in the turn before."""
+    known = 0
+    for seed in seeds:
+        first = ask(client, NAME[0], seed)
+        more = {"conversation_id": first["conversation_id"], "continue_from": "B"}
+        known += "Zelda" in ask(client, NAME[1], seed, **more)["completions"][1]["text"]
+    return known
+
+
+def cell(completion: dict[str, Any]) -> str:
+    """Return what a panel wrote as a cell of a Markdown table."""
+    text = re.sub(r"\s+", " ", completion["text"]).strip().replace("|", "\\|").replace("<", "&lt;")
+    cut = text[:SHOWN_CHARACTERS] + (" …" if len(text) > SHOWN_CHARACTERS else "")
+    return cut + ("" if completion["finish_reason"] == "stop" else f" *({completion['tokens']} tokens, cut off)*")
+
+
+def summary(replies: Sequence[dict[str, Any]]) -> list[str]:
+    """Return lines on what can be counted."""
+    lines = ["| | raw continuation | instruction-tuned | policy |", "|---|---|---|---|"]
+    panels = [[reply["completions"][place] for reply in replies] for place in range(3)]
+
+    def row(name: str, values: Sequence[object]) -> None:
+        lines.append(f"| {name} | " + " | ".join(map(str, values)) + " |")
+
+    row("ended by itself", [sum(one["finish_reason"] == "stop" for one in panel) for panel in panels])
+    row(f"more than {FEW_WORDS} words", [sum(len(one["text"].split()) > FEW_WORDS for one in panel) for panel in panels])
+    row("debris of a template", [sum(bool(DEBRIS.search(one["text"])) for one in panel) for panel in panels])
+    row("tokens, median", [statistics.median(one["tokens"] for one in panel) for panel in panels])
+    return lines
+
+
+def main() -> None:
+    """Ask, count, and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="", help="as --model of app.py; that of a new data folder unless given")
+    parser.add_argument("--seed", type=int, default=7, help="of each comparison")
+    parser.add_argument("--output", type=Path, default=ROOT / "build" / "everyday.md")
+    arguments = parser.parse_args()
+    more = ["--model", arguments.model] if arguments.model else []
+    with tempfile.TemporaryDirectory() as folder, running_app(Path(folder), *more) as app:
+        client = wait_for(lambda: Client(app.url, verbose=False), "the page")
+        started, replies = time.monotonic(), []
+        for prompt in prompts():
+            replies.append(ask(client, prompt, arguments.seed))
+            print(f"{time.monotonic() - started:6.0f} s  {prompt[:70]}", flush=True)
+        known = knows_the_name(client, range(5))
+    lines = [*summary(replies), "", f"A name told in one turn is said in the next in {known} of 5 conversations.", ""]
+    lines += ["| prompt | raw continuation | instruction-tuned | policy |", "|---|---|---|---|"]
+    for prompt, reply in zip(prompts(), replies, strict=True):
+        lines.append(f"| {prompt} | " + " | ".join(map(cell, reply["completions"])) + " |")
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+    arguments.output.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    print("\n".join(lines[:8]), f"\nwritten to {arguments.output}")
+
+
+if __name__ == "__main__":
+    main()
