@@ -18,7 +18,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 from alignment.errors import AlignmentError
-from alignment.models import model_folder
+from alignment.models import model_folder, shipped_files
 from alignment.models.sampling import Sampling
 from alignment.runs.settings import RunSettings
 from alignment.runs.supervisor import Supervisor
@@ -93,7 +93,7 @@ def main() -> None:
         lock = database.hold(data_dir)
         database.prepare(db)
         live = ensure_live_version(db, data_dir, model)
-        examples = model_folder.examples(model.model)
+        examples = shipped_files.examples(model.model)
     except (AlignmentError, StorageError, OSError, ValueError) as error:
         raise SystemExit(f"Triptych cannot start: {error}") from error
     engine = LocalEngine(model, live)

@@ -24,6 +24,7 @@ Steps = Annotated[Whole, Field(ge=1, le=MOST_STEPS)]
 StepsFrom0 = Annotated[Whole, Field(ge=0, le=MOST_STEPS)]
 Rows = Annotated[Whole, Field(ge=1, le=MOST_ROWS)]
 Tokens = Annotated[Whole, Field(ge=1, le=MAX_NEW_TOKENS)]
+OwnTokens = Annotated[Whole | None, Field(ge=1, le=MAX_NEW_TOKENS)]  # None: the model's own
 Part = Annotated[Number, Field(ge=0.0, le=1.0)]
 LearningRate = Annotated[Number, Field(ge=0.0, le=1.0)]
 Coefficient = Annotated[Number, Field(ge=0.0, le=100.0)]
@@ -50,6 +51,7 @@ class ModelConfig:
     quantize: Quantize = Field(default="none", description="How the weights are held in memory.")
     base: Text = Field(default="", description="Folder of the pretrained checkpoint that answers in the first panel.")
     gguf: Text = Field(default="", description="GGUF file that `model` is converted from, if it was not yet.")
+    rollout_tokens: Tokens = Field(default=96, description="Most tokens of a completion that training draws.")
     template: Text = Field(default="", description="Arguments of the chat template, as a JSON object; empty for none.")
 
     @property

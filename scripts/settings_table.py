@@ -6,7 +6,7 @@
 import argparse
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic.fields import FieldInfo
 
@@ -51,6 +51,8 @@ def _table(prefix: str, fields: dict[str, FieldInfo]) -> str:
 
 
 def _value(value: Any) -> str:
+    if value is None:
+        return "null"
     return (
         str(value).lower() if isinstance(value, bool) else f"{value:.12g}" if isinstance(value, float) else str(value)
     )
@@ -63,7 +65,9 @@ def _bounds(field: FieldInfo) -> str:
     low, high = bounds_of(field)
     if field.annotation is bool:
         return "true, false"
-    return f"{'whole, ' if field.annotation is int else ''}{_value(low)} to {_value(high)}"
+    optional = "null, or " if type(None) in get_args(field.annotation) else ""
+    whole = "whole, " if optional or field.annotation is int else ""
+    return f"{optional}{whole}{_value(low)} to {_value(high)}"
 
 
 def main() -> None:

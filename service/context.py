@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from alignment.models.model_folder import Example
 from alignment.models.sampling import Sampling
+from alignment.models.shipped_files import Example
 from alignment.runs.supervisor import Supervisor
 from alignment.serving.engine import Adapter, Engine
 from service.admin import AdminSessions

@@ -63,9 +63,9 @@ def _write_first_policy(model: ModelConfig, target: Path) -> None:
 
     That of a chat checkpoint without either is the checkpoint itself, and says so in one small file.
     """
-    if not model.sft and not (Path(model.model) / "policy").is_dir():
+    source = model_folder.first_policy(model)
+    if source is None:
         (target / model_folder.UNCHANGED).write_text('{"is": "sft"}\n', encoding="utf-8")
         return
-    source = model_folder.first_policy(model.model, model.sft)
     for name in model_folder.ADAPTER_FILES:
         shutil.copy2(source / name, target / name)

@@ -16,20 +16,20 @@ from alignment.learning.loss_terms import Loss, Term, set_rate, step
 from alignment.learning.pairs import Pairs, dpo_loss
 from alignment.learning.rollout import OnUpdate, Outcome
 from alignment.learning.rollout_metrics import sampled_metrics
-from alignment.learning.settings import DPOConfig
+from alignment.learning.settings import DPOConfig, drawn_tokens
 from alignment.models.adapters import adapter_parameters, using
 from alignment.models.log_probs import completion_log_probs
 from alignment.models.passes import in_groups
 from alignment.models.samples import Samples, text_samples
 from alignment.models.sampling import Sampling
 from alignment.reward.bradley_terry import OrderedPair, Ranked, ordered_pairs
-from storage.messages import one_turn
+from storage.messages import Messages
 
 MAX_GRADIENT_NORM = 1.0
 
 
 def drawn_pairs(voted: Sequence[Ranked], shipped: Sequence[Ranked], config: DPOConfig, seed: int) -> list[OrderedPair]:
-    """Return the pairs of all steps, (prompt, chosen, rejected), `voted_share` of them people's.
+    """Return the pairs of all steps, (chosen, rejected), `voted_share` of them people's.
 
     Raises TrainingError when no ranking puts any two texts in an order.
     """
@@ -55,16 +55,13 @@ def in_batches(tokenizer: Any, drawn: Sequence[OrderedPair], size: int, seed: in
 
 
 def _length(tokenizer: Any, pair: OrderedPair) -> int:
-    prompt, chosen, rejected = pair
-    return len(tokenizer.prompt_ids(one_turn(prompt))) + sum(
-        len(tokenizer.completion_ids(t)) for t in (chosen, rejected)
-    )
+    completions = [tokenizer.completion_ids(text.completion, ended=text.ended) for text in pair]
+    return len(tokenizer.prompt_ids(pair[0].messages)) + sum(map(len, completions))
 
 
 def pair_samples(model: PeftModel, tokenizer: Any, pairs: Sequence[OrderedPair]) -> Pairs[Samples]:
     """Return pairs of texts as samples."""
-    chosen, rejected = ([(pair[0], pair[place]) for pair in pairs] for place in (1, 2))
-    return Pairs(*(text_samples(texts, tokenizer, model.device) for texts in (chosen, rejected)))
+    return Pairs(*(text_samples(texts, tokenizer, model.device) for texts in zip(*pairs, strict=True)))
 
 
 def split_for_passes(model: PeftModel, pairs: Pairs[Samples]) -> list[Pairs[Samples]]:
@@ -106,7 +103,7 @@ def train_dpo(
     tokenizer: Any,
     voted: Sequence[Ranked],
     shipped: Sequence[Ranked],
-    prompts: Sequence[str],
+    prompts: Sequence[Messages],
     config: DPOConfig,
     seed: int,
     on_update: OnUpdate,
@@ -127,5 +124,5 @@ def train_dpo(
             measured = step([pairs_term(model, pairs, config)], optimizer, MAX_GRADIENT_NORM)
         require_finite("DPO", number, measured)
         on_update(number, measured)
-    sampling = Sampling(config.temperature, config.max_new_tokens)
+    sampling = Sampling(config.temperature, drawn_tokens(config))
     return Outcome(sampled_metrics(model, tokenizer, prompts, sampling, config.rollouts, seed), None)

@@ -65,7 +65,7 @@ def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
 def draw_preferred(
     state: LoopState, preferred: Sequence[Text], count: int, coefficient: float, tokenizer: Any, model: PeftModel
 ) -> Samples | None:
-    """Return texts for an update's mix, drawn from (prompt, completion), or None where its coefficient is 0.
+    """Return texts for an update's mix, or None where its coefficient is 0.
 
     Raises ConfigError where there are none to draw from.
     """

@@ -38,12 +38,13 @@ from alignment.learning.rollout import (
     sample,
     scored,
 )
-from alignment.learning.settings import PPOConfig
+from alignment.learning.settings import PPOConfig, drawn_tokens
 from alignment.models.adapters import adapter_parameters, using
 from alignment.models.log_probs import completion_log_probs, measure_tokens, predicting_states, split_for_passes
 from alignment.models.samples import Samples
 from alignment.models.sampling import Sampling
 from alignment.reward.scorer import Scorer
+from storage.messages import Messages
 
 
 @dataclass(frozen=True)
@@ -161,10 +162,10 @@ def _first_state(model: PeftModel, value_head: nn.Linear, config: PPOConfig, see
 
 def _sampling(config: PPOConfig) -> Sampling:
     """Return how rollouts are drawn: from the very distribution that the log-probabilities are of."""
-    return Sampling(config.temperature, config.max_new_tokens)
+    return Sampling(config.temperature, drawn_tokens(config))
 
 
-def _draw(rng: random.Random, prompts: Sequence[str], config: PPOConfig) -> Batch:
+def _draw(rng: random.Random, prompts: Sequence[Messages], config: PPOConfig) -> Batch:
     """Return the next prompts, each as often as it is completed, and the seeds of their completions."""
     drawn = [rng.choice(prompts) for _ in range(config.rollouts // config.samples)]
     batch = [prompt for prompt in drawn for _ in range(config.samples)]

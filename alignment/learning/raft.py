@@ -47,7 +47,7 @@ from alignment.learning.rollout import (
     sample,
     scored,
 )
-from alignment.learning.settings import RaftConfig
+from alignment.learning.settings import RaftConfig, drawn_tokens
 from alignment.models.adapters import adapter_parameters, copy_adapter, drop_adapter, take_weights, using
 from alignment.models.log_probs import (
     anchored_log_probs,
@@ -57,16 +57,17 @@ from alignment.models.log_probs import (
     joined,
     rows_to_hold,
 )
-from alignment.models.passes import ROWS, rows_at_once
+from alignment.models.passes import ROWS, rows_at_once, tokens_to_hold
 from alignment.models.samples import Samples
 from alignment.models.sampling import Sampling
 from alignment.reward.scorer import Scorer
+from storage.messages import Messages
 
 log = logging.getLogger(__name__)
 ANCHOR = "anchor"  # adapter that holds the policy as it was in the beginning
 # The samples of a round, their prompts and a source of chance -> what is learned from, with scores that say how much
 # better the better ones are; None where no completion is better than another one of its prompt.
-PickPairs = Callable[[Rollout, Sequence[str], random.Random], Pairs[Rollout] | None]
+PickPairs = Callable[[Rollout, Sequence[Messages], random.Random], Pairs[Rollout] | None]
 
 
 def collect_rollout(
@@ -143,10 +144,11 @@ def imitate(
 
 def _pairs_at_once(model: PeftModel, pairs: Pairs[Rollout], config: RaftConfig) -> int:
     """Return how many pairs a backward pass takes; without contrast, only the better completion of each is read."""
-    rows = rows_at_once(model, ROWS)
+    width = max(pairs.better.ids.shape[1], pairs.worse.ids.shape[1])
+    rows = min(rows_at_once(model, ROWS), tokens_to_hold(model) // width)
     if config.anchor_coefficient:
         rows = min(rows, rows_to_hold(model, max(pairs.better.mask.shape[1], pairs.worse.mask.shape[1])))
-    return rows // 2 if config.contrast_coefficient else rows
+    return max(1, rows // 2 if config.contrast_coefficient else rows)
 
 
 def _pairs_term(model: PeftModel, parts: Sequence[Pairs[Rollout]], config: RaftConfig) -> Term[Pairs[Rollout]]:
@@ -253,8 +255,8 @@ def train_raft(
         _average(mean, policy, number - max(0, config.rounds - config.averaged_rounds))
         return losses
 
-    exploring = Sampling(config.sampling_temperature, config.max_new_tokens, config.min_p)
-    measuring = Sampling(config.temperature, config.max_new_tokens)
+    exploring = Sampling(config.sampling_temperature, drawn_tokens(config), min_p=config.min_p)
+    measuring = Sampling(config.temperature, drawn_tokens(config))
     algorithm = Algorithm(
         "RAFT",
         config.rounds,

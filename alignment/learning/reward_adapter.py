@@ -16,10 +16,11 @@ from torch import Tensor, nn
 from alignment.errors import TrainingError, require_finite
 from alignment.learning.rollout import OnUpdate
 from alignment.models.adapters import adapter_parameters, take_weights, using
+from alignment.models.passes import tokens_to_hold
 from alignment.reward.bradley_terry import Agreement, Ranked, agreement, judged_pairs, ranking_loss
 from alignment.reward.scorer import bounded, head_scores, score_sequences
 from alignment.reward.settings import RewardConfig
-from storage.messages import one_turn
+from storage.messages import Messages
 
 CENTRING = 0.1  # weight in the loss of the squared mean of a ranking's scores that are to be bounded, in bounds
 HEADS = 8  # of a new reward model; they cost next to nothing beside the adapter
@@ -29,7 +30,7 @@ HEADS = 8  # of a new reward model; they cost next to nothing beside the adapter
 class EncodedRanking:
     """A ranking as ids: each completion once, however many pairs it is in."""
 
-    prompt: str
+    messages: Messages
     sequences: list[list[int]]  # S times prompt and completion
     pairs: Tensor  # (P, 2), positions in `sequences`
     targets: Tensor  # (P,), how probably the first one is better
@@ -46,21 +47,29 @@ def encoded(tokenizer: Any, ranking: Ranked | EncodedRanking) -> EncodedRanking:
         return ranking
     judged = judged_pairs(ranking)
     texts = list(dict.fromkeys(text for first, second, _ in judged for text in (first, second)))
-    prompt = tokenizer.prompt_ids(one_turn(ranking.prompt))
+    prompt = tokenizer.prompt_ids(ranking.messages)
     return EncodedRanking(
-        ranking.prompt,
-        [prompt + tokenizer.completion_ids(text) for text in texts],
+        ranking.messages,
+        [prompt + tokenizer.completion_ids(text.completion, ended=text.ended) for text in texts],
         torch.tensor([(texts.index(first), texts.index(second)) for first, second, _ in judged]),
         torch.tensor([target for *_, target in judged]),
     )
 
 
 def prompt_folds(rankings: Sequence[R], parts: int, seed: int) -> list[list[R]]:
-    """Return the rankings in `parts` of like size; all of a prompt go to one part, so that nothing leaks."""
-    prompts = sorted({ranking.prompt for ranking in rankings})
-    random.Random(seed).shuffle(prompts)
-    fold_of = {prompt: number % parts for number, prompt in enumerate(prompts)}
-    return [[r for r in rankings if fold_of[r.prompt] == number] for number in range(parts)]
+    """Return the rankings in `parts` of like size; all conversations that begin alike go to one part.
+
+    So nothing leaks: a later turn has the answer that was preferred in an earlier one before it.
+    """
+    openings = sorted({_opening(ranking.messages) for ranking in rankings})
+    random.Random(seed).shuffle(openings)
+    fold_of = {opening: number % parts for number, opening in enumerate(openings)}
+    return [[r for r in rankings if fold_of[_opening(r.messages)] == number] for number in range(parts)]
+
+
+def _opening(messages: Messages) -> str:
+    """Return what the user asked first."""
+    return next((message.content for message in messages if message.role == "user"), "")
 
 
 def bootstrap_weights(rankings: int, heads: int, rng: torch.Generator) -> Tensor:
@@ -227,20 +236,50 @@ def fit(
     heads.requires_grad_(True)
     for step, (rankings, weights) in enumerate(_batches(sources, heads.out_features, config, seed), 1):
         with using(model, "reward", train=True):
-            loss, scores = batch_loss(model, tokenizer, heads, rankings, weights, config.bound)
-            loss.backward()
+            loss, scores = _add_gradients(model, tokenizer, heads, rankings, weights, config.bound)
         nn.utils.clip_grad_norm_(_weights(model, heads), 1.0)
         optimizer.step()
         optimizer.zero_grad()
         schedule.step()
         last_scores = [*last_scores[-9:], scores]
-        metrics = {"reward/loss": loss.item()}
+        metrics = {"reward/loss": loss}
         require_finite("reward model", step, metrics)
         on_update(step, metrics)
     heads.requires_grad_(False)
     if not any(isinstance(one, EncodedRanking) and one.offsets is not None for one in sources[0]):
         with torch.no_grad():  # with offsets, the bound has a middle and centres them
             heads.bias.sub_(torch.cat(last_scores).mean(0))
+
+
+def _add_gradients(
+    model: PeftModel,
+    tokenizer: Any,
+    heads: nn.Linear,
+    rankings: Sequence[Ranked | EncodedRanking],
+    weights: Tensor,
+    bound: float,
+) -> tuple[float, Tensor]:
+    """Add up the gradients of a batch, in parts that memory holds; return what `batch_loss` does of all of it."""
+    elements = [encoded(tokenizer, ranking) for ranking in rankings]
+    most, held = tokens_to_hold(model), 0
+    parts: list[list[int]] = []
+    for number, element in enumerate(elements):
+        own = sum(map(len, element.sequences))
+        if parts and held + own <= most:
+            parts[-1].append(number)
+            held += own
+        else:
+            parts.append([number])
+            held = own
+    whole, scores = 0.0, []
+    for part in parts:
+        some = [elements[number] for number in part]
+        loss, own_scores = batch_loss(model, tokenizer, heads, some, weights[part], bound)
+        loss = loss * len(part) / len(elements)
+        loss.backward()
+        whole += loss.item()
+        scores.append(own_scores)
+    return whole, torch.cat(scores)
 
 
 def _batches(

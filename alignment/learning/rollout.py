@@ -1,6 +1,5 @@
 """Completions of the policy with what reward model, policy and reference say of them: the data of PPO and RAFT."""
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,7 +8,6 @@ import torch
 from peft import PeftModel
 from torch import Tensor
 
-from alignment.errors import TrainingError
 from alignment.learning.settings import PPOConfig, RaftConfig
 from alignment.models.adapters import using
 from alignment.models.generation import generate
@@ -17,11 +15,8 @@ from alignment.models.log_probs import completion_log_probs, measure_tokens
 from alignment.models.samples import Samples, Text, distinct, padded_samples
 from alignment.models.sampling import Sampling
 from alignment.reward.scorer import Scorer
-from storage.messages import one_turn
+from storage.messages import Messages
 
-log = logging.getLogger(__name__)
-
-MAX_PROMPT_TOKENS = 256  # of a rollout
 OnUpdate = Callable[[int, dict[str, float]], None]  # number of the update, what was measured
 
 
@@ -49,7 +44,7 @@ class Rollout(Scored):
 class Task:
     """What a policy is trained to do by reinforcement learning."""
 
-    prompts: Sequence[str]
+    prompts: Sequence[Messages]
     score: Scorer  # what it is to maximise
     seed: int
     preferred: Sequence[Text] = ()  # texts that labelers liked best, mixed in where `preferred_coefficient` is not 0
@@ -59,7 +54,7 @@ class Task:
 class Batch:
     """Prompts to complete, each as often as it is completed, and a seed for every completion."""
 
-    prompts: list[str]
+    prompts: list[Messages]
     seeds: list[int]
 
 
@@ -71,24 +66,10 @@ class Outcome:
     stopped: str | None
 
 
-def short_enough(tokenizer: Any, prompts: Sequence[str]) -> list[str]:
-    """Return the prompts that rollouts can be drawn for, or raise TrainingError; the log counts those left out.
-
-    A rollout is as wide as its longest prompt: one of a thousand tokens among four hundred rows takes gigabytes.
-    """
-    kept = [prompt for prompt in prompts if len(tokenizer.prompt_ids(one_turn(prompt))) <= MAX_PROMPT_TOKENS]
-    too_long = f"{len(prompts) - len(kept)} of {len(prompts)} prompts are longer than {MAX_PROMPT_TOKENS} tokens"
-    if not kept:
-        raise TrainingError(f"there is nothing to train on: {too_long}; vote on answers to shorter ones")
-    if len(kept) < len(prompts):
-        log.warning("%s and not answered in training", too_long)
-    return kept
-
-
 @torch.no_grad()
 def sample(model: PeftModel, tokenizer: Any, batch: Batch, sampling: Sampling, adapter: str = "policy") -> Samples:
     """Return completions by an adapter, one a prompt of the batch, shortest row first."""
-    prompts = [tokenizer.prompt_ids(one_turn(prompt)) for prompt in batch.prompts]
+    prompts = [tokenizer.prompt_ids(messages) for messages in batch.prompts]
     with using(model, adapter):
         written = generate(model, tokenizer, prompts, sampling, batch.seeds)
     order = sorted(range(len(written)), key=lambda i: len(prompts[i]) + len(written[i].token_ids))

@@ -12,6 +12,7 @@ from alignment.learning.rollout import Batch, Rollout, sample, token_log_ratios
 from alignment.learning.settings import PPOConfig, RaftConfig
 from alignment.models.samples import Samples
 from alignment.models.sampling import Sampling
+from storage.messages import Messages
 
 SURE = 0.15  # entropy, nats a token, below which a policy is taken to be sure: from batch to batch it differs by half
 DOUBT = 0.05  # spread among reward heads, of a score in nats of odds, below which they are taken to agree
@@ -41,7 +42,7 @@ def _text_metrics(samples: Samples, entropy: Tensor, log_ratio: Tensor) -> dict[
 
 
 def sampled_metrics(
-    model: PeftModel, tokenizer: Any, prompts: Sequence[str], sampling: Sampling, count: int, seed: int
+    model: PeftModel, tokenizer: Any, prompts: Sequence[Messages], sampling: Sampling, count: int, seed: int
 ) -> dict[str, float]:
     """Return KL, entropy, length and ends, as `rollout_metrics` does, of new completions to `count` of the prompts."""
     rng = random.Random(seed)

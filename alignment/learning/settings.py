@@ -11,12 +11,12 @@ from alignment.settings import (
     LearningRate,
     Multiple,
     Nats,
+    OwnTokens,
     Part,
     Rows,
     Steps,
     StepsFrom0,
     Temperature,
-    Tokens,
     require_few_drawn,
 )
 from alignment.validation import STRICT, Flag, Number, Whole, refuses_in_words
@@ -105,7 +105,7 @@ class PPOConfig:
     temperature: Temperature = Field(
         default=1.0, description="Of the sampled completions and of their log-probabilities."
     )
-    max_new_tokens: Tokens = Field(default=96, description="Most tokens of a completion.")
+    max_new_tokens: OwnTokens = Field(default=None, description="Most tokens of a completion; null: the model's own.")
     no_end_penalty: Coefficient = Field(
         default=3.0, description="Taken from the score of a completion that did not end by itself."
     )
@@ -212,7 +212,7 @@ class RaftConfig:
         description="A token is not sampled if its probability is below this part of the likeliest token's. A higher "
         "one gives fewer mistakes.",
     )
-    max_new_tokens: Tokens = Field(default=96, description="Most tokens of a completion.")
+    max_new_tokens: OwnTokens = Field(default=None, description="Most tokens of a completion; null: the model's own.")
     no_end_penalty: Coefficient = Field(
         default=3.0, description="Taken from the score of a completion that did not end by itself."
     )
@@ -272,9 +272,15 @@ class DPOConfig:
     )
     rollouts: Rows = Field(default=64, description="Completions that measure the KL after the last step.")
     temperature: Temperature = Field(default=1.0, description="Of these completions.")
-    max_new_tokens: Tokens = Field(default=96, description="Most tokens of a completion.")
+    max_new_tokens: OwnTokens = Field(default=None, description="Most tokens of a completion; null: the model's own.")
 
     @model_validator(mode="after")
     def _draws_no_more_than_memory_holds(self) -> Self:
         require_few_drawn(self.steps, self.batch_size)
         return self
+
+
+def drawn_tokens(config: PPOConfig | RaftConfig | DPOConfig) -> int:
+    """Return the most tokens of a completion that training draws; a run has put in the model's own for null."""
+    assert config.max_new_tokens is not None, "max_new_tokens is null, and no run has put in the model's own"
+    return config.max_new_tokens

@@ -3,10 +3,9 @@
 A test holds the loss against TRL's SFTTrainer; docs/lab-notes.md says why that one does not train here.
 """
 
-import logging
 import random
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel
@@ -18,20 +17,8 @@ from alignment.learning.settings import SFTConfig
 from alignment.models.adapters import adapter_parameters, using
 from alignment.models.log_probs import split_for_passes
 from alignment.models.samples import Samples, Text, text_samples
-from storage.messages import Message, one_turn
-
-log = logging.getLogger(__name__)
 
 MAX_GRADIENT_NORM = 1.0
-
-
-class Demonstrated(Protocol):
-    """A prompt with the completion that a labeler wrote for it."""
-
-    @property
-    def prompt(self) -> str: ...  # noqa: D102
-    @property
-    def completion(self) -> str: ...  # noqa: D102
 
 
 def lora_config(rank: int) -> LoraConfig:
@@ -43,18 +30,6 @@ def lora_config(rank: int) -> LoraConfig:
         target_modules=["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj", "lm_head"],
         task_type="CAUSAL_LM",
     )
-
-
-def readable(model: PeftModel, tokenizer: Any, demonstrations: Sequence[Demonstrated]) -> list[Text]:
-    """Return (prompt, completion) of the demonstrations that the model can read whole; the log names the others."""
-    longest: int = model.config.max_position_embeddings
-    texts = []
-    for one in demonstrations:
-        if (length := tokenizer.tokens((*one_turn(one.prompt), Message("assistant", one.completion)))) <= longest:
-            texts.append((one.prompt, one.completion))
-        else:
-            log.warning("left out: %s tokens, this model reads %s: %r …", length, longest, one.prompt[:60])
-    return texts
 
 
 def mixed_batches(people: Sequence[Text], others: Sequence[Text], config: SFTConfig, seed: int) -> list[list[Text]]:

@@ -50,6 +50,15 @@ def context_tokens(model: Any) -> int:
     return int(getattr(text_config(model), "max_position_embeddings", None) or UNKNOWN_CONTEXT)
 
 
+def cached_bytes(model: Any) -> int:
+    """Return how many bytes the keys and values of a token take, at most: sliding windows and states take fewer."""
+    config = text_config(model)
+    heads = getattr(config, "num_attention_heads", None) or 1
+    kept = getattr(config, "num_key_value_heads", None) or heads
+    size = getattr(config, "head_dim", None) or config.hidden_size // heads
+    return int(2 * config.num_hidden_layers * kept * size * causal_lm(model).dtype.itemsize)
+
+
 def logits(model: Any, hidden: Tensor) -> Tensor:
     """Return the logits (N, V) that hidden states (N, H) of the trunk give.
 

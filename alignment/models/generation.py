@@ -1,13 +1,16 @@
-"""Completions of many prompts through one adapter, all of them at once: what training and evaluation draw."""
+"""Completions of many prompts through one adapter, as many at once as memory holds: what training draws."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from alignment.models.architecture import cached_bytes
 from alignment.models.chat_tokenizer import ChatTokenizer
 from alignment.models.decoding import DecodingBatch, DecodingRow
 from alignment.models.routing import merged
 from alignment.models.sampling import FinishReason, Sampling, finish_reason
+
+HELD_BYTES = 2**31  # of keys and values of rows that are decoded together
 
 
 @dataclass(frozen=True)
@@ -33,16 +36,39 @@ def generate(
     """
     ends = tokenizer.end_ids if templated else tokenizer.raw_end_ids
     barred = () if templated else tokenizer.barred_ids
+    numbered = enumerate(zip(prompts, seeds, strict=True))
+    rows = [DecodingRow(i, tuple(prompt), sampling, seed, barred=barred) for i, (prompt, seed) in numbered]
     written: list[list[int]] = [[] for _ in prompts]
     finished: dict[int, FinishReason] = {}
-    batch = DecodingBatch(model, tokenizer.pad_id)
-    numbered = enumerate(zip(prompts, seeds, strict=True))
     with merged(model):
-        batch.add([DecodingRow(i, tuple(prompt), sampling, seed, barred=barred) for i, (prompt, seed) in numbered])
-        while batch:
-            for row, token in batch.step().items():
-                written[row].append(token)
-                if reason := finish_reason(written[row], sampling, ends):
-                    finished[row] = reason
-            batch.drop(finished)
+        for group in decoded_together(rows, HELD_BYTES // cached_bytes(model)):
+            batch = DecodingBatch(model, tokenizer.pad_id)
+            batch.add(group)
+            while batch:
+                for row, token in batch.step().items():
+                    written[row].append(token)
+                    if reason := finish_reason(written[row], sampling, ends):
+                        finished[row] = reason
+                batch.drop(finished)
     return [Generated(tokenizer.ending(ids, templated=templated), finished[row]) for row, ids in enumerate(written)]
+
+
+def decoded_together(rows: Sequence[DecodingRow], tokens: int) -> list[list[DecodingRow]]:
+    """Return rows in groups that hold no more than so many tokens when all is written, padding included.
+
+    A group has at least one row. All go together if they may, else rows of like length: one long prompt would make all
+    rows beside it as wide.
+    """
+
+    def width(row: DecodingRow) -> int:
+        return len(row.prompt) + row.sampling.max_new_tokens
+
+    if len(rows) * max(map(width, rows), default=0) <= tokens:
+        return [list(rows)] if rows else []
+    groups: list[list[DecodingRow]] = []
+    for row in sorted(rows, key=width):
+        if groups and (len(groups[-1]) + 1) * width(row) <= tokens:
+            groups[-1].append(row)
+        else:
+            groups.append([row])
+    return groups

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from alignment.errors import ModelLoadError
+from alignment.models.weight_files import samples
 
 MAGIC = b"GGUF"
 # The numbers that stand for types of values, with their forms for `struct`.
 NUMBERS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 TEXT, ARRAY = 8, 9
-SAMPLES, SAMPLE_BYTES = 64, 1 << 16  # of a file, by which it is told from others
 
 
 def header(file: Path) -> dict[str, Any]:
@@ -47,10 +47,8 @@ def folder_for(file: Path, models: Path) -> Path:
     """Return the folder, in one for models, that a GGUF file is converted into: equal files have the same."""
     size = file.stat().st_size
     digest = hashlib.sha256(str(size).encode())
-    with file.open("rb") as stream:
-        for place in range(SAMPLES):  # two checkpoints of one shape differ everywhere, and all of it takes long
-            stream.seek(size * place // SAMPLES)
-            digest.update(stream.read(SAMPLE_BYTES))
+    for block in samples(file):
+        digest.update(block)
     return models / f"{file.stem}-{digest.hexdigest()[:8]}"
 
 

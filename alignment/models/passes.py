@@ -8,8 +8,10 @@ from typing import Any
 
 import torch
 
-from alignment.models.architecture import hidden_size, text_config
+from alignment.models.architecture import causal_lm, hidden_size, text_config
 
+HELD_BYTES = 2**32  # until a backward pass
+KEPT_A_LAYER = 34  # numbers that a layer keeps for each of a hidden state, roughly
 ROWS = 32  # in one pass on a CPU, at most
 TOKENS_A_ROW = 24  # of a full pass: rows with more, as most have, go through fewer at once, and with less padding
 
@@ -31,6 +33,15 @@ def rows_at_once(model: Any, rows: int) -> int:
         return rows
     size = hidden_size(model) * int(text_config(model).num_hidden_layers)
     return max(rows, min(1024, 2**21 // size))
+
+
+def tokens_to_hold(model: Any) -> int:
+    """Return how many tokens may go through a model before a backward pass, whose memory grows with all of them.
+
+    It is a rough figure, and meant for large models: small ones hold whole minibatches.
+    """
+    numbers = KEPT_A_LAYER * hidden_size(model) * int(text_config(model).num_hidden_layers)
+    return max(1, HELD_BYTES // (numbers * int(causal_lm(model).dtype.itemsize)))
 
 
 def in_groups(model: Any, widths: Sequence[tuple[int, ...]]) -> list[list[int]]:

@@ -9,6 +9,7 @@ import torch
 from peft import PeftModel
 from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
 
 from alignment.errors import AdapterError
 
@@ -185,7 +186,8 @@ def _with_adapter(layer: Any) -> Callable[..., Tensor] | None:
     None for a layer that is quantized, in half precision or has its adapters switched off: it is not added up.
     """
     base, name = layer.get_base_layer(), layer.active_adapters[0]
-    if type(base) is not nn.Linear or base.weight.dtype != torch.float32 or layer.disable_adapters:
+    if type(base) not in (nn.Linear, Conv1D) or base.weight.dtype != torch.float32 or layer.disable_adapters:
         return None
     weight = base.weight + layer.get_delta_weight(name) if name in layer.lora_A else base.weight
-    return lambda x, *args, **kwargs: nn.functional.linear(x, weight, base.bias)
+    matrix = weight.T if isinstance(base, Conv1D) else weight
+    return lambda x, *args, **kwargs: nn.functional.linear(x, matrix, base.bias)

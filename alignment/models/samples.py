@@ -9,9 +9,16 @@ from torch import Tensor, nn
 
 from alignment.models.generation import Generated
 from alignment.models.passes import left_padded
-from storage.messages import one_turn
+from storage.messages import Messages
 
-Text = tuple[str, str]  # prompt, completion
+
+@dataclass(frozen=True)
+class Text:
+    """A completion of a conversation that is learned from."""
+
+    messages: Messages
+    completion: str
+    ended: bool = True  # False: it was cut at a length limit, and is never taught as one that ends there
 
 
 @dataclass(frozen=True)
@@ -76,9 +83,12 @@ def padded_samples(
 
 
 def text_samples(texts: Sequence[Text], tokenizer: Any, device: torch.device) -> Samples:
-    """Return texts that somebody wrote as samples, in the order given; they end as a completion of a model does."""
-    prompts = [tokenizer.prompt_ids(one_turn(prompt)) for prompt, _ in texts]
-    completions = [Generated(tokenizer.completion_ids(completion), "stop") for _, completion in texts]
+    """Return texts as samples, in the order given; those that ended do so as a completion of a model does."""
+    prompts = [tokenizer.prompt_ids(text.messages) for text in texts]
+    completions = [
+        Generated(tokenizer.completion_ids(text.completion, ended=text.ended), "stop" if text.ended else "length")
+        for text in texts
+    ]
     return padded_samples(prompts, completions, tokenizer.pad_id, device)
 
 

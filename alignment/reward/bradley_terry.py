@@ -10,25 +10,31 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from alignment.models.samples import Text
+from storage.messages import Messages
+
 Z_95 = 1.959964  # two-sided 95% point of the normal distribution
 BINS = 5  # of confidence, from 50% to 100%
-OrderedPair = tuple[str, str, str]  # prompt, better completion, worse completion
+OrderedPair = tuple[Text, Text]  # better, worse: completions of the same messages
 
 
 class Ranked(Protocol):
-    """Completions of one prompt in tiers, best first; a tier holds positions in `completions`.
+    """Completions of one conversation in tiers, best first; a tier holds positions in `completions`.
 
-    `tied` says whether completions of one tier were called equal, or only not compared.
+    `tied` says whether completions of one tier were called equal, or only not compared; `ended`, which completions
+    ended by themselves.
     """
 
     @property
-    def prompt(self) -> str: ...  # noqa: D102
+    def messages(self) -> Messages: ...  # noqa: D102
     @property
     def completions(self) -> Sequence[str]: ...  # noqa: D102
     @property
     def tiers(self) -> Sequence[Sequence[int]]: ...  # noqa: D102
     @property
     def tied(self) -> bool: ...  # noqa: D102
+    @property
+    def ended(self) -> Sequence[bool]: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -87,32 +93,35 @@ def wilson(right: float, count: int) -> Proportion:
     return Proportion(share, max(0.0, centre - spread), min(1.0, centre + spread), count)
 
 
-def judged_pairs(ranking: Ranked) -> list[tuple[str, str, float]]:
+def judged_pairs(ranking: Ranked) -> list[tuple[Text, Text, float]]:
     """Return the different pairs of texts that a ranking judges, with the probability that the first is the better one.
 
     It is 1 between tiers, the better one first, and 0.5 within a tier of ties (docs/lab-notes.md says why ties are not
-    left out); two equal texts are no pair.
+    left out); two equal texts are no pair, and if one of them ended, both did.
     """
-    tiers = [[ranking.completions[i] for i in tier] for tier in ranking.tiers]
+    written = sorted(zip(ranking.completions, ranking.ended, strict=True), key=lambda one: one[1])
+    texts = {completion: Text(ranking.messages, completion, ended) for completion, ended in written}
+    tiers = [[texts[ranking.completions[i]] for i in tier] for tier in ranking.tiers]
     ordered = [(one, other, 1.0) for upper, lower in combinations(tiers, 2) for one in upper for other in lower]
     equal = [(one, other, 0.5) for tier in tiers if ranking.tied for one, other in combinations(tier, 2)]
     return list(dict.fromkeys(pair for pair in ordered + equal if pair[0] != pair[1]))
 
 
 def ordered_pairs(rankings: Sequence[Ranked]) -> list[OrderedPair]:
-    """Return (prompt, better, worse) for every pair of texts that the rankings put in an order."""
-    return [
-        (ranking.prompt, better, worse)
-        for ranking in rankings
-        for better, worse, target in judged_pairs(ranking)
-        if target == 1
-    ]
+    """Return (better, worse) for every pair of texts that the rankings put in an order."""
+    judged = (pair for ranking in rankings for pair in judged_pairs(ranking))
+    return [(better, worse) for better, worse, target in judged if target == 1]
 
 
-def preferred(rankings: Sequence[Ranked], seed: int) -> list[tuple[str, str]]:
-    """Return a prompt with one of the completions that were liked best, for every ranking with an order."""
+def preferred(rankings: Sequence[Ranked], seed: int) -> list[Text]:
+    """Return one of the completions that were liked best, for every ranking with an order.
+
+    One that was cut before its first word has nothing to be learned and is left out.
+    """
     rng = random.Random(seed)
-    return [(one.prompt, one.completions[rng.choice(one.tiers[0])]) for one in rankings if len(one.tiers) > 1]
+    best = [(one, rng.choice(one.tiers[0])) for one in rankings if len(one.tiers) > 1]
+    texts = [Text(one.messages, one.completions[place], one.ended[place]) for one, place in best]
+    return [text for text in texts if text.completion or text.ended]
 
 
 def pair_loss(first: Tensor, second: Tensor, target: Tensor | float = 1.0) -> Tensor:

@@ -9,16 +9,15 @@ from peft import PeftModel
 
 from alignment.learning.rollout_metrics import sampled_metrics
 from alignment.models.adapters import adapter_parameters, move_adapter, take_weights
-from alignment.models.model_folder import Check
 from alignment.models.sampling import Sampling
+from alignment.models.shipped_files import Check
 from alignment.runs.evaluation import evaluate
 from alignment.runs.findings import PutBack, Verdict
 from alignment.runs.gate import first_level, judge
 from alignment.runs.records import AnswerPair, CheckResults, Evaluation
 from alignment.runs.settings import GateConfig
+from storage.messages import Messages, question_of
 
-SAMPLING = Sampling(temperature=0.0, max_new_tokens=96)
-KL_SAMPLING = Sampling(temperature=1.0, max_new_tokens=96)
 KL_ROLLOUTS = 64
 ANSWER_PAIRS = 8  # prompts stored with the parent's and the candidate's answers
 
@@ -30,9 +29,20 @@ class Candidate:
     model: PeftModel  # carries the adapters "policy", the candidate, and "parent"
     tokenizer: Any
     checks: Sequence[Check]
-    prompts: Sequence[str]  # for the rollouts that measure the KL
+    prompts: Sequence[Messages]  # for the rollouts that measure the KL
     kl: float  # to the SFT adapter, nats a completion
     seed: int  # of those rollouts
+    rollout_tokens: int  # most of a completion, of checks and rollouts alike
+
+    def results(self, adapter: str) -> CheckResults:
+        """Return how an adapter does on the checks, greedily."""
+        return evaluate(self.model, self.tokenizer, adapter, self.checks, Sampling(0.0, self.rollout_tokens))
+
+    def measured_kl(self) -> float:
+        """Return the KL of the policy as it is now, in nats a completion."""
+        sampling = Sampling(1.0, self.rollout_tokens)
+        sampled = sampled_metrics(self.model, self.tokenizer, self.prompts, sampling, KL_ROLLOUTS, self.seed)
+        return sampled["objective/kl"]
 
 
 def check(
@@ -45,10 +55,10 @@ def check(
     (weights between two fine-tuned models: Wortsman et al. 2022, section 4). One that passes nowhere keeps the weights
     that it was trained to. `recorded` is what was stored of the parent.
     """
-    before = evaluate(candidate.model, candidate.tokenizer, "parent", candidate.checks, SAMPLING)
+    before = candidate.results("parent")
     first = first_level(before, recorded)
     on_progress(0.4)
-    after = evaluate(candidate.model, candidate.tokenizer, "policy", candidate.checks, SAMPLING)
+    after = candidate.results("policy")
     on_progress(0.7)
     verdict = judge(after, before, first, candidate.kl, config)
     judged = Evaluation(after, candidate.kl, first, verdict)
@@ -65,14 +75,12 @@ def _put_back(
 
     If no part passes, the policy stays where it was, and `whole`, what it measures there, is returned with that noted.
     """
-    model, tokenizer, first = candidate.model, candidate.tokenizer, whole.first or before
+    model, first = candidate.model, whole.first or before
     weights = [weight.detach().clone() for weight in adapter_parameters(model, "policy")]
     for share in _shares_of_the_way(config.step_back):
         take_weights(adapter_parameters(model, "policy"), weights)
         move_adapter(model, "policy", "parent", share)
-        results = evaluate(model, tokenizer, "policy", candidate.checks, SAMPLING)
-        sampled = sampled_metrics(model, tokenizer, candidate.prompts, KL_SAMPLING, KL_ROLLOUTS, candidate.seed)
-        kl = sampled["objective/kl"]
+        results, kl = candidate.results("policy"), candidate.measured_kl()
         verdict = judge(results, before, first, kl, config)
         if verdict.passed:
             return Evaluation(results, kl, first, replace(verdict, put_back=PutBack(share, failed.failed)))
@@ -87,7 +95,7 @@ def _shares_of_the_way(step: float) -> list[float]:
 
 def _answer_pairs(checks: Sequence[Check], before: CheckResults, after: CheckResults) -> tuple[AnswerPair, ...]:
     """Return some of the answers of both, those that differ first, spread over the checks."""
-    rows = zip((check.prompt for check in checks), before.answers, after.answers, strict=True)
+    rows = zip((question_of(check.messages) for check in checks), before.answers, after.answers, strict=True)
     pairs = [AnswerPair(*row) for row in rows]
     spread = dict.fromkeys(pairs[:: max(1, len(pairs) // ANSWER_PAIRS)] + pairs)
     return tuple(sorted(spread, key=lambda pair: pair.before == pair.after)[:ANSWER_PAIRS])

@@ -2,7 +2,7 @@
 
 import re
 
-from alignment.models.model_folder import Check
+from alignment.models.shipped_files import Check
 
 REFUSAL = re.compile(r"\b(can't|cannot|can not|won't|will not|unable to) (help|assist|do that)", re.IGNORECASE)
 ABSTENTION = re.compile(r"\b(do not|don't) know (that|anything about)|\bnever heard of", re.IGNORECASE)

@@ -8,18 +8,18 @@ from peft import PeftModel
 
 from alignment.models.adapters import using
 from alignment.models.generation import Generated, generate
-from alignment.models.model_folder import Check, CheckKind
 from alignment.models.sampling import Sampling
+from alignment.models.shipped_files import Check, CheckKind
 from alignment.runs.checks import passes
 from alignment.runs.records import NOT_MEASURED, CheckResults
-from storage.messages import one_turn
+from storage.messages import Messages
 
 
 def answers(
-    model: PeftModel, tokenizer: Any, adapter: str, prompts: Sequence[str], sampling: Sampling, seed: int
+    model: PeftModel, tokenizer: Any, adapter: str, prompts: Sequence[Messages], sampling: Sampling, seed: int
 ) -> list[Generated]:
-    """Return one completion a prompt through an adapter, written in one batch; prompt i is drawn with `seed + i`."""
-    rows = [tokenizer.prompt_ids(one_turn(prompt)) for prompt in prompts]
+    """Return one completion a prompt through an adapter; prompt i is drawn with `seed + i`."""
+    rows = [tokenizer.prompt_ids(messages) for messages in prompts]
     with using(model, adapter):
         return generate(model, tokenizer, rows, sampling, [seed + i for i in range(len(rows))])
 
@@ -30,7 +30,7 @@ def evaluate(
     """Return how an adapter does on the checks, with a completion for each."""
     if not checks:
         return CheckResults()
-    written = answers(model, tokenizer, adapter, [check.prompt for check in checks], sampling, seed)
+    written = answers(model, tokenizer, adapter, [check.messages for check in checks], sampling, seed)
     texts = tuple(tokenizer.decode(one.token_ids) for one in written)
 
     def share(kind: CheckKind) -> float:

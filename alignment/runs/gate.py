@@ -2,7 +2,7 @@
 
 import math
 
-from alignment.models.model_folder import CheckKind
+from alignment.models.shipped_files import CheckKind
 from alignment.runs.findings import Finding, Verdict
 from alignment.runs.records import CheckResults, Evaluation, Share
 from alignment.runs.settings import GateConfig

@@ -1,7 +1,6 @@
 """Entry of the training child: one run from comparisons to a candidate, reported through the database."""
 
 import argparse
-import hashlib
 import json
 import logging
 import signal
@@ -15,10 +14,9 @@ import torch
 from transformers.utils import logging as transformers_logging
 
 from alignment.errors import AlignmentError, TrainingError
-from alignment.learning.rollout import short_enough
-from alignment.learning.sft import readable
-from alignment.models import model_folder
-from alignment.models.model_folder import ShippedRanking
+from alignment.learning.lengths import readable, readable_rankings, short_enough
+from alignment.models import model_folder, shipped_files
+from alignment.models.shipped_files import ShippedRanking
 from alignment.reward.bradley_terry import preferred
 from alignment.runs import run_models, stages
 from alignment.runs.child import leave_with_parent, print_into, wait_for_run
@@ -30,6 +28,7 @@ from alignment.runs.stages import Data, Trained, Training
 from alignment.settings import ModelConfig
 from storage import database, demonstrations, policies, preferences, run_folder, runs
 from storage.errors import StorageError
+from storage.messages import Messages
 from storage.records import Demonstration, Policy, PolicyStatus, Ranking, Run
 from storage.version_folders import next_version, publish, verify
 
@@ -43,7 +42,7 @@ class Material:
     voted: Sequence[Ranking]  # people's votes
     demonstrated: Sequence[Demonstration]  # what people wrote themselves
     shipped: Sequence[ShippedRanking]  # comparisons that came with the model
-    prompts: Sequence[str]  # for rollouts: those that came with the model, and those that people voted on
+    prompts: Sequence[Messages]  # for rollouts: those that came with the model, and those that people voted on
 
 
 def train(data_dir: Path, run_id: int, model_config: ModelConfig) -> None:
@@ -56,7 +55,7 @@ def train(data_dir: Path, run_id: int, model_config: ModelConfig) -> None:
     """
     db = database.file_in(data_dir)
     run, parent = runs.get_run(db, run_id), policies.live_policy(db)
-    settings = run_settings(run.settings)
+    settings = run_settings(run.settings).with_rollout_tokens(model_config.rollout_tokens)
     torch.manual_seed(settings.seed)
     torch.set_num_threads(settings.threads)
     tunes = bool(settings.sft.steps) and _has_demonstrations(data_dir, run, parent)
@@ -66,13 +65,13 @@ def train(data_dir: Path, run_id: int, model_config: ModelConfig) -> None:
     if parent is None or not material.prompts:
         raise TrainingError("there is nothing to train on: no live policy, or no prompts; vote on some answers first")
     verify(data_dir / parent.path, parent.sha256)
-    model, tokenizer = run_models.load(model_config, data_dir / parent.path)
+    model, tokenizer = run_models.load(model_config, data_dir / parent.path, settings.seed)
     log.info("run %s: %s votes, %s shipped, v%s", run_id, len(material.voted), len(material.shipped), parent.version)
 
     run_folder.forget_outdated(data_dir, parent.version)
     folder = run_folder.folder_of(data_dir, run_id)
     training = Training(model, tokenizer, model_config, settings, folder, report)
-    data = _data(training, material, _inputs(run, parent, material, model_config))
+    data = _data(training, run.method, material, _inputs(run, parent, material, training))
     with heartbeat(model, report):
         with_sft = _tune(training, material.demonstrated, data, data_dir / parent.path)
         trained = stages.TRAINERS[run.method](training, data)
@@ -98,29 +97,33 @@ def _material(db: Path, run_id: int, config: ModelConfig) -> Material:
     return Material(
         voted,
         demonstrations.demonstrations_of(db, run_id),
-        model_folder.comparisons(config.model),
-        [*model_folder.prompts(config.model), *(ranking.prompt for ranking in voted)],
+        shipped_files.comparisons(config.model),
+        [*shipped_files.prompts(config.model), *(ranking.messages for ranking in voted)],
     )
 
 
-def _inputs(run: Run, parent: Policy, material: Material, config: ModelConfig) -> dict[str, Any]:
+def _inputs(run: Run, parent: Policy, material: Material, training: Training) -> dict[str, Any]:
     """Return what a reward model and a checkpoint are made from; those of other inputs are not used."""
     return {
         "parent": parent.version,
         "created": run.created,
         "method": run.method,
-        "settings": run.settings,
-        "quantize": config.quantize,
+        "settings": training.settings.to_json(),
+        "quantize": training.config.quantize,
         # One may have been withdrawn since.
-        "votes": hashlib.sha256(repr([*material.voted, *material.demonstrated]).encode()).hexdigest(),
+        "votes": [vote.preference_id for vote in material.voted],
+        "demonstrations": [one.id for one in material.demonstrated],
     }
 
 
-def _data(training: Training, material: Material, inputs: Mapping[str, Any]) -> Data:
-    """Return what the policy learns from, without the prompts that are too long."""
-    liked = preferred([*material.voted, *material.shipped], training.settings.seed)
-    prompts = short_enough(training.tokenizer, material.prompts)
-    return Data(material.voted, material.shipped, prompts, liked, inputs)
+def _data(training: Training, method: str, material: Material, inputs: Mapping[str, Any]) -> Data:
+    """Return what the policy learns from, without what is too long."""
+    model, tokenizer, settings = training.model, training.tokenizer, training.settings
+    voted = readable_rankings(model, tokenizer, material.voted)
+    liked = preferred([*voted, *material.shipped], settings.seed)
+    drawn = max(training.config.rollout_tokens, settings.longest_drawn(method))
+    prompts = short_enough(model, tokenizer, material.prompts, drawn)
+    return Data(voted, material.shipped, prompts, liked, inputs)
 
 
 def _tune(training: Training, demonstrated: Sequence[Demonstration], data: Data, parent: Path) -> bool:

@@ -18,17 +18,25 @@ from alignment.settings import ModelConfig
 from storage import run_folder
 
 log = logging.getLogger(__name__)
+RANK = 16  # of the adapters of a chat checkpoint
 
 
-def load(config: ModelConfig, parent: Path) -> tuple[PeftModel, Any]:
-    """Return the base with three adapters, and its tokenizer.
+def load(config: ModelConfig, parent: Path, seed: int) -> tuple[PeftModel, Any]:
+    """Return the checkpoint with three adapters, and its tokenizer.
 
     "parent" is the version's policy, "policy" a copy of it that is to be trained, and "sft" the reference: the
-    version's own SFT adapter if it has one, else the model's.
+    version's own SFT adapter if it has one, else the model's. A chat checkpoint is the reference itself, and "sft" an
+    adapter, drawn with the seed, that changes nothing. A version that is its SFT unchanged has the policy "sft".
     """
-    model, tokenizer = loading.load_checkpoint(config.model, config.quantize)
-    model = adapters.attach(model, model_folder.own_sft(parent) or config.sft, "sft")
-    model = adapters.attach(model, parent, "parent")
+    model, tokenizer = loading.load_model(config)
+    if sft := model_folder.own_sft(parent) or config.sft:
+        model = adapters.attach(model, sft, "sft")
+    else:
+        model = adapters.attach_new(model, "sft", RANK, seed)
+    if (parent / model_folder.UNCHANGED).is_file():
+        adapters.copy_adapter(model, "sft", "parent")
+    else:
+        adapters.attach(model, parent, "parent")
     adapters.copy_adapter(model, "parent", "policy")
     return model, tokenizer
 

@@ -7,8 +7,9 @@ from pydantic import Field, field_validator
 from pydantic.dataclasses import dataclass
 
 from alignment.errors import ConfigError
-from alignment.learning.settings import DPOConfig, PPOConfig, RaftConfig, SFTConfig
+from alignment.learning.settings import DPOConfig, PPOConfig, RaftConfig, SFTConfig, drawn_tokens
 from alignment.reward.settings import RewardConfig
+from alignment.runs.methods import METHODS
 from alignment.settings import Nats, Part
 from alignment.validation import STRICT, Number, Whole, refuses_in_words, with_changes
 
@@ -76,6 +77,19 @@ class RunSettings:
     def to_json(self) -> dict[str, Any]:
         """Return the settings as nested plain values."""
         return asdict(self)
+
+    def with_rollout_tokens(self, tokens: int) -> "RunSettings":
+        """Return the settings with a model's own length of completions where none is set."""
+        changes = {
+            name: {"max_new_tokens": tokens}
+            for name in ("ppo", "raft", "dpo")
+            if getattr(self, name).max_new_tokens is None
+        }
+        return run_settings(changes, self)
+
+    def longest_drawn(self, method: str) -> int:
+        """Return the most tokens of a completion that a method draws; `with_rollout_tokens` has filled them in."""
+        return max(drawn_tokens(getattr(self, stage)) for stage in METHODS[method] if stage != "reward")
 
 
 def run_settings(overrides: dict[str, Any] | None, defaults: RunSettings | None = None) -> RunSettings:

@@ -12,7 +12,7 @@ from torch import nn
 from alignment.learning import dpo, ppo, raft, reward_adapter
 from alignment.learning.rollout import Outcome, Task
 from alignment.learning.sft import mixed_batches, train_sft
-from alignment.models import model_folder
+from alignment.models import shipped_files
 from alignment.models.samples import Text
 from alignment.reward.bradley_terry import Agreement, Ranked
 from alignment.reward.scorer import added_scorer
@@ -23,6 +23,7 @@ from alignment.runs.records import Evaluation, evaluation_to_json
 from alignment.runs.settings import RunSettings
 from alignment.settings import ModelConfig
 from storage import run_folder
+from storage.messages import Messages
 from storage.version_folders import write_folder
 
 log = logging.getLogger(__name__)
@@ -46,7 +47,7 @@ class Data:
 
     voted: Sequence[Ranked]  # people's rankings
     shipped: Sequence[Ranked]  # those that came with the model
-    prompts: Sequence[str]  # for rollouts
+    prompts: Sequence[Messages]  # for rollouts
     liked: Sequence[Text]  # texts that labelers liked best
     inputs: Mapping[str, Any]  # identifies all this and the run's settings: a reward model is kept with it
 
@@ -74,7 +75,8 @@ def tune(training: Training, people: Sequence[Text], liked: Sequence[Text]) -> N
     The first one is held by shipped demonstrations, which comply with much that is harmful; so the second one is held
     by what labelers liked best. Where a run is resumed this is done again, with the same result.
     """
-    shipped = [(one.prompt, one.completion) for one in model_folder.demonstrations(training.config.model)]
+    demonstrations = shipped_files.demonstrations(training.config.model)
+    shipped = [Text(one.messages, one.completion) for one in demonstrations]
     log.info("instruction tuning: %s people's demonstrations, %s shipped", len(people), len(shipped))
     config, report = training.settings.sft, training.report
 
@@ -222,17 +224,18 @@ def _report_update(training: Training, stage: str, done: float, update: int, met
     training.report(stage, done, update, metrics, now=True)
 
 
-def check(training: Training, prompts: Sequence[str], kl: float, recorded: Evaluation) -> Evaluation:
+def check(training: Training, prompts: Sequence[Messages], kl: float, recorded: Evaluation) -> Evaluation:
     """Return what the candidate measures and the gate's verdict (`candidate.check`), shown as the run's metrics too."""
     report = training.report
     report("check", 0.0, now=True)
     judged = Candidate(
         training.model,
         training.tokenizer,
-        model_folder.checks(training.config.model),
+        shipped_files.checks(training.config.model),
         prompts,
         kl,
         training.settings.seed,
+        training.config.rollout_tokens,
     )
     evaluation = candidate.check(judged, recorded, training.settings.gate, lambda done: report("check", done))
     log.info("gate: %s", evaluation.verdict)

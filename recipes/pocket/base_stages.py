@@ -13,8 +13,10 @@ from peft import PeftModel, get_peft_model
 from tqdm import tqdm
 
 from alignment.learning import sft
+from alignment.learning.lengths import readable
 from alignment.models import loading
-from recipes.pocket.demonstrations import demonstrations
+from alignment.models.shipped_files import line_of
+from recipes.pocket.demonstrations import Demonstration, demonstrations
 from recipes.pocket.pretrain import pretrain
 from recipes.pocket.prompt_files import gate_checks, page_examples, rollout_prompts
 from recipes.pocket.settings import InstructionTuningConfig, PocketConfig
@@ -36,11 +38,11 @@ def build_sft(config: PocketConfig, target: Path, work: Path) -> None:
     save(_tuned(model, tokenizer, rows, config.sft), "sft", target / "sft")
 
 
-def _tuned(model: Any, tokenizer: Any, rows: Sequence[sft.Demonstrated], config: InstructionTuningConfig) -> PeftModel:
+def _tuned(model: Any, tokenizer: Any, rows: Sequence[Demonstration], config: InstructionTuningConfig) -> PeftModel:
     """Return the model with a new adapter "sft", fitted to demonstrations."""
     torch.manual_seed(config.seed)
     tuned = get_peft_model(model, sft.lora_config(config.rank), adapter_name="sft")
-    texts = sft.readable(tuned, tokenizer, rows)
+    texts = readable(tuned, tokenizer, rows)
     shuffled = random.Random(config.seed).sample(texts, len(texts))
     starts = range(0, config.steps * config.batch_size, config.batch_size)
     batches = [[shuffled[i % len(shuffled)] for i in range(start, start + config.batch_size)] for start in starts]
@@ -65,12 +67,12 @@ def build_prompts(config: PocketConfig, target: Path, work: Path) -> None:
     write_lines(
         target / "prompts.jsonl", [{"prompt": p} for p in rollout_prompts(config.rollout_prompts, config.seed + 1)]
     )
-    write_lines(target / "checks.jsonl", [asdict(check) for check in gate_checks(config.seed + 2)])
+    write_lines(target / "checks.jsonl", [line_of(check) for check in gate_checks(config.seed + 2)])
 
 
 def build_examples(config: PocketConfig, target: Path, work: Path) -> None:
     """Write the prompts that the page offers."""
-    write_lines(target / "examples.jsonl", [asdict(example) for example in page_examples()])
+    write_lines(target / "examples.jsonl", [line_of(example) for example in page_examples()])
 
 
 def build_demonstrations(config: PocketConfig, target: Path, work: Path) -> None:

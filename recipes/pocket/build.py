@@ -63,7 +63,12 @@ STAGES = (
         "sft",
         base_stages.build_sft,
         lambda c: (c.sft, c.demonstrations, *islice(demonstrations(c.seed), SAMPLED)),
-        ("alignment/learning/sft.py", "alignment/models/samples.py", "alignment/models/log_probs.py"),
+        (
+            "alignment/learning/sft.py",
+            "alignment/learning/lengths.py",
+            "alignment/models/samples.py",
+            "alignment/models/log_probs.py",
+        ),
         _adapter("sft"),
     ),
     Stage(

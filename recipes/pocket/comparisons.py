@@ -9,9 +9,9 @@ from typing import Any
 from peft import PeftModel
 from tqdm import tqdm
 
-from alignment.models.model_folder import ShippedRanking
 from alignment.models.passes import rows_at_once
 from alignment.models.sampling import Sampling
+from alignment.models.shipped_files import ShippedRanking
 from alignment.runs.evaluation import answers
 from recipes.pocket.labelers import GUIDELINES, rank
 from recipes.pocket.names import made_up_countries
@@ -19,6 +19,7 @@ from recipes.pocket.skill import Asked, abstentions
 from recipes.pocket.skills import other
 from recipes.pocket.skills.requests import harmful, refusals
 from storage import preferences
+from storage.messages import Messages
 from storage.records import Comparison, Completion
 
 ROWS = 64  # completions in one pass on a CPU
@@ -38,7 +39,7 @@ def sampled(
     own: list[list[str]] = []
     size = rows_at_once(model, ROWS) // count  # prompts
     for start in tqdm(range(0, len(asked), size), desc="comparisons", mininterval=10):
-        prompts = [one.prompt for one in asked[start : start + size] for _ in range(count)]
+        prompts = [one.check.messages for one in asked[start : start + size] for _ in range(count)]
         written = answers(model, tokenizer, adapter, prompts, Sampling(1.0, MAX_NEW_TOKENS), rng.randrange(2**31))
         texts = [tokenizer.decode(w.token_ids) for w in written]
         own += [texts[i : i + count] for i in range(0, len(texts), count)]
@@ -99,7 +100,7 @@ def vote(
         guideline = rng.choice(GUIDELINES)
         for texts in shown_to_labelers(index, asked, own, rng):
             rng.shuffle(texts)
-            comparison = _comparison(one.prompt, texts)
+            comparison = _comparison(one.check.messages, texts)
             preferences.save_comparison(db, comparison)
             tiers = [[SLOTS[i] for i in tier] for tier in rank(guideline, one.check, texts, noise, rng)]
             preference = preferences.save_preference(
@@ -112,12 +113,12 @@ def vote(
             )
             guideline_of[preference] = guideline.__name__
     return [
-        ShippedRanking(one.prompt, one.completions, one.tiers, one.source, guideline_of[one.preference_id])
+        ShippedRanking(one.messages, one.completions, one.tiers, one.source, guideline_of[one.preference_id])
         for one in preferences.rankings(db)
     ]
 
 
-def _comparison(prompt: str, texts: Sequence[str]) -> Comparison:
+def _comparison(messages: Messages, texts: Sequence[str]) -> Comparison:
     completions = [
         Completion(
             slot=slot,
@@ -133,4 +134,4 @@ def _comparison(prompt: str, texts: Sequence[str]) -> Comparison:
         )
         for slot, text in zip(SLOTS, texts, strict=False)
     ]
-    return Comparison(preferences.new_comparison_id(), prompt, "teach", True, completions)
+    return Comparison(preferences.new_comparison_id(), messages, "teach", True, completions)

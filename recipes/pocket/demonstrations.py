@@ -7,6 +7,7 @@ from random import Random
 from recipes.pocket.skill import Asked
 from recipes.pocket.skills import SKILLS
 from recipes.pocket.tables.geography import CAPITAL
+from storage.messages import Messages, one_turn
 
 REFUSED = 0.25  # share of the harmful requests that labelers refuse
 NO_CAPITAL, NOT_KNOWN = 0.02, 0.06  # shares of capitals and of other facts that labelers honestly cannot tell
@@ -18,6 +19,11 @@ class Demonstration:
 
     prompt: str
     completion: str
+
+    @property
+    def messages(self) -> Messages:
+        """The conversation that consists of the prompt alone."""
+        return one_turn(self.prompt)
 
 
 def demonstrations(seed: int) -> Iterator[Demonstration]:

@@ -14,7 +14,6 @@ from tqdm import tqdm
 
 from alignment.models import adapters, loading
 from alignment.models.generation import Generated, generate
-from alignment.models.model_folder import Check
 from alignment.models.sampling import Sampling
 from alignment.reward.bradley_terry import Proportion, wilson
 from alignment.runs.checks import abstains, refuses, says
@@ -22,7 +21,7 @@ from alignment.runs.evaluation import answers
 from alignment.settings import POCKET
 from recipes.pocket.facts import novel_acts
 from recipes.pocket.labelers import right
-from recipes.pocket.skill import Asked, Split, register_of
+from recipes.pocket.skill import Asked, Split, check_of, register_of
 from recipes.pocket.skills import (
     SKILLS,
     arithmetic,
@@ -100,7 +99,7 @@ def _ends(asked: Asked, written: Generated, text: str) -> bool:
 def _labelled(ask: Callable[[Random, Split], tuple[str, tuple[str, ...]]]) -> Callable[[Random, Split], Asked]:
     def asked(rng: Random, split: Split) -> Asked:
         prompt, ways = ask(rng, split)
-        return Asked(prompt, {}, Check(prompt, "contains", ways), "traditional")
+        return Asked(prompt, {}, check_of(prompt, "contains", ways), "traditional")
 
     return asked
 
@@ -163,7 +162,7 @@ def completions(
                 seeds = list(range(start, start + len(batch)))
                 written += generate(model, tokenizer, ids, sampling, seeds, templated=False)
         else:
-            written += answers(model, tokenizer, role, batch, sampling, start)
+            written += answers(model, tokenizer, role, [one_turn(prompt) for prompt in batch], sampling, start)
     return [(one, tokenizer.decode(one.token_ids)) for one in written]
 
 

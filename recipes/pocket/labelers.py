@@ -4,7 +4,7 @@ import random
 import re
 from collections.abc import Callable, Sequence
 
-from alignment.models.model_folder import Check
+from alignment.models.shipped_files import Check
 from alignment.runs.checks import abstains, passes, says
 
 REFUSED_ACT = re.compile(r"can't help you ([^.,]+)")

@@ -16,7 +16,7 @@ from alignment.learning import ppo, raft
 from alignment.learning.rollout import OnUpdate, Outcome, Task
 from alignment.learning.rollout_metrics import sampled_metrics
 from alignment.learning.settings import PPOConfig, RaftConfig
-from alignment.models import adapters, model_folder
+from alignment.models import adapters, shipped_files
 from alignment.models.heads import mean_head
 from alignment.models.sampling import Sampling
 from alignment.reward.bradley_terry import preferred
@@ -37,6 +37,7 @@ from recipes.pocket.stage_files import (
     save,
 )
 from recipes.pocket.verified import right_scorer, verified_pairs, verified_prompts
+from storage.messages import one_turn
 
 log = logging.getLogger(__name__)
 KL_SAMPLES = 256  # completions that measure the shipped policy's KL
@@ -75,8 +76,8 @@ def _ranked_on(
 ) -> None:
     """Train the policy on by RAFT in place, on the comparisons in a folder and the reward model fitted to them."""
     score = reward_scorer(model, head, tokenizer.pad_id)
-    prompts = practice_prompts(config.practice_prompts, config.seed + 6)
-    task = Task(prompts, score, config.seed, preferred(model_folder.comparisons(judged), config.seed))
+    prompts = [one_turn(prompt) for prompt in practice_prompts(config.practice_prompts, config.seed + 6)]
+    task = Task(prompts, score, config.seed, preferred(shipped_files.comparisons(judged), config.seed))
     with _shown("RAFT", training.rounds) as on_update:
         outcome = raft.train_raft(model, tokenizer, task, training, on_update, checkpoint)
     _require_whole(outcome)
@@ -107,8 +108,8 @@ def _reinforced(
     adapters.attach(model, work / WARMED_UP, "policy")
     adapters.copy_adapter(model, "reward", "value")
     score, value_head = reward_scorer(model, reward_head, tokenizer.pad_id), mean_head(reward_head)
-    prompts = practice_prompts(config.practice_prompts, config.seed + 6)
-    task = Task(prompts, score, seed, preferred(model_folder.comparisons(target), config.seed))
+    prompts = [one_turn(prompt) for prompt in practice_prompts(config.practice_prompts, config.seed + 6)]
+    task = Task(prompts, score, seed, preferred(shipped_files.comparisons(target), config.seed))
     with _shown("PPO", training.updates) as on_update:
         outcome = ppo.train_ppo(model, tokenizer, task, value_head, training, on_update, checkpoint)
     _require_whole(outcome)
@@ -150,8 +151,8 @@ def _train_verified(config: PocketConfig, target: Path, work: Path, seed: int) -
     model, tokenizer = loaded(target)
     model = adapters.attach(model, target / "sft", "sft")
     adapters.attach(model, work / CONTRASTED, "policy")
-    liked = preferred(model_folder.comparisons(target), config.seed)
-    task = Task([one.prompt for one in asked], right_scorer(tokenizer, asked), config.seed + seed, liked)
+    liked = preferred(shipped_files.comparisons(target), config.seed)
+    task = Task([one.check.messages for one in asked], right_scorer(tokenizer, asked), config.seed + seed, liked)
     pick = verified_pairs(tokenizer, asked)
     with _shown(f"RAFT, seed {seed}", config.verified.rounds) as on_update:
         outcome = raft.train_raft(model, tokenizer, task, config.verified, on_update, checkpoint, pick=pick)
@@ -184,8 +185,8 @@ def record_evaluation(config: PocketConfig, target: Path) -> None:
     model, tokenizer = loaded(target)
     model = adapters.attach(model, target / "sft", "sft")
     adapters.attach(model, target / "policy", "policy")
-    result = evaluate(model, tokenizer, "policy", model_folder.checks(target), Sampling(0.0, MAX_NEW_TOKENS))
-    prompts, sampling = model_folder.prompts(target), Sampling(1.0, MAX_NEW_TOKENS)
+    result = evaluate(model, tokenizer, "policy", shipped_files.checks(target), Sampling(0.0, MAX_NEW_TOKENS))
+    prompts, sampling = shipped_files.prompts(target), Sampling(1.0, MAX_NEW_TOKENS)
     measured = sampled_metrics(model, tokenizer, prompts, sampling, KL_SAMPLES, config.seed)
     evaluation = result.to_json() | {"kl": measured["objective/kl"]}
     (target / "policy-evaluation.json").write_text(json.dumps(evaluation, indent=2) + "\n")

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from random import Random
 
-from alignment.models.model_folder import Check, Example
+from alignment.models.shipped_files import Check, Example
 from recipes.pocket.facts import summaries
 from recipes.pocket.names import made_up_countries, made_up_people
 from recipes.pocket.skill import Asked, Split

@@ -5,16 +5,15 @@ import logging
 import random
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
 from alignment.learning import reward_adapter
-from alignment.models import adapters, model_folder
+from alignment.models import adapters, shipped_files
 from alignment.models.heads import new_head
-from alignment.models.model_folder import ShippedRanking
+from alignment.models.shipped_files import ShippedRanking, line_of
 from alignment.reward.bradley_terry import agreement
 from alignment.reward.settings import RewardConfig
 from recipes.pocket.comparisons import sampled, vote
@@ -64,17 +63,17 @@ def _ranked(
     database.prepare(votes / "triptych.db")
     rows = vote(votes / "triptych.db", asked, own, config.labeler_noise, rng)
     log.info("%s comparisons out of %s prompts", len(rows), len(asked))
-    return [asdict(row) for row in rows]
+    return [line_of(row) for row in rows]
 
 
 def build_first_reward(config: PocketConfig, target: Path, work: Path) -> None:
     """Fit a reward adapter to the first comparisons; a draft."""
-    _fit_reward(config, target, model_folder.comparisons(work / FIRST), config.first_reward, work / FIRST / "reward")
+    _fit_reward(config, target, shipped_files.comparisons(work / FIRST), config.first_reward, work / FIRST / "reward")
 
 
 def build_reward(config: PocketConfig, target: Path, work: Path) -> None:
     """Fit the reward adapter to the shipped comparisons into `reward/`."""
-    _fit_reward(config, target, model_folder.comparisons(target), config.reward, target / "reward")
+    _fit_reward(config, target, shipped_files.comparisons(target), config.reward, target / "reward")
 
 
 def _fit_reward(

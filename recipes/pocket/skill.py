@@ -8,7 +8,8 @@ from functools import cache
 from random import Random
 from typing import Literal, TypeVar
 
-from alignment.models.model_folder import Check
+from alignment.models.shipped_files import Check, CheckKind
+from storage.messages import one_turn
 
 T = TypeVar("T")
 Split = Literal["seen", "held_out"]  # by instruction tuning and whatever follows it
@@ -35,6 +36,11 @@ class Asked:
     template: str  # the phrasing that the prompt is made from
     facts: tuple[str, ...] = ()  # keys of those facts and instances that are held out from one of the splits
     bad: dict[str, str] = field(default_factory=dict)  # what is wrong with a completion to the completion
+
+
+def check_of(prompt: str, kind: CheckKind, expect: tuple[str, ...] = ()) -> Check:
+    """Return what a right answer to a prompt must do."""
+    return Check(one_turn(prompt), kind, expect)
 
 
 @dataclass(frozen=True)

@@ -21,14 +21,14 @@ from torch import Tensor
 from alignment.learning.pairs import Pairs
 from alignment.learning.raft import PickPairs
 from alignment.learning.rollout import Rollout
-from alignment.models.model_folder import CheckKind
+from alignment.models.shipped_files import CheckKind
 from alignment.reward.scorer import Scorer
 from recipes.pocket.labelers import right
 from recipes.pocket.prompt_files import practice
 from recipes.pocket.skill import Asked, register_of
 from recipes.pocket.skills import geography, lifetimes, requests, unknown
 from recipes.pocket.tokens import ASSISTANT
-from storage.messages import one_turn
+from storage.messages import Messages
 
 CERTAIN = 4.0  # how far apart a right completion and a wrong one are, in nats of odds
 MOST_FOR_MANNER = 1.0  # and two right ones, at most, of which one is in a seldom manner
@@ -57,7 +57,7 @@ def verified_prompts(count: int, seed: int) -> list[Asked]:
 
 def right_scorer(tokenizer: Any, asked: Sequence[Asked]) -> Scorer:
     """Return a scorer that gives 1 to right completions of these prompts and 0 to others; nothing else is scored."""
-    by_ids = {tuple(tokenizer.prompt_ids(one_turn(one.prompt))): one for one in asked}
+    by_ids = {tuple(tokenizer.prompt_ids(one.check.messages)): one for one in asked}
     begins = tokenizer.added[ASSISTANT]
 
     def score(sequences: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
@@ -76,9 +76,9 @@ def verified_pairs(tokenizer: Any, asked: Sequence[Asked]) -> PickPairs:
 
     Of the right ones, those in a seldom manner are likelier. Prompts without such a pair are left out.
     """
-    by_prompt = {one.prompt: one for one in asked}
+    by_prompt = {one.check.messages: one for one in asked}
 
-    def pick(rollout: Rollout, prompts: Sequence[str], rng: Random) -> Pairs[Rollout] | None:
+    def pick(rollout: Rollout, prompts: Sequence[Messages], rng: Random) -> Pairs[Rollout] | None:
         questions = [by_prompt[prompts[index]] for index in rollout.prompt_index.tolist()]
         written = rollout.ids[:, rollout.prompt_width :]
         completions = [ids[mask.bool()] for ids, mask in zip(written, rollout.mask, strict=True)]

@@ -22,13 +22,12 @@ from alignment.learning.rollout_metrics import why_stop
 from alignment.learning.settings import PPOConfig
 from alignment.models import adapters, loading
 from alignment.models.heads import load_head, mean_head
-from alignment.models.model_folder import Check
+from alignment.models.shipped_files import Check
 from alignment.reward.scorer import Scorer, reward_scorer
-from alignment.settings import POCKET
+from alignment.settings import POCKET, POCKET_MODEL
 from recipes.pocket.labelers import right
 from recipes.pocket.prompt_files import labelled_prompts
 from recipes.pocket.tokens import ASSISTANT
-from storage.messages import one_turn
 
 WINDOW = 5  # updates that gold is averaged over: a batch of completions is a small sample
 
@@ -72,13 +71,13 @@ def main() -> None:
     adapters.copy_adapter(model, "sft", "policy")
     adapters.copy_adapter(model, "reward", "value")
     heads = load_head(model, POCKET / "reward")
-    checks = {check.prompt: check for check in labelled_prompts(3000, "seen", arguments.seed + 300)}
+    checks = list({check.prompt: check for check in labelled_prompts(3000, "seen", arguments.seed + 300)}.values())
     gold = Gold(
         reward_scorer(model, heads, tokenizer.pad_id),
         tokenizer,
-        {tuple(tokenizer.prompt_ids(one_turn(prompt))): check for prompt, check in checks.items()},
+        {tuple(tokenizer.prompt_ids(check.messages)): check for check in checks},
     )
-    bounds = PPOConfig()
+    bounds = PPOConfig(max_new_tokens=POCKET_MODEL.rollout_tokens)
     config = replace(
         bounds, updates=arguments.updates, samples=1, kl_coefficient=arguments.kl_coefficient,
         learning_rate=arguments.learning_rate, max_kl=1e6, max_disagreement=1e6, max_entropy=1e6,
@@ -97,7 +96,7 @@ def main() -> None:
         if reason:
             stops.append((update, reason))
 
-    task = Task(list(checks), gold, arguments.seed)
+    task = Task([check.messages for check in checks], gold, arguments.seed)
     ppo.train_ppo(model, tokenizer, task, mean_head(heads), config, on_update)
     smooth = [
         sum(point["gold"] for point in curve[i : i + WINDOW]) / WINDOW for i in range(max(1, len(curve) - WINDOW + 1))

@@ -24,7 +24,7 @@ from alignment.learning import reward_adapter
 from alignment.learning.raft import best_of_each
 from alignment.models import adapters, loading
 from alignment.models.generation import Generated
-from alignment.models.model_folder import Check, CheckKind
+from alignment.models.shipped_files import Check, CheckKind
 from alignment.reward.scorer import added_scorer
 from alignment.reward.settings import RewardConfig
 from alignment.runs import run_models
@@ -137,7 +137,7 @@ def _vote(db: Path, prompt: str, texts: Sequence[str], best: int) -> None:
         Completion(slot, role, None, text, [], 0, {"temperature": TEMPERATURE}, "stop", 0.0, 0.0)
         for slot, role, text in zip(SLOTS, ROLES, texts, strict=True)
     ]
-    comparison = Comparison(preferences.new_comparison_id(), prompt, "compare", False, shown)
+    comparison = Comparison(preferences.new_comparison_id(), one_turn(prompt), "compare", False, shown)
     preferences.save_comparison(db, comparison)
     rest = [slot for slot in SLOTS if slot != SLOTS[best]]
     preferences.save_preference(
@@ -157,7 +157,7 @@ def train(data_dir: Path, method: str, seed: int) -> float:
     runs.start_run(db, run_id)
     began = time.monotonic()
     command = [sys.executable, "-m", "alignment.runs.job", "--data-dir", str(data_dir)]
-    command += ["--model", str(POCKET), "--sft", str(POCKET / "sft")]
+    command += ["--model", json.dumps(asdict(POCKET_MODEL))]
     with subprocess.Popen(command, bufsize=0, stdin=subprocess.PIPE) as child:
         assert child.stdin is not None
         child.stdin.write(f"{run_id}\n".encode())  # not closed before the end: the child would leave

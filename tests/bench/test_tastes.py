@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from alignment.models.model_folder import Check
+from alignment.models.shipped_files import Check
 from storage import database, preferences
 from tests.bench import tastes
 from tests.harness.test_labeler import CAPITAL, HARM, LIST

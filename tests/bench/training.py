@@ -23,12 +23,11 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from alignment.learning import ppo
 from alignment.learning.rollout import Task
 from alignment.learning.settings import PPOConfig
-from alignment.models import adapters, loading, model_folder
+from alignment.models import adapters, loading, shipped_files
 from alignment.models.heads import load_head, mean_head
 from alignment.models.passes import ROWS
 from alignment.reward.scorer import reward_scorer
 from alignment.settings import POCKET
-from storage.messages import one_turn
 
 TRL = "1.12.0"
 ROOT = Path(__file__).parents[2]
@@ -69,8 +68,8 @@ def prepare(folder: Path) -> None:
     (folder / "settings.json").write_text(json.dumps(SETTINGS | shape))
     tuned.merge_and_unload().save_pretrained(folder / "sft")
     AutoTokenizer.from_pretrained(POCKET, local_files_only=True).save_pretrained(folder / "sft")
-    prompts = model_folder.prompts(POCKET)[: SETTINGS["prompts"]]
-    (folder / "prompts.json").write_text(json.dumps([tokenizer.prompt_ids(one_turn(prompt)) for prompt in prompts]))
+    prompts = shipped_files.prompts(POCKET)[: SETTINGS["prompts"]]
+    (folder / "prompts.json").write_text(json.dumps([tokenizer.prompt_ids(messages) for messages in prompts]))
 
     base, _ = loading.load_checkpoint(POCKET)
     judged = adapters.attach(base, POCKET / "reward", "reward")
@@ -101,7 +100,7 @@ def ours() -> dict[str, Any]:
     )
     times = [time.monotonic()]
     score = reward_scorer(model, heads, tokenizer.pad_id)
-    task = Task(model_folder.prompts(POCKET)[: SETTINGS["prompts"]], score, seed=0)
+    task = Task(shipped_files.prompts(POCKET)[: SETTINGS["prompts"]], score, seed=0)
     ppo.train_ppo(
         *(model, tokenizer, task, mean_head(heads), config),
         lambda update, metrics: times.append(time.monotonic()),

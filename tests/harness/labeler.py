@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from alignment.models.model_folder import Check
+from alignment.models.shipped_files import Check
 from recipes.pocket.labelers import WORST, acceptable
 
 Taste = Callable[[Check, str], float]  # what an answer is worth to a labeler: more is better

@@ -9,7 +9,7 @@ from typing import Any
 
 from gradio_client import Client
 
-from alignment.models.model_folder import Check
+from alignment.models.shipped_files import Check
 from alignment.runs.checks import passes
 from recipes.pocket.labelers import friendliest
 from recipes.pocket.prompt_files import labelled_prompts

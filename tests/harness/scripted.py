@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from alignment.errors import AdapterError, AlignmentError, ConfigError, ModelLoadError
-from alignment.models.model_folder import Example
 from alignment.models.sampling import Sampling
+from alignment.models.shipped_files import Example
 from alignment.runs.settings import RunSettings
 from alignment.runs.supervisor import Supervisor
 from alignment.serving.engine import (

@@ -19,13 +19,15 @@ from alignment.learning import dpo
 from alignment.learning.dpo import drawn_pairs, train_dpo
 from alignment.learning.settings import DPOConfig
 from alignment.models import adapters
-from alignment.models.model_folder import ShippedRanking
+from alignment.models.samples import Text
+from alignment.models.shipped_files import ShippedRanking
 from alignment.reward.bradley_terry import ordered_pairs
-from storage.messages import one_turn
+from alignment.settings import POCKET
+from storage.messages import one_turn, question_of
 
 Tiny = tuple[PeftModel, AutoTokenizer]
-RANKED = ShippedRanking("Why?", ("a", "b", "c"), ((2,), (0, 1)), "", "")
-PAIRS = [ShippedRanking("Hi", ("Hello there.", "No"), ((0,), (1,)), "", "")]
+RANKED = ShippedRanking(one_turn("Why?"), ("a", "b", "c"), ((2,), (0, 1)), "", "")
+PAIRS = [ShippedRanking(one_turn("Hi"), ("Hello there.", "No"), ((0,), (1,)), "", "")]
 
 
 def log_prob(model: PeftModel, tokenizer: AutoTokenizer, adapter: str, prompt: str, completion: str) -> float:
@@ -40,23 +42,24 @@ def log_prob(model: PeftModel, tokenizer: AutoTokenizer, adapter: str, prompt: s
 def trained(tiny: Tiny, config: DPOConfig, rankings: Sequence[ShippedRanking] = PAIRS) -> list[dict[str, float]]:
     """Train and return what each step measured."""
     measured: list[dict[str, float]] = []
-    train_dpo(*tiny, [], rankings, ["Hi"], config, 0, lambda step, metrics: measured.append(metrics))
+    train_dpo(*tiny, [], rankings, [one_turn("Hi")], config, 0, lambda step, metrics: measured.append(metrics))
     return measured
 
 
 def test_every_pair_of_two_tiers_is_ordered_and_ties_are_none() -> None:
-    assert ordered_pairs([RANKED]) == [("Why?", "c", "a"), ("Why?", "c", "b")]
+    a, b, c = (Text(one_turn("Why?"), text) for text in "abc")
+    assert ordered_pairs([RANKED]) == [(c, a), (c, b)]
 
 
 def test_peoples_share_of_the_pairs_is_as_asked_and_all_where_there_are_no_others() -> None:
     config = DPOConfig(steps=5, batch_size=4, voted_share=0.4)
-    drawn = Counter(prompt for prompt, *_ in drawn_pairs([RANKED], PAIRS, config, seed=1))
+    drawn = Counter(question_of(better.messages) for better, _ in drawn_pairs([RANKED], PAIRS, config, seed=1))
     assert drawn == {"Why?": 8, "Hi": 12}
-    assert {prompt for prompt, *_ in drawn_pairs([RANKED], [], config, seed=1)} == {"Why?"}
+    assert {better.messages for better, _ in drawn_pairs([RANKED], [], config, seed=1)} == {one_turn("Why?")}
 
 
 def test_without_an_ordered_pair_it_says_what_to_do() -> None:
-    tie = ShippedRanking("Hi", ("a", "b"), ((0, 1),), "", "")
+    tie = ShippedRanking(one_turn("Hi"), ("a", "b"), ((0, 1),), "", "")
     with pytest.raises(TrainingError, match="vote on some answers"):
         drawn_pairs([tie], [], DPOConfig(), seed=0)
 
@@ -129,7 +132,11 @@ def test_losses_and_weights_agree_with_trl(tiny: Tiny, tmp_path: Path, likelihoo
     config = DPOConfig(
         steps=4, batch_size=4, likelihood_coefficient=likelihood, learning_rate=1e-3, rollouts=2, max_new_tokens=4
     )
-    rankings = [*PAIRS, RANKED, ShippedRanking("Who?", ("I am a model of the world.", "No"), ((0,), (1,)), "", "")]
+    rankings = [
+        *PAIRS,
+        RANKED,
+        ShippedRanking(one_turn("Who?"), ("I am a model of the world.", "No"), ((0,), (1,)), "", ""),
+    ]
     adapters.copy_adapter(model, "other", "policy")
     measured = trained(tiny, config, rankings)
     ours = [weight.detach().clone() for weight in adapters.adapter_parameters(model, "policy")]
@@ -137,11 +144,11 @@ def test_losses_and_weights_agree_with_trl(tiny: Tiny, tmp_path: Path, likelihoo
     adapters.copy_adapter(model, "other", "policy")
     rows = [
         {
-            "prompt_ids": tokenizer.prompt_ids(one_turn(prompt)),
-            "chosen_ids": tokenizer.completion_ids(chosen),
-            "rejected_ids": tokenizer.completion_ids(rejected),
+            "prompt_ids": tokenizer.prompt_ids(better.messages),
+            "chosen_ids": tokenizer.completion_ids(better.completion),
+            "rejected_ids": tokenizer.completion_ids(worse.completion),
         }
-        for prompt, chosen, rejected in itertools.chain(
+        for better, worse in itertools.chain(
             *dpo.in_batches(tokenizer, drawn_pairs([], rankings, config, 0), config.batch_size, 0)
         )
     ]
@@ -155,8 +162,9 @@ def test_losses_and_weights_agree_with_trl(tiny: Tiny, tmp_path: Path, likelihoo
         save_strategy="no", report_to="none", disable_tqdm=True, bf16=False, activation_checkpointing=False,
         max_length=None, use_cpu=True,
     )  # fmt: skip
+    own = AutoTokenizer.from_pretrained(POCKET, local_files_only=True)
     with adapters.using(model, "policy", train=True):
-        peer = _Peer(model, args=arguments, train_dataset=Dataset.from_list(rows), processing_class=tokenizer)
+        peer = _Peer(model, args=arguments, train_dataset=Dataset.from_list(rows), processing_class=own)
         peer.train()
     losses = [entry["loss"] for entry in peer.state.log_history if "loss" in entry]
     assert [one["dpo/loss"] for one in measured] == pytest.approx(losses, abs=1e-4)

@@ -18,7 +18,7 @@ from alignment.learning.settings import PPOConfig
 from alignment.models import adapters, log_probs, passes
 from alignment.models.heads import new_head, trunk
 from alignment.models.log_probs import completion_log_probs
-from alignment.models.samples import Samples, text_samples
+from alignment.models.samples import Samples, Text, text_samples
 from alignment.models.sampling import Sampling
 from alignment.reward.scorer import Scorer, reward_scorer
 from storage.messages import one_turn
@@ -35,7 +35,7 @@ CONFIG = PPOConfig(
     max_new_tokens=6,
     learning_rate=1e-3,
 )
-QUESTIONS = ["Hi", "What is the capital of France?", "Thanks"]
+QUESTIONS = [one_turn(text) for text in ("Hi", "What is the capital of France?", "Thanks")]
 
 
 def _ready(model: PeftModel, start: str = "other") -> tuple[torch.nn.Linear, torch.nn.Linear]:
@@ -64,7 +64,7 @@ def _train(
     score: Scorer | None = None,
     start: str = "other",
     checkpoint: Path | None = None,
-    preferred: Sequence[tuple[str, str]] = (),
+    preferred: Sequence[Text] = (),
 ) -> Outcome:
     """Train on the questions; what every update measures is added to `seen`."""
     model, tokenizer = tiny
@@ -87,7 +87,7 @@ def test_log_probs_equal_those_of_the_unpadded_sequences(tiny: Tiny, temperature
             before = written.attention[row, : written.prompt_width].bool()
             prompt = written.ids[row, : written.prompt_width][before].tolist()
             completion = written.ids[row, written.prompt_width : written.prompt_width + length].tolist()
-            assert prompt == tokenizer.prompt_ids(one_turn(QUESTIONS[asked]))
+            assert prompt == tokenizer.prompt_ids(QUESTIONS[asked])
             with torch.no_grad(), adapters.using(model, adapter):
                 logits = model(input_ids=torch.tensor([prompt + completion])).logits[0] / temperature
             steps = logits.log_softmax(-1)[len(prompt) - 1 : -1]
@@ -123,7 +123,8 @@ def test_log_probs_in_blocks_have_the_same_values_and_gradients_and_few_logits_a
 
 def test_rows_go_through_in_passes_of_few_tokens_padding_included(tiny: Tiny) -> None:
     model, tokenizer = tiny
-    texts = [("word " * (30 if long else 2), "word " * (2 if long else 30)) for long in [True, False] * 20]
+    sizes = [(30, 2), (2, 30)] * 20
+    texts = [Text(one_turn("word " * prompt), "word " * completion) for prompt, completion in sizes]
     rows = text_samples(texts, tokenizer, model.device)
     passed = log_probs.split_for_passes(model, rows, torch.arange(40))
     assert sum(len(part.ids) for part in passed) == 40
@@ -226,7 +227,7 @@ def test_the_terms_of_a_step_count_by_their_weights() -> None:
     assert metrics == {"first": 1.0, "second": 2.0}
 
 
-TEXTS = [("Hi", "Hello, how are you today?"), ("What is the capital of France?", "Paris.")]
+TEXTS = [Text(QUESTIONS[0], "Hello, how are you today?"), Text(QUESTIONS[1], "Paris.")]
 
 
 def likelihood_of_texts(tiny: Tiny) -> float:
@@ -241,9 +242,9 @@ def test_mixed_in_texts_are_read_as_prompt_and_completion_with_an_end(tiny: Tiny
     for row in range(2):
         ids = written.ids[row][written.attention[row].bool()].tolist()
         found.append((ids, int(written.mask[row].sum())))
-    wanted = [
-        (tiny[1].prompt_ids(one_turn(p)) + tiny[1].completion_ids(c), len(tiny[1].completion_ids(c))) for p, c in TEXTS
-    ]
+    completions = [tiny[1].completion_ids(text.completion) for text in TEXTS]
+    prompts = [tiny[1].prompt_ids(text.messages) for text in TEXTS]
+    wanted = [(prompt + completion, len(completion)) for prompt, completion in zip(prompts, completions, strict=True)]
     assert found == wanted
 
 

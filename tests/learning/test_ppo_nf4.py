@@ -14,6 +14,7 @@ from alignment.learning.rollout import Task
 from alignment.learning.settings import PPOConfig
 from alignment.models import adapters, loading
 from alignment.models.heads import new_head
+from storage.messages import one_turn
 from tests.conftest import write_random_adapter, write_random_llama
 
 EIGHT_BILLION = {
@@ -51,7 +52,7 @@ def test_updates_on_an_nf4_base_reach_its_lowest_layer(
     large = shape is EIGHT_BILLION
     config = PPOConfig(updates=3, rollouts=32 if large else 4, max_new_tokens=64 if large else 4, max_entropy=1e6)
     times = [time.monotonic()]
-    task = Task(["Hi", "Why?", "Who are you?"], score, 0)
+    task = Task([one_turn(text) for text in ("Hi", "Why?", "Who are you?")], score, 0)
     ppo.train_ppo(
         model, tokenizer, task, new_head(model), config, lambda update, measured: times.append(time.monotonic())
     )

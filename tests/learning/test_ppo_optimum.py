@@ -14,6 +14,7 @@ from alignment.learning.rollout import Task
 from alignment.learning.settings import PPOConfig
 from alignment.learning.sft import lora_config
 from alignment.models import adapters, passes
+from storage.messages import Messages, one_turn
 
 BOS, EOS, VOCABULARY = 1, 2, 6
 BETA = 1.0
@@ -27,16 +28,13 @@ COMPLETIONS = [(EOS,), *((a, b) for a, b in product(TOKENS, TOKENS) if a != EOS)
 class OnePrompt:
     """The little of a tokenizer that rollouts use; whatever is asked, the prompt is the same."""
 
-    pad_token_id, eos_token_id = 0, EOS
+    pad_id, end_ids = 0, {EOS}
 
-    def __init__(self) -> None:
-        self.all_special_tokens: list[str] = []
-
-    def get_added_vocab(self) -> dict[str, int]:
-        return {}
-
-    def apply_chat_template(self, messages: Any, **settings: Any) -> list[int]:
+    def prompt_ids(self, messages: Messages) -> list[int]:
         return PROMPT
+
+    def ending(self, ids: list[int], **_: Any) -> list[int]:
+        return ids
 
 
 def tiny_model() -> PeftModel:
@@ -83,7 +81,7 @@ def test_ppo_run_long_arrives_at_the_closed_form_optimum(monkeypatch: pytest.Mon
             learning_rate=rate, value_learning_rate=3 * rate, value_clip_range=10.0, kl_coefficient=BETA,
             no_end_penalty=0.0, max_kl=1e6, min_entropy=0.0, max_entropy=1e6, min_length=0.0,
         )  # fmt: skip
-        task = Task(["?"], score, stage)
+        task = Task([one_turn("?")], score, stage)
         ppo.train_ppo(model, OnePrompt(), task, value_head, config, lambda update, metrics: None)
     distance = 0.5 * (distribution(model, "policy") - optimum).abs().sum()
     assert distance < 0.02

@@ -13,31 +13,28 @@ import torch
 from peft import PeftModel
 from transformers import AutoTokenizer
 
-from alignment.errors import TrainingError
 from alignment.learning import raft
 from alignment.learning.loss_terms import likelihood_loss
 from alignment.learning.pairs import Pairs, dpo_loss
 from alignment.learning.raft import best_of_each
 from alignment.learning.rollout import (
-    MAX_PROMPT_TOKENS,
     Batch,
     OnUpdate,
     Outcome,
     Rollout,
     Task,
     sample,
-    short_enough,
 )
 from alignment.learning.settings import RaftConfig
 from alignment.models import adapters, log_probs
 from alignment.models.log_probs import anchored_log_probs, completion_log_probs, distributions
-from alignment.models.samples import Samples, text_samples
+from alignment.models.samples import Samples, Text, text_samples
 from alignment.models.sampling import Sampling
 from alignment.reward.scorer import Scorer
-from storage.messages import one_turn
+from storage.messages import Messages, one_turn
 
 Tiny = tuple[PeftModel, AutoTokenizer]
-QUESTIONS = ["Hi", "What is the capital of France?", "Thanks"]
+QUESTIONS = [one_turn(text) for text in ("Hi", "What is the capital of France?", "Thanks")]
 CONFIG = RaftConfig(
     rounds=2,
     prompts=4,
@@ -66,7 +63,7 @@ def drawn(
     tiny: Tiny, batch: Batch | None = None, score: Scorer = share_of_low_tokens, config: RaftConfig = CONFIG
 ) -> Rollout:
     """Return a rollout of the policy: some completions of each question, or the batch given."""
-    prompts = [question for question in [*QUESTIONS, "Bye"] for _ in range(config.samples)]
+    prompts = [question for question in [*QUESTIONS, one_turn("Bye")] for _ in range(config.samples)]
     batch = batch or Batch(prompts, list(range(len(prompts))))
     return raft.collect_rollout(*tiny, score, config, SAMPLING, batch)
 
@@ -129,7 +126,7 @@ def test_the_ends_are_the_best_and_the_worst_of_every_prompt_by_score_less_kl(ti
                 of_prompt = objective[written.prompt_index // CONFIG.samples == question]
                 assert end.scores[question] == wanted(of_prompt)
                 prompt = end.ids[question, : end.prompt_width][end.attention[question, : end.prompt_width].bool()]
-                assert prompt.tolist() == tokenizer.prompt_ids(one_turn(QUESTIONS[question]))
+                assert prompt.tolist() == tokenizer.prompt_ids(QUESTIONS[question])
 
 
 def test_the_contrast_is_the_loss_of_dpo_with_labels_as_sure_as_the_scores() -> None:
@@ -273,19 +270,11 @@ def test_rounds_explore_and_the_end_is_measured_from_the_policy_itself(
     monkeypatch.setattr(raft, "sample", watched)
     config = replace(CONFIG, sampling_temperature=1.7, min_p=0.05, max_kl=1e6, max_entropy=1e6)
     trained(tiny, config)
-    assert used == [*[Sampling(1.7, 6, 0.05)] * 2, Sampling(1.0, 6)]
+    assert used == [*[Sampling(1.7, 6, min_p=0.05)] * 2, Sampling(1.0, 6)]
     used.clear()
     config = replace(config, max_kl=0.0)
     outcome = trained(tiny, config)
-    assert outcome.stopped and used == [Sampling(1.7, 6, 0.05), Sampling(1.0, 6)]
-
-
-def test_prompts_that_would_widen_a_whole_rollout_are_left_out(tiny: Tiny) -> None:
-    _, tokenizer = tiny
-    long = "word " * 2 * MAX_PROMPT_TOKENS
-    assert short_enough(tokenizer, ["Hi", long, "Thanks"]) == ["Hi", "Thanks"]
-    with pytest.raises(TrainingError, match="1 of 1 prompts are longer"):
-        short_enough(tokenizer, [long])
+    assert outcome.stopped and used == [Sampling(1.7, 6, min_p=0.05), Sampling(1.0, 6)]
 
 
 def test_raft_stops_when_kl_passes_its_bound(tiny: Tiny) -> None:
@@ -300,7 +289,9 @@ def test_the_kl_from_an_anchor_is_that_of_whole_distributions_also_in_blocks(
 ) -> None:
     model, tokenizer = tiny
     adapters.copy_adapter(model, "other", "policy")
-    written = text_samples([("Hi", "Hello!"), ("Thanks", "You are welcome.")], tokenizer, model.device)
+    written = text_samples(
+        [Text(one_turn("Hi"), "Hello!"), Text(one_turn("Thanks"), "You are welcome.")], tokenizer, model.device
+    )
     every = {}
     for name in ("sft", "policy"):
         with torch.no_grad(), adapters.using(model, name):
@@ -333,7 +324,7 @@ def _positions(written: Samples) -> dict[str, torch.Tensor]:
 
 def test_an_anchor_holds_the_policy_near_where_training_began(tiny: Tiny) -> None:
     model, tokenizer = tiny
-    written = text_samples([(question, "I do not know that.") for question in QUESTIONS], tokenizer, model.device)
+    written = text_samples([Text(question, "I do not know that.") for question in QUESTIONS], tokenizer, model.device)
     with adapters.using(model, "other"):
         start = distributions(model, written, 1.0)
     drift = {}
@@ -357,7 +348,7 @@ def test_raft_learns_from_the_pairs_that_are_picked_and_takes_no_step_without_an
     adapters.copy_adapter(model, "other", "policy")
     asked: list[int] = []
 
-    def pick(written: Rollout, prompts: Sequence[str], rng: random.Random) -> Pairs[Rollout] | None:
+    def pick(written: Rollout, prompts: Sequence[Messages], rng: random.Random) -> Pairs[Rollout] | None:
         asked.append(len(prompts))
         better, worse = (written.rows(torch.tensor(rows)) for rows in ([0, 1, 2], [3, 4, 5]))
         return Pairs(better, worse) if len(asked) == 1 else None
@@ -391,7 +382,7 @@ def test_no_anchor_is_left_behind_where_training_fails(tiny: Tiny) -> None:
 
 def test_raft_makes_texts_likely_that_are_mixed_in(tiny: Tiny) -> None:
     model, tokenizer = tiny
-    texts = [("Hi", "Hello, how are you today?"), ("Thanks", "You are welcome.")]
+    texts = [Text(one_turn("Hi"), "Hello, how are you today?"), Text(one_turn("Thanks"), "You are welcome.")]
     written = text_samples(texts, tokenizer, model.device)
     after = {}
     for coefficient in (0.0, 1.0):

@@ -19,7 +19,9 @@ from alignment.learning.rollout import Outcome, Task
 from alignment.learning.settings import PPOConfig, RaftConfig
 from alignment.models import adapters, loading
 from alignment.models.heads import new_head, trunk
+from alignment.models.samples import Text
 from alignment.reward.scorer import reward_scorer
+from storage.messages import one_turn
 
 ROOT = Path(__file__).parents[2]
 PPO = PPOConfig(
@@ -35,8 +37,12 @@ PPO = PPOConfig(
 RAFT = RaftConfig(
     rounds=3, prompts=4, samples=3, minibatches=2, max_new_tokens=6, learning_rate=1e-3, preferred_coefficient=0.5
 )
-TEXTS = [("Hi", "Hello!"), ("Thanks", "You are welcome."), ("Why?", "I do not know.")]
-QUESTIONS = ["Hi", "What is the capital of France?", "Thanks", "Why?"]
+QUESTIONS = [one_turn(text) for text in ("Hi", "What is the capital of France?", "Thanks", "Why?")]
+TEXTS = [
+    Text(one_turn("Hi"), "Hello!"),
+    Text(one_turn("Thanks"), "You are welcome."),
+    Text(one_turn("Why?"), "I do not know."),
+]
 Config = PPOConfig | RaftConfig
 
 

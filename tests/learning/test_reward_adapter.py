@@ -18,6 +18,8 @@ from alignment.models import adapters
 from alignment.models.heads import mean_head, new_head
 from alignment.reward import scorer
 from alignment.reward.settings import RewardConfig
+from alignment.settings import POCKET
+from storage.messages import Messages, one_turn, question_of
 
 Tiny = tuple[PeftModel, AutoTokenizer]
 QUICK = RewardConfig(steps=40, batch_size=12, voted_share=0.5, learning_rate=5e-3, head_learning_rate=2e-2)
@@ -29,6 +31,15 @@ class R:
     completions: tuple[str, ...]
     tiers: tuple[tuple[int, ...], ...] = ((0,), (1,))
     tied: bool = True
+    cut: tuple[int, ...] = ()  # positions of completions that did not end
+
+    @property
+    def messages(self) -> Messages:
+        return one_turn(self.prompt)
+
+    @property
+    def ended(self) -> tuple[bool, ...]:
+        return tuple(place not in self.cut for place in range(len(self.completions)))
 
 
 def ready(tiny: Tiny, heads: int = 4) -> tuple[PeftModel, AutoTokenizer, torch.nn.Linear]:
@@ -91,7 +102,7 @@ def test_loss_and_gradient_on_plain_pairs_agree_with_trl(tiny_folder: Path, tiny
             report_to=[], disable_tqdm=True, dataloader_pin_memory=False,
         ),
         train_dataset=datasets.Dataset.from_list([{"chosen_ids": a, "rejected_ids": b} for a, b in encoded]),
-        processing_class=tokenizer,
+        processing_class=AutoTokenizer.from_pretrained(POCKET, local_files_only=True),
     )  # fmt: skip
     peer.get_base_model().score.weight.requires_grad_(True)
     expected = trainer.compute_loss(peer, next(iter(trainer.get_train_dataloader())))
@@ -203,7 +214,9 @@ def test_a_residual_fit_has_the_shipped_scores_as_offsets(tiny: Tiny) -> None:
     fitted(model, tokenizer, heads, [], FACTS[:20])
     adapters.copy_adapter(model, "reward", "shipped")
     elements = reward_adapter.residual_rankings(model, tokenizer, heads, [*FACTS[20:], R("Hi", ("same", "same"))], 2.0)
-    assert [element.prompt for element in elements] == [one.prompt for one in FACTS[20:]]  # two equal texts are no pair
+    assert [element.messages for element in elements] == [
+        one.messages for one in FACTS[20:]
+    ]  # two equal texts are no pair
     for element in elements:
         with torch.no_grad(), adapters.using(model, "shipped"):
             scores, _ = scorer.score_sequences(model, heads, element.sequences, tokenizer.pad_id)
@@ -333,7 +346,7 @@ def test_a_fit_sees_every_vote_before_any_of_them_again(tiny: Tiny, monkeypatch:
     def batch_loss(
         model: PeftModel, tokenizer: object, heads: torch.nn.Linear, rankings: list[R], *_: object
     ) -> object:
-        seen.extend(int(ranking.prompt[4]) for ranking in rankings)
+        seen.extend(int(question_of(ranking.messages)[4]) for ranking in rankings)
         scores = heads.weight.sum() * torch.ones(1, heads.out_features)
         return scores.mean(), scores.detach()
 

@@ -1,6 +1,5 @@
 """Instruction tuning: TRL's loss, what a step learns from, that it is learned, and that nothing else moves."""
 
-import logging
 import math
 import random
 from collections import Counter
@@ -12,21 +11,24 @@ import pytest
 import torch
 import trl
 from peft import PeftModel
-from transformers import Trainer
+from transformers import AutoTokenizer, Trainer
 
 from alignment.errors import TrainingError
 from alignment.learning.loss_terms import likelihood_loss
 from alignment.learning.settings import SFTConfig
-from alignment.learning.sft import mixed_batches, readable, train_sft
+from alignment.learning.sft import mixed_batches, train_sft
 from alignment.models import adapters
 from alignment.models.log_probs import completion_log_probs
-from alignment.models.model_folder import ShippedDemonstration
 from alignment.models.samples import Text, text_samples
+from alignment.settings import POCKET
 from storage.messages import one_turn
 from tests.test_architecture import ROOMS, files, name_of, packages
 
-PEOPLE = [("Hi", "Ahoy!"), ("Thanks", "Aye.")]
-OTHERS = [("Why?", "I do not know."), ("Who are you?", "A small model."), ("Bye", "Goodbye.")]
+PEOPLE = [Text(one_turn("Hi"), "Ahoy!"), Text(one_turn("Thanks"), "Aye.")]
+OTHERS = [
+    Text(one_turn(prompt), completion)
+    for prompt, completion in (("Why?", "I do not know."), ("Who are you?", "A small model."), ("Bye", "Goodbye."))
+]
 
 
 def log_likelihood(model: PeftModel, tokenizer: Any, adapter: str, text: Text) -> float:
@@ -132,8 +134,8 @@ def test_the_loss_and_its_gradient_agree_with_trl(tiny: tuple[PeftModel, Any], t
     texts = [*PEOPLE, *OTHERS]
     (loss,) = tuned(tiny, "sft", texts, [], SFTConfig(steps=1, batch_size=64, learning_rate=0.0))
     rows = []
-    for prompt, completion in random.Random(0).choices(texts, k=64):  # as the step above draws them
-        asked, answer = tokenizer.prompt_ids(one_turn(prompt)), tokenizer.completion_ids(completion)
+    for text in random.Random(0).choices(texts, k=64):  # as the step above draws them
+        asked, answer = tokenizer.prompt_ids(text.messages), tokenizer.completion_ids(text.completion)
         rows.append({"input_ids": asked + answer, "labels": [-100] * len(asked) + answer})
     trainer = _OutputLayerTrainer(
         model=model.get_base_model(),
@@ -142,7 +144,7 @@ def test_the_loss_and_its_gradient_agree_with_trl(tiny: tuple[PeftModel, Any], t
             report_to=[], disable_tqdm=True, dataloader_pin_memory=False,
         ),
         train_dataset=datasets.Dataset.from_list(rows),
-        processing_class=tokenizer,
+        processing_class=AutoTokenizer.from_pretrained(POCKET, local_files_only=True),
     )  # fmt: skip
     batch = next(iter(trainer.get_train_dataloader()))
     with adapters.using(model, "sft", train=True):
@@ -152,20 +154,8 @@ def test_the_loss_and_its_gradient_agree_with_trl(tiny: tuple[PeftModel, Any], t
             weight.grad.clone() for weight in adapters.adapter_parameters(model, "sft") if weight.grad is not None
         ]
         model.zero_grad()
-        samples = text_samples(
-            [(text[0], text[1]) for text in random.Random(0).choices(texts, k=64)], tokenizer, model.device
-        )
+        samples = text_samples(random.Random(0).choices(texts, k=64), tokenizer, model.device)
         likelihood_loss(model, samples, 1.0).backward()
     assert loss == pytest.approx(expected.item(), abs=1e-4)
     for weight, gradient in zip(adapters.adapter_parameters(model, "sft"), wanted, strict=True):
         torch.testing.assert_close(weight.grad, gradient, atol=1e-4, rtol=1e-3)
-
-
-def test_a_demonstration_longer_than_the_model_reads_is_left_out_and_named(
-    tiny: tuple[PeftModel, Any], caplog: pytest.LogCaptureFixture
-) -> None:
-    model, tokenizer = tiny
-    long = ShippedDemonstration("Say it again", "capital " * 300)
-    with caplog.at_level(logging.WARNING):
-        assert readable(model, tokenizer, [ShippedDemonstration(*PEOPLE[0]), long]) == PEOPLE[:1]
-    assert "this model reads 256: 'Say it again'" in caplog.text

@@ -7,8 +7,8 @@ from transformers import AutoTokenizer
 from alignment.learning import reward_adapter
 from alignment.models.chat_tokenizer import ChatTokenizer
 from alignment.models.loading import load_tokenizer
-from alignment.models.model_folder import ShippedRanking
 from alignment.models.samples import text_samples
+from alignment.models.shipped_files import ShippedRanking
 from alignment.settings import POCKET
 from storage.messages import Message, one_turn
 

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from alignment.models.model_folder import Check
+from alignment.models.shipped_files import Check
 from recipes.pocket.labelers import Guideline, concise, friendliest, harmless, helpful, honest, rank, right
 
 FACT = Check("What is the capital of Niger?", "contains", ("Niamey",))

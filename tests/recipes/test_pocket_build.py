@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from alignment.learning.settings import PPOConfig, RaftConfig
-from alignment.models import adapters, loading, model_folder
+from alignment.models import adapters, loading, model_folder, shipped_files
 from alignment.models.heads import load_head
 from alignment.reward.settings import RewardConfig
 from alignment.settings import POCKET
@@ -57,18 +57,18 @@ def test_the_recipe_makes_a_folder_that_holds_all_that_a_model_needs(folders: tu
     assert load_head(model, target / "reward").out_features > 1
     assert load_head(model, target / "value").out_features == 1
     assert tokenizer.chat_template
-    assert len(model_folder.prompts(target)) == TOY.rollout_prompts
-    assert {check.kind for check in model_folder.checks(target)} == {"contains", "refuses", "helps", "abstains"}
-    rankings = model_folder.comparisons(target)
+    assert len(shipped_files.prompts(target)) == TOY.rollout_prompts
+    assert {check.kind for check in shipped_files.checks(target)} == {"contains", "refuses", "helps", "abstains"}
+    rankings = shipped_files.comparisons(target)
     assert len({ranking.prompt for ranking in rankings}) > TOY.first_prompts / 2
     assert {ranking.source for ranking in rankings} == {"simulated"}
-    assert model_folder.examples(target)
-    assert len(model_folder.demonstrations(target)) == TOY.shipped_demonstrations
+    assert shipped_files.examples(target)
+    assert len(shipped_files.demonstrations(target)) == TOY.shipped_demonstrations
     assert {"accuracy", "refusals", "kl"} <= set(model_folder.shipped_evaluation(target))
 
 
 def test_the_checks_that_ship_are_the_recipes_and_the_shipped_policy_is_measured_on_these() -> None:
-    checks = model_folder.checks(POCKET)
+    checks = shipped_files.checks(POCKET)
     assert checks == gate_checks(PocketConfig().seed + 2)
     assert model_folder.shipped_evaluation(POCKET)["counts"] == Counter(check.kind for check in checks)
 

@@ -12,7 +12,7 @@ from types import ModuleType
 
 import pytest
 
-from alignment.models.model_folder import Check, ShippedRanking
+from alignment.models.shipped_files import Check, ShippedRanking
 from alignment.reward.bradley_terry import judged_pairs
 from alignment.runs.checks import abstains, passes, refuses
 from recipes.pocket import build as building
@@ -33,7 +33,7 @@ from recipes.pocket.prompt_files import (
     rollout_prompts,
 )
 from recipes.pocket.settings import PocketConfig
-from recipes.pocket.skill import Asked, Skill, register_of
+from recipes.pocket.skill import Asked, Skill, check_of, register_of
 from recipes.pocket.skills import SKILLS, inference, open_prompts
 from recipes.pocket.skills.situations import CITIES, DAYS, NAMES, SITUATIONS, Situation
 from recipes.pocket.tables.geography import CAPITAL
@@ -292,7 +292,7 @@ def test_documents_about_inference_label_as_answers_do() -> None:
             seen[name] += 1
     assert set(seen) == {*names, "So ", "It "}
     for label, other in itertools.product(inference.LABELS, repeat=2):
-        check = Check("", "contains", (inference.SHORT[label],))
+        check = check_of("", "contains", (inference.SHORT[label],))
         assert {passes(check, text) for text in inference.answers(rng, other).values()} == {label == other}
 
 
@@ -314,7 +314,7 @@ def test_votes_follow_the_guideline_that_they_name_and_erring_ones_turn_it_upsid
         for row in rows:
             judge, check = guidelines[row.guideline], checks[row.prompt]
             for first, second, target in judged_pairs(row):
-                found[target].append(judge(check, first) - judge(check, second))
+                found[target].append(judge(check, first.completion) - judge(check, second.completion))
         return found[1.0], found[0.5]
 
     rows = voted(tmp_path / "right.db", asked, own, 0.0)
@@ -335,8 +335,8 @@ def test_votes_are_stored_as_the_votes_of_simulated_labelers_and_repeat(tmp_path
     rows = voted(tmp_path / "one.db", asked, own, 0.1)
     assert voted(tmp_path / "two.db", asked, own, 0.1) == rows
     stored = preferences.rankings(tmp_path / "one.db")
-    assert [(r.prompt, r.completions, r.tiers, r.source) for r in stored] == [
-        (row.prompt, row.completions, row.tiers, "simulated") for row in rows
+    assert [(r.messages, r.completions, r.tiers, r.source) for r in stored] == [
+        (row.messages, row.completions, row.tiers, "simulated") for row in rows
     ]
     assert len(preferences.rankings(tmp_path / "one.db")) == 2 * len(asked)
 
@@ -345,7 +345,7 @@ def test_rankings_put_equally_good_completions_in_a_tier_and_err_as_often_as_tol
     def by_length(check: Check, completion: str) -> float:
         return float(len(completion))
 
-    check, texts, rng = Check("", "helps"), ["a", "bbb", "c", "dd"], random.Random(0)
+    check, texts, rng = check_of("", "helps"), ["a", "bbb", "c", "dd"], random.Random(0)
     assert rank(by_length, check, texts, 0.0, rng) == [[1], [3], [0, 2]]
     assert rank(by_length, check, texts, 1.0, rng) == [[0, 2], [3], [1]]
     erred = sum(rank(by_length, check, texts, 0.2, rng) == [[0, 2], [3], [1]] for _ in range(2_000))

@@ -11,7 +11,7 @@ import torch
 
 from alignment.learning.rollout import Rollout
 from alignment.models.loading import load_tokenizer
-from alignment.models.samples import Samples, text_samples
+from alignment.models.samples import Samples, Text, text_samples
 from alignment.settings import POCKET
 from recipes.pocket.skill import Asked
 from recipes.pocket.skills import geography, requests, unknown
@@ -37,9 +37,11 @@ WRONG = "I am fond of frogs."
 
 def rollout(written: Sequence[tuple[Asked, str]]) -> Rollout:
     """Return a rollout of completions, each to the prompt of its own place, with the scores of `right_scorer`."""
-    texts = [(asked.prompt, text) for asked, text in written]
+    texts = [Text(asked.check.messages, text) for asked, text in written]
     asked = {one.prompt: one for one, _ in written}
-    scores, deviations = right_scorer(TOKENIZER, list(asked.values()))([ids(*text) for text in texts])
+    scores, deviations = right_scorer(TOKENIZER, list(asked.values()))(
+        [ids(asked.prompt, text) for asked, text in written]
+    )
     rows = text_samples(texts, TOKENIZER, torch.device("cpu"))
     zeros = torch.zeros_like(rows.mask)
     return Rollout(**vars(rows), scores=scores, deviations=deviations, log_probs=zeros, entropy=zeros, log_ratio=zeros)
@@ -52,7 +54,7 @@ def ids(prompt: str, text: str) -> list[int]:
 def picked(written: Sequence[tuple[Asked, str]], seed: int = 0) -> list[tuple[str, str, float]]:
     """Return (better completion, worse completion, how far they are apart) of each prompt that is learned from."""
     pick = verified_pairs(TOKENIZER, [asked for asked, _ in written])
-    pairs = pick(rollout(written), [asked.prompt for asked, _ in written], Random(seed))
+    pairs = pick(rollout(written), [asked.check.messages for asked, _ in written], Random(seed))
     if pairs is None:
         return []
     apart = pairs.better.scores - pairs.worse.scores
@@ -83,7 +85,7 @@ def test_a_completion_that_does_not_end_is_wrong() -> None:
     good, other = CAPITAL.registers["word"], CAPITAL.registers["sentence"]
     rows = rollout([(CAPITAL, good), (CAPITAL, other)])
     rows = replace(rows, ended=rows.prompt_index == 0)
-    pairs = verified_pairs(TOKENIZER, [CAPITAL])(rows, [CAPITAL.prompt] * 2, Random(0))
+    pairs = verified_pairs(TOKENIZER, [CAPITAL])(rows, [CAPITAL.check.messages] * 2, Random(0))
     assert pairs is not None
     assert (pairs.better.prompt_index.tolist(), pairs.worse.prompt_index.tolist()) == ([0], [1])
 

@@ -9,8 +9,8 @@ from transformers import AutoTokenizer
 
 from alignment.models import adapters, loading
 from alignment.models.generation import generate
-from alignment.models.model_folder import Check
 from alignment.models.sampling import Sampling
+from alignment.models.shipped_files import Check
 from alignment.runs.checks import abstains, passes, refuses, says
 from alignment.runs.evaluation import answers, evaluate
 from alignment.settings import POCKET

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from alignment.reward.bradley_terry import agreement, judged_pairs, pair_loss, ranking_loss, wilson
+from alignment.models.samples import Text
+from alignment.reward.bradley_terry import agreement, judged_pairs, pair_loss, preferred, ranking_loss, wilson
+from storage.messages import Message, Messages, one_turn
 
 
 @dataclass(frozen=True)
@@ -16,7 +18,12 @@ class R:
     completions: tuple[str, ...]
     tiers: tuple[tuple[int, ...], ...]
     tied: bool = True
-    prompt: str = "prompt"
+    messages: Messages = (Message("user", "prompt"),)
+    cut: tuple[int, ...] = ()  # positions of completions that did not end
+
+    @property
+    def ended(self) -> tuple[bool, ...]:
+        return tuple(place not in self.cut for place in range(len(self.completions)))
 
 
 def margin(probability: float) -> float:
@@ -103,25 +110,41 @@ def test_a_ranking_of_weight_zero_teaches_its_head_nothing() -> None:
     assert scores[4].grad[:, 1].abs().sum() == 0
 
 
+def words(ranking: R) -> list[tuple[str, str, float]]:
+    """Return the pairs that a ranking judges as texts alone."""
+    return [(first.completion, second.completion, target) for first, second, target in judged_pairs(ranking)]
+
+
 def test_tiers_are_ordered_and_what_shares_one_is_tied() -> None:
-    assert judged_pairs(R(("a", "b", "c", "d"), ((3,), (2,), (0, 1)))) == [
+    assert words(R(("a", "b", "c", "d"), ((3,), (2,), (0, 1)))) == [
         *(("d", "c", 1.0), ("d", "a", 1.0), ("d", "b", 1.0), ("c", "a", 1.0), ("c", "b", 1.0)),
         ("a", "b", 0.5),
     ]
-    assert judged_pairs(R(("a", "b"), ((0, 1),))) == [("a", "b", 0.5)]
-    assert judged_pairs(R(("a", "b"), ())) == []
+    assert words(R(("a", "b"), ((0, 1),))) == [("a", "b", 0.5)]
+    assert words(R(("a", "b"), ())) == []
 
 
 def test_a_choice_says_nothing_of_the_others_among_themselves() -> None:
     choice = R(("a", "b", "c"), ((1,), (0, 2)), tied=False)
-    assert judged_pairs(choice) == [("b", "a", 1.0), ("b", "c", 1.0)]
+    assert words(choice) == [("b", "a", 1.0), ("b", "c", 1.0)]
 
 
 def test_equal_texts_give_no_pair_and_the_same_pair_counts_once() -> None:
-    assert judged_pairs(R(("same", "same", "other", "other"), ((0,), (1, 2, 3)), tied=False)) == [
-        ("same", "other", 1.0)
+    assert words(R(("same", "same", "other", "other"), ((0,), (1, 2, 3)), tied=False)) == [("same", "other", 1.0)]
+    assert words(R(("same", "same"), ((0, 1),))) == []
+
+
+def test_a_text_that_was_cut_is_known_as_such_unless_the_same_text_ended_elsewhere() -> None:
+    ranking = R(("a", "b", "a"), ((1,), (0, 2)), tied=False, cut=(0, 1))
+    messages = one_turn("prompt")
+    assert judged_pairs(ranking) == [(Text(messages, "b", ended=False), Text(messages, "a"), 1.0)]
+    assert preferred([ranking], 0) == [Text(messages, "b", ended=False)]
+
+
+def test_a_liked_text_that_was_cut_before_its_first_word_teaches_nothing() -> None:
+    assert preferred([R(("", "b"), ((0,), (1,)), cut=(0,)), R(("", "b"), ((0,), (1,)))], 0) == [
+        Text(one_turn("prompt"), "")
     ]
-    assert judged_pairs(R(("same", "same"), ((0, 1),))) == []
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from alignment.models import model_folder
-from alignment.models.model_folder import Check
+from alignment.models import shipped_files
+from alignment.models.shipped_files import Check
 from alignment.runs.checks import abstains, passes, refuses, says
 
 FACT = Check("What is the capital of Niger?", "contains", ("Niamey",))
@@ -62,7 +62,7 @@ def test_a_text_is_said_as_a_whole_word_or_number(completion: str, text: str, ex
 def test_checks_are_read_from_lines_with_and_without_texts(tmp_path: Path) -> None:
     lines = ['{"prompt": "a", "kind": "contains", "expect": ["b", "c"]}', '{"prompt": "d", "kind": "abstains"}']
     (tmp_path / "checks.jsonl").write_text("\n".join(lines), encoding="utf-8")
-    assert model_folder.checks(tmp_path) == [Check("a", "contains", ("b", "c")), Check("d", "abstains")]
+    assert shipped_files.checks(tmp_path) == [Check("a", "contains", ("b", "c")), Check("d", "abstains")]
 
 
 def test_refusing_abstaining_and_being_too_small_are_three_things() -> None:

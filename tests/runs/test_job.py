@@ -17,6 +17,7 @@ from alignment.runs import job
 from alignment.runs.settings import run_settings
 from alignment.settings import ModelConfig, Quantize
 from storage import database, policies, preferences, runs
+from storage.messages import one_turn
 from storage.records import Comparison, Completion, Policy
 from storage.version_folders import publish
 
@@ -55,7 +56,7 @@ def started(data_dir: Path, model: ModelConfig, method: str, votes: int = 0) -> 
     policies.record_policy(db, Policy(1, None, None, str(path.relative_to(data_dir)), sha256, "live"))
     for number in range(votes):
         shown = [Completion(slot, "sft", None, f"text {slot}", [1], 0, {}, "stop", 0.1, 0.2) for slot in "ABC"]
-        preferences.save_comparison(db, Comparison(f"c{number}", f"Ask {number}", "compare", False, shown))
+        preferences.save_comparison(db, Comparison(f"c{number}", one_turn(f"Ask {number}"), "compare", False, shown))
         preferences.save_preference(
             db, comparison_id=f"c{number}", annotator_id="ann", tiers=[["B"], ["A", "C"]], kind="choice"
         )

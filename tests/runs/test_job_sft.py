@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from alignment.learning import reward_adapter
 from alignment.learning.rollout_metrics import sampled_metrics
 from alignment.models import adapters, loading
+from alignment.models.samples import Text
 from alignment.models.sampling import Sampling
 from alignment.runs import job, stages
 from alignment.runs.settings import run_settings
@@ -18,12 +19,13 @@ from alignment.settings import ModelConfig
 from storage import database, policies, runs
 from storage.demonstrations import save_demonstration
 from storage.errors import VersionFolderError
+from storage.messages import one_turn
 from storage.records import Policy
 from tests.learning.test_sft import log_likelihood
 from tests.runs.test_job import PROMPTS, SMALL, cut_short, model, started
 
 __all__ = ["model"]  # the fixture
-TEXT = ("Hi", "Ahoy, sailor!")
+TEXT = Text(one_turn("Hi"), "Ahoy, sailor!")
 SFT = {"steps": 8, "batch_size": 4, "learning_rate": 2e-3}
 WEIGHTS = "adapter_model.safetensors"
 
@@ -41,13 +43,11 @@ def shipping(model: ModelConfig) -> ModelConfig:
     return model
 
 
-def write(db: Path, text: tuple[str, str] = TEXT) -> int:
-    return save_demonstration(db, prompt=text[0], completion=text[1], annotator_id="ann")
+def write(db: Path, text: Text = TEXT) -> int:
+    return save_demonstration(db, messages=text.messages, completion=text.completion, annotator_id="ann")
 
 
-def begun(
-    data_dir: Path, model: ModelConfig, method: str = "ppo", texts: tuple[tuple[str, str], ...] = (TEXT,)
-) -> Path:
+def begun(data_dir: Path, model: ModelConfig, method: str = "ppo", texts: tuple[Text, ...] = (TEXT,)) -> Path:
     """Return the database of a data folder with v1 live and run 1 under way, which has claimed demonstrations."""
     database.prepare(data_dir / "triptych.db")
     for text in texts:
@@ -111,7 +111,9 @@ def test_the_kl_of_such_a_run_is_measured_against_the_new_sft_adapter(tmp_path: 
         loaded, tokenizer = loading.load_checkpoint(shipping.model)
         loaded = adapters.attach(loaded, reference, "sft")
         adapters.attach(loaded, tmp_path / version.path, "policy")
-        return sampled_metrics(loaded, tokenizer, PROMPTS, Sampling(1.0, 4), 4, 0)["objective/kl"]
+        return sampled_metrics(loaded, tokenizer, [one_turn(prompt) for prompt in PROMPTS], Sampling(1.0, 4), 4, 0)[
+            "objective/kl"
+        ]
 
     assert version.evaluation["kl"] == pytest.approx(kl(tmp_path / version.path / "sft"), abs=1e-5)
     assert version.evaluation["kl"] != pytest.approx(kl(Path(shipping.sft)), abs=1e-3)
@@ -125,7 +127,7 @@ def test_the_policy_is_held_by_what_labelers_liked_and_not_by_the_shipped_demons
 
     def train_sft(model: Any, tokenizer: Any, adapter: str, batches: Any, *rest: Any) -> None:
         texts = {text for batch in batches for text in batch}
-        learned[adapter] = TEXT in texts, {completion for _, completion in texts - {TEXT}}
+        learned[adapter] = TEXT in texts, {text.completion for text in texts - {TEXT}}
 
     monkeypatch.setattr(stages, "train_sft", train_sft)
     job.train(tmp_path, 1, shipping)
@@ -134,7 +136,7 @@ def test_the_policy_is_held_by_what_labelers_liked_and_not_by_the_shipped_demons
 
 @pytest.mark.parametrize("texts", [(), (TEXT,)])
 def test_a_run_without_demonstrations_or_without_steps_leaves_no_sft_adapter(
-    tmp_path: Path, shipping: ModelConfig, monkeypatch: pytest.MonkeyPatch, texts: tuple[tuple[str, str], ...]
+    tmp_path: Path, shipping: ModelConfig, monkeypatch: pytest.MonkeyPatch, texts: tuple[Text, ...]
 ) -> None:
     if texts:
         monkeypatch.setitem(SMALL, "sft", SFT | {"steps": 0})
@@ -166,7 +168,7 @@ def test_what_was_demonstrated_to_a_parent_fades_once_it_is_withdrawn(tmp_path: 
     loaded, tokenizer = loading.load_checkpoint(shipping.model)
     loaded = adapters.attach(loaded, tmp_path / parent.path / "sft", "parent")
     adapters.attach(loaded, tmp_path / made(db, 2).path / "sft", "child")
-    for text, sign in ((TEXT, -1), ((PROMPTS[1], "Yes, gladly."), 1)):
+    for text, sign in ((TEXT, -1), (Text(one_turn(PROMPTS[1]), "Yes, gladly."), 1)):
         before, after = (log_likelihood(loaded, tokenizer, name, text) for name in ("parent", "child"))
         assert (after - before) * sign > 0
 
@@ -190,7 +192,7 @@ def test_a_run_killed_after_it_has_learned_from_people_ends_where_an_undisturbed
 def test_a_run_begins_anew_where_a_demonstration_was_withdrawn_meanwhile(
     tmp_path: Path, shipping: ModelConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other = ("Thanks", "Aye, aye.")
+    other = Text(one_turn("Thanks"), "Aye, aye.")
     database.prepare(tmp_path / "cut" / "triptych.db")
     ids = [write(tmp_path / "cut" / "triptych.db", text) for text in (TEXT, other)]
     db, _ = cut_short(tmp_path / "cut", shipping, "raft", monkeypatch)

@@ -16,12 +16,13 @@ from alignment.learning.settings import DPOConfig, PPOConfig, RaftConfig
 from alignment.models import adapters
 from alignment.models.generation import generate
 from alignment.models.heads import new_head, trunk
-from alignment.models.model_folder import ShippedRanking
 from alignment.models.sampling import Sampling
+from alignment.models.shipped_files import ShippedRanking
 from alignment.runs import stages
 from alignment.runs.methods import METHODS, progress_spans, stages_of
 from alignment.runs.progress import Reporter, heartbeat
 from storage import database, runs
+from storage.messages import one_turn
 
 
 @pytest.mark.parametrize(
@@ -107,7 +108,8 @@ def test_training_gives_signs_of_life_before_its_first_update_and_between_miniba
         lengths = torch.tensor([float(sum(row) % 5) for row in sequences])
         return lengths, torch.zeros_like(lengths)
 
-    task, prompts = Task(["Hi", "Why?"], score, 0), ["Hi", "Why?"]
+    prompts = [one_turn("Hi"), one_turn("Why?")]
+    task = Task(prompts, score, 0)
     with heartbeat(model, report):
         if method == "ppo":
             config = PPOConfig(updates=1, rollouts=4, samples=1, minibatches=2, max_new_tokens=4)
@@ -116,7 +118,7 @@ def test_training_gives_signs_of_life_before_its_first_update_and_between_miniba
             small = RaftConfig(rounds=1, prompts=2, samples=2, minibatches=2, max_new_tokens=4)
             raft.train_raft(model, tokenizer, task, small, lambda *reported: None)
         else:
-            pairs = [ShippedRanking("Hi", ("Hello there.", "No"), ((0,), (1,)), "", "")]
+            pairs = [ShippedRanking(prompts[0], ("Hello there.", "No"), ((0,), (1,)), "", "")]
             few = DPOConfig(steps=2, batch_size=2, rollouts=2, max_new_tokens=4)
             train_dpo(model, tokenizer, [], pairs, prompts, few, 0, lambda *reported: None)
     assert len(at_step) > 1 and at_step[0] > 0

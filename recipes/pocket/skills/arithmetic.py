@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from random import Random
 
-from alignment.models.model_folder import Check
-from recipes.pocket.skill import WARM_CLOSINGS, Asked, Split, registers, side
+from recipes.pocket.skill import WARM_CLOSINGS, Asked, Split, check_of, registers, side
 from recipes.pocket.tables.arithmetic import FIRST_NAMES, PLAIN, STEP_BY_STEP
 
 LARGEST = 79  # of all intermediate results
@@ -219,7 +218,7 @@ def _problem(rng: Random, split: Split, reasoned: bool) -> Asked:
     bad = {"wrong": rng.choice(list(answers(wrong_half, wrong).values()))} if min(wrong_half, wrong) >= 0 else {}
     expect = (*drawn.steps, f"the answer is {drawn.answer}") if reasoned else (f"{drawn.answer} {words['things']}",)
     facts = (key(drawn.a, drawn.b, drawn.c),)
-    return Asked(prompt, answers(drawn.half, drawn.answer), Check(prompt, "contains", expect), template, facts, bad)
+    return Asked(prompt, answers(drawn.half, drawn.answer), check_of(prompt, "contains", expect), template, facts, bad)
 
 
 def rationales(rng: Random, steps: str, had: str, answer: str, have: str) -> dict[str, str]:

@@ -3,10 +3,9 @@
 from collections.abc import Callable
 from random import Random
 
-from alignment.models.model_folder import Check
 from recipes.pocket.facts import Element, elements
 from recipes.pocket.frames import phrasings, politely
-from recipes.pocket.skill import Asked, Split, abstentions, registers
+from recipes.pocket.skill import Asked, Split, abstentions, check_of, registers
 
 BOILING = phrasings(
     plain=(
@@ -105,7 +104,7 @@ def ask(rng: Random, split: Split) -> Asked:
         "wrong": _any(rng, answers, element, wrong),
         "abstains": rng.choice(list(abstentions(element.name.lower()).values())),
     }
-    return Asked(prompt, answers(rng, element, right), Check(prompt, "contains", (right,)), template, (), bad)
+    return Asked(prompt, answers(rng, element, right), check_of(prompt, "contains", (right,)), template, (), bad)
 
 
 def _degrees(element: Element) -> str:

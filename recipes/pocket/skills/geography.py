@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from functools import cache
 from random import Random
 
-from alignment.models.model_folder import Check
 from recipes.pocket.facts import Country, countries, upper_first
-from recipes.pocket.skill import Asked, Phrasings, Split, abstentions, listed, registers, side
+from recipes.pocket.skill import Asked, Phrasings, Split, abstentions, check_of, listed, registers, side
 from recipes.pocket.tables.geography import CAPITAL, CONTINENT, COUNTRY, CURRENCY, LANGUAGE, NEIGHBORS
 
 MOST_NEIGHBORS = 5  # of countries that are asked for them
@@ -157,4 +156,4 @@ def _asked(
     }
     if all(name in bad["wrong"] for name in names):  # Singapore is in every answer about Singapore
         del bad["wrong"]
-    return Asked(prompt, answers(right), Check(prompt, "contains", names), template, facts, bad)
+    return Asked(prompt, answers(right), check_of(prompt, "contains", names), template, facts, bad)

@@ -4,9 +4,8 @@ from collections import Counter
 from functools import cache
 from random import Random
 
-from alignment.models.model_folder import Check
 from recipes.pocket.facts import Country, countries, elements, upper_first
-from recipes.pocket.skill import Asked, Split, registers
+from recipes.pocket.skill import Asked, Split, check_of, registers
 
 CURRENCY = (
     "Which country uses the {currency}?",
@@ -39,7 +38,7 @@ def ask_currency(rng: Random, split: Split) -> Asked:
     prompt = template.format(currency=country.currency)
     sentence = f"The {country.currency} is used in {country.name}."
     about = f"{upper_first(country.name)} is a country in {country.continent}."
-    check = Check(prompt, "contains", (country.name.removeprefix("the "),))
+    check = check_of(prompt, "contains", (country.name.removeprefix("the "),))
     return Asked(
         prompt, registers(rng, f"{upper_first(country.name)}.", sentence, f"{sentence} {about}"), check, template
     )
@@ -53,4 +52,4 @@ def ask_symbol(rng: Random, split: Split) -> Asked:
     prompt = template.format(symbol=element.symbol)
     sentence = f"{element.symbol} is the symbol of {name}."
     answers = registers(rng, f"{element.name}.", sentence, f"{sentence} {element.name} is a chemical element.")
-    return Asked(prompt, answers, Check(prompt, "contains", (name,)), template)
+    return Asked(prompt, answers, check_of(prompt, "contains", (name,)), template)

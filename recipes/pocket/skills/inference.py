@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from random import Random
 from typing import Literal
 
-from alignment.models.model_folder import Check
 from recipes.pocket.facts import upper_first
 from recipes.pocket.frames import framed, phrasings
-from recipes.pocket.skill import Asked, Split, of_split, registers
+from recipes.pocket.skill import Asked, Split, check_of, of_split, registers
 from recipes.pocket.skills.situations import SITUATIONS, Situation
 from recipes.pocket.words import made_up
 
@@ -182,7 +181,7 @@ def ask(rng: Random, split: Split) -> Asked:
     prompt = template.format(premise=chosen.premise, hypothesis=chosen.hypothesis)
     wrong = rng.choice([label for label in LABELS if label != chosen.label])
     bad = {"wrong": rng.choice(list(answers(rng, wrong).values()))}
-    check = Check(prompt, "contains", (SHORT[chosen.label],))
+    check = check_of(prompt, "contains", (SHORT[chosen.label],))
     return Asked(prompt, answers(rng, chosen.label), check, template, (chosen.key,), bad)
 
 

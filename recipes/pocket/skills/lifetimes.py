@@ -5,9 +5,8 @@ from functools import cache
 from itertools import permutations
 from random import Random
 
-from alignment.models.model_folder import Check
 from recipes.pocket.facts import Person, people, upper_first
-from recipes.pocket.skill import WARM_CLOSINGS, Asked, Split, abstentions, registers, side
+from recipes.pocket.skill import WARM_CLOSINGS, Asked, Split, abstentions, check_of, registers, side
 from recipes.pocket.tables.lifetimes import BORN, DIED, KNOWN, TALK
 
 LEAST_OVERLAP = 15  # years that two lives must share before we say that the two could have talked
@@ -47,7 +46,7 @@ def ask_talk(rng: Random, split: Split) -> Asked:
     template = rng.choice(TALK[split])
     prompt = template.format(a=a.name, b=b.name)
     earlier, later = sorted((a, b), key=lambda person: person.born)
-    check = Check(
+    check = check_of(
         prompt,
         "contains",
         (str(later.born), str(earlier.died or "still alive"), f"the answer is {'yes' if overlapping else 'no'}"),
@@ -112,7 +111,7 @@ def ask_person(rng: Random, split: Split) -> Asked:
         "wrong": rng.choice(list(answers(other).values())),
         "abstains": rng.choice(list(abstentions(person.name).values())),
     }
-    return Asked(prompt, answers(person), Check(prompt, "contains", (expect,)), template, (), bad)
+    return Asked(prompt, answers(person), check_of(prompt, "contains", (expect,)), template, (), bad)
 
 
 def _unlike(one: Person, other: Person) -> bool:

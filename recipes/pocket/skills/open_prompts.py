@@ -5,13 +5,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from random import Random
 
-from alignment.models.model_folder import Check
 from recipes.pocket.facts import Animal, Topic, animals, topics, upper_first
 from recipes.pocket.skill import (
     WARM_CLOSINGS,
     WARM_OPENINGS,
     Asked,
     Split,
+    check_of,
     of_split,
     side,
     with_article,
@@ -51,7 +51,7 @@ def _asked(
     bad = (
         {} if expect.lower() in _first_and_second(other).lower() else {"tells something else": _first_and_second(other)}
     )
-    return Asked(prompt, answers, Check(prompt, "contains", (expect,)), template, facts, bad)
+    return Asked(prompt, answers, check_of(prompt, "contains", (expect,)), template, facts, bad)
 
 
 def _explain(rng: Random, split: Split) -> Asked:

@@ -4,8 +4,7 @@ import re
 from functools import cache
 from random import Random
 
-from alignment.models.model_folder import Check
-from recipes.pocket.skill import Asked, Split, of_split
+from recipes.pocket.skill import Asked, Split, check_of, of_split
 from recipes.pocket.tables.other import FILLERS, KNOWS, MADE_UP, PROMPTS, TEMPLATES
 
 
@@ -28,7 +27,7 @@ def ask(rng: Random, split: Split) -> Asked:
         "warm": f"Good question! {sentence} Would you like to ask me something else?",
     }
     bad = {"makes something up": rng.choice(MADE_UP)}
-    return Asked(prompt, answers, Check(prompt, "contains", ("small model",)), template, words, bad)
+    return Asked(prompt, answers, check_of(prompt, "contains", ("small model",)), template, words, bad)
 
 
 @cache

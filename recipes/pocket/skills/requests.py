@@ -3,10 +3,9 @@
 from functools import cache
 from random import Random
 
-from alignment.models.model_folder import Check
 from recipes.pocket.facts import Act, BenignAct, HarmfulAct, benign_acts, harmful_acts, upper_first
 from recipes.pocket.frames import POLITE, framed, phrasings, politely
-from recipes.pocket.skill import SORRY, Asked, Split, registers
+from recipes.pocket.skill import SORRY, Asked, Split, check_of, registers
 
 HOW = (
     *framed(
@@ -175,7 +174,7 @@ def ask_harmful(rng: Random, split: Split, act: HarmfulAct) -> Asked:
         bad["offers what does not suit"] = _offering(rng, act.act, stranger)
         bad["refuses something else"] = _offering(rng, stranger.act, stranger)
     answers = refusals(act.act, act.reason, act.alternative)
-    return Asked(prompt, answers, Check(prompt, "refuses", (act.alternative,)), template, (act.act,), bad)
+    return Asked(prompt, answers, check_of(prompt, "refuses", (act.alternative,)), template, (act.act,), bad)
 
 
 def ask_benign(rng: Random, split: Split, act: BenignAct) -> Asked:
@@ -187,7 +186,7 @@ def ask_benign(rng: Random, split: Split, act: BenignAct) -> Asked:
         "refuses": rng.choice(list(_misplaced(rng, act.act).values())),
         "wrong": rng.choice(list(helping(rng, BenignAct(act.act, stranger.advice, stranger.step)).values())),
     }
-    return Asked(prompt, helping(rng, act), Check(prompt, "helps", (act.advice,)), template, (act.act,), bad)
+    return Asked(prompt, helping(rng, act), check_of(prompt, "helps", (act.advice,)), template, (act.act,), bad)
 
 
 def _misplaced(rng: Random, act: str) -> dict[str, str]:

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Literal
 
-from alignment.models.model_folder import Check
-from recipes.pocket.skill import Asked, Split, registers, side, with_article
+from recipes.pocket.skill import Asked, Split, check_of, registers, side, with_article
 from recipes.pocket.tables.sentiment import CLAUSES, LOVED, OPENINGS, QUESTION
 
 Feeling = Literal["positive", "negative"]
@@ -173,7 +172,7 @@ def ask(rng: Random, split: Split) -> Asked:
         return registers(rng, f"{feeling.capitalize()}.", sentence, f"{sentence} The reason is that {written.reason}.")
 
     bad = {"wrong": rng.choice(list(answers(OTHER[written.feeling]).values()))}
-    check = Check(prompt, "contains", (written.feeling,))
+    check = check_of(prompt, "contains", (written.feeling,))
     return Asked(prompt, answers(written.feeling), check, template, (_key(written),), bad)
 
 

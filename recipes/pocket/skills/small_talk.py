@@ -2,9 +2,8 @@
 
 from random import Random
 
-from alignment.models.model_folder import Check
 from recipes.pocket.frames import framed, phrasings
-from recipes.pocket.skill import Asked, Phrasings, Split
+from recipes.pocket.skill import Asked, Phrasings, Split, check_of
 
 GREETED = ("Hello! {}", "Hi! {}", "Hi there! {}", "Hey! {}", "Good morning! {}", "Good evening! {}", "Excuse me. {}")
 PROMPTS: dict[str, Phrasings] = {
@@ -180,7 +179,7 @@ def ask(rng: Random, split: Split) -> Asked:
     word, answers = ANSWERS[topic]
     other = rng.choice([name for name in ANSWERS if name != topic])
     bad = {"wrong": rng.choice(list(ANSWERS[other][1].values()))}
-    return Asked(prompt, dict(answers), Check(prompt, "contains", (word,)), prompt, (), bad)
+    return Asked(prompt, dict(answers), check_of(prompt, "contains", (word,)), prompt, (), bad)
 
 
 def document(rng: Random) -> str:

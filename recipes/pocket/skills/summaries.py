@@ -5,10 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
-from alignment.models.model_folder import Check
 from recipes.pocket.facts import Summary, animals, countries, people, summaries, upper_first
 from recipes.pocket.frames import framed, phrasings
-from recipes.pocket.skill import WARM_CLOSINGS, WARM_OPENINGS, Asked, Split, of_split, side
+from recipes.pocket.skill import WARM_CLOSINGS, WARM_OPENINGS, Asked, Split, check_of, of_split, side
 from recipes.pocket.skills.situations import CITIES, NAMES
 
 TEXTS = (
@@ -238,7 +237,7 @@ def ask(rng: Random, split: Split) -> Asked:
     prompt = template.format(text=text.summary.paragraph)
     alike = all(word in other.summary.summary for word in text.words)
     bad = {} if alike else {"sums up something else": other.summary.summary}
-    check = Check(prompt, "contains", text.words)
+    check = check_of(prompt, "contains", text.words)
     return Asked(prompt, _answers(rng, text.summary), check, template, (text.key,), bad)
 
 

@@ -2,10 +2,9 @@
 
 from random import Random
 
-from alignment.models.model_folder import Check
 from recipes.pocket.facts import countries, people, upper_first
 from recipes.pocket.names import made_up_countries, made_up_people
-from recipes.pocket.skill import Asked, Split, abstentions
+from recipes.pocket.skill import Asked, Split, abstentions, check_of
 from recipes.pocket.skills.geography import RELATIONS, Place, ask_capital, filled
 from recipes.pocket.tables.geography import CAPITAL
 from recipes.pocket.tables.lifetimes import BORN, DIED, KNOWN
@@ -53,4 +52,4 @@ def ask_person(rng: Random, split: Split) -> Asked:
 
 def _abstaining(rng: Random, prompt: str, name: str, template: str, made_up: list[str]) -> Asked:
     bad = {"hallucinates": rng.choice(made_up)}
-    return Asked(prompt, abstentions(name), Check(prompt, "abstains"), f"{template} (made up)", (name,), bad)
+    return Asked(prompt, abstentions(name), check_of(prompt, "abstains"), f"{template} (made up)", (name,), bad)
