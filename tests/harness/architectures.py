@@ -72,7 +72,7 @@ def write_checkpoint(name: str, folder: Path) -> None:
     ends = {key: getattr(tokenizer, key) for key in ("bos_token_id", "eos_token_id", "pad_token_id")}
     config = CONFIGS[name]({"vocab_size": len(tokenizer), "tie_word_embeddings": False, **ends})
     torch.manual_seed(0)
-    kind = getattr(transformers, "Gemma3ForConditionalGeneration") if name == "gemma3 multimodal" else None
+    kind = transformers.Gemma3ForConditionalGeneration if name == "gemma3 multimodal" else None
     model = kind(config) if kind else transformers.AutoModelForCausalLM.from_config(config)
     with torch.no_grad():
         for weight in model.parameters():
