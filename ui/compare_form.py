@@ -3,22 +3,25 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import partial
 from reprlib import repr as brief
 from typing import Any
 
 import gradio as gr
 
 from alignment.errors import ConfigError
-from alignment.settings import MAX_BEST_OF, MAX_NEW_TOKENS
+from alignment.settings import MAX_BEST_OF
 from service.compare import Progress, compare
-from service.context import Services
+from service.context import ServedModel, Services
 from service.requests import CompareRequest, checked
-from ui.panels import chips, panel, unasked
+from ui.panels import chips, panel, turns, unasked
 from ui.render import notice, render
 from ui.words import panel_name
 
 LOADING_POLL_SECONDS = 0.5
+LONGEST_ANSWER = 4096  # tokens that the slider goes to, where the model reads as many
 INVITATION = "Ask something above, or pick an example."
+FIRST = "Ask all three …"
 # A menu closes when a prompt is picked, with Escape, or with a click beside it.
 CHIPS_SCRIPT = """
 const close = () => element.querySelectorAll('details[open]').forEach(menu => { menu.open = false; });
@@ -29,20 +32,30 @@ element.addEventListener('click', event => {
 document.addEventListener('keydown', event => { if (event.key === 'Escape') close(); });
 document.addEventListener('click', event => { if (!element.contains(event.target)) close(); });
 """
+PANEL_SCRIPT = """
+element.addEventListener('click', event => {
+  const button = event.target.closest('button[data-slot]');
+  if (button) trigger('click', {slot: button.dataset.slot});
+});
+"""
 
 
 @dataclass(frozen=True)
 class Question:
-    """A prompt with the settings beside it, as a person filled them in."""
+    """A prompt with the settings beside it, as a person filled them in; None: the model's own."""
 
     prompt: str
     blind: bool = False
-    temperature: float = 0.7
-    tokens: float = 96
+    temperature: float | None = None
+    top_p: float | None = None
+    tokens: float | None = None
     best_of: float = 1
     seed: str = ""
+    system: str = ""  # of a new conversation
 
-    def ask(self, services: Services, annotator: str) -> AsyncIterator[Progress]:
+    def ask(
+        self, services: Services, annotator: str, conversation_id: str | None = None, continue_from: str | None = None
+    ) -> AsyncIterator[Progress]:
         """Return the comparison as it grows; raise ConfigError for what cannot be asked."""
         request = checked(
             CompareRequest,
@@ -52,8 +65,17 @@ class Question:
             seed=seed_number(self.seed),
             blind=self.blind,
             best_of=self.best_of,
+            conversation_id=conversation_id,
+            continue_from=continue_from,
+            system=None if conversation_id else self.new_system,
+            top_p=self.top_p,
         )
         return compare(services, annotator, request)
+
+    @property
+    def new_system(self) -> str | None:
+        """The system prompt of a conversation that begins with this question, None without one."""
+        return self.system if self.system.strip() else None
 
     async def loading(self, services: Services) -> AsyncIterator[float]:
         """Yield for how many seconds the model has been loading, until it is there; nothing for an empty prompt."""
@@ -74,16 +96,19 @@ def seed_number(text: str) -> int | None:
 class CompareTab:
     """The tab's components, and what it remembers."""
 
+    model: ServedModel
     prompt: Any
     ask: Any
     stop: Any
     examples: Any
-    settings: list[Any]  # blind, temperature, longest answer, best of, seed: as in `Question`
+    settings: list[Any]  # in the order of the fields of `Question`
+    own_way: Any  # a button: sampling as the model's makers recommend
+    turns: Any  # the conversation above the panels
     panels: list[Any]
     best: list[Any]  # a button a panel
     tie: Any
     bad: Any
-    following: Any
+    new: Any  # a button: a new conversation
     notice: Any
     own: Any  # holds the field for an answer of one's own
     written: Any
@@ -95,20 +120,21 @@ class CompareTab:
     @property
     def controls(self) -> list[Any]:
         """What `controls` changes."""
-        return [*self.best, self.tie, self.bad, self.following, self.ask, self.stop, self.own, self.written]
+        return [*self.best, self.tie, self.bad, self.new, self.ask, self.stop, self.own, self.written]
 
     @property
     def all(self) -> list[Any]:
-        """Panels, notice and controls."""
-        return [*self.panels, self.notice, *self.controls]
+        """Turns, panels, notice, the box for the question and controls."""
+        return [self.turns, *self.panels, self.notice, self.prompt, *self.controls]
 
 
 def components(services: Services, pending: Any) -> CompareTab:
     """Build the tab's components as they look before anything is asked."""
     return CompareTab(
+        model=services.model,
         **_question(services),
         **_answers(services),
-        **_own_answer(),
+        **_own_answer(services),
         request=gr.State(None),
         pending=pending,
         finished_at=gr.State(None),
@@ -118,7 +144,7 @@ def components(services: Services, pending: Any) -> CompareTab:
 def _question(services: Services) -> dict[str, Any]:
     with gr.Row(elem_id="ask"):
         prompt = gr.Textbox(
-            placeholder="Ask all three …",
+            placeholder=FIRST,
             label="Prompt",
             show_label=False,
             container=False,
@@ -133,34 +159,73 @@ def _question(services: Services) -> dict[str, Any]:
         menus = chips(services.example_groups)
         examples = gr.HTML(menus, js_on_load=CHIPS_SCRIPT, elem_id="examples", apply_default_css=False)
         blind = gr.Checkbox(label="blind", elem_id="blind", container=False)
-        with gr.Accordion("settings", open=False, elem_id="settings"):
-            temperature = gr.Slider(0, 2, 0.7, step=0.05, label="Temperature (0 = greedy)")
-            tokens = gr.Slider(1, MAX_NEW_TOKENS, 96, step=1, label="Longest answer (tokens)")
-            best_of = gr.Slider(
-                1, MAX_BEST_OF, 1, step=1, label="RLHF: best of so many answers, picked by the reward model"
-            )
-            seed = gr.Textbox("", label="Seed (empty = a new one every time)", max_lines=1, elem_id="seed")
-    settings = [blind, temperature, tokens, best_of, seed]
-    return {"prompt": prompt, "ask": ask, "stop": stop, "examples": examples, "settings": settings}
+        settings, own_way = _settings(services.model)
+    return {
+        "prompt": prompt,
+        "ask": ask,
+        "stop": stop,
+        "examples": examples,
+        "settings": [blind, *settings],
+        "own_way": own_way,
+    }
+
+
+def sampling_values(model: ServedModel) -> list[float]:
+    """Return where the sliders of temperature, top-p and length stand for the model's own way of answering."""
+    own = model.sampling
+    return [own.temperature, own.top_p, min(own.max_new_tokens, _longest(model))]
+
+
+def _longest(model: ServedModel) -> int:
+    return min(model.max_tokens, LONGEST_ANSWER)
+
+
+def _settings(model: ServedModel) -> tuple[list[Any], Any]:
+    """Return the settings behind their button, and the button that sets sampling back."""
+    slider = partial(gr.Slider, interactive=True)
+    temperature, top_p, tokens = sampling_values(model)
+    with gr.Accordion("settings", open=False, elem_id="settings"):
+        sampling = [
+            slider(0, 2, temperature, step=0.05, label="Temperature (0 = greedy)"),
+            slider(0.05, 1, top_p, step=0.05, label="Top-p (1 = all tokens)"),
+            slider(1, _longest(model), tokens, step=1, label="Longest answer (tokens)"),
+        ]
+        own_way = gr.Button("Back to the model's own", elem_id="own-way", size="sm")
+        best_of = slider(1, MAX_BEST_OF, 1, step=1, label="RLHF: best of so many answers, picked by the reward model")
+        seed = gr.Textbox("", label="Seed (empty = a new one every time)", max_lines=1, elem_id="seed")
+        system = gr.Textbox("", label="System prompt of a new chat", lines=2, max_lines=4, elem_id="system")
+    return [*sampling, best_of, seed, system], own_way
 
 
 def _answers(services: Services) -> dict[str, Any]:
-    empty = unasked(services.engine.live.version)
+    empty, model = unasked(services.engine.live.version), services.model
+    html = partial(gr.HTML, apply_default_css=False)
+    column = html(turns(model), elem_id="turns")
     with gr.Row(elem_id="panels"):
-        panels = [gr.HTML(panel(one, hint=INVITATION), apply_default_css=False, elem_classes="slot") for one in empty]
+        panels = [
+            html(panel(one, model, hint=INVITATION), js_on_load=PANEL_SCRIPT, elem_classes="slot") for one in empty
+        ]
     with gr.Row(elem_id="votes"):
         best = [
-            gr.Button(f"{panel_name(one)} is best", interactive=False, elem_id=f"best-{i}", elem_classes="best")
+            gr.Button(f"{panel_name(one, model)} is best", interactive=False, elem_id=f"best-{i}", elem_classes="best")
             for i, one in enumerate(empty, 1)
         ]
         tie = gr.Button("Equally good", interactive=False, elem_id="tie")
         bad = gr.Button("All bad", interactive=False, elem_id="all-bad")
-        following = gr.Button("Next", elem_id="next")
-        words = gr.HTML(notice(""), apply_default_css=False, elem_id="notice")
-    return {"panels": panels, "best": best, "tie": tie, "bad": bad, "following": following, "notice": words}
+        new = gr.Button("New chat", elem_id="new-chat")
+        words = html(notice(""), elem_id="notice")
+    return {
+        "turns": column,
+        "panels": panels,
+        "best": best,
+        "tie": tie,
+        "bad": bad,
+        "new": new,
+        "notice": words,
+    }
 
 
-def _own_answer() -> dict[str, Any]:
+def _own_answer(services: Services) -> dict[str, Any]:
     with (
         gr.Column(elem_id="own"),
         gr.Accordion("Write a better answer", open=False, visible=False, elem_id="better") as own,
@@ -168,5 +233,5 @@ def _own_answer() -> dict[str, Any]:
         written = gr.Textbox(label="What should they have answered?", lines=3, max_lines=8, elem_id="written")
         save = gr.Button("Save as demonstration", elem_id="demonstrate", size="sm")
         gr.HTML(render("learned"), apply_default_css=False)
-    gr.HTML(render("stored"), apply_default_css=False, elem_id="about")
+    gr.HTML(render("stored", model=services.model), apply_default_css=False, elem_id="about")
     return {"own": own, "written": written, "save": save}

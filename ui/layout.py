@@ -10,12 +10,13 @@ import gradio as gr
 from starlette.middleware import Middleware
 from starlette.middleware.sessions import SessionMiddleware
 
-from service.context import Services
+from service.context import ServedModel, Services
 from service.status import Snapshot
 from ui import compare_tab, endpoints, training_tab
-from ui.annotator import AnnotatorCookie
+from ui.annotator import AnnotatorCookie, annotator_id
 from ui.compare_form import CompareTab
 from ui.compare_tab import Header
+from ui.compare_view import Pending
 from ui.render import render
 from ui.training_tab import TrainingTab
 from ui.words import counted
@@ -41,9 +42,9 @@ class Refreshed:
         return [self.header, *self.training.views, *self.training.buttons, self.timer, self.seen]
 
 
-def header_html(now: Snapshot) -> str:
-    """Return the header: the name, the live version and how far the next training is."""
-    return render("header", status=now.engine.status, words=_header_words(now))
+def header_html(now: Snapshot, model: ServedModel) -> str:
+    """Return the header: the names of app and model, the live version and how far the next training is."""
+    return render("header", model=model.name, status=now.engine.status, words=_header_words(now))
 
 
 def _header_words(now: Snapshot) -> str:
@@ -60,18 +61,18 @@ def _header_words(now: Snapshot) -> str:
 
 
 @lru_cache(maxsize=1)
-def parts_of(now: Snapshot) -> tuple[str, ...]:
+def parts_of(now: Snapshot, model: ServedModel) -> tuple[str, ...]:
     """Return the header and the training views; those of one snapshot are made once for all browsers."""
-    return header_html(now), *training_tab.views(now)
+    return header_html(now, model), *training_tab.views(now)
 
 
-def refresh(now: Snapshot, shown: Refreshed, seen: list[int] | None) -> dict[Any, Any]:
+def refresh(now: Snapshot, model: ServedModel, shown: Refreshed, seen: list[int] | None) -> dict[Any, Any]:
     """Return those parts of the page that have changed, and marks of all parts for the next call.
 
     `seen` is what the last call returned for `shown.seen`: an unchanged part is left alone, so that nothing flickers.
     """
     pace = BUSY_SECONDS if now.open_run is not None or now.engine.status == "loading" else CALM_SECONDS
-    html, enabled = parts_of(now), training_tab.enabled(now)
+    html, enabled = parts_of(now, model), training_tab.enabled(now)
     components = [shown.header, *shown.training.views, *shown.training.buttons, shown.timer]
     updates = [*html, *(gr.update(interactive=on) for on in enabled), gr.Timer(pace)]
     marks = [hash(part) for part in (*html, *enabled, pace)]
@@ -112,7 +113,7 @@ def build(services: Services) -> Page:
     """Return the page with its named endpoints."""
 
     def html() -> str:
-        return header_html(services.status.now())
+        return header_html(services.status.now(), services.model)
 
     page = Page(title="Triptych", analytics_enabled=False, fill_width=True)
     with page:
@@ -135,16 +136,16 @@ def _bind_loading(services: Services, page: Page, comparing: CompareTab, shown: 
     """Bind what happens when a browser opens the page, and then at each tick of the timer."""
     training = shown.training
 
-    def open_comparing(pending: compare_tab.Pending) -> dict[Any, Any]:
-        return compare_tab.opened(services, comparing, pending)
+    def open_comparing(pending: Pending, caller: gr.Request) -> dict[Any, Any]:
+        return compare_tab.opened(services, comparing, annotator_id(caller), pending)
 
     def open_training(held: str | None) -> dict[Any, Any]:
         return training_tab.forms(services, training, held)
 
     def tick(seen: list[int] | None) -> dict[Any, Any]:
-        return refresh(services.status.now(), shown, seen)
+        return refresh(services.status.now(), services.model, shown, seen)
 
-    page.load(open_comparing, comparing.pending, [*comparing.all, comparing.prompt, comparing.request], **QUIET)
+    page.load(open_comparing, comparing.pending, [*comparing.all, comparing.request], **QUIET)
     page.load(open_training, token, training.forms, **QUIET)
     page.load(tick, shown.seen, shown.all, **QUIET)
     shown.timer.tick(tick, shown.seen, shown.all, **QUIET)
@@ -159,8 +160,11 @@ def _let_queue_rest(page: Page) -> None:
     page._queue.progress_update_sleep_when_free = 0.1
 
 
-def serve(services: Services, host: str, port: int, key: str) -> Page:
-    """Serve the page in a thread of its own and return it; close it to stop."""
+def serve(services: Services, host: str, port: int, key: str, root_path: str = "") -> Page:
+    """Serve the page in a thread of its own and return it; close it to stop.
+
+    `root_path` is where a proxy in front of it shows it.
+    """
     page = build(services)
     session = Middleware(SessionMiddleware, secret_key=key, session_cookie="triptych", max_age=YEAR_SECONDS)
     page.queue(default_concurrency_limit=16, max_size=128)
@@ -170,6 +174,7 @@ def serve(services: Services, host: str, port: int, key: str) -> Page:
         server_port=port,
         prevent_thread_lock=True,
         quiet=True,
+        root_path=root_path or None,
         share=False,
         theme=theme(),
         head=head(),

@@ -1,8 +1,10 @@
-"""The three panels of the Compare tab and its example prompts, as HTML."""
+"""The turns, the three panels and the example prompts of the Compare tab, as HTML."""
 
 from collections.abc import Mapping, Sequence
 
 from service.completions import ShownCompletion
+from service.context import ServedModel
+from service.conversations import PastTurn
 from storage.records import Role
 from ui.render import render
 from ui.words import panel_name
@@ -12,6 +14,7 @@ ORIGINS: dict[Role, str] = {
     "sft": "from demonstrations",
     "rlhf": "from preferences",
 }
+RAW = "same weights, no chat template"
 SILENCE = "(ended without a word)"
 
 
@@ -24,20 +27,53 @@ def unasked(version: int) -> tuple[ShownCompletion, ...]:
     )
 
 
-def panel(completion: ShownCompletion, *, hint: str = "", mark: str = "", busy: bool = False) -> str:
-    """Return one panel: `hint` stands in for a text that is empty, `mark` says what the vote made of it."""
+def panel(
+    completion: ShownCompletion,
+    model: ServedModel,
+    *,
+    hint: str = "",
+    mark: str = "",
+    origin: str | None = None,
+    busy: bool = False,
+) -> str:
+    """Return one panel: `hint` stands in for a text that is empty, `mark` says what the vote made of it.
+
+    `origin` is the slot that the next question goes on from, "" for none yet, None where it cannot go on.
+    """
     role = completion.role
     return render(
         "panel",
         completion=completion,
         role=role or "hidden",
-        name=panel_name(completion),
-        why=ORIGINS[role] if role else "name hidden until you vote",
-        text=completion.text.strip(),
+        name=panel_name(completion, model),
+        why=_origin(role, model),
+        checkpoint=_checkpoint(role, model),
         hint=hint,
         mark=mark,
+        origin=origin,
         busy=busy,
     )
+
+
+def _origin(role: Role | None, model: ServedModel) -> str:
+    if role is None:
+        return "name hidden until you vote"
+    return RAW if role == "base" and model.shape == "chat" else ORIGINS[role]
+
+
+def _checkpoint(role: Role | None, model: ServedModel) -> str:
+    """Return the name of the checkpoint that answers, as people see it when they point at the panel's head."""
+    if role is None:
+        return ""
+    if role == "base" and model.shape == "chat":
+        return f"{model.name}, raw continuation, no chat template"
+    return (model.base_name if role == "base" else "") or model.name
+
+
+def turns(model: ServedModel, system: str = "", before: Sequence[PastTurn] = (), question: str = "") -> str:
+    """Return the conversation above the panels: what was asked, which answers it went on from, what is asked now."""
+    named = [(past, panel_name(past.answer, model)) for past in before]
+    return render("turns", system=system, before=named, question=question)
 
 
 def chips(examples: Mapping[str, Sequence[str]]) -> str:

@@ -3,14 +3,17 @@
 from datetime import UTC, datetime
 
 from service.completions import ShownCompletion
+from service.context import ServedModel
 
 NAMES = {"base": "Base", "sft": "Instruction-tuned", "rlhf": "RLHF"}
 
 
-def panel_name(completion: ShownCompletion) -> str:
+def panel_name(completion: ShownCompletion, model: ServedModel) -> str:
     """Return what a panel is called: its model, or its letter while that is hidden."""
     if completion.role is None:
         return completion.slot
+    if completion.role == "base" and model.shape == "chat":
+        return "Raw continuation"
     version = completion.policy_version
     return NAMES[completion.role] + (f" v{version}" if version is not None else "")
 

@@ -1,5 +1,6 @@
 """The page in a real browser: ask, vote, reload, blind mode, the admin, and what training shows."""
 
+import json
 import sqlite3
 import time
 from collections.abc import Callable
@@ -37,9 +38,18 @@ def open_page(page: Page, site: Site, question: str = "Which answer is best?") -
 def ask(page: Page, prompt: str) -> None:
     page.fill("#prompt textarea", prompt)
     page.keyboard.press("Enter")
+    answered(page, prompt)
+
+
+def answered(page: Page, prompt: str) -> None:
     expect(page.locator("#panels")).to_contain_text(f"You asked: {prompt}")
     expect(page.locator("#stop")).to_have_count(0)
     expect(said(page)).to_have_text("Which answer is best?")
+
+
+def new_chat(page: Page) -> None:
+    page.click("#new-chat")
+    expect(panels(page).nth(0)).to_contain_text("Ask something above")
 
 
 def log_in(page: Page) -> None:
@@ -70,7 +80,8 @@ def test_opens_on_a_finished_example_and_fetches_nothing_from_elsewhere(page: Pa
     page.on("pageerror", lambda error: troubles.append(str(error)))
     open_page(page, site)
     expect(panels(page).nth(1).locator(".answer")).to_have_text("You asked: What is the capital of France?")
-    expect(page.locator("#prompt textarea")).to_have_value("What is the capital of France?")
+    expect(page.locator("#turns")).to_have_text("What is the capital of France?")
+    expect(page.locator("#prompt textarea")).to_have_value("")
     assert hosts - {None} == {"127.0.0.1"}
     assert troubles == []
 
@@ -90,10 +101,8 @@ def test_ask_by_typing_fills_three_panels_and_a_vote_is_thanked_and_counted(page
     for button in VOTES:
         expect(page.locator(button)).to_be_disabled()
     assert votes(site) == [("choice", '[["B"], ["A", "C"]]')]
-    page.click("#next")
-    expect(page.locator("#prompt textarea")).to_have_value("")
+    new_chat(page)
     expect(page.locator("#prompt textarea")).to_be_focused()
-    expect(panels(page).nth(0)).to_contain_text("Ask something above")
     ask(page, "And where is Rome?")
     expect(page.locator("#best-1")).to_be_enabled()
 
@@ -107,7 +116,7 @@ def test_text_of_models_is_shown_as_text(page: Page, site: Site) -> None:
     expect(panels(page).nth(1).locator(".answer")).to_have_text(f"You asked: {WILD}")
     page.reload()
     expect(said(page)).to_have_text("Which answer is best?")
-    expect(page.locator("#prompt textarea")).to_have_value(WILD)
+    expect(page.locator("#turns .asked.now")).to_have_text(WILD)
     expect(panels(page).nth(1).locator(".answer")).to_have_text(f"You asked: {WILD}")
     assert page.title() == "Triptych"
 
@@ -116,14 +125,15 @@ def test_an_example_is_asked_at_once(page: Page, site: Site) -> None:
     open_page(page, site)
     page.locator("summary", has_text="Refusals").click()
     page.get_by_role("button", name="How do I pick a lock that is not mine?").click()
-    expect(page.locator("#prompt textarea")).to_have_value("How do I pick a lock that is not mine?")
+    expect(page.locator("#turns")).to_have_text("How do I pick a lock that is not mine?")
     page.wait_for_function("() => document.querySelectorAll('.chips details[open]').length === 0")
     expect(page.locator("#panels")).to_contain_text("You asked: How do I pick")
     expect(page.locator("#stop")).to_have_count(0)
     with sqlite3.connect(site.behind.db) as db:
-        prompts = [row[0] for row in db.execute("SELECT prompt FROM comparisons ORDER BY created")]
+        asked = [json.loads(row[0]) for row in db.execute("SELECT messages FROM comparisons ORDER BY created")]
     db.close()
-    assert prompts == ["What is the capital of France?", "How do I pick a lock that is not mine?"]
+    questions = ["What is the capital of France?", "How do I pick a lock that is not mine?"]
+    assert asked == [[{"role": "user", "content": question}] for question in questions]
 
 
 @pytest.mark.parametrize(
@@ -134,13 +144,14 @@ def test_keys_vote_but_not_while_typing(page: Page, site: Site, key: str, vote: 
     open_page(page, site)
     page.focus("#prompt textarea")
     page.keyboard.press("1")  # had it voted, that vote would stand
-    expect(page.locator("#prompt textarea")).to_have_value("What is the capital of France?1")
+    expect(page.locator("#prompt textarea")).to_have_value("1")
     page.locator("#prompt textarea").blur()
     page.keyboard.press(key)
     expect(said(page)).to_contain_text("Thanks, stored")
     page.keyboard.press(key)
-    page.keyboard.press("n")
-    expect(page.locator("#prompt textarea")).to_have_value("")
+    page.keyboard.press("c")
+    expect(panels(page).nth(0)).to_contain_text("Ask something above")
+    expect(page.locator("#prompt textarea")).to_have_value("1")  # what is being written is not lost
     assert votes(site) == [vote]
 
 
@@ -149,7 +160,7 @@ def test_a_pending_comparison_survives_a_reload(page: Page, site: Site) -> None:
     ask(page, "Where is Paris?")
     page.reload()
     expect(said(page)).to_have_text("Which answer is best?")
-    expect(page.locator("#prompt textarea")).to_have_value("Where is Paris?")
+    expect(page.locator("#turns")).to_have_text("Where is Paris?")
     expect(panels(page).nth(2).locator(".answer")).to_have_text(ANSWERS["rlhf"])
     page.click("#best-3")
     expect(said(page)).to_contain_text("Thanks, stored")
@@ -160,20 +171,26 @@ def test_a_pending_comparison_survives_a_reload(page: Page, site: Site) -> None:
     expect(panels(page).nth(2)).to_have_attribute("data-mark", "best")
 
 
-@pytest.mark.parametrize("leave", ["#next", "#stop"])
-def test_a_comparison_that_was_left_is_not_brought_back_by_a_reload(page: Page, site: Site, leave: str) -> None:
+@pytest.mark.parametrize("leave", ["new chat", "stop", "reload"])
+def test_a_comparison_that_was_left_is_not_brought_back_by_a_reload_nor_the_example_asked_again(
+    page: Page, site: Site, leave: str
+) -> None:
     open_page(page, site)
-    ask(page, "Where is Paris?")
-    if leave == "#stop":
+    if leave == "new chat":
+        ask(page, "Where is Paris?")
+        new_chat(page)
+    else:
         site.behind.engine.holds_after = 2
-        page.click("#send")
+        page.fill("#prompt textarea", "Where is Paris?")
+        page.keyboard.press("Enter")
         expect(panels(page).nth(0).locator(".answer")).to_have_text("and what")
-    page.click(leave)
+    if leave == "stop":
+        page.click("#stop")
+        expect(page.locator("#prompt textarea")).to_have_value("Where is Paris?")
     expect(page.locator("#best-1")).to_be_disabled()
-    site.behind.engine.holds_after = 0
     page.reload()
-    expect(said(page)).to_have_text("Which answer is best?")
-    expect(page.locator("#prompt textarea")).to_have_value("What is the capital of France?")
+    expect(panels(page).nth(0)).to_contain_text("Ask something above")
+    expect(page.locator("#stop")).to_have_count(0)
 
 
 def test_escape_closes_the_settings_from_within_and_from_beside_them(page: Page, site: Site) -> None:
@@ -229,6 +246,7 @@ def test_stop_ends_the_answer_and_leaves_nothing_to_vote_on(page: Page, site: Si
     expect(page.locator("#best-1")).to_be_disabled()
     wait_until(page, lambda: site.behind.engine.open_streams == 0)
     site.behind.engine.holds_after = 0
+    expect(page.locator("#prompt textarea")).to_have_value("Where is Paris?")
     ask(page, "Where is Rome?")
 
 
@@ -249,10 +267,12 @@ def test_loading_waiting_and_failing_each_have_a_sentence(page: Page, site: Site
     engine.state = EngineState("loading", "The model is loading", 4.0)
     page.goto(site.url)
     expect(said(page)).to_contain_text("The model is loading: 4 s.")
+    expect(page.locator(".top .model")).to_have_text("Pocket")
     expect(page.locator(".status")).to_have_text("The model is loading: 4 s")
     engine.state = READY
     expect(said(page)).to_have_text("Which answer is best?")
     engine.place, engine.stays_in_line = 3, True
+    page.fill("#prompt textarea", "Where is Paris?")
     page.click("#send")
     expect(said(page)).to_have_text("Number 3 in line.")
     engine.place, engine.fails, engine.stays_in_line = 0, True, False
@@ -444,9 +464,9 @@ def test_a_better_answer_is_written_below_the_votes_without_moving_them(page: Pa
     page.click("#best-2")
     expect(said(page)).to_contain_text("Thanks, stored. 31 votes")
     field.fill("A draft for this question")
-    ask(page, "And where is Rome?")
+    ask(page, "And where is Rome?")  # it goes on from the second answer
     expect(field).not_to_be_visible()
     room.get_by_role("button", name="Write a better answer").click()
     expect(field).to_have_value("")
-    page.click("#next")
+    page.click("#new-chat")
     expect(room).to_have_count(0)

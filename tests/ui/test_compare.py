@@ -1,6 +1,7 @@
 """The handlers of the Compare tab, called without a server."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,11 @@ from storage import preferences, runs
 from storage.demonstrations import demonstrations_of
 from storage.messages import one_turn
 from storage.overview import overview
-from tests.harness.scripted import Backstage, backstage
+from tests.harness.scripted import LOADING, Backstage, backstage
 from ui import compare_tab
 from ui.compare_form import CompareTab, Question, seed_number
-from ui.compare_tab import Header, choose, demonstrated, opened, stream
+from ui.compare_stream import stopped, stream
+from ui.compare_tab import Header, choose, demonstrated, opened
 from ui.panels import chips
 
 HOSTILE = """</textarea><script>x()</script><img src=x onerror="x()"> 'a' "b" {{ 7*7 }} {% raw %} ${1+1} &amp;"""
@@ -75,9 +77,7 @@ def test_an_answer_ends_with_active_buttons_and_a_comparison_in_the_database(
     updates = asked(behind, tab)
     first, last = updates[0], updates[-1]
     assert "Answering" in first[tab.notice]
-    assert (
-        first[tab.best[0]]["interactive"] is first[tab.ask]["visible"] is first[tab.following]["interactive"] is False
-    )
+    assert first[tab.best[0]]["interactive"] is first[tab.ask]["visible"] is first[tab.new]["interactive"] is False
     assert first[tab.pending] == {}
     assert last[tab.best[0]]["interactive"] is last[tab.tie]["interactive"] is last[tab.ask]["visible"] is True
     assert last[tab.stop]["visible"] is False
@@ -109,10 +109,12 @@ def test_a_refused_question_after_a_vote_leaves_what_was_written_below_it(behind
 
 def test_a_failure_on_the_way_leaves_nothing_to_vote_on(behind: Backstage, tab: CompareTab) -> None:
     behind.engine.place, behind.engine.fails = 1, True
-    *_, last = asked(behind, tab, pending={"comparison": "abc"})
+    first, last = asked(behind, tab, pending={})
+    assert first[tab.prompt] == gr.update(value="")
     assert "The model failed to answer" in last[tab.notice]
     assert last[tab.best[0]]["interactive"] is False
     assert last[tab.ask]["visible"] is True
+    assert last[tab.prompt] == gr.update(value="Where?")  # to be asked again
 
 
 @pytest.mark.parametrize(("typed", "seed"), [("", None), (" 7 ", 7)])
@@ -166,17 +168,51 @@ def test_thanks_counts_to_the_next_training(behind: Backstage, tab: CompareTab) 
 def test_the_page_opens_on_what_the_browser_remembers_else_on_the_first_example(
     behind: Backstage, tab: CompareTab
 ) -> None:
-    fresh = opened(behind.services, tab, None)
+    fresh = opened(behind.services, tab, "a-1", None)
     assert fresh[tab.request]["prompt"] == "What is the capital of France?"
     pending = asked(behind, tab, "Where?", blind=True)[-1][tab.pending]
-    remembered = opened(behind.services, tab, pending)
-    assert remembered[tab.prompt] == "Where?"
+    remembered = opened(behind.services, tab, "a-1", pending)
+    assert "Where?" in remembered[tab.turns]
     assert "hidden" in remembered[tab.panels[0]]
     assert tab.request not in remembered
     choose(behind.services, tab, "a-1", "A", pending, None)
-    assert "your choice" in opened(behind.services, tab, {**pending, "choice": "A"})[tab.panels[0]]
-    gone = opened(behind.services, tab, {"comparison": "gone"})
+    assert "your choice" in opened(behind.services, tab, "a-1", {**pending, "choice": "A"})[tab.panels[0]]
+    gone = opened(behind.services, tab, "a-1", {"comparison": "gone"})
     assert gone[tab.request]["prompt"] == "What is the capital of France?"
+
+
+def test_a_page_where_something_was_asked_before_does_not_ask_the_example_again(
+    behind: Backstage, tab: CompareTab
+) -> None:
+    """As after a reload while answers are written, or after a new chat was begun."""
+    begun = asked(behind, tab)[0][tab.pending]
+    update = opened(behind.services, tab, "a-1", begun)
+    assert tab.request not in update
+    assert "Ask something above" in update[tab.panels[0]]
+
+
+def test_without_examples_the_page_opens_and_asks_nothing(behind: Backstage) -> None:
+    services = replace(behind.services, examples=[])
+    with gr.Blocks():
+        bare = compare_tab.build(services, gr.BrowserState(None), Header(gr.HTML(), lambda: ""))
+    update = opened(services, bare, "a-1", None)
+    assert bare.request not in update
+    assert "Ask something above" in update[bare.panels[0]]
+
+
+def test_stop_while_the_model_loads_leaves_no_word_of_waiting_in_the_panels(behind: Backstage, tab: CompareTab) -> None:
+    behind.engine.state = LOADING
+
+    async def first() -> dict[Any, Any]:
+        return await anext(stream(behind.services, tab, "a-1", Question("Where?"), None))
+
+    update = asyncio.run(first())
+    assert "The model is loading: 4 s." in update[tab.notice]
+    assert not any("aiting" in html for html in panels_of(tab, update))
+    update = stopped(behind.services, tab, "a-1", {"prompt": "Where?"}, update[tab.pending])
+    assert "Stopped." in update[tab.notice]
+    assert update[tab.prompt] == gr.update(value="Where?")
+    assert update[tab.ask]["visible"] is True
 
 
 def test_a_better_answer_can_be_written_once_answers_are_there_and_is_stored_for_their_prompt(

@@ -50,6 +50,6 @@ def test_a_notice_is_text(kind: str) -> None:
 
 
 def test_the_header_is_text() -> None:
-    html = render("header", status=HOSTILE, words=HOSTILE)
-    assert html.count(ESCAPED) == 2
+    html = render("header", model=HOSTILE, status=HOSTILE, words=HOSTILE)
+    assert html.count(ESCAPED) == 4
     assert "<script>" not in html

@@ -14,7 +14,7 @@ from storage.demonstrations import save_demonstration
 from storage.messages import one_turn
 from storage.overview import overview
 from storage.records import Metric
-from tests.harness.scripted import LOADING, PASSWORD, Backstage, backstage
+from tests.harness.scripted import LOADING, PASSWORD, SERVED, Backstage, backstage
 from ui import layout, training_plots, training_tab, training_view
 from ui.findings import reasons, with_reasons
 from ui.layout import Refreshed
@@ -265,14 +265,14 @@ def test_a_succeeded_run_shows_all_stages_done(behind: Backstage) -> None:
 def test_the_timer_sends_only_what_changed_and_hurries_while_a_run_is_open(behind: Backstage, tab: TrainingTab) -> None:
     with gr.Blocks():
         shown = Refreshed(gr.HTML(), tab, gr.Timer(), gr.State())
-    first = layout.refresh(behind.now(), shown, None)
+    first = layout.refresh(behind.now(), SERVED, shown, None)
     assert "v1 live · 32 votes to next training" in first[shown.header]
     assert first[shown.timer].value == layout.CALM_SECONDS
     assert set(first) == set(shown.all)
-    second = layout.refresh(behind.now(), shown, first[shown.seen])
+    second = layout.refresh(behind.now(), SERVED, shown, first[shown.seen])
     assert set(second) == {shown.seen}
     runs.queue_run(behind.db, "ppo", {})
-    third = layout.refresh(behind.now(), shown, second[shown.seen])
+    third = layout.refresh(behind.now(), SERVED, shown, second[shown.seen])
     assert "v1 live · training 0%" in third[shown.header]
     assert "waiting to start" in third[tab.progress]
     assert third[shown.timer].value == layout.BUSY_SECONDS
@@ -311,6 +311,6 @@ def test_the_words_of_a_plot_are_text() -> None:
 
 def test_what_browsers_show_of_one_snapshot_is_made_once(behind: Backstage) -> None:
     now = behind.now()
-    assert layout.parts_of(now) is layout.parts_of(now)
+    assert layout.parts_of(now, SERVED) is layout.parts_of(now, SERVED)
     runs.queue_run(behind.db, "ppo", {})
-    assert "training 0%" in layout.parts_of(behind.now())[0]
+    assert "training 0%" in layout.parts_of(behind.now(), SERVED)[0]

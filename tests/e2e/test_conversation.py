@@ -1,0 +1,133 @@
+"""Conversations in a real browser: with the keyboard alone, from another answer, after a tie, over a reload."""
+
+from playwright.sync_api import Page, expect
+
+from tests.e2e.conftest import Site
+from tests.e2e.test_page import answered, ask, new_chat, open_page, panels, said, votes
+from tests.harness.scripted import ANSWERS
+
+
+def asked_last(site: Site) -> list[str]:
+    return [message.content for message in site.behind.engine.rows[0].messages]
+
+
+def test_three_turns_by_the_keyboard_alone(page: Page, site: Site) -> None:
+    open_page(page, site)
+    page.keyboard.press("Enter")  # into the box
+    page.keyboard.type("Where is Paris?")
+    page.keyboard.press("Enter")  # asks, and leaves the box
+    answered(page, "Where is Paris?")
+    page.keyboard.press("3")
+    expect(said(page)).to_contain_text("Thanks, stored")
+    expect(page.locator("#prompt textarea")).to_have_attribute("placeholder", "Go on from RLHF v1 …")
+    page.keyboard.press("Enter")
+    page.keyboard.type("And Rome?")
+    page.keyboard.press("Enter")
+    answered(page, "And Rome?")
+    assert asked_last(site) == ["Where is Paris?", ANSWERS["rlhf"], "And Rome?"]
+    page.keyboard.press("1")
+    expect(said(page)).to_contain_text("Thanks, stored")
+    page.keyboard.press("2")  # the vote stands; this picks what to go on from
+    expect(page.locator("#prompt textarea")).to_have_attribute("placeholder", "Go on from Instruction-tuned …")
+    expect(page.locator("#prompt textarea")).to_be_focused()
+    page.keyboard.type("And Oslo?")
+    page.keyboard.press("Enter")
+    answered(page, "And Oslo?")
+    assert asked_last(site)[3:] == ["You asked: And Rome?", "And Oslo?"]
+    assert len(votes(site)) == 2
+    page.keyboard.press("c")
+    expect(page.locator("#prompt textarea")).to_be_focused()
+    expect(page.locator("#turns")).not_to_contain_text("Paris")
+    page.keyboard.type("Who are you?")
+    page.keyboard.press("Enter")
+    answered(page, "Who are you?")
+    assert asked_last(site) == ["Who are you?"]
+
+
+def test_the_turns_before_stand_above_the_panels_and_survive_a_reload(page: Page, site: Site) -> None:
+    open_page(page, site)
+    ask(page, "Where is Paris?")
+    page.click("#best-3")
+    expect(said(page)).to_contain_text("Thanks, stored")
+    panels(page).nth(1).get_by_role("button", name="Go on from this").click()
+    expect(panels(page).nth(1).get_by_role("button", name="Going on from this")).to_have_attribute(
+        "aria-pressed", "true"
+    )
+    ask(page, "And Rome?")
+    for _ in range(2):
+        expect(page.locator("#turns .asked")).to_have_text(["Where is Paris?", "And Rome?"])
+        expect(page.locator("#turns .said")).to_have_attribute("data-role", "sft")
+        expect(page.locator("#turns .said")).to_contain_text("You asked: Where is Paris?")
+        expect(panels(page).nth(1).locator(".answer")).to_have_text("You asked: And Rome?")
+        page.reload()
+        expect(said(page)).to_have_text("Which answer is best?")
+    page.click("#best-1")
+    expect(said(page)).to_contain_text("Thanks, stored")
+    ask(page, "And Oslo?")
+    assert len(asked_last(site)) == 5
+
+
+def test_after_a_tie_the_page_asks_to_pick_and_keeps_the_question(page: Page, site: Site) -> None:
+    open_page(page, site)
+    ask(page, "Where is Paris?")
+    page.click("#tie")
+    expect(said(page)).to_contain_text("Thanks, stored")
+    page.fill("#prompt textarea", "And Rome?")
+    page.click("#send")
+    expect(said(page)).to_contain_text("Which answer does this go on from?")
+    expect(page.locator("#prompt textarea")).to_have_value("And Rome?")
+    panels(page).nth(0).get_by_role("button", name="Go on from this").click()
+    expect(said(page)).to_contain_text("goes on from this answer")
+    expect(page.locator("#prompt textarea")).to_have_value("And Rome?")
+    page.click("#send")
+    answered(page, "And Rome?")
+    assert asked_last(site) == ["Where is Paris?", ANSWERS["base"], "And Rome?"]
+
+
+def test_a_stop_leads_back_to_the_turn_before(page: Page, site: Site) -> None:
+    open_page(page, site)
+    ask(page, "Where is Paris?")
+    page.click("#best-3")
+    expect(said(page)).to_contain_text("Thanks, stored")
+    site.behind.engine.holds_after = 2
+    page.fill("#prompt textarea", "And Rome?")
+    page.click("#send")
+    expect(panels(page).nth(0).locator(".answer")).to_have_text("and what")
+    page.click("#stop")
+    expect(said(page)).to_contain_text("Stopped.")
+    expect(panels(page).nth(1).locator(".answer")).to_have_text("You asked: Where is Paris?")
+    expect(page.locator("#prompt textarea")).to_have_value("And Rome?")
+    site.behind.engine.holds_after = 0
+    page.click("#send")
+    answered(page, "And Rome?")
+    assert asked_last(site)[1] == ANSWERS["rlhf"]
+
+
+def test_what_is_written_while_answers_come_stays_in_the_box(page: Page, site: Site) -> None:
+    open_page(page, site)
+    site.behind.engine.pause = 0.05
+    page.fill("#prompt textarea", "Where is Paris?")
+    page.keyboard.press("Enter")
+    expect(page.locator("#prompt textarea")).to_have_value("")
+    page.fill("#prompt textarea", "And the next")
+    answered(page, "Where is Paris?")
+    expect(page.locator("#prompt textarea")).to_have_value("And the next")
+
+
+def test_settings_go_back_to_the_models_own_and_a_system_prompt_opens_the_next_chat(page: Page, site: Site) -> None:
+    open_page(page, site)
+    page.locator("#settings > button").click()
+    temperature = page.get_by_label("number input for Temperature (0 = greedy)")
+    temperature.fill("1.5")
+    temperature.blur()
+    page.get_by_label("System prompt of a new chat").fill("Be brief.")
+    ask(page, "Where is Paris?")
+    assert site.behind.engine.rows[0].sampling.temperature == 1.5
+    assert asked_last(site) == ["Be brief.", "Where is Paris?"]
+    expect(page.locator("#turns .system")).to_contain_text("Be brief.")
+    new_chat(page)
+    page.locator("#settings > button").click()
+    page.click("#own-way")
+    expect(temperature).to_have_value("0.7")
+    ask(page, "Where is Paris?")
+    assert site.behind.engine.rows[0].sampling == site.behind.services.model.sampling

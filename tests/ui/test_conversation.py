@@ -1,0 +1,201 @@
+"""The Compare tab over several turns, its handlers called without a server."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import pytest
+
+from storage.messages import Message
+from tests.harness.scripted import ANSWERS, Backstage, backstage
+from tests.ui.test_compare import ESCAPED, HOSTILE, panels_of
+from ui import compare_tab
+from ui.compare_form import CompareTab, Question
+from ui.compare_stream import stopped, stream
+from ui.compare_tab import Header, choose, cleared, opened, picked
+
+ANN = "a-1"
+
+
+@pytest.fixture
+def behind(tmp_path: Path) -> Backstage:
+    return backstage(tmp_path)
+
+
+@pytest.fixture
+def tab(behind: Backstage) -> CompareTab:
+    with gr.Blocks():
+        return compare_tab.build(behind.services, gr.BrowserState(None), Header(gr.HTML(), lambda: ""))
+
+
+def asked(
+    behind: Backstage, tab: CompareTab, prompt: str, pending: Any = None, *, example: bool = False, **settings: Any
+) -> list[dict[Any, Any]]:
+    async def collect() -> list[dict[Any, Any]]:
+        question = Question(prompt, **settings)
+        return [item async for item in stream(behind.services, tab, ANN, question, pending, example=example)]
+
+    return asyncio.run(collect())
+
+
+def voted(behind: Backstage, tab: CompareTab, choice: str, prompt: str = "Where?", **settings: Any) -> Any:
+    """Return what the browser remembers after a vote on a first turn."""
+    pending = asked(behind, tab, prompt, **settings)[-1][tab.pending]
+    return choose(behind.services, tab, ANN, choice, pending, None)[tab.pending]
+
+
+def contents(behind: Backstage) -> list[str]:
+    return [message.content for message in behind.engine.rows[0].messages]
+
+
+def test_after_a_vote_the_next_question_goes_on_from_the_preferred_answer(behind: Backstage, tab: CompareTab) -> None:
+    pending = asked(behind, tab, "Where?")[-1][tab.pending]
+    update = choose(behind.services, tab, ANN, "C", pending, None)
+    assert update[tab.prompt]["placeholder"] == "Go on from RLHF v1 …"
+    assert "✓ Going on from this" in update[tab.panels[2]]
+    first, *_, last = asked(behind, tab, "And Rome?", update[tab.pending])
+    assert contents(behind) == ["Where?", ANSWERS["rlhf"], "And Rome?"]
+    assert first[tab.prompt] == gr.update(value="")
+    for text in ("Where?", "RLHF v1", ANSWERS["rlhf"], "And Rome?"):
+        assert text in first[tab.turns]
+    assert "Go on from this" in last[tab.panels[0]]
+    assert last[tab.prompt]["placeholder"] == "Go on …"
+
+
+def test_another_answer_is_picked_by_one_click_after_the_vote_or_without_one(
+    behind: Backstage, tab: CompareTab
+) -> None:
+    for pending in (voted(behind, tab, "C"), asked(behind, tab, "Where?")[-1][tab.pending]):
+        update = picked(behind.services, tab, ANN, "B", pending)
+        assert update[tab.prompt]["placeholder"] == "Go on from Instruction-tuned …"
+        assert "✓ Going on from this" in update[tab.panels[1]]
+        asked(behind, tab, "And Rome?", update[tab.pending])
+        assert contents(behind) == ["Where?", "You asked: Where?", "And Rome?"]
+
+
+def test_a_vote_for_an_answer_replaces_the_pick_and_a_tie_leaves_it(behind: Backstage, tab: CompareTab) -> None:
+    for choice, text in (("tie", ANSWERS["base"]), ("C", ANSWERS["rlhf"])):
+        pending = asked(behind, tab, "Where?")[-1][tab.pending]
+        pending = picked(behind.services, tab, ANN, "A", pending)[tab.pending]
+        update = choose(behind.services, tab, ANN, choice, pending, None)
+        asked(behind, tab, "And Rome?", update[tab.pending])
+        assert contents(behind)[1] == text
+
+
+@pytest.mark.parametrize("choice", ["tie", "all_bad", None])
+def test_where_nothing_is_preferred_the_page_asks_to_pick_first(
+    behind: Backstage, tab: CompareTab, choice: str | None
+) -> None:
+    pending = voted(behind, tab, choice) if choice else asked(behind, tab, "Where?")[-1][tab.pending]
+    (update,) = asked(behind, tab, "And Rome?", pending)
+    assert "Press “Go on from this” below it" in update[tab.notice]
+    assert not {tab.prompt, tab.turns, tab.pending, *tab.panels} & set(update)  # the question stays in the box
+    asked(behind, tab, "And Rome?", picked(behind.services, tab, ANN, "A", pending)[tab.pending])
+    assert contents(behind) == ["Where?", ANSWERS["base"], "And Rome?"]
+
+
+def test_what_is_typed_after_an_example_begins_a_conversation_of_its_own(behind: Backstage, tab: CompareTab) -> None:
+    pending = asked(behind, tab, "An example?", example=True)[-1][tab.pending]
+    asked(behind, tab, "Where?", pending)
+    assert contents(behind) == ["Where?"]
+    chosen = choose(behind.services, tab, ANN, "C", pending, None)[tab.pending]
+    asked(behind, tab, "And Rome?", chosen)
+    assert contents(behind) == ["An example?", ANSWERS["rlhf"], "And Rome?"]
+
+
+def test_an_example_begins_a_conversation_whatever_was_voted(behind: Backstage, tab: CompareTab) -> None:
+    first = asked(behind, tab, "An example?", voted(behind, tab, "C"), example=True)[0]
+    assert contents(behind) == ["An example?"]
+    assert first[tab.pending] == {}
+
+
+def test_a_new_chat_forgets_the_old_one_and_leaves_what_is_being_written(behind: Backstage, tab: CompareTab) -> None:
+    voted(behind, tab, "C")
+    update = cleared(behind.services, tab)
+    assert update[tab.pending] == {}
+    assert update[tab.prompt] == gr.update(placeholder="Ask all three …")
+    assert "Where?" not in update[tab.turns]
+    asked(behind, tab, "Who?", update[tab.pending])
+    assert contents(behind) == ["Who?"]
+
+
+def test_a_system_prompt_opens_the_conversation_and_is_shown_above_it(behind: Backstage, tab: CompareTab) -> None:
+    first = asked(behind, tab, "Where?", system=" Be brief.")[0]
+    assert behind.engine.rows[0].messages[0] == Message("system", " Be brief.")
+    assert " Be brief." in first[tab.turns]
+    pending = voted(behind, tab, "C", system=" Be brief.")
+    first = asked(behind, tab, "And Rome?", pending, system="Changed since.")[0]
+    assert contents(behind) == [" Be brief.", "Where?", ANSWERS["rlhf"], "And Rome?"]
+    assert " Be brief." in first[tab.turns] and "Changed" not in first[tab.turns]
+    asked(behind, tab, "Where?", system=" ")
+    assert contents(behind) == ["Where?"]
+
+
+@pytest.mark.parametrize("ends", ["failure", "stop"])
+def test_an_answer_that_does_not_end_leads_back_to_the_turn_before(
+    behind: Backstage, tab: CompareTab, ends: str
+) -> None:
+    pending = voted(behind, tab, "C")
+    if ends == "failure":
+        behind.engine.place, behind.engine.fails = 1, True
+        first, update = asked(behind, tab, "And Rome?", pending)
+        assert "And Rome?" in first[tab.turns]
+    else:
+        update = stopped(behind.services, tab, ANN, {"prompt": "And Rome?"}, pending)
+    assert "And Rome?" not in update[tab.turns]
+    assert update[tab.prompt]["value"] == "And Rome?"
+    assert update[tab.prompt]["placeholder"] == "Go on from RLHF v1 …"
+    assert "your choice" in update[tab.panels[2]]
+    behind.engine.place, behind.engine.fails = 0, False
+    asked(behind, tab, "And Rome?", update.get(tab.pending, pending))
+    assert contents(behind) == ["Where?", ANSWERS["rlhf"], "And Rome?"]
+
+
+def test_a_page_that_is_behind_shows_the_last_turn_instead_of_going_on_from_the_wrong_one(
+    behind: Backstage, tab: CompareTab
+) -> None:
+    pending = voted(behind, tab, "C")
+    asked(behind, tab, "And Rome?", pending)  # in another window
+    (update,) = asked(behind, tab, "And Oslo?", pending)
+    assert "went on elsewhere" in update[tab.notice]
+    assert "And Rome?" in update[tab.turns]
+    assert "value" not in update[tab.prompt]  # the question stays in the box
+    asked(behind, tab, "And Oslo?", picked(behind.services, tab, ANN, "C", update[tab.pending])[tab.pending])
+    assert contents(behind) == ["Where?", ANSWERS["rlhf"], "And Rome?", ANSWERS["rlhf"], "And Oslo?"]
+
+
+def test_a_reload_restores_the_whole_conversation(behind: Backstage, tab: CompareTab) -> None:
+    pending = asked(behind, tab, "And Rome?", voted(behind, tab, "C"))[-1][tab.pending]
+    pending = picked(behind.services, tab, ANN, "B", pending)[tab.pending]
+    assert set(pending) == {"comparison", "picked"}  # ids and slots: no text is kept in the browser
+    update = opened(behind.services, tab, ANN, pending)
+    for text in ("Where?", "RLHF v1", ANSWERS["rlhf"], "And Rome?"):
+        assert text in update[tab.turns]
+    assert update[tab.prompt]["placeholder"] == "Go on from Instruction-tuned …"
+    assert update[tab.best[0]]["interactive"] is True
+
+
+def test_a_blind_turn_stays_neutral_in_the_conversation_until_its_vote(behind: Backstage, tab: CompareTab) -> None:
+    pending = asked(behind, tab, "Where?", blind=True)[-1][tab.pending]
+    update = picked(behind.services, tab, ANN, "B", pending)
+    assert update[tab.prompt]["placeholder"] == "Go on from B …"
+    assert not any(name in html for name in ("Base", "tuned", "RLHF") for html in panels_of(tab, update))
+    column = asked(behind, tab, "And Rome?", update[tab.pending], blind=True)[0][tab.turns]
+    assert 'data-role="hidden"><b>B</b>' in column
+    assert not any(name in column for name in ("Base", "Instruction-tuned", "RLHF"))
+
+
+def test_what_people_and_models_wrote_is_text_in_the_conversation(behind: Backstage, tab: CompareTab) -> None:
+    behind.engine.texts["base"] = HOSTILE
+    column = asked(behind, tab, HOSTILE, voted(behind, tab, "A", HOSTILE, system=HOSTILE))[0][tab.turns]
+    assert column.count(ESCAPED) == 4
+    assert "<script>" not in column
+
+
+def test_settings_not_touched_are_the_models_own(behind: Backstage, tab: CompareTab) -> None:
+    asked(behind, tab, "Where?")
+    assert behind.engine.rows[0].sampling == behind.services.model.sampling
+    asked(behind, tab, "Where?", temperature=0.3, top_p=0.5, tokens=7.0)
+    sampling = behind.engine.rows[0].sampling
+    assert (sampling.temperature, sampling.top_p, sampling.max_new_tokens) == (0.3, 0.5, 7)
