@@ -7,30 +7,57 @@ import random
 import secrets
 import signal
 import socket
+import sqlite3
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 from reprlib import repr as brief
 from typing import Any
 
-# Read before torch is imported: threads that wait spin only briefly, or chat and a run beside it starve each other.
-os.environ.setdefault("GOMP_SPINCOUNT", "20000")
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
-os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+from filelock import FileLock
 
 from alignment.errors import AlignmentError
-from alignment.models import model_folder, shipped_files
-from alignment.models.sampling import Sampling
+from alignment.models import catalogue, presets, shipped_files
+from alignment.models.catalogue import ModelChoice, Resolved
+from alignment.models.shipped_files import Example
+from alignment.processors import usable_processors
 from alignment.runs.settings import RunSettings
 from alignment.runs.supervisor import Supervisor
-from alignment.serving.engine import Adapter
+from alignment.serving.engine import Adapter, PolicyVersion
 from alignment.serving.local import LocalEngine
-from alignment.settings import POCKET, ModelConfig
 from service.admin import AdminSessions
+from service.chosen_model import choose, remember
 from service.context import ServedModel, Services
 from service.policies import ensure_live_version
 from service.status import status_of
 from storage import database
 from storage.errors import StorageError
+
+REFUSED = (AlignmentError, StorageError, OSError, ValueError, sqlite3.Error)  # said in one sentence at the start
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A data folder that this process holds, with the model that it is opened with."""
+
+    data_dir: Path
+    lock: FileLock
+    found: Resolved
+    live: PolicyVersion
+    examples: list[Example]
+
+
+def set_environment() -> bool:
+    """Set what libraries read when they are imported, which is later; return whether the hub may be asked.
+
+    It is asked for a model that is given by its name there, and for nothing else: libraries are told to stay offline.
+    """
+    online = os.environ.get("HF_HUB_OFFLINE", "").upper() not in ("1", "ON", "YES", "TRUE")
+    # Threads that wait spin only briefly, or chat and a run beside it starve each other.
+    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    return online
 
 
 def port_number(text: str) -> int:
@@ -51,9 +78,22 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 lets others in (default: %(default)s)")
     add("--port", type=port_number, default=7860, help="port to listen on (default: %(default)s)")
     add("--data-dir", type=Path, default=Path("data"), help="database, policies and runs (default: ./%(default)s)")
-    add("--model", default=str(POCKET), help="folder of the base model (default: the bundled pocket model)")
-    add("--sft", help="folder of the instruction-tuned LoRA adapter (default: 'sft' in the model's folder)")
-    add("--quantize", choices=["none", "nf4", "int8"], default="none", help="how the base is held in memory")
+    add(
+        "--model",
+        default="",
+        help="a name of --list-models, a folder, a name on the Hugging Face hub or a .gguf file "
+        "(default: the one that the data folder remembers, else SmolLM2-135M-Instruct)",
+    )
+    add("--base", default="", help="folder or hub name of the chat model's pretrained checkpoint, for the first panel")
+    add(
+        "--sft",
+        default="",
+        help="folder or hub name of an instruction-tuned LoRA adapter on a pretrained --model "
+        "(default: 'sft' in the model's folder, if there is one)",
+    )
+    add("--quantize", choices=["none", "nf4", "int8"], default="", help="how the weights are held in memory")
+    add("--list-models", action="store_true", help="print the models that have short names, and end")
+    add("--root-path", default="", help="where a proxy serves the page, such as /triptych (default: at the top)")
     add("--seed", type=int, help="makes comparisons repeatable and sets the seed of runs (default: drawn anew, runs 0)")
     return parser.parse_args(arguments)
 
@@ -76,43 +116,75 @@ def admin_password() -> str:
     return password
 
 
+def open_folder(arguments: argparse.Namespace, online: bool) -> Opened:
+    """Return the data folder, held by this process, with its model and the version to serve.
+
+    Raises one of `REFUSED`, with what is wrong and what to do.
+    """
+    data_dir = arguments.data_dir.expanduser().resolve()
+    db = database.file_in(data_dir)
+    require_free(arguments.host, arguments.port)
+    try:
+        lock = database.hold(data_dir)
+        database.prepare(db)
+    except PermissionError as error:
+        raise OSError(f"{data_dir} cannot be written ({error}); give --data-dir a folder that can") from error
+    given = ModelChoice(arguments.model, arguments.base, arguments.sft, arguments.quantize)
+    found = catalogue.resolve(choose(db, given), data_dir, online=online)
+    live = ensure_live_version(db, data_dir, found.config)
+    remember(db, found.choice)
+    return Opened(data_dir, lock, found, live, shipped_files.examples(found.config.model))
+
+
 def main() -> None:
     """Wire settings, database, engine, supervisor and page; serve until Ctrl-C."""
-    arguments = parse_arguments()
+    arguments, online = parse_arguments(), set_environment()
+    if arguments.list_models:
+        print(presets.table())
+        return
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it misses a kernel that only 4-bit bases would use
-    sft = arguments.sft or str(Path(arguments.model) / "sft")
-    model = ModelConfig(str(Path(arguments.model).resolve()), str(Path(sft).resolve()), arguments.quantize)
-    data_dir = arguments.data_dir.resolve()
-    db = database.file_in(data_dir)
     try:
-        model_folder.check_base(model.model)
-        model_folder.check_adapter(model.sft)
-        require_free(arguments.host, arguments.port)
-        lock = database.hold(data_dir)
-        database.prepare(db)
-        live = ensure_live_version(db, data_dir, model)
-        examples = shipped_files.examples(model.model)
-    except (AlignmentError, StorageError, OSError, ValueError) as error:
+        opened = open_folder(arguments, online)
+    except REFUSED as error:
         raise SystemExit(f"Triptych cannot start: {error}") from error
-    engine = LocalEngine(model, live)
-    defaults = RunSettings(seed=arguments.seed or 0, threads=os.cpu_count() or 1)
-    supervisor = Supervisor(data_dir, engine, model, defaults)
+    # From here on, this process asks only itself: Gradio does at its start, and a proxy would stand in between.
+    os.environ["no_proxy"] = "*"
+    try:
+        serve_until_stopped(arguments, opened)
+    finally:
+        opened.lock.release()
+
+
+def served_model(found: Resolved) -> ServedModel:
+    """Return what people are told of a model."""
+    return ServedModel(
+        found.name, found.base_name, found.shape, found.sampling, found.context_tokens, found.own_template
+    )
+
+
+def serve_until_stopped(arguments: argparse.Namespace, opened: Opened) -> None:
+    """Load the model, serve the page and start the supervisor; return after Ctrl-C."""
+    model, data_dir, processors = opened.found.config, opened.data_dir, usable_processors()
+    # Torch sees to the rest by itself, but not to a container's share of the processors' time.
+    engine = LocalEngine(model, opened.live, threads=processors if processors < (os.cpu_count() or 1) else 0)
+    supervisor = Supervisor(data_dir, engine, model, RunSettings(seed=arguments.seed or 0, threads=processors))
 
     from ui.annotator import signing_key
     from ui.layout import serve
 
     engine.start()  # not before Gradio is imported: the two imports hold each other up
+    db = database.file_in(data_dir)
     services = Services(
         data_dir=data_dir,
         db=db,
         engine=engine,
-        model=ServedModel(Path(model.model).name, "", "adapter", Sampling(), 512, own_template=True),
-        sft=Adapter("sft", Path(model.sft)),
+        model=served_model(opened.found),
+        sft=Adapter("sft", Path(model.sft)) if model.sft else None,
         supervisor=supervisor,
         admin=AdminSessions(admin_password()),
-        examples=examples,
+        examples=opened.examples,
         seeds=random.Random(arguments.seed) if arguments.seed is not None else random.SystemRandom(),
         status=status_of(db, engine),
     )
@@ -124,7 +196,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)
     try:
-        page = serve(services, arguments.host, arguments.port, signing_key(data_dir))
+        page = serve(services, arguments.host, arguments.port, signing_key(data_dir), arguments.root_path)
         supervisor.start()
         stopping.wait()
         print("Stopping …")
@@ -134,7 +206,6 @@ def main() -> None:
     finally:
         supervisor.stop()
         engine.stop()
-        lock.release()
 
 
 if __name__ == "__main__":

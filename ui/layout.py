@@ -160,8 +160,11 @@ def _let_queue_rest(page: Page) -> None:
     page._queue.progress_update_sleep_when_free = 0.1
 
 
-def serve(services: Services, host: str, port: int, key: str) -> Page:
-    """Serve the page in a thread of its own and return it; close it to stop."""
+def serve(services: Services, host: str, port: int, key: str, root_path: str = "") -> Page:
+    """Serve the page in a thread of its own and return it; close it to stop.
+
+    `root_path` is where a proxy serves it, such as "/triptych"; the proxy takes that away from what it asks here.
+    """
     page = build(services)
     session = Middleware(SessionMiddleware, secret_key=key, session_cookie="triptych", max_age=YEAR_SECONDS)
     page.queue(default_concurrency_limit=16, max_size=128)
@@ -169,6 +172,7 @@ def serve(services: Services, host: str, port: int, key: str) -> Page:
     page.launch(
         server_name=host,
         server_port=port,
+        root_path=root_path or None,
         prevent_thread_lock=True,
         quiet=True,
         share=False,

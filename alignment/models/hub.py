@@ -90,6 +90,7 @@ def _snapshot(name: str, patterns: list[str], **options: Any) -> Path:
 @contextmanager
 def _asking_the_hub(name: str) -> Iterator[None]:
     """Let the hub be asked inside, though the app is offline otherwise; raise ModelLoadError for what comes of it."""
+    from httpx2 import HTTPError
     from huggingface_hub import constants, errors
 
     before = constants.HF_HUB_OFFLINE
@@ -116,7 +117,7 @@ def _asking_the_hub(name: str) -> Iterator[None]:
             words = f"{name} does not fit on the disk of the hub's cache, {constants.HF_HUB_CACHE}; make room there, "
             raise ModelLoadError(f"{words}or let HF_HOME name a folder on another disk") from error
         raise ModelLoadError(f"{name} could not be fetched from the hub: {_cause(error)}") from error
-    except (errors.HTTPError, ImportError, ValueError) as error:  # a proxy that fails, or of an unknown kind
+    except (HTTPError, ImportError, ValueError) as error:  # a proxy that fails, or of an unknown kind
         raise ModelLoadError(f"{name} could not be fetched from the hub: {_cause(error)}") from error
     finally:
         constants.HF_HUB_OFFLINE = before
