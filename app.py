@@ -131,6 +131,7 @@ def open_folder(arguments: argparse.Namespace, online: bool) -> Opened:
         raise OSError(f"{data_dir} cannot be written ({error}); give --data-dir a folder that can") from error
     given = ModelChoice(arguments.model, arguments.base, arguments.sft, arguments.quantize)
     found = catalogue.resolve(choose(db, given), data_dir, online=online)
+    shipped_files.check_files(found.config.model)
     live = ensure_live_version(db, data_dir, found.config)
     remember(db, found.choice)
     return Opened(data_dir, lock, found, live, shipped_files.examples(found.config.model))
