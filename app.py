@@ -9,12 +9,15 @@ import signal
 import socket
 import sqlite3
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from reprlib import repr as brief
 from typing import Any
 
-from filelock import FileLock
+# Read before torch is imported: threads that wait spin only briefly, or chat and a run beside it starve each other.
+os.environ.setdefault("GOMP_SPINCOUNT", "20000")
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 from alignment.errors import AlignmentError
 from alignment.models import catalogue, presets, shipped_files
@@ -25,39 +28,26 @@ from alignment.runs.settings import RunSettings
 from alignment.runs.supervisor import Supervisor
 from alignment.serving.engine import Adapter, PolicyVersion
 from alignment.serving.local import LocalEngine
+from alignment.settings import GENERAL
+from service import chosen_model
 from service.admin import AdminSessions
-from service.chosen_model import choose, remember
 from service.context import ServedModel, Services
 from service.policies import ensure_live_version
 from service.status import status_of
 from storage import database
 from storage.errors import StorageError
 
-REFUSED = (AlignmentError, StorageError, OSError, ValueError, sqlite3.Error)  # said in one sentence at the start
-
 
 @dataclass(frozen=True)
 class Opened:
-    """A data folder that this process holds, with the model that it is opened with."""
+    """A data folder that this process alone uses, and the model that it is opened with."""
 
     data_dir: Path
-    lock: FileLock
-    found: Resolved
+    db: Path
+    lock: Any
+    model: Resolved
     live: PolicyVersion
-    examples: list[Example]
-
-
-def set_environment() -> bool:
-    """Set what libraries read when they are imported, which is later; return whether the hub may be asked.
-
-    It is asked for a model that is given by its name there, and for nothing else: libraries are told to stay offline.
-    """
-    online = os.environ.get("HF_HUB_OFFLINE", "").upper() not in ("1", "ON", "YES", "TRUE")
-    # Threads that wait spin only briefly, or chat and a run beside it starve each other.
-    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
-    os.environ["HF_HUB_OFFLINE"] = "1"
-    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
-    return online
+    examples: Sequence[Example]
 
 
 def port_number(text: str) -> int:
@@ -77,24 +67,14 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument
     add("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 lets others in (default: %(default)s)")
     add("--port", type=port_number, default=7860, help="port to listen on (default: %(default)s)")
+    add("--root-path", default="", help="where a proxy shows the page, such as /triptych (default: at the top)")
     add("--data-dir", type=Path, default=Path("data"), help="database, policies and runs (default: ./%(default)s)")
-    add(
-        "--model",
-        default="",
-        help="a name of --list-models, a folder, a name on the Hugging Face hub or a .gguf file "
-        "(default: the one that the data folder remembers, else SmolLM2-135M-Instruct)",
-    )
-    add("--base", default="", help="folder or hub name of the chat model's pretrained checkpoint, for the first panel")
-    add(
-        "--sft",
-        default="",
-        help="folder or hub name of an instruction-tuned LoRA adapter on a pretrained --model "
-        "(default: 'sft' in the model's folder, if there is one)",
-    )
-    add("--quantize", choices=["none", "nf4", "int8"], default="", help="how the weights are held in memory")
-    add("--list-models", action="store_true", help="print the models that have short names, and end")
-    add("--root-path", default="", help="where a proxy serves the page, such as /triptych (default: at the top)")
+    add("--model", default="", help="preset, folder, name on the hub or .gguf file (default: the data folder's)")
+    add("--base", default="", help="pretrained checkpoint for the first panel: a folder or a name on the hub")
+    add("--sft", default="", help="instruction-tuned LoRA adapter on the model: a folder or a name on the hub")
+    add("--quantize", choices=["none", "nf4", "int8"], default="", help="how weights are held in memory")
     add("--seed", type=int, help="makes comparisons repeatable and sets the seed of runs (default: drawn anew, runs 0)")
+    add("--list-models", action="store_true", help="print the presets and leave")
     return parser.parse_args(arguments)
 
 
@@ -116,79 +96,91 @@ def admin_password() -> str:
     return password
 
 
-def open_folder(arguments: argparse.Namespace, online: bool) -> Opened:
-    """Return the data folder, held by this process, with its model and the version to serve.
-
-    Raises one of `REFUSED`, with what is wrong and what to do.
-    """
-    data_dir = arguments.data_dir.expanduser().resolve()
+def open_data_folder(arguments: argparse.Namespace) -> Opened:
+    """Return the data folder, opened with the model that is meant; exit with one sentence if that cannot be."""
+    data_dir = arguments.data_dir.resolve()
     db = database.file_in(data_dir)
-    require_free(arguments.host, arguments.port)
+    offline = stay_offline()
+    given = ModelChoice(arguments.model, arguments.base, arguments.sft, arguments.quantize)
     try:
+        require_free(arguments.host, arguments.port)
         lock = database.hold(data_dir)
         database.prepare(db)
-    except PermissionError as error:
-        raise OSError(f"{data_dir} cannot be written ({error}); give --data-dir a folder that can") from error
-    given = ModelChoice(arguments.model, arguments.base, arguments.sft, arguments.quantize)
-    found = catalogue.resolve(choose(db, given), data_dir, online=online)
-    shipped_files.check_files(found.config.model)
-    live = ensure_live_version(db, data_dir, found.config)
-    remember(db, found.choice)
-    return Opened(data_dir, lock, found, live, shipped_files.examples(found.config.model))
+        model = catalogue.resolve(chosen_model.choose(db, given), data_dir, online=not offline)
+        shipped_files.check_files(model.config.model)
+        live = ensure_live_version(db, data_dir, model.config)
+        examples = shipped_files.examples(model.config.model) or shipped_files.examples(GENERAL)
+        chosen_model.remember(db, model.choice)
+    except sqlite3.Error as error:
+        raise SystemExit(
+            f"Triptych cannot start: the database {db} cannot be read or written ({error}); make room on its disk, or "
+            "let --data-dir name a folder that you may write to"
+        ) from error
+    except (AlignmentError, StorageError, OSError, ValueError) as error:
+        raise SystemExit(f"Triptych cannot start: {error}") from error
+    return Opened(data_dir, db, lock, model, live, examples)
+
+
+def stay_offline() -> bool:
+    """Let no library ask the hub by itself; return whether even a model that is named so is not to be fetched."""
+    asked = os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
+    os.environ["HF_HUB_OFFLINE"] = "1"  # read when the hub's library is imported; models/hub.py lifts it for a while
+    return asked
+
+
+def forget_proxies() -> None:
+    """Use no proxy from here on, be it set in the environment or in the system: this process asks only itself.
+
+    Gradio asks its own page whether it is there, through whatever proxy is set, and a proxy does not know it.
+    """
+    os.environ["no_proxy"] = "*"
+
+
+def services_of(opened: Opened, seed: int | None) -> Services:
+    """Return what the page works with; nothing is started yet."""
+    model, processors = opened.model, usable_processors()
+    engine = LocalEngine(model.config, opened.live, threads=processors)
+    defaults = RunSettings(seed=seed or 0, threads=processors)
+    return Services(
+        data_dir=opened.data_dir,
+        db=opened.db,
+        engine=engine,
+        model=ServedModel(
+            name=model.name,
+            base_name=model.base_name,
+            shape=model.shape,
+            sampling=model.sampling,
+            max_tokens=model.context_tokens,
+            own_template=model.own_template,
+        ),
+        sft=Adapter("sft", Path(model.config.sft)) if model.config.sft else None,
+        supervisor=Supervisor(opened.data_dir, engine, model.config, defaults),
+        admin=AdminSessions(admin_password()),
+        examples=opened.examples,
+        seeds=random.Random(seed) if seed is not None else random.SystemRandom(),
+        status=status_of(opened.db, engine),
+    )
 
 
 def main() -> None:
     """Wire settings, database, engine, supervisor and page; serve until Ctrl-C."""
-    arguments, online = parse_arguments(), set_environment()
+    arguments = parse_arguments()
     if arguments.list_models:
         print(presets.table())
         return
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it misses a kernel that only 4-bit bases would use
-    try:
-        opened = open_folder(arguments, online)
-    except REFUSED as error:
-        raise SystemExit(f"Triptych cannot start: {error}") from error
-    # From here on, this process asks only itself: Gradio does at its start, and a proxy would stand in between.
-    os.environ["no_proxy"] = "*"
-    try:
-        serve_until_stopped(arguments, opened)
-    finally:
-        opened.lock.release()
-
-
-def served_model(found: Resolved) -> ServedModel:
-    """Return what people are told of a model."""
-    return ServedModel(
-        found.name, found.base_name, found.shape, found.sampling, found.context_tokens, found.own_template
-    )
-
-
-def serve_until_stopped(arguments: argparse.Namespace, opened: Opened) -> None:
-    """Load the model, serve the page and start the supervisor; return after Ctrl-C."""
-    model, data_dir, processors = opened.found.config, opened.data_dir, usable_processors()
-    # Torch sees to the rest by itself, but not to a container's share of the processors' time.
-    engine = LocalEngine(model, opened.live, threads=processors if processors < (os.cpu_count() or 1) else 0)
-    supervisor = Supervisor(data_dir, engine, model, RunSettings(seed=arguments.seed or 0, threads=processors))
+    opened = open_data_folder(arguments)
+    forget_proxies()
+    services = services_of(opened, arguments.seed)
+    engine, supervisor = services.engine, services.supervisor
+    assert isinstance(engine, LocalEngine)
 
     from ui.annotator import signing_key
     from ui.layout import serve
 
     engine.start()  # not before Gradio is imported: the two imports hold each other up
-    db = database.file_in(data_dir)
-    services = Services(
-        data_dir=data_dir,
-        db=db,
-        engine=engine,
-        model=served_model(opened.found),
-        sft=Adapter("sft", Path(model.sft)) if model.sft else None,
-        supervisor=supervisor,
-        admin=AdminSessions(admin_password()),
-        examples=opened.examples,
-        seeds=random.Random(arguments.seed) if arguments.seed is not None else random.SystemRandom(),
-        status=status_of(db, engine),
-    )
     stopping = threading.Event()
 
     def stop(number: int, frame: Any) -> None:
@@ -197,7 +189,7 @@ def serve_until_stopped(arguments: argparse.Namespace, opened: Opened) -> None:
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)
     try:
-        page = serve(services, arguments.host, arguments.port, signing_key(data_dir), arguments.root_path)
+        page = serve(services, arguments.host, arguments.port, signing_key(opened.data_dir), arguments.root_path)
         supervisor.start()
         stopping.wait()
         print("Stopping …")
@@ -207,6 +199,7 @@ def serve_until_stopped(arguments: argparse.Namespace, opened: Opened) -> None:
     finally:
         supervisor.stop()
         engine.stop()
+        opened.lock.release()
 
 
 if __name__ == "__main__":

@@ -10,7 +10,9 @@ from pydantic.dataclasses import dataclass
 from alignment.validation import STRICT, Number, Text, Whole, refuses_in_words
 
 Quantize = Literal["none", "nf4", "int8"]
-POCKET = Path(__file__).parents[1] / "assets" / "pocket"
+ASSETS = Path(__file__).parents[1] / "assets"
+POCKET = ASSETS / "pocket"
+GENERAL = ASSETS / "general"  # what is offered with a model that ships nothing of its own
 MAX_PROMPT_CHARACTERS = 4000
 MAX_COMPLETION_CHARACTERS = 2000  # of one that a person writes
 MAX_NEW_TOKENS = 32_768  # of one completion; what a model reads may allow less

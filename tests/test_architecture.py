@@ -21,7 +21,7 @@ FOR_THE_PAGE = {
 ROOMS: dict[str, set[str]] = {
     "storage": set(),
     "alignment": set(),
-    "alignment/models": {"alignment", "storage/messages.py"},
+    "alignment/models": {"alignment", "storage/messages.py", "storage/version_folders.py"},
     "alignment/reward": {"alignment", "alignment/models"},
     "alignment/learning": {"alignment", "alignment/models", "alignment/reward", "storage"},
     "alignment/serving": {"alignment", "alignment/models", "alignment/reward", "storage"},

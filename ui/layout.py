@@ -163,7 +163,7 @@ def _let_queue_rest(page: Page) -> None:
 def serve(services: Services, host: str, port: int, key: str, root_path: str = "") -> Page:
     """Serve the page in a thread of its own and return it; close it to stop.
 
-    `root_path` is where a proxy serves it, such as "/triptych"; the proxy takes that away from what it asks here.
+    `root_path` is where a proxy in front of it shows it.
     """
     page = build(services)
     session = Middleware(SessionMiddleware, secret_key=key, session_cookie="triptych", max_age=YEAR_SECONDS)
@@ -172,9 +172,9 @@ def serve(services: Services, host: str, port: int, key: str, root_path: str = "
     page.launch(
         server_name=host,
         server_port=port,
-        root_path=root_path or None,
         prevent_thread_lock=True,
         quiet=True,
+        root_path=root_path or None,
         share=False,
         theme=theme(),
         head=head(),

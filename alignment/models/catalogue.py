@@ -36,7 +36,6 @@ class Resolved:
     name: str  # what people see, such as "SmolLM2-135M-Instruct"
     base_name: str  # of the pretrained checkpoint, "" without one
     sampling: Sampling  # the model's own, with the default length of an answer
-    rollout_tokens: int  # the default length of the answers of a training run
     context_tokens: int  # that it reads: prompt and completion together
     own_template: bool  # whether it ships a chat template
 
@@ -67,15 +66,16 @@ def resolve(choice: ModelChoice, data_dir: Path, *, online: bool = True) -> Reso
         _require_checkpoint(base, "--base")
     if sft is not None:
         model_folder.check_adapter(sft)
+    facts = checkpoint_facts.facts_of_folder(folder) if gguf is None else checkpoint_facts.facts_of_gguf(gguf)
     config = ModelConfig(
         model=str(folder),
         sft=str(sft or ""),
         quantize=cast(Quantize, choice.quantize or (preset.quantize if preset else "none")),
         base=str(base or ""),
         gguf=str(gguf or ""),
+        rollout_tokens=preset.rollout_tokens if preset else facts.rollout_tokens,
         template=json.dumps(preset.template) if preset and preset.template else "",
     )
-    facts = checkpoint_facts.facts_of_folder(folder) if gguf is None else checkpoint_facts.facts_of_gguf(gguf)
     if gguf is not None:
         _remove_leftovers(folder)
     return _described(choice, config, preset, facts)
@@ -91,7 +91,6 @@ def _described(choice: ModelChoice, config: ModelConfig, preset: Preset | None, 
         name=f"{title} with {_title(choice.sft)}" if choice.sft else title,
         base_name=base_name,
         sampling=preset.sampling if preset else facts.sampling,
-        rollout_tokens=preset.rollout_tokens if preset else facts.rollout_tokens,
         context_tokens=facts.context_tokens,
         own_template=facts.own_template or bool(config.sft and checkpoint_facts.has_template(Path(config.sft))),
     )

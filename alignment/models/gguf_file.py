@@ -11,7 +11,6 @@ from typing import Any, BinaryIO
 
 from alignment.errors import ModelLoadError
 from alignment.models.weight_files import samples
-from alignment.models.weight_files import samples
 
 MAGIC = b"GGUF"
 # The numbers that stand for types of values, with their forms for `struct`.

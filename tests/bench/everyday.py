@@ -22,7 +22,6 @@ HERE = Path(__file__).parent
 FILES = ("everyday.txt", "everyday_by_a_reader.txt")  # thirty prompts each, one a line
 DEBRIS = re.compile(r"<\|?\w+\|?>|\[/?INST\]|^\s*(user|assistant|system)\s*$", re.MULTILINE)
 NAME = ("My name is Zelda. Please remember it.", "What is my name?")
-FEW_WORDS = 4
 SHOWN_CHARACTERS = 280
 
 
@@ -63,7 +62,7 @@ def summary(replies: Sequence[dict[str, Any]]) -> list[str]:
         lines.append(f"| {name} | " + " | ".join(map(str, values)) + " |")
 
     row("ended by itself", [sum(one["finish_reason"] == "stop" for one in panel) for panel in panels])
-    row(f"more than {FEW_WORDS} words", [sum(len(one["text"].split()) > FEW_WORDS for one in panel) for panel in panels])
+    row("more than four words", [sum(len(one["text"].split()) > 4 for one in panel) for panel in panels])
     row("debris of a template", [sum(bool(DEBRIS.search(one["text"])) for one in panel) for panel in panels])
     row("tokens, median", [statistics.median(one["tokens"] for one in panel) for panel in panels])
     return lines

@@ -114,7 +114,7 @@ def test_a_gguf_file_is_converted_later_into_a_folder_of_its_own(tmp_path: Path)
 
 def test_smollm2_is_found_in_its_package(tmp_path: Path) -> None:
     if presets.presets()["smollm2-135m"].packaged_file() is None:
-        pytest.skip("SmolLM2's package is not installed (make smollm2)")
+        pytest.skip("SmolLM2's package is not installed (make run)")
     found = resolve(tmp_path, "smollm2-135m")
     assert (found.name, found.shape) == ("SmolLM2-135M-Instruct", "chat")
     assert (found.sampling, found.rollout_tokens, found.context_tokens) == (Sampling(0.2, 512, 0.9), 160, 8192)

@@ -22,7 +22,7 @@ def write(folder: Path, **files: Any) -> Path:
     [
         ({"max_position_embeddings": 131072}, 131072, 512),
         ({"n_positions": 1024}, 1024, 256),  # GPT-2
-        ({"text_config": {"max_position_embeddings": 4096}, "n_ctx": 7}, 4096, 512),  # the text part of a multimodal one
+        ({"text_config": {"max_position_embeddings": 4096}, "n_ctx": 7}, 4096, 512),  # multimodal
         ({"text_config": {}}, 8192, 512),  # Gemma 3 says nothing
     ],
 )

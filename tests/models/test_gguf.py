@@ -85,7 +85,7 @@ def test_a_part_of_several_is_refused(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_smollm2s_header_says_what_it_reads_and_how_it_is_asked() -> None:
     file = presets.presets()["smollm2-135m"].packaged_file()
     if file is None:
-        pytest.skip("SmolLM2's package is not installed (make smollm2)")
+        pytest.skip("SmolLM2's package is not installed (make run)")
     header = gguf_file.header(file)
     assert gguf_file.context_length(header) == 8192
     assert header["tokenizer.chat_template"].startswith("{% for message in messages %}")

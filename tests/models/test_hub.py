@@ -136,7 +136,7 @@ def test_a_repository_without_safetensors_is_refused(monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     ("status", "code", "words"),
     [
-        (403, "GatedRepo", r"is gated: accept its licence at https://huggingface\.co/somebody/tiny-chat.*hf auth login"),
+        (403, "GatedRepo", r"is gated: accept its licence at https://huggingface\.co/somebody/tiny-chat,.*hf auth"),
         (404, "RepoNotFound", r"no folder somebody/tiny-chat here, and no model of that name on the hub"),
         (401, "RepoNotFound", r"no model of that name on the hub \(or it is private"),
     ],

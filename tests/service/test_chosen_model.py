@@ -47,7 +47,7 @@ def test_a_folder_remembers_its_model_and_another_may_be_given(db: Path) -> None
 
 
 @pytest.mark.parametrize("older", [True, False])
-def test_a_folder_of_before_is_opened_with_the_pocket_model_if_its_versions_are_that_ones(db: Path, older: bool) -> None:
+def test_a_folder_of_before_is_opened_with_the_pocket_model_if_it_has_its_versions(db: Path, older: bool) -> None:
     before = model_folder.older_fingerprint(POCKET_MODEL.model, POCKET_MODEL.sft)
     record(db, before if older else model_folder.fingerprint(POCKET_MODEL))
     assert choose(db, NOTHING) == ModelChoice("pocket")
