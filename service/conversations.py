@@ -44,12 +44,17 @@ def next_turn(services: Services, annotator: str, request: CompareRequest) -> Tu
                 "its conversation_id too, or leave both out"
             )
         return Turn(conversations.new_conversation_id(), 0, one_turn(request.prompt, request.system or ""))
-    last = conversations.turns_of(services.db, request.conversation_id, annotator)[-1]
+    last = last_turn(services, annotator, request.conversation_id)
     _require_same_system(request.system, last.messages)
     slot = _slot_to_go_on_from(services, annotator, last, request.continue_from)
     answer = next(one.text for one in last.completions if one.slot == slot)
     messages = (*last.messages, Message("assistant", answer), Message("user", request.prompt))
     return Turn(request.conversation_id, last.turn + 1, messages, slot)
+
+
+def last_turn(services: Services, annotator: str, conversation_id: str) -> Comparison:
+    """Return the last turn of an annotator's own conversation; raise StorageError, a LookupError, where it is none."""
+    return conversations.turns_of(services.db, conversation_id, annotator)[-1]
 
 
 def _require_same_system(system: str | None, messages: Messages) -> None:

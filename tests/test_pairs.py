@@ -6,6 +6,7 @@ import pytest
 
 from alignment.reward.bradley_terry import ordered_pairs
 from storage import database, preferences
+from storage.messages import stored_messages
 from storage.records import PreferenceKind
 from tests.storage.test_preferences import comparison
 
@@ -18,14 +19,21 @@ VOTES: list[tuple[list[list[str]], PreferenceKind]] = [
 ]
 
 
+@pytest.mark.parametrize("cut", ["", "B", "AB"])
 @pytest.mark.parametrize("texts", [("a", "b", "c"), ("same", "other", "same"), ("same", "same", "same")])
-def test_the_view_of_pairs_and_the_pairs_that_are_learned_are_the_same(tmp_path: Path, texts: tuple[str, ...]) -> None:
+def test_the_view_of_pairs_and_the_pairs_that_are_learned_are_the_same(
+    tmp_path: Path, texts: tuple[str, ...], cut: str
+) -> None:
     db = tmp_path / "triptych.db"
     database.prepare(db)
     for number, (tiers, kind) in enumerate(VOTES):
-        preferences.save_comparison(db, comparison(f"c{number}", texts))
+        preferences.save_comparison(db, comparison(f"c{number}", texts, cut=cut))
         preferences.save_preference(db, comparison_id=f"c{number}", annotator_id="ann", tiers=tiers, kind=kind)
+    columns = "messages, chosen, rejected, chosen_ended, rejected_ended"
     with database.read(db) as connection:
-        shown = list(connection.conn.execute("SELECT prompt, chosen, rejected FROM pairs"))
-    learned = ordered_pairs(preferences.rankings(db))
+        shown = list(connection.conn.execute(f"SELECT {columns} FROM pairs"))
+    learned = [
+        (stored_messages(better.messages), better.completion, worse.completion, better.ended, worse.ended)
+        for better, worse in ordered_pairs(preferences.rankings(db))
+    ]
     assert sorted(shown) == sorted(learned)

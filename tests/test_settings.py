@@ -76,7 +76,7 @@ def test_a_whole_number_may_stand_for_a_fraction_but_becomes_one() -> None:
         ({"ppo": {"updates": 10**18}}, r"settings\.ppo\.updates must be between 1 and 1000000"),
         ({"raft": {"prompts": 6 * 10**12}}, r"settings\.raft\.prompts must be between 1 and 10000"),
         ({"raft": {"prompts": 6000, "samples": 4}}, r"prompts times samples must be at most 10000, got 6000 and 4"),
-        ({"raft": {"max_new_tokens": 10**12}}, r"settings\.raft\.max_new_tokens must be between 1 and 256"),
+        ({"raft": {"max_new_tokens": 10**12}}, r"settings\.raft\.max_new_tokens must be between 1 and 32768"),
         (
             {"dpo": {"steps": 20_000, "batch_size": 16}},
             r"dpo\.steps times batch_size must be at most 100000, got 20000",
@@ -122,6 +122,16 @@ def test_raft_without_rounds_is_refused_where_it_is_the_method() -> None:
     require_trains("ppo", without)
     with pytest.raises(ConfigError, match=r'settings\.raft\.rounds must be at least 1 for the method "raft", got 0'):
         require_trains("raft", without)
+
+
+def test_where_no_length_of_completions_is_set_it_is_the_models_own() -> None:
+    settings = run_settings({"raft": {"max_new_tokens": 7}})
+    assert (settings.ppo.max_new_tokens, settings.dpo.max_new_tokens) == (None, None)
+    filled = settings.with_rollout_tokens(160)
+    assert (filled.ppo.max_new_tokens, filled.raft.max_new_tokens, filled.dpo.max_new_tokens) == (160, 7, 160)
+    assert [filled.longest_drawn(method) for method in ("ppo", "raft", "dpo")] == [160, 7, 160]
+    assert filled.with_rollout_tokens(96) == filled
+    assert POCKET_MODEL.rollout_tokens == 96
 
 
 def test_derived_numbers_follow_from_the_fields() -> None:

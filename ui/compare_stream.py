@@ -10,6 +10,7 @@ import gradio as gr
 from alignment.errors import ConfigError
 from service.compare import stored_comparison
 from service.context import Services
+from service.conversations import last_turn
 from storage.records import Comparison
 from ui.compare_form import CompareTab, Question
 from ui.compare_view import (
@@ -31,13 +32,25 @@ from ui.render import notice
 PICK_FIRST = (
     "Which answer does this go on from? Press “Go on from this” below it and ask again, or begin a new chat (C)."
 )
+WENT_ON = "This conversation went on elsewhere. Here is its last turn; your question is still in the box."
 STOPPED = "Stopped. Your question is back in the box."
 
 
-def gone_on_from(services: Services, memory: Remembered, prompt: str, *, example: bool) -> Comparison | None:
+class WentOnError(Exception):
+    """The conversation has a later turn than the one shown: it went on in another window, or past a reload."""
+
+    def __init__(self, last: Comparison) -> None:
+        super().__init__(WENT_ON)
+        self.last = last
+
+
+def gone_on_from(
+    services: Services, annotator: str, memory: Remembered, prompt: str, *, example: bool
+) -> Comparison | None:
     """Return the comparison that the next question goes on from; None where it begins a conversation of its own.
 
-    Raises ConfigError where people have to say first which answer to go on from.
+    Raises ConfigError where people have to say first which answer to go on from, WentOnError where it is not the last
+    turn any more.
     """
     begins = example or not memory.comparison or (memory.example and not memory.origin)
     if begins or not prompt.strip():  # an empty prompt is refused for that, whatever it goes on from
@@ -45,6 +58,8 @@ def gone_on_from(services: Services, memory: Remembered, prompt: str, *, example
     comparison = stored_comparison(services, memory.comparison)
     if comparison.conversation_id is None:  # it was asked before there were conversations
         return None
+    if (last := last_turn(services, annotator, comparison.conversation_id)).id != comparison.id:
+        raise WentOnError(last)
     if not memory.origin:
         raise ConfigError(PICK_FIRST)
     return comparison
@@ -59,7 +74,7 @@ async def stream(
     """
     memory, began = Remembered.of(pending), False
     try:
-        before = await asyncio.to_thread(gone_on_from, services, memory, question.prompt, example=example)
+        before = await asyncio.to_thread(gone_on_from, services, annotator, memory, question.prompt, example=example)
         started = await asyncio.to_thread(_started, services, tab, annotator, question, before, memory)
         async for seconds in question.loading(services):
             words = f"The model is loading: {seconds:.0f} s. Your question is answered as soon as it is ready."
@@ -78,6 +93,12 @@ async def stream(
         memory = Remembered(last.comparison_id, example=example)
         finished = {tab.pending: memory.to_json(), tab.finished_at: time.monotonic()}
         yield view(tab, last.completions, "open", notice(QUESTION), memory) | finished
+    except WentOnError as later:
+        memory = Remembered(later.last.id)
+        changed = await asyncio.to_thread(
+            turn_view, services, tab, annotator, later.last, memory, notice(WENT_ON, "error")
+        )
+        yield changed | {tab.pending: memory.to_json()}
     except Exception as error:
         words = notice(sentence(error), "error")
         if not began:

@@ -191,7 +191,6 @@ def test_a_comparison_that_was_left_is_not_brought_back_by_a_reload_nor_the_exam
     page.reload()
     expect(panels(page).nth(0)).to_contain_text("Ask something above")
     expect(page.locator("#stop")).to_have_count(0)
-    wait_until(page, lambda: site.behind.engine.open_streams == 0)
 
 
 def test_escape_closes_the_settings_from_within_and_from_beside_them(page: Page, site: Site) -> None:

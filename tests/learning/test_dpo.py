@@ -24,15 +24,18 @@ from alignment.models.shipped_files import ShippedRanking
 from alignment.reward.bradley_terry import ordered_pairs
 from alignment.settings import POCKET
 from storage.messages import one_turn, question_of
+from storage.records import Ranking
 
 Tiny = tuple[PeftModel, AutoTokenizer]
 RANKED = ShippedRanking(one_turn("Why?"), ("a", "b", "c"), ((2,), (0, 1)), "", "")
 PAIRS = [ShippedRanking(one_turn("Hi"), ("Hello there.", "No"), ((0,), (1,)), "", "")]
 
 
-def log_prob(model: PeftModel, tokenizer: AutoTokenizer, adapter: str, prompt: str, completion: str) -> float:
+def log_prob(
+    model: PeftModel, tokenizer: AutoTokenizer, adapter: str, prompt: str, completion: str, *, ended: bool = True
+) -> float:
     """Return the log-probability of a completion, written anew from the model's own logits."""
-    question, answer = tokenizer.prompt_ids(one_turn(prompt)), tokenizer.completion_ids(completion)
+    question, answer = tokenizer.prompt_ids(one_turn(prompt)), tokenizer.completion_ids(completion, ended=ended)
     with torch.no_grad(), adapters.using(model, adapter):
         logits = model(input_ids=torch.tensor([question + answer])).logits[0].double()
     steps = logits[len(question) - 1 : -1].log_softmax(-1)
@@ -77,6 +80,28 @@ def test_the_loss_is_that_of_the_paper_and_knows_the_output_layers_adapter(tiny:
     measured = trained(tiny, DPOConfig(steps=1, batch_size=2, beta=0.3, rollouts=2, max_new_tokens=4))
     assert measured[0]["dpo/loss"] == pytest.approx(expected, abs=2e-3)
     assert measured[0]["dpo/margin"] == pytest.approx(0.3 * margin, abs=2e-3)
+
+
+@pytest.mark.parametrize("likelihood", [0.0, 0.5])
+def test_a_cut_text_is_not_learned_as_one_that_ended(tiny: Tiny, likelihood: float) -> None:
+    model, tokenizer = tiny
+    adapters.copy_adapter(model, "other", "policy")
+    chosen, rejected = PAIRS[0].completions
+
+    def log_ratio(text: str, ended: bool) -> float:
+        policy, sft = (log_prob(model, tokenizer, name, "Hi", text, ended=ended) for name in ("policy", "sft"))
+        return policy - sft
+
+    margin = 0.3 * (log_ratio(chosen, ended=False) - log_ratio(rejected, ended=True))
+    tokens = len(tokenizer.completion_ids(chosen, ended=False))
+    nll = -log_prob(model, tokenizer, "policy", "Hi", chosen, ended=False) / tokens
+    expected = -torch.nn.functional.logsigmoid(torch.tensor(margin)).item() + likelihood * nll
+    config = DPOConfig(steps=1, batch_size=2, beta=0.3, likelihood_coefficient=likelihood, rollouts=2, max_new_tokens=4)
+    cut = Ranking(1, PAIRS[0].messages, PAIRS[0].completions, ((0,), (1,)), True, "human", ended=(False, True))
+    measured: list[dict[str, float]] = []
+    train_dpo(*tiny, [cut], [], [one_turn("Hi")], config, 0, lambda step, metrics: measured.append(metrics))
+    assert measured[0]["dpo/margin"] == pytest.approx(margin, abs=2e-3)
+    assert measured[0]["dpo/loss"] == pytest.approx(expected, abs=2e-3)
 
 
 def test_the_likelihood_of_the_better_text_is_added_as_weighted(tiny: Tiny) -> None:

@@ -16,10 +16,11 @@ from alignment.errors import TrainingError
 from alignment.learning import reward_adapter
 from alignment.models import adapters
 from alignment.models.heads import mean_head, new_head
+from alignment.models.shipped_files import ShippedRanking
 from alignment.reward import scorer
 from alignment.reward.settings import RewardConfig
 from alignment.settings import POCKET
-from storage.messages import Messages, one_turn, question_of
+from storage.messages import Message, Messages, one_turn, question_of
 
 Tiny = tuple[PeftModel, AutoTokenizer]
 QUICK = RewardConfig(steps=40, batch_size=12, voted_share=0.5, learning_rate=5e-3, head_learning_rate=2e-2)
@@ -123,6 +124,22 @@ def test_a_ranking_is_encoded_once_a_completion(tiny: Tiny) -> None:
     assert element.pairs[element.targets == 0.5].tolist()[0] == [1, 2]
 
 
+def test_a_cut_completion_is_read_up_to_its_last_word_not_up_to_an_end(tiny: Tiny) -> None:
+    _, tokenizer = tiny
+    whole = reward_adapter.encoded(tokenizer, R("Hi", ("Hello.", "Good day to")))
+    cut = reward_adapter.encoded(tokenizer, R("Hi", ("Hello.", "Good day to"), cut=(1,)))
+    assert [sequence[-1] for sequence in whole.sequences] == [tokenizer.end_id] * 2
+    assert cut.sequences == [whole.sequences[0], whole.sequences[1][:-1]]
+
+
+def test_a_later_turn_is_read_with_all_that_was_said_before(tiny: Tiny) -> None:
+    _, tokenizer = tiny
+    said = (Message("user", "Hi"), Message("assistant", "Hello."), Message("user", "Bye"))
+    ranking = ShippedRanking(said, ("Bye.", "No."), ((0,), (1,)))
+    for sequence in reward_adapter.encoded(tokenizer, ranking).sequences:
+        assert sequence[: tokenizer.tokens(said)] == tokenizer.prompt_ids(said)
+
+
 def test_loss_of_a_batch_is_the_mean_of_its_rankings(tiny: Tiny) -> None:
     model, tokenizer, heads = ready(tiny)
     torch.nn.init.normal_(heads.weight, generator=torch.Generator().manual_seed(3))
@@ -144,6 +161,38 @@ def test_no_prompt_is_in_two_folds_and_no_ranking_is_lost() -> None:
     assert sum(len({r.prompt for r in fold}) for fold in folds) == 10
     assert sorted(r.completions[1] for fold in folds for r in fold) == sorted(r.completions[1] for r in rankings)
     assert reward_adapter.prompt_folds(rankings, 3, seed=1) == folds != reward_adapter.prompt_folds(rankings, 3, seed=2)
+
+
+def test_turns_of_one_conversation_are_in_one_fold() -> None:
+    first = [one_turn(f"question {i}") for i in range(8)]
+    second = [(*messages, Message("assistant", "Yes."), Message("user", "Why?")) for messages in first]
+    turns = [ShippedRanking(messages, ("a", "b"), ((0,), (1,))) for messages in (*first, *second)]
+    one, other = (
+        {ranking.messages[0].content for ranking in fold} for fold in reward_adapter.prompt_folds(turns, 2, seed=0)
+    )
+    assert len(one) == len(other) == 4
+    assert not one & other
+
+
+def test_a_batch_that_memory_does_not_hold_goes_through_in_parts_with_the_same_gradient(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, tokenizer, heads = ready(tiny)
+    torch.nn.init.normal_(heads.weight, generator=torch.Generator().manual_seed(3))
+    rankings = [R("Hi", ("Hello.", "No.", "Go away now."), ((0,), (1,), (2,))), R("Thanks", ("Welcome.", "Why?"))]
+    elements = [
+        replace(reward_adapter.encoded(tokenizer, one), offsets=torch.ones(3 - i)) for i, one in enumerate(rankings)
+    ]
+    weights = torch.tensor([[1.0, 2.0, 0.0, 1.0], [3.0, 1.0, 1.0, 0.0]])
+    found = []
+    for tokens in (10_000, 1):
+        monkeypatch.setattr(reward_adapter, "tokens_to_hold", lambda model, tokens=tokens: tokens)
+        with adapters.using(model, "reward", train=True):
+            loss, scores = reward_adapter._add_gradients(model, tokenizer, heads, elements, weights, 1.0)
+        found.append([torch.tensor(loss), scores, *(p.grad for p in adapters.adapter_parameters(model, "reward"))])
+        model.zero_grad()
+    for whole, parts in zip(*found, strict=True):
+        torch.testing.assert_close(whole, parts, atol=1e-5, rtol=1e-4)
 
 
 def test_score_does_not_depend_on_the_neighbours_length(tiny: Tiny) -> None:

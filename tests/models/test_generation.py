@@ -8,8 +8,9 @@ import torch
 from peft import PeftModel
 from transformers import AutoTokenizer
 
-from alignment.models import decoding
+from alignment.models import decoding, generation
 from alignment.models.adapters import using
+from alignment.models.decoding import DecodingBatch, DecodingRow
 from alignment.models.generation import generate
 from alignment.models.passes import left_padded
 from alignment.models.sampling import Sampling
@@ -60,6 +61,32 @@ def test_rows_with_the_same_prompt_share_its_reading_and_draw_as_they_do_alone(
     assert read == [3]
     for seed, i in enumerate(order):
         assert generate(model, tokenizer, [PROMPTS[i]], Sampling(0.9, 12), [seed])[0] == together[seed]
+
+
+def test_rows_that_memory_does_not_hold_together_are_written_in_groups_to_the_same_texts(
+    instructed: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, tokenizer = instructed
+    together = generate(model, tokenizer, PROMPTS, Sampling(0.9, 12), [0, 1, 2])
+    sizes: list[int] = []
+    original = generation.DecodingBatch.add
+
+    def add(self: DecodingBatch, rows: Sequence[DecodingRow]) -> None:
+        sizes.append(len(rows))
+        original(self, rows)
+
+    monkeypatch.setattr(generation.DecodingBatch, "add", add)
+    monkeypatch.setattr(generation, "HELD_BYTES", 1)
+    assert generate(model, tokenizer, PROMPTS, Sampling(0.9, 12), [0, 1, 2]) == together
+    assert sizes == [1, 1, 1]
+
+
+def test_groups_hold_few_tokens_and_one_long_prompt_does_not_widen_the_others() -> None:
+    rows = [DecodingRow(i, (1,) * length, Sampling(0.0, 10), 0) for i, length in enumerate([90, 5, 6, 5, 300, 6])]
+    groups = [[row.id for row in group] for group in generation.decoded_together(rows, 64)]
+    assert groups == [[1, 3, 2, 5], [0], [4]]
+    assert generation.decoded_together(rows, 6 * 310) == [rows]
+    assert generation.decoded_together([], 64) == []
 
 
 def test_seeds_repeat_and_differ(instructed: Tiny) -> None:

@@ -6,7 +6,18 @@ import torch
 from torch import Tensor
 
 from alignment.models.generation import Generated
-from alignment.models.samples import Samples, completion_mask, concatenated, distinct, padded_samples
+from alignment.models.loading import load_tokenizer
+from alignment.models.samples import (
+    Samples,
+    Text,
+    completion_mask,
+    concatenated,
+    distinct,
+    padded_samples,
+    text_samples,
+)
+from alignment.settings import POCKET
+from storage.messages import one_turn
 
 CPU = torch.device("cpu")
 
@@ -38,6 +49,15 @@ def test_prompts_are_padded_on_the_left_and_completions_on_the_right() -> None:
     assert some.attention.tolist() == [[0, 1, 1, 1, 1], [1, 1, 1, 0, 0]]
     assert (some.prompt_width, some.mask.tolist()) == (2, [[1, 1, 1], [1, 0, 0]])
     assert some.ended.tolist() == [False, True]
+
+
+def test_a_text_that_was_cut_has_no_end_and_is_known_not_to_have_ended() -> None:
+    tokenizer, hi = load_tokenizer(POCKET), one_turn("Hi")
+    some = text_samples([Text(hi, "Hello."), Text(hi, "Hello.", ended=False)], tokenizer, CPU)
+    whole, cut = (ids[kept.bool()].tolist() for ids, kept in zip(some.ids, some.attention, strict=True))
+    assert whole == [*cut, tokenizer.end_id]
+    assert some.mask.sum(-1).tolist() == [len(tokenizer.completion_ids("Hello.")) - i for i in (0, 1)]
+    assert some.ended.tolist() == [True, False]
 
 
 def test_rows_lose_the_columns_that_are_padding_in_all_of_them() -> None:

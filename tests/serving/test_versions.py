@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from alignment.errors import AdapterError
 from alignment.models import routing
@@ -163,7 +164,8 @@ def test_a_version_whose_sft_adapter_is_not_whole_is_refused_and_the_columns_sta
     weights = broken.folder / "sft" / "adapter_model.safetensors"
     if damage == "cut":
         weights.write_bytes(weights.read_bytes()[:-64])
-        broken = rehashed(2, broken.folder)
+        with pytest.raises(AdapterError, match="was cut off"):
+            rehashed(2, broken.folder)
     elif damage == "config gone":
         (broken.folder / "sft" / "adapter_config.json").unlink()
         with pytest.raises(AdapterError, match=r"adapter_config\.json is missing"):
@@ -175,7 +177,7 @@ def test_a_version_whose_sft_adapter_is_not_whole_is_refused_and_the_columns_sta
         weights.write_bytes(weights.read_bytes() + b"x")
     before = _answers(engine, tiny_folder)
     for _ in range(2):
-        with pytest.raises(AdapterError, match=r"does not fit this base|is missing|has changed since it was published"):
+        with pytest.raises(AdapterError, match=r"is missing|has changed since it was published"):
             engine.swap(broken).result(timeout=SECONDS)
     assert engine.live.version == 1
     assert _answers(engine, tiny_folder) == before
@@ -185,8 +187,8 @@ def test_a_version_is_not_served_in_part_when_its_sft_adapter_does_not_fit(
     engine: LocalEngine, tiny_folder: Path, tmp_path: Path, work: dict[str, Counted]
 ) -> None:
     broken = version_with_sft(tiny_folder, tmp_path, 2)
-    weights = broken.folder / "sft" / "adapter_model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:-64])
+    path = broken.folder / "sft" / "adapter_model.safetensors"
+    save_file({key: weight[:, :2].contiguous() for key, weight in load_file(path).items()}, path)
     broken = rehashed(2, broken.folder)
     assert broken.sft is not None
     for _ in range(2):

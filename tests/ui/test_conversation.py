@@ -152,6 +152,19 @@ def test_an_answer_that_does_not_end_leads_back_to_the_turn_before(
     assert contents(behind) == ["Where?", ANSWERS["rlhf"], "And Rome?"]
 
 
+def test_a_page_that_is_behind_shows_the_last_turn_instead_of_going_on_from_the_wrong_one(
+    behind: Backstage, tab: CompareTab
+) -> None:
+    pending = voted(behind, tab, "C")
+    asked(behind, tab, "And Rome?", pending)  # in another window
+    (update,) = asked(behind, tab, "And Oslo?", pending)
+    assert "went on elsewhere" in update[tab.notice]
+    assert "And Rome?" in update[tab.turns]
+    assert "value" not in update[tab.prompt]  # the question stays in the box
+    asked(behind, tab, "And Oslo?", picked(behind.services, tab, ANN, "C", update[tab.pending])[tab.pending])
+    assert contents(behind) == ["Where?", ANSWERS["rlhf"], "And Rome?", ANSWERS["rlhf"], "And Oslo?"]
+
+
 def test_a_reload_restores_the_whole_conversation(behind: Backstage, tab: CompareTab) -> None:
     pending = asked(behind, tab, "And Rome?", voted(behind, tab, "C"))[-1][tab.pending]
     pending = picked(behind.services, tab, ANN, "B", pending)[tab.pending]

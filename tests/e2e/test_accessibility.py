@@ -1,0 +1,38 @@
+"""What axe-core finds on the page, where it is installed: TRIPTYCH_TEST_AXE names its file axe.min.js."""
+
+import os
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.e2e.conftest import Site
+from tests.e2e.test_page import ask, open_page, said
+
+AXE = Path(os.environ.get("TRIPTYCH_TEST_AXE", "axe.min.js is not named"))
+
+
+@pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not installed (TRIPTYCH_TEST_AXE)")
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "height"), [(1440, 900), (390, 844)])
+def test_axe_finds_nothing_serious(page: Page, site: Site, theme: str, width: int, height: int) -> None:
+    page.set_viewport_size({"width": width, "height": height})
+    open_page(page, site)
+    page.goto(f"{site.url}?__theme={theme}")
+    expect(said(page)).to_have_text("Which answer is best?")
+    page.click("#best-2")
+    expect(said(page)).to_contain_text("Thanks, stored")
+    ask(page, "And Rome?")
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    assert serious(page) == []
+    page.locator("#settings > button").click()
+    assert serious(page) == []
+    page.keyboard.press("Escape")
+    page.get_by_role("tab", name="Training").click()
+    expect(page.get_by_role("table", name="Policies")).to_be_visible()
+    assert serious(page) == []
+
+
+def serious(page: Page) -> list[str]:
+    found = page.evaluate("axe.run()")["violations"]
+    return [f"{one['id']}: {one['nodes'][0]['html']}" for one in found if one["impact"] in ("serious", "critical")]
