@@ -107,7 +107,7 @@ def main() -> None:
             "runs": arguments.runs,
             "overview_ms": round(milliseconds(lambda: overview(db)), 3),
         }
-        with running_app(data_dir) as app, sync_playwright() as playwright:
+        with running_app(data_dir, "--model", "pocket") as app, sync_playwright() as playwright:
             time.sleep(SETTLE_SECONDS)
             alone = processor_share(app.process.pid, arguments.seconds)
             browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
