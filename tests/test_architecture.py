@@ -22,7 +22,7 @@ ROOMS: dict[str, set[str]] = {
     "storage": set(),
     "alignment": set(),
     "alignment/models": {"alignment", "storage/messages.py", "storage/version_folders.py"},
-    "alignment/reward": {"alignment", "alignment/models"},
+    "alignment/reward": {"alignment", "alignment/models", "storage/messages.py"},
     "alignment/learning": {"alignment", "alignment/models", "alignment/reward", "storage"},
     "alignment/serving": {"alignment", "alignment/models", "alignment/reward", "storage"},
     "alignment/runs": {
