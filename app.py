@@ -10,6 +10,7 @@ import socket
 import sqlite3
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from reprlib import repr as brief
@@ -22,13 +23,14 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 from alignment.errors import AlignmentError
 from alignment.models import catalogue, presets, shipped_files
 from alignment.models.catalogue import ModelChoice, Resolved
+from alignment.models.conversion import ensure_converted
 from alignment.models.shipped_files import Example
 from alignment.processors import usable_processors
 from alignment.runs.settings import RunSettings
 from alignment.runs.supervisor import Supervisor
 from alignment.serving.engine import Adapter, PolicyVersion
 from alignment.serving.local import LocalEngine
-from alignment.settings import GENERAL
+from alignment.settings import GENERAL, ModelConfig
 from service import chosen_model
 from service.admin import AdminSessions
 from service.context import ServedModel, Services
@@ -136,6 +138,12 @@ def forget_proxies() -> None:
     os.environ["no_proxy"] = "*"
 
 
+def convert(config: ModelConfig) -> None:
+    """Have the model converted, if it comes from a GGUF file; the engine waits for it, and says why if it fails."""
+    with suppress(AlignmentError, OSError):
+        ensure_converted(config)
+
+
 def services_of(opened: Opened, seed: int | None) -> Services:
     """Return what the page works with; nothing is started yet."""
     model, processors = opened.model, usable_processors()
@@ -174,6 +182,7 @@ def main() -> None:
     opened = open_data_folder(arguments)
     forget_proxies()
     services = services_of(opened, arguments.seed)
+    threading.Thread(target=convert, args=[opened.model.config], daemon=True).start()  # beside the imports that follow
     engine, supervisor = services.engine, services.supervisor
     assert isinstance(engine, LocalEngine)
 

@@ -1,5 +1,6 @@
-"""Converting a GGUF file, once, into a checkpoint's folder that everything else reads."""
+"""Converting a GGUF file into a checkpoint's folder that everything else reads: `python -m alignment.models.gguf`."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -11,19 +12,9 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from alignment.errors import ModelLoadError
-from alignment.settings import ModelConfig
 from storage.version_folders import write_folder
 
 BROKEN = (OSError, ValueError, KeyError, IndexError, TypeError, RuntimeError, NotImplementedError, ImportError)
-
-
-def ensure_converted(config: ModelConfig) -> None:
-    """Convert the model's GGUF file, if it comes from one and was not converted yet; raise ModelLoadError if it fails.
-
-    It takes some seconds for a small model, and minutes for one of billions of parameters.
-    """
-    if config.gguf and not Path(config.model).is_dir():
-        convert(Path(config.gguf), Path(config.model))
 
 
 def convert(file: Path, target: Path) -> None:
@@ -78,3 +69,15 @@ def _read(file: Path) -> tuple[Any, Any]:
         config.eos_token_id = tokenizer.eos_token_id
     model.generation_config = GenerationConfig.from_model_config(config)
     return model, tokenizer
+
+
+def main() -> None:
+    """Convert the file named first into the folder named second; say in the last line why, if it cannot be."""
+    try:
+        convert(Path(sys.argv[1]), Path(sys.argv[2]))
+    except ModelLoadError as error:
+        raise SystemExit(str(error)) from None
+
+
+if __name__ == "__main__":
+    main()

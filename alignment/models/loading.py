@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 
 from alignment.errors import ConfigError, ModelLoadError
 from alignment.models.chat_tokenizer import ChatTokenizer
-from alignment.models.gguf import ensure_converted
+from alignment.models.conversion import ensure_converted
 from alignment.models.model_folder import check_base
 from alignment.settings import ModelConfig, Quantize
 

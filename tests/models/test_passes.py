@@ -6,12 +6,12 @@ import pytest
 import torch
 from transformers import LlamaConfig
 
-from alignment.models.passes import ROWS, TOKENS_A_ROW, in_groups, rows_at_once
+from alignment.models.passes import ROWS, TOKENS_A_ROW, in_groups, rows_at_once, tokens_to_hold
 
 
 def _model(device: str, hidden: int = 192, layers: int = 6) -> SimpleNamespace:
     config = LlamaConfig(hidden_size=hidden, num_hidden_layers=layers)
-    return SimpleNamespace(device=torch.device(device), config=config)
+    return SimpleNamespace(device=torch.device(device), config=config, dtype=torch.float32)
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,11 @@ def _model(device: str, hidden: int = 192, layers: int = 6) -> SimpleNamespace:
 )
 def test_a_pass_on_cuda_holds_more_rows_of_a_small_model(device: str, hidden: int, layers: int, rows: int) -> None:
     assert rows_at_once(_model(device, hidden, layers), 16) == rows
+
+
+@pytest.mark.parametrize(("hidden", "layers", "least"), [(192, 6, 10_000), (576, 30, 1000), (4096, 32, 200)])
+def test_fewer_tokens_of_a_large_model_wait_for_a_backward_pass(hidden: int, layers: int, least: int) -> None:
+    assert least < tokens_to_hold(_model("cpu", hidden, layers)) < 3 * least
 
 
 def test_a_pass_holds_few_tokens_with_its_padding_and_every_row_goes_through_one() -> None:

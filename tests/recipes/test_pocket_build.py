@@ -56,7 +56,7 @@ def test_the_recipe_makes_a_folder_that_holds_all_that_a_model_needs(folders: tu
         model = adapters.attach(model, target / name, name)
     assert load_head(model, target / "reward").out_features > 1
     assert load_head(model, target / "value").out_features == 1
-    assert tokenizer.chat_template
+    assert tokenizer.own_template
     assert len(shipped_files.prompts(target)) == TOY.rollout_prompts
     assert {check.kind for check in shipped_files.checks(target)} == {"contains", "refuses", "helps", "abstains"}
     rankings = shipped_files.comparisons(target)

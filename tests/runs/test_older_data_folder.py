@@ -9,7 +9,7 @@ import pytest
 from alignment.models import adapters, loading, model_folder
 from alignment.models.generation import generate
 from alignment.models.sampling import Sampling
-from alignment.runs import job, run_models
+from alignment.runs import job
 from alignment.runs.findings import Finding, verdict_from_json
 from alignment.runs.records import evaluation_from_json
 from alignment.runs.settings import RunSettings, run_settings
@@ -90,8 +90,8 @@ def test_its_live_version_is_what_the_engine_serves(folder: Path) -> None:
     assert list(state.token_ids) == expected.token_ids
 
 
-def test_its_stopped_run_is_resumed_with_the_reward_model_that_it_kept(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+def test_its_stopped_run_is_resumed_and_fits_its_reward_model_anew_since_votes_are_read_in_another_way_now(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     data_dir, model = folder / "data", ModelConfig(str(folder / "model"), str(folder / "model" / "sft"))
     db = data_dir / "triptych.db"
@@ -112,12 +112,9 @@ def test_its_stopped_run_is_resumed_with_the_reward_model_that_it_kept(
         if "objective/score" in measured:
             raise EnoughSeenError
 
-    def keep_reward(*_: Any) -> None:
-        raise AssertionError("the reward model was fitted anew")
-
     monkeypatch.setattr(job.Reporter, "__call__", report)
-    monkeypatch.setattr(run_models, "keep_reward", keep_reward)
     with pytest.raises(EnoughSeenError):
         job.train(data_dir, 3, model)
-    assert "reward/loss" not in measured
+    assert "the run starts anew" in caplog.text
+    assert "reward/loss" in measured
     assert (data_dir / "runs" / "run-000003" / "reward" / "adapter_model.safetensors").is_file()

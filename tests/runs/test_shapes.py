@@ -1,4 +1,4 @@
-"""The whole loop for each shape of model and each architecture: votes, a run, a version that is served and gone on from.
+"""The whole loop for each shape of model and each architecture: votes, a run, a version that is served and trained on.
 
 Nothing is prepared for a chat checkpoint: no prompts, no comparisons, no checks, no adapter.
 """
