@@ -4,10 +4,11 @@ import http.client
 import re
 import sqlite3
 import threading
+import time
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -62,16 +63,20 @@ def test_the_app_starts_behind_proxies_and_is_served_below_a_sub_path(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The second start names no model: the folder remembers it."""
-    with monkeypatch.context() as environment:
-        for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY"):
-            environment.setenv(name, "socks5://127.0.0.1:9")  # nobody is there, and httpx knows no such proxies
-        with running_app(tmp_path, "--model", "pocket") as app:
-            assert urllib.request.urlopen(app.url).status == 200
+    with ExitStack() as running:
+        with monkeypatch.context() as environment:
+            for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY"):
+                environment.setenv(name, "socks5://127.0.0.1:9")  # nobody is there, and httpx knows no such proxies
+            app = running.enter_context(running_app(tmp_path, "--model", "pocket"))
+        while app.process.poll() is None and "Triptych is at" not in (tmp_path / "app.log").read_text():
+            time.sleep(0.05)  # it listens, and asks itself whether it does
+        assert app.process.poll() is None, (tmp_path / "app.log").read_text()
     with sqlite3.connect(tmp_path / "triptych.db") as db:
         assert '"model": "pocket"' in db.execute("SELECT value FROM settings WHERE name = 'model'").fetchone()[0]
     db.close()
     with running_app(tmp_path, "--root-path", PLACE) as app, proxy_before(int(app.url.rpartition(":")[2])) as address:
         page = urllib.request.urlopen(address).read().decode()
+        assert address.rstrip("/") in page  # what the page asks from then on begins so
         files = set(re.findall(r'(?:src|href)="([^"#]+\.(?:js|css))"', page))
         assert files
         for file in files:

@@ -35,7 +35,7 @@ def test_the_pocket_model_is_a_base_with_its_adapter(tmp_path: Path, name: str) 
     found = resolve(tmp_path, name)
     assert found.config == POCKET_MODEL
     assert (found.shape, found.base_name, found.own_template) == ("adapter", found.name, True)
-    assert (found.sampling, found.rollout_tokens, found.context_tokens) == (Sampling(0.7, 96), 96, 1024)
+    assert (found.sampling, found.config.rollout_tokens, found.context_tokens) == (Sampling(0.7, 96), 96, 1024)
     assert found.choice == ModelChoice("pocket", quantize="none")
 
 
@@ -44,7 +44,7 @@ def test_a_chat_checkpoint_alone_needs_nothing_else(tmp_path: Path, chat_folder:
     assert (found.config.model, found.config.sft, found.config.base) == (str(chat_folder), "", "")
     assert (found.shape, found.name, found.base_name) == ("chat", "My-Chat", "")
     assert (found.sampling.temperature, found.sampling.top_p, found.sampling.max_new_tokens) == (0.7, 0.95, 64)
-    assert found.rollout_tokens == 64
+    assert found.config.rollout_tokens == 64
 
 
 def test_an_adapter_and_a_pretrained_checkpoint_are_named_apart(
@@ -91,7 +91,7 @@ def test_a_preset_brings_sampling_template_arguments_and_precision(
     for name in ("qwen3-0.6b", "Qwen/Qwen3-0.6B"):
         found = resolve(tmp_path, name)
         assert found.config.template_arguments == {"enable_thinking": False}
-        assert (found.sampling, found.rollout_tokens) == (Sampling(0.7, 1024, 0.8, 20), 200)
+        assert (found.sampling, found.config.rollout_tokens) == (Sampling(0.7, 1024, 0.8, 20), 200)
     assert resolve(tmp_path, "llama-3.1-8b").config.quantize == "nf4"
     assert resolve(tmp_path, "llama-3.1-8b", quantize="none").config.quantize == "none"
 
@@ -117,7 +117,7 @@ def test_smollm2_is_found_in_its_package(tmp_path: Path) -> None:
         pytest.skip("SmolLM2's package is not installed (make run)")
     found = resolve(tmp_path, "smollm2-135m")
     assert (found.name, found.shape) == ("SmolLM2-135M-Instruct", "chat")
-    assert (found.sampling, found.rollout_tokens, found.context_tokens) == (Sampling(0.2, 512, 0.9), 160, 8192)
+    assert (found.sampling, found.config.rollout_tokens, found.context_tokens) == (Sampling(0.2, 512, 0.9), 160, 8192)
     assert found.own_template
 
 
