@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from alignment.errors import ModelLoadError
-from alignment.models import gguf, gguf_file, loading, presets
+from alignment.models import conversion, gguf, gguf_file, loading, presets
 from alignment.settings import ModelConfig
 from storage.messages import one_turn
 from tests.models.gguf_writer import CONTEXT, HIDDEN, TEMPLATE, write_gguf
@@ -17,7 +17,7 @@ from tests.models.gguf_writer import CONTEXT, HIDDEN, TEMPLATE, write_gguf
 def converted(tmp_path_factory: pytest.TempPathFactory) -> ModelConfig:
     folder = tmp_path_factory.mktemp("gguf")
     config = ModelConfig(model=str(folder / "models" / "tiny"), gguf=str(write_gguf(folder / "tiny.gguf")))
-    gguf.ensure_converted(config)
+    conversion.ensure_converted(config)
     return config
 
 
@@ -32,7 +32,7 @@ def test_the_converted_folder_is_a_checkpoint_with_tokenizer_and_template(conver
     folder = Path(converted.model)
     assert "quantization_config" not in json.loads((folder / "config.json").read_text())
     assert json.loads((folder / "generation_config.json").read_text())["eos_token_id"] == 2
-    assert [file.name for file in folder.parent.iterdir()] == ["tiny"]
+    assert [file.name for file in folder.parent.iterdir() if file.is_dir()] == ["tiny"]
 
 
 def test_its_weights_are_those_of_the_file(converted: ModelConfig) -> None:
@@ -48,7 +48,7 @@ def test_its_weights_are_those_of_the_file(converted: ModelConfig) -> None:
 def test_it_happens_once(converted: ModelConfig) -> None:
     weights = Path(converted.model) / "model.safetensors"
     before = weights.stat().st_mtime_ns
-    gguf.ensure_converted(converted)
+    conversion.ensure_converted(converted)
     assert weights.stat().st_mtime_ns == before
 
 
@@ -70,7 +70,15 @@ def test_a_conversion_that_fails_leaves_nothing_half(
         gguf.convert(tmp_path / "nowhere.gguf", target)
 
 
-def test_a_part_of_several_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_cannot_be_converted_is_said_in_words(tmp_path: Path) -> None:
+    (tmp_path / "broken.gguf").write_bytes(b"GGUF")
+    config = ModelConfig(model=str(tmp_path / "models" / "broken"), gguf=str(tmp_path / "broken.gguf"))
+    with pytest.raises(ModelLoadError, match=r"broken\.gguf could not be converted"):
+        conversion.ensure_converted(config)
+    assert not Path(config.model).exists()
+
+
+def test_a_part_of_several_is_refused(tmp_path: Path) -> None:
     import gguf as package
 
     writer = package.GGUFWriter(tmp_path / "part.gguf", "llama")
