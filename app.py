@@ -39,8 +39,6 @@ from service.status import status_of
 from storage import database
 from storage.errors import StorageError
 
-PROXIES = ("http_proxy", "https_proxy", "all_proxy")
-
 
 @dataclass(frozen=True)
 class Opened:
@@ -133,13 +131,11 @@ def stay_offline() -> bool:
 
 
 def forget_proxies() -> None:
-    """Take proxies out of the environment: what is asked from here on is this process itself.
+    """Use no proxy from here on, be it set in the environment or in the system: this process asks only itself.
 
     Gradio asks its own page whether it is there, through whatever proxy is set, and a proxy does not know it.
     """
-    for name in PROXIES:
-        os.environ.pop(name, None)
-        os.environ.pop(name.upper(), None)
+    os.environ["no_proxy"] = "*"
 
 
 def convert(config: ModelConfig) -> None:

@@ -33,13 +33,20 @@ def open_connection(path: Path) -> Database:
 
 
 def hold(data_dir: Path) -> FileLock:
-    """Return the lock that keeps the data folder for this process; raise OSError if another process has it."""
-    data_dir.mkdir(parents=True, exist_ok=True)
+    """Return the lock that keeps the data folder for this process, which makes the folder if need be.
+
+    Raises OSError if another process has it, or if it cannot be written.
+    """
     lock = FileLock(data_dir / ".lock")
     try:
+        data_dir.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout:
         raise OSError(f"another Triptych is using {data_dir}; end it, or give --data-dir another folder") from None
+    except OSError as error:
+        raise OSError(
+            f"the data folder {data_dir} cannot be written ({error.strerror}); give --data-dir another folder"
+        ) from error
     return lock
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from storage.errors import VersionFolderError
 
+WINDOWS = os.name == "nt"
+
 
 def folder_hash(folder: Path) -> str:
     """Return the SHA-256 over the names and contents of all files of a folder."""
@@ -71,9 +73,9 @@ def fsync(path: Path) -> None:
     Windows opens no folders, and flushes a file only through a handle that may write.
     """
     try:
-        handle = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+        handle = os.open(path, os.O_RDWR if WINDOWS else os.O_RDONLY)
     except PermissionError:
-        if path.is_dir() or os.name == "nt":
+        if WINDOWS or path.is_dir():
             return
         raise
     try:

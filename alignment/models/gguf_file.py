@@ -45,10 +45,9 @@ def header(file: Path) -> dict[str, Any]:
 
 def folder_for(file: Path, models: Path) -> Path:
     """Return the folder, in one for models, that a GGUF file is converted into: equal files have the same."""
-    size = file.stat().st_size
-    digest = hashlib.sha256(str(size).encode())
-    for block in samples(file):
-        digest.update(block)
+    digest = hashlib.sha256(str(file.stat().st_size).encode())
+    for sample in samples(file):
+        digest.update(sample)
     return models / f"{file.stem}-{digest.hexdigest()[:8]}"
 
 

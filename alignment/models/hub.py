@@ -90,7 +90,7 @@ def _snapshot(name: str, patterns: list[str], **options: Any) -> Path:
 @contextmanager
 def _asking_the_hub(name: str) -> Iterator[None]:
     """Let the hub be asked inside, though the app is offline otherwise; raise ModelLoadError for what comes of it."""
-    from httpx import HTTPError
+    from httpx2 import HTTPError
     from huggingface_hub import constants, errors
 
     before = constants.HF_HUB_OFFLINE

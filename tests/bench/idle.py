@@ -16,6 +16,7 @@ from playwright.sync_api import sync_playwright
 
 from alignment.runs.settings import RunSettings
 from storage import database, policies, runs
+from storage.messages import one_turn, stored_messages
 from storage.overview import overview
 from storage.records import Policy
 from tests.e2e.conftest import CHROMIUM, FLAGS
@@ -43,13 +44,18 @@ def fill(db: Path, votes: int, run_count: int) -> None:
         policies.record_policy(db, Policy(number, None, run_id, folder, "00", "rejected", evaluation, "another model"))
 
 
+def question(number: int) -> str:
+    """Return what a comparison asks, as it is stored."""
+    return stored_messages(one_turn(f"Ask {number}"))
+
+
 def vote(db: Path, start: int, end: int) -> None:
     """Store votes by one annotator on comparisons of three, in one transaction: one each takes minutes."""
     with database.write(db) as connection:
         connection["annotators"].insert({"id": "ann", "created": database.now()}, ignore=True)
         numbers = range(start, end)
         connection["comparisons"].insert_all(
-            {"id": f"c{n}", "prompt": f"Ask {n}", "kind": "compare", "blind": 0, "created": database.now()}
+            {"id": f"c{n}", "messages": question(n), "kind": "compare", "blind": 0, "created": database.now()}
             for n in numbers
         )
         shown = {"role": "sft", "token_ids": "[1]", "seed": 0, "sampling": "{}", "finish_reason": "stop"}
@@ -107,7 +113,7 @@ def main() -> None:
             "runs": arguments.runs,
             "overview_ms": round(milliseconds(lambda: overview(db)), 3),
         }
-        with running_app(data_dir) as app, sync_playwright() as playwright:
+        with running_app(data_dir, "--model", "pocket") as app, sync_playwright() as playwright:
             time.sleep(SETTLE_SECONDS)
             alone = processor_share(app.process.pid, arguments.seconds)
             browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)

@@ -18,7 +18,7 @@ def main() -> None:
     parser.add_argument("--settings", type=json.loads, default=None, help="overrides of the run's settings, as JSON")
     arguments = parser.parse_args()
     size = Size(arguments.votes, arguments.compared, arguments.capitals)
-    with tempfile.TemporaryDirectory() as folder, running_app(Path(folder), "--seed", "1") as app:
+    with tempfile.TemporaryDirectory() as folder, running_app(Path(folder), "--model", "pocket", "--seed", "1") as app:
         print(json.dumps(measured_loop(app, Path(folder), size, arguments.settings), indent=2))
 
 

@@ -36,7 +36,7 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def app(data_dir: Path) -> Iterator[RunningApp]:
-    with running_app(data_dir, "--seed", "1") as app:
+    with running_app(data_dir, "--model", "pocket", "--seed", "1") as app:
         runs.set_schedule(data_dir / "triptych.db", runs.Schedule(0))  # no run but those that are asked for
         yield app
 
@@ -109,13 +109,13 @@ def test_cancel_ends_a_run_at_once_and_chat_goes_on(client: Client) -> None:
 
 
 def test_a_vote_survives_kill_nine_of_the_app_and_everything_is_there_after_a_restart(tmp_path: Path) -> None:
-    with running_app(tmp_path) as app:
+    with running_app(tmp_path, "--model", "pocket") as app:
         client = Client(app.url, verbose=False)
         answer = compare(client, "What is the capital city of Chile?", PANELS, 3)
         vote = client.predict(answer["comparison_id"], "B", api_name="/vote")
         os.kill(app.process.pid, signal.SIGKILL)
         app.process.wait()
-    with running_app(tmp_path) as app:
+    with running_app(tmp_path, "--model", "pocket") as app:
         assert len(preferences.rankings(tmp_path / "triptych.db")) == 1
         assert preferences.count_pairs_of(tmp_path / "triptych.db", vote["preference_id"]) == vote["pairs"]
         restarted = Client(app.url, verbose=False)
@@ -126,7 +126,7 @@ def test_a_vote_survives_kill_nine_of_the_app_and_everything_is_there_after_a_re
 
 def test_ctrl_c_ends_the_app_and_its_training_child_and_the_run_says_so(tmp_path: Path) -> None:
     db = tmp_path / "triptych.db"
-    with running_app(tmp_path) as app:
+    with running_app(tmp_path, "--model", "pocket") as app:
         run_id = retrain(Client(app.url, verbose=False), "ppo")
         pid = pid_of(db, run_id)
         app.process.send_signal(signal.SIGINT)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from alignment.models import model_folder
 from alignment.settings import ModelConfig
 from service.policies import ensure_live_version
 from storage import database, policies
@@ -98,3 +99,22 @@ def test_another_model_gets_a_version_of_its_own_and_the_first_ones_is_found_aga
     other = shutil.copytree(tiny_folder / "other", tmp_path / "other")
     assert served(data_dir, ModelConfig(str(tiny_folder), str(other))) == 3
     assert served(data_dir, model) == 2
+
+
+def test_versions_of_a_folder_of_before_are_kept(data_dir: Path, model: ModelConfig) -> None:
+    db, older = data_dir / "triptych.db", model_folder.older_fingerprint(model.model, model.sft)
+    assert served(data_dir, model) == 1
+    add_version(data_dir, 2, first(data_dir))
+    policies.rename_model(db, model_folder.fingerprint(model), older)
+    policies.record_policy(db, Policy(3, None, None, "policies/policy-000003", "0", "retired", {}, "of another model"))
+    assert served(data_dir, model) == 2
+    held = {policy.version: policy.model for policy in policies.list_policies(db)}
+    assert held == {1: model_folder.fingerprint(model), 2: model_folder.fingerprint(model), 3: "of another model"}
+
+
+def test_version_1_of_a_chat_checkpoint_is_the_checkpoint_itself(data_dir: Path, tiny_folder: Path) -> None:
+    model = ModelConfig(str(tiny_folder))
+    live = ensure_live_version(data_dir / "triptych.db", data_dir, model)
+    assert (live.version, live.adapter, live.adapters) == (1, None, [])
+    assert [file.name for file in live.folder.iterdir()] == [model_folder.UNCHANGED]
+    assert ensure_live_version(data_dir / "triptych.db", data_dir, model) == live

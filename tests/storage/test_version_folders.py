@@ -1,11 +1,13 @@
 """Publishing adapters: whole or not at all, never over another, and every changed byte is noticed."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from storage import version_folders
 from storage.errors import VersionFolderError
 from storage.version_folders import folder_hash, next_version, publish, verify
 
@@ -160,3 +162,21 @@ def test_the_next_version_overlooks_folders_that_are_not_versions(policies: Path
     for name in ("policy-backup", "policy-000041.old", ".policy-000042.17", "policy-0000043", "notes"):
         (policies / name).mkdir(parents=True)
     assert next_version(policies, [2]) == 3
+
+
+def test_a_system_that_opens_no_folders_publishes_all_the_same(policies: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows refuses to open a folder, and to flush a file that was opened for reading."""
+    opened, open_file = [], os.open
+
+    def open_as_windows_does(path: Path, flags: int) -> int:
+        if Path(path).is_dir():
+            raise PermissionError(13, "Permission denied", str(path))
+        opened.append(flags)
+        return open_file(path, flags)
+
+    with monkeypatch.context() as context:
+        context.setattr(version_folders.os, "open", open_as_windows_does)
+        context.setattr(version_folders, "WINDOWS", True)
+        folder, sha256 = publish(policies, 1, write_files)
+    verify(folder, sha256)
+    assert opened == [os.O_RDWR, os.O_RDWR]
