@@ -32,6 +32,7 @@ from alignment.serving.engine import (
 from alignment.settings import ModelConfig
 from storage import database, policies, preferences, runs
 from storage.demonstrations import save_demonstration
+from storage.messages import Messages, one_turn
 from storage.overview import overview
 from storage.records import Comparison, Completion, Policy, Run
 from storage.runs import RunOpenError, Schedule
@@ -103,7 +104,7 @@ class ScriptedEngine:
         raise NotImplementedError
 
     def scores(
-        self, policy: PolicyVersion, prompt: str, completions: Sequence[tuple[int, ...]]
+        self, policy: PolicyVersion, messages: Messages, completions: Sequence[tuple[int, ...]]
     ) -> "Future[list[float]]":
         raise NotImplementedError
 
@@ -165,7 +166,7 @@ class Stage:
         for _ in range(count):
             name = preferences.new_comparison_id()
             shown = [Completion(slot, "sft", None, slot, [1], 0, {}, "stop", 0.1, 0.2) for slot in "AB"]
-            preferences.save_comparison(self.db, Comparison(name, "prompt", "compare", False, shown))
+            preferences.save_comparison(self.db, Comparison(name, one_turn("prompt"), "compare", False, shown))
             preferences.save_preference(
                 self.db, comparison_id=name, annotator_id="ann", tiers=[["A"], ["B"]], kind="choice"
             )
@@ -319,7 +320,15 @@ def test_what_a_child_says_while_it_waits_is_in_the_log_of_the_run_that_fails_wi
 
 
 def test_the_real_job_leaves_where_no_run_comes(tmp_path: Path) -> None:
-    command = [PYTHON, "-m", "alignment.runs.job", "--data-dir", str(tmp_path), "--model", "base", "--sft", "sft"]
+    command = [
+        PYTHON,
+        "-m",
+        "alignment.runs.job",
+        "--data-dir",
+        str(tmp_path),
+        "--model",
+        json.dumps({"model": "base"}),
+    ]
     done = subprocess.run(command, cwd=ROOT, input=b"", capture_output=True)
     assert done.returncode == 0 and list(tmp_path.iterdir()) == []
 
@@ -704,6 +713,6 @@ def test_asking_for_the_run_that_is_open_anyway_returns_it_and_for_another_is_re
 
 def test_a_demonstration_written_since_makes_another_run_of_the_one_asked_for(stage: Stage) -> None:
     stage.supervisor.retrain()
-    save_demonstration(stage.db, prompt="Hi", completion="Ahoy!", annotator_id="ann")
+    save_demonstration(stage.db, messages=one_turn("Hi"), completion="Ahoy!", annotator_id="ann")
     with pytest.raises(RunOpenError, match="already queued or running"):
         stage.supervisor.retrain()
