@@ -21,8 +21,14 @@ def ensure_converted(config: ModelConfig) -> None:
     target = Path(config.model)
     if not config.gguf or target.is_dir():
         return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(target.parent / f".{target.name}.lock"):
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(target.parent / f".{target.name}.lock")
+        lock.acquire()
+    except OSError as error:
+        raise ModelLoadError(f"{config.gguf} cannot be converted into {target.parent}: {error}") from error
+    with lock:  # a second hold of it, which ends with the first one
+        lock.release()
         if target.is_dir():
             return
         command = [sys.executable, "-m", "alignment.models.gguf", config.gguf, config.model]
