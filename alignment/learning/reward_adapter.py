@@ -5,71 +5,34 @@ Where a reward model ships with the base, what is fitted is the residual: what v
 
 import random
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import count
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from peft import PeftModel
 from torch import Tensor, nn
 
 from alignment.errors import TrainingError, require_finite
+from alignment.learning.encoded_rankings import (
+    EncodedRanking,
+    R,
+    encoded,
+    encoded_batches,
+    held_together,
+    judging,
+    offsets_of,
+    prompt_folds,
+)
 from alignment.learning.rollout import OnUpdate
 from alignment.models.adapters import adapter_parameters, take_weights, using
 from alignment.models.passes import tokens_to_hold
-from alignment.reward.bradley_terry import Agreement, Ranked, agreement, judged_pairs, ranking_loss
+from alignment.reward.bradley_terry import Agreement, Ranked, agreement, ranking_loss
 from alignment.reward.scorer import bounded, head_scores, score_sequences
 from alignment.reward.settings import RewardConfig
-from storage.messages import Messages
 
 CENTRING = 0.1  # weight in the loss of the squared mean of a ranking's scores that are to be bounded, in bounds
 HEADS = 8  # of a new reward model; they cost next to nothing beside the adapter
-
-
-@dataclass(frozen=True)
-class EncodedRanking:
-    """A ranking as ids: each completion once, however many pairs it is in."""
-
-    messages: Messages
-    sequences: list[list[int]]  # S times prompt and completion
-    pairs: Tensor  # (P, 2), positions in `sequences`
-    targets: Tensor  # (P,), how probably the first one is better
-    # (S,), fixed scores to which the bounded fitted ones are added: an offset, as generalised linear models call it.
-    offsets: Tensor | None = None
-
-
-R = TypeVar("R", bound=Ranked | EncodedRanking)
-
-
-def encoded(tokenizer: Any, ranking: Ranked | EncodedRanking) -> EncodedRanking:
-    """Return the ids of a ranking's different completions, each after the prompt, and its pairs."""
-    if isinstance(ranking, EncodedRanking):
-        return ranking
-    judged = judged_pairs(ranking)
-    texts = list(dict.fromkeys(text for first, second, _ in judged for text in (first, second)))
-    prompt = tokenizer.prompt_ids(ranking.messages)
-    return EncodedRanking(
-        ranking.messages,
-        [prompt + tokenizer.completion_ids(text.completion, ended=text.ended) for text in texts],
-        torch.tensor([(texts.index(first), texts.index(second)) for first, second, _ in judged]),
-        torch.tensor([target for *_, target in judged]),
-    )
-
-
-def prompt_folds(rankings: Sequence[R], parts: int, seed: int) -> list[list[R]]:
-    """Return the rankings in `parts` of like size; all conversations that begin alike go to one part.
-
-    So nothing leaks: a later turn has the answer that was preferred in an earlier one before it.
-    """
-    openings = sorted({_opening(ranking.messages) for ranking in rankings})
-    random.Random(seed).shuffle(openings)
-    fold_of = {opening: number % parts for number, opening in enumerate(openings)}
-    return [[r for r in rankings if fold_of[_opening(r.messages)] == number] for number in range(parts)]
-
-
-def _opening(messages: Messages) -> str:
-    """Return what the user asked first."""
-    return next((message.content for message in messages if message.role == "user"), "")
 
 
 def bootstrap_weights(rankings: int, heads: int, rng: torch.Generator) -> Tensor:
@@ -95,27 +58,12 @@ def residual_rankings(
     """
     result = []
     with using(model, "shipped"):
-        for elements in _encoded_batches(tokenizer, rankings, batch_size):
+        for elements in encoded_batches(tokenizer, rankings, batch_size):
             sequences = [sequence for element in elements for sequence in element.sequences]
             scores, _ = score_sequences(model, heads, sequences, tokenizer.pad_id)
             own = scores.cpu().split([len(element.sequences) for element in elements])
             result += [replace(element, offsets=weight * part) for element, part in zip(elements, own, strict=True)]
     return result
-
-
-def _encoded_batches(
-    tokenizer: Any, rankings: Sequence[Ranked | EncodedRanking], size: int
-) -> Iterator[list[EncodedRanking]]:
-    """Yield the rankings that judge anything as ids, `size` at a time."""
-    judging = _judging(rankings)
-    for start in range(0, len(judging), size):
-        yield [encoded(tokenizer, ranking) for ranking in judging[start : start + size]]
-
-
-def _offsets(elements: Sequence[EncodedRanking]) -> Tensor | None:
-    """Return the offsets of all sequences, or None where none has any."""
-    offsets = [element.offsets for element in elements if element.offsets is not None]
-    return torch.cat(offsets) if offsets else None
 
 
 @torch.no_grad()
@@ -130,9 +78,9 @@ def margins(
     """Return better minus worse scores (P,) for the ordered pairs of each ranking that has any."""
     result: list[Tensor] = []
     with using(model, "reward"):
-        for elements in _encoded_batches(tokenizer, rankings, batch_size):
+        for elements in encoded_batches(tokenizer, rankings, batch_size):
             sequences = [sequence for element in elements for sequence in element.sequences]
-            offsets = _offsets(elements)
+            offsets = offsets_of(elements)
             limit = None if offsets is None else bound
             scores = score_sequences(model, heads, sequences, tokenizer.pad_id, limit)[0].cpu()
             scores = scores if offsets is None else scores + offsets
@@ -159,7 +107,7 @@ def batch_loss(
     elements = [encoded(tokenizer, ranking) for ranking in rankings]
     sequences = [sequence for element in elements for sequence in element.sequences]
     scores = head_scores(model, heads, sequences, tokenizer.pad_id)
-    if (offsets := _offsets(elements)) is not None:
+    if (offsets := offsets_of(elements)) is not None:
         totals = bounded(scores, bound) + offsets.to(scores.device).unsqueeze(-1)
     else:
         totals = scores
@@ -189,7 +137,7 @@ def cross_validate(
     with the same shipped comparisons, that saw no vote on its prompts; once `held_out_votes` are predicted, the other
     folds are left out. Adapter and heads are afterwards as they were. `on_progress` is called with the share done.
     """
-    folds = [fold for fold in prompt_folds(_judging(voted), config.folds, seed) if fold]
+    folds = [fold for fold in prompt_folds(judging(voted), config.folds, seed) if fold]
     start = [weight.detach().clone() for weight in _weights(model, heads)]
     predicted: list[Tensor] = []
     steps = count(1)
@@ -227,7 +175,7 @@ def fit(
     al. 2016). Where only differences count, each head's scores are centred on those seen last. Raises TrainingError
     when there is nothing to learn from or a loss is not finite.
     """
-    sources: list[list[Ranked | EncodedRanking]] = [[*_judging(voted)], [*_judging(shipped)]]
+    sources: list[list[Ranked | EncodedRanking]] = [[*judging(voted)], [*judging(shipped)]]
     if not any(sources):
         raise TrainingError("there are no comparisons to learn from; vote on some answers, then train")
     optimizer = _optimizer(model, heads, config)
@@ -261,18 +209,8 @@ def _add_gradients(
 ) -> tuple[float, Tensor]:
     """Add up the gradients of a batch, in parts that memory holds; return what `batch_loss` does of all of it."""
     elements = [encoded(tokenizer, ranking) for ranking in rankings]
-    most, held = tokens_to_hold(model), 0
-    parts: list[list[int]] = []
-    for number, element in enumerate(elements):
-        own = sum(map(len, element.sequences))
-        if parts and held + own <= most:
-            parts[-1].append(number)
-            held += own
-        else:
-            parts.append([number])
-            held = own
     whole, scores = 0.0, []
-    for part in parts:
+    for part in held_together(elements, tokens_to_hold(model)):
         some = [elements[number] for number in part]
         loss, own_scores = batch_loss(model, tokenizer, heads, some, weights[part], bound)
         loss = loss * len(part) / len(elements)
@@ -299,15 +237,6 @@ def _reshuffled(number: int, rng: random.Random) -> Iterator[int]:
     """Yield 0 to `number` - 1 in a random order, then in another, without end: none comes again before all the rest."""
     while True:
         yield from rng.sample(range(number), number)
-
-
-def _judging(rankings: Sequence[R]) -> list[R]:
-    """Return the rankings that judge any pair of texts."""
-    return [one for one in rankings if _judges(one)]
-
-
-def _judges(one: Ranked | EncodedRanking) -> bool:
-    return isinstance(one, EncodedRanking) or bool(judged_pairs(one))
 
 
 def _batch_counts(sources: Sequence[Sequence[object]], config: RewardConfig) -> tuple[int, int]:

@@ -23,16 +23,16 @@ def ensure_converted(config: ModelConfig) -> None:
         return
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(target.parent / f".{target.name}.lock")
-        lock.acquire()
+        with FileLock(target.parent / f".{target.name}.lock"):
+            if not target.is_dir():
+                _convert(config.gguf, target)
     except OSError as error:
         raise ModelLoadError(f"{config.gguf} cannot be converted into {target.parent}: {error}") from error
-    with lock:  # a second hold of it, which ends with the first one
-        lock.release()
-        if target.is_dir():
-            return
-        command = [sys.executable, "-m", "alignment.models.gguf", config.gguf, config.model]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-        if done.returncode or not target.is_dir():
-            last = done.stderr.strip().rpartition("\n")[2] or f"the process ended with code {done.returncode}"
-            raise ModelLoadError(f"{config.gguf} could not be converted: {last}")
+
+
+def _convert(file: str, target: Path) -> None:
+    command = [sys.executable, "-m", "alignment.models.gguf", file, str(target)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode or not target.is_dir():
+        last = done.stderr.strip().rpartition("\n")[2] or f"the process ended with code {done.returncode}"
+        raise ModelLoadError(f"{file} could not be converted: {last}")

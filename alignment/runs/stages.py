@@ -10,6 +10,7 @@ from peft import PeftModel
 from torch import nn
 
 from alignment.learning import dpo, ppo, raft, reward_adapter
+from alignment.learning.encoded_rankings import EncodedRanking
 from alignment.learning.rollout import Outcome, Task
 from alignment.learning.sft import mixed_batches, train_sft
 from alignment.models import shipped_files
@@ -123,7 +124,7 @@ def _fit(training: Training, heads: nn.Linear, shipped_heads: nn.Linear | None, 
     """
     model, tokenizer, report = training.model, training.tokenizer, training.report
     config, seed = training.settings.reward, training.settings.seed
-    voted: Sequence[Ranked | reward_adapter.EncodedRanking] = data.voted
+    voted: Sequence[Ranked | EncodedRanking] = data.voted
     shipped = data.shipped
     if shipped_heads is not None:
         weight = config.shipped_weight

@@ -101,7 +101,12 @@ STAGES = (
         "first reward",
         reward_stages.build_first_reward,
         lambda c: (c.first_reward, c.reward_folds),
-        ("alignment/learning/reward_adapter.py", "alignment/reward/scorer.py", "alignment/reward/bradley_terry.py"),
+        (
+            "alignment/learning/reward_adapter.py",
+            "alignment/learning/encoded_rankings.py",
+            "alignment/reward/scorer.py",
+            "alignment/reward/bradley_terry.py",
+        ),
         (*_adapter(f"{FIRST}/reward"), f"{FIRST}/reward/head.safetensors"),
         draft=True,
     ),

@@ -11,6 +11,7 @@ from typing import Any
 from tqdm import tqdm
 
 from alignment.learning import reward_adapter
+from alignment.learning.encoded_rankings import prompt_folds
 from alignment.models import adapters, shipped_files
 from alignment.models.heads import new_head
 from alignment.models.shipped_files import ShippedRanking, line_of
@@ -83,7 +84,7 @@ def _fit_reward(
     model = adapters.attach(model, target / "sft", "sft")
     adapters.copy_adapter(model, "sft", "reward")
     head = new_head(model, reward_adapter.HEADS)
-    held_out, *rest = reward_adapter.prompt_folds(rankings, config.reward_folds, config.seed)
+    held_out, *rest = prompt_folds(rankings, config.reward_folds, config.seed)
     learned = [ranking for fold in rest for ranking in fold]
     with tqdm(total=fitting.steps, desc="reward model", mininterval=10) as bar:
 

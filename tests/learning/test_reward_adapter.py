@@ -14,6 +14,7 @@ from transformers import AutoTokenizer, LlamaForSequenceClassification
 
 from alignment.errors import TrainingError
 from alignment.learning import reward_adapter
+from alignment.learning.encoded_rankings import EncodedRanking, encoded, prompt_folds
 from alignment.models import adapters
 from alignment.models.heads import mean_head, new_head
 from alignment.models.shipped_files import ShippedRanking
@@ -54,7 +55,7 @@ def fitted(
     model: PeftModel,
     tokenizer: AutoTokenizer,
     heads: torch.nn.Linear,
-    voted: Sequence[R | reward_adapter.EncodedRanking],
+    voted: Sequence[R | EncodedRanking],
     shipped: Sequence[R],
     config: RewardConfig = QUICK,
 ) -> list[float]:
@@ -95,14 +96,14 @@ def test_loss_and_gradient_on_plain_pairs_agree_with_trl(tiny_folder: Path, tiny
         for name, weight in adapted.items():
             weight.copy_(ours[name])
         peer.get_base_model().score.weight.copy_(head.weight)
-    encoded = [reward_adapter.encoded(tokenizer, pair).sequences for pair in pairs]
+    rows = [encoded(tokenizer, pair).sequences for pair in pairs]
     trainer = trl.RewardTrainer(
         peer,
         trl.RewardConfig(
             str(tmp_path), per_device_train_batch_size=3, use_cpu=True, bf16=False, activation_checkpointing=False,
             report_to=[], disable_tqdm=True, dataloader_pin_memory=False,
         ),
-        train_dataset=datasets.Dataset.from_list([{"chosen_ids": a, "rejected_ids": b} for a, b in encoded]),
+        train_dataset=datasets.Dataset.from_list([{"chosen_ids": a, "rejected_ids": b} for a, b in rows]),
         processing_class=AutoTokenizer.from_pretrained(POCKET, local_files_only=True),
     )  # fmt: skip
     peer.get_base_model().score.weight.requires_grad_(True)
@@ -117,7 +118,7 @@ def test_loss_and_gradient_on_plain_pairs_agree_with_trl(tiny_folder: Path, tiny
 
 
 def test_a_ranking_is_encoded_once_a_completion(tiny: Tiny) -> None:
-    element = reward_adapter.encoded(tiny[1], R("Hi", ("a", "b", "c", "d", "b"), ((0,), (1, 4, 3), (2,))))
+    element = encoded(tiny[1], R("Hi", ("a", "b", "c", "d", "b"), ((0,), (1, 4, 3), (2,))))
     assert len(element.sequences) == 4
     assert len(set(map(tuple, element.sequences))) == 4
     assert element.pairs[element.targets == 1].tolist() == [[0, 1], [0, 2], [0, 3], [1, 3], [2, 3]]
@@ -126,8 +127,8 @@ def test_a_ranking_is_encoded_once_a_completion(tiny: Tiny) -> None:
 
 def test_a_cut_completion_is_read_up_to_its_last_word_not_up_to_an_end(tiny: Tiny) -> None:
     _, tokenizer = tiny
-    whole = reward_adapter.encoded(tokenizer, R("Hi", ("Hello.", "Good day to")))
-    cut = reward_adapter.encoded(tokenizer, R("Hi", ("Hello.", "Good day to"), cut=(1,)))
+    whole = encoded(tokenizer, R("Hi", ("Hello.", "Good day to")))
+    cut = encoded(tokenizer, R("Hi", ("Hello.", "Good day to"), cut=(1,)))
     assert [sequence[-1] for sequence in whole.sequences] == [tokenizer.end_id] * 2
     assert cut.sequences == [whole.sequences[0], whole.sequences[1][:-1]]
 
@@ -136,7 +137,7 @@ def test_a_later_turn_is_read_with_all_that_was_said_before(tiny: Tiny) -> None:
     _, tokenizer = tiny
     said = (Message("user", "Hi"), Message("assistant", "Hello."), Message("user", "Bye"))
     ranking = ShippedRanking(said, ("Bye.", "No."), ((0,), (1,)))
-    for sequence in reward_adapter.encoded(tokenizer, ranking).sequences:
+    for sequence in encoded(tokenizer, ranking).sequences:
         assert sequence[: tokenizer.tokens(said)] == tokenizer.prompt_ids(said)
 
 
@@ -156,20 +157,18 @@ def test_loss_of_a_batch_is_the_mean_of_its_rankings(tiny: Tiny) -> None:
 
 def test_no_prompt_is_in_two_folds_and_no_ranking_is_lost() -> None:
     rankings = [R(f"prompt {i % 10}", ("a", f"b{i}")) for i in range(60)]
-    folds = reward_adapter.prompt_folds(rankings, 3, seed=1)
+    folds = prompt_folds(rankings, 3, seed=1)
     assert sorted(len({r.prompt for r in fold}) for fold in folds) == [3, 3, 4]
     assert sum(len({r.prompt for r in fold}) for fold in folds) == 10
     assert sorted(r.completions[1] for fold in folds for r in fold) == sorted(r.completions[1] for r in rankings)
-    assert reward_adapter.prompt_folds(rankings, 3, seed=1) == folds != reward_adapter.prompt_folds(rankings, 3, seed=2)
+    assert prompt_folds(rankings, 3, seed=1) == folds != prompt_folds(rankings, 3, seed=2)
 
 
 def test_turns_of_one_conversation_are_in_one_fold() -> None:
     first = [one_turn(f"question {i}") for i in range(8)]
     second = [(*messages, Message("assistant", "Yes."), Message("user", "Why?")) for messages in first]
     turns = [ShippedRanking(messages, ("a", "b"), ((0,), (1,))) for messages in (*first, *second)]
-    one, other = (
-        {ranking.messages[0].content for ranking in fold} for fold in reward_adapter.prompt_folds(turns, 2, seed=0)
-    )
+    one, other = ({ranking.messages[0].content for ranking in fold} for fold in prompt_folds(turns, 2, seed=0))
     assert len(one) == len(other) == 4
     assert not one & other
 
@@ -180,9 +179,7 @@ def test_a_batch_that_memory_does_not_hold_goes_through_in_parts_with_the_same_g
     model, tokenizer, heads = ready(tiny)
     torch.nn.init.normal_(heads.weight, generator=torch.Generator().manual_seed(3))
     rankings = [R("Hi", ("Hello.", "No.", "Go away now."), ((0,), (1,), (2,))), R("Thanks", ("Welcome.", "Why?"))]
-    elements = [
-        replace(reward_adapter.encoded(tokenizer, one), offsets=torch.ones(3 - i)) for i, one in enumerate(rankings)
-    ]
+    elements = [replace(encoded(tokenizer, one), offsets=torch.ones(3 - i)) for i, one in enumerate(rankings)]
     weights = torch.tensor([[1.0, 2.0, 0.0, 1.0], [3.0, 1.0, 1.0, 0.0]])
     found = []
     for tokens in (10_000, 1):
@@ -284,7 +281,7 @@ def test_a_residual_fit_learns_the_votes_and_both_together_keep_the_facts(
     adapters.drop_adapter(model, "reward")
     _, _, heads = ready(tiny)
 
-    def residual(rankings: Sequence[R]) -> list[reward_adapter.EncodedRanking]:
+    def residual(rankings: Sequence[R]) -> list[EncodedRanking]:
         return reward_adapter.residual_rankings(model, tokenizer, shipped_heads, rankings, 1.0)
 
     def together(rankings: Sequence[R]) -> torch.Tensor:
@@ -326,7 +323,7 @@ def test_what_a_fit_adds_to_offsets_is_bounded(tiny: Tiny) -> None:
         heads.bias.copy_(torch.tensor([0.01, -50.0]))
     scores = scorer.score_sequences(model, heads, [[1, 2]], tokenizer.pad_id, bound=1.0)
     assert [value.item() for value in scores] == pytest.approx([(0.01 - 1) / 2, (0.01 + 1) / 2], abs=1e-4)
-    residual = replace(reward_adapter.encoded(tokenizer, FACTS[0]), offsets=torch.tensor([-3.0, 0.0]))
+    residual = replace(encoded(tokenizer, FACTS[0]), offsets=torch.tensor([-3.0, 0.0]))
     loss, _ = reward_adapter.batch_loss(model, tokenizer, heads, [residual], torch.ones(1, 2), 1.0)
     centring = reward_adapter.CENTRING * (0.01**2 + 50**2) / 2
     assert loss.item() == pytest.approx(3.048587 + centring, rel=1e-5)  # -log σ(-3): both get the same from a head
@@ -340,7 +337,7 @@ def test_a_fit_whose_scores_have_wandered_off_to_the_bound_comes_back_and_learns
         heads.bias.fill_(-8.0)  # tanh has no slope left there
     votes = [
         replace(element, offsets=torch.zeros(len(element.sequences)))
-        for element in (reward_adapter.encoded(tokenizer, vote) for vote in VOTES)
+        for element in (encoded(tokenizer, vote) for vote in VOTES)
     ]
     fitted(model, tokenizer, heads, votes, [], replace(QUICK, bound=1.0, steps=2 * QUICK.steps))
     assert torch.cat(reward_adapter.margins(model, tokenizer, heads, votes, 1.0)).min() > 0.2
@@ -349,7 +346,7 @@ def test_a_fit_whose_scores_have_wandered_off_to_the_bound_comes_back_and_learns
 def test_scores_are_centred_and_the_heads_differ(tiny: Tiny) -> None:
     model, tokenizer, heads = ready(tiny)
     fitted(model, tokenizer, heads, [], FACTS)
-    sequences = [sequence for r in FACTS for sequence in reward_adapter.encoded(tokenizer, r).sequences]
+    sequences = [sequence for r in FACTS for sequence in encoded(tokenizer, r).sequences]
     with torch.no_grad(), adapters.using(model, "reward"):
         scores = scorer.head_scores(model, heads, sequences, tokenizer.pad_id)
     assert scores.mean(0).abs().max() < 0.05 * scores.std()

@@ -4,10 +4,10 @@ import pytest
 import torch
 from transformers import AutoTokenizer
 
-from alignment.learning import reward_adapter
+from alignment.learning.encoded_rankings import encoded
 from alignment.models.chat_tokenizer import ChatTokenizer
 from alignment.models.loading import load_tokenizer
-from alignment.models.samples import text_samples
+from alignment.models.samples import Text, text_samples
 from alignment.models.shipped_files import ShippedRanking
 from alignment.settings import POCKET
 from storage.messages import Message, one_turn
@@ -45,13 +45,13 @@ def test_a_conversation_that_ends_with_the_assistant_counts_as_a_whole_demonstra
 
 
 def test_sft_and_reward_model_see_the_ids_that_a_rollout_ends_on(tokenizer: ChatTokenizer) -> None:
-    prompt = "What is the capital of France?"
+    prompt = one_turn("What is the capital of France?")
     ranking = ShippedRanking(prompt, ("Paris.", "London."), ((0,), (1,)), "simulated", "right")
-    rollout = tokenizer.prompt_ids(one_turn(prompt)) + tokenizer.completion_ids("Paris.")
-    assert reward_adapter.encoded(tokenizer, ranking).sequences[0] == rollout
-    learned = text_samples([(prompt, "Paris.")], tokenizer, torch.device("cpu"))
+    rollout = tokenizer.prompt_ids(prompt) + tokenizer.completion_ids("Paris.")
+    assert encoded(tokenizer, ranking).sequences[0] == rollout
+    learned = text_samples([Text(prompt, "Paris.")], tokenizer, torch.device("cpu"))
     assert learned.ids.tolist() == [rollout]
-    assert tokenizer.tokens([*one_turn(prompt), Message("assistant", "Paris.")]) == len(rollout)
+    assert tokenizer.tokens([*prompt, Message("assistant", "Paris.")]) == len(rollout)
     assert rollout[-1] == tokenizer.end_id
     labels = learned.ids[:, learned.prompt_width :][learned.mask.bool()]
     assert labels.tolist() == tokenizer.completion_ids("Paris.")

@@ -1,4 +1,4 @@
-"""The whole loop for each shape of model and each architecture: votes, a run, a version that is served and trained on.
+"""The whole loop for each shape of model and each architecture: votes, a run, a version that is served.
 
 Nothing is prepared for a chat checkpoint: no prompts, no comparisons, no checks, no adapter.
 """
