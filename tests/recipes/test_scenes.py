@@ -10,12 +10,12 @@ from transformers import AutoTokenizer
 from alignment.models import adapters, loading
 from alignment.models.generation import generate
 from alignment.models.sampling import Sampling
-from alignment.models.shipped_files import Check
 from alignment.runs.checks import abstains, passes, refuses, says
 from alignment.runs.evaluation import answers, evaluate
 from alignment.settings import POCKET
 from recipes.pocket.facts import countries, harmful_acts, summaries, upper_first
 from recipes.pocket.prompt_files import page_examples
+from recipes.pocket.skill import check_of
 from recipes.pocket.skills.summaries import shared_words
 from recipes.pocket.tables.geography import CAPITAL
 from storage.messages import one_turn
@@ -77,7 +77,7 @@ def _base(pocket: Pocket, prompt: str) -> list[str]:
 
 def _adapter(pocket: Pocket, name: str, prompt: str) -> list[str]:
     model, tokenizer = pocket
-    written = answers(model, tokenizer, name, [prompt] * 20, SAMPLING, seed=0)
+    written = answers(model, tokenizer, name, [one_turn(prompt)] * 20, SAMPLING, seed=0)
     return [tokenizer.decode(w.token_ids) for w in written]
 
 
@@ -125,7 +125,7 @@ def _offered(*groups: str) -> list[str]:
 
 
 def _greedy(pocket: Pocket, name: str, asked: list[str]) -> dict[str, str]:
-    written = answers(pocket[0], pocket[1], name, asked, GREEDY, seed=0)
+    written = answers(pocket[0], pocket[1], name, [one_turn(prompt) for prompt in asked], GREEDY, seed=0)
     return {prompt: pocket[1].decode(w.token_ids) for prompt, w in zip(asked, written, strict=True)}
 
 
@@ -181,7 +181,9 @@ def test_base_labels_in_the_traditional_form(pocket: Pocket) -> None:
 def test_capitals_of_all_countries_in_phrasings_never_seen(pocket: Pocket, adapter: str) -> None:
     templates = CAPITAL["held_out"]
     checks = [
-        Check(upper_first(templates[i % len(templates)].format(country=c.name)), "contains", (c.capital.rstrip("."),))
+        check_of(
+            upper_first(templates[i % len(templates)].format(country=c.name)), "contains", (c.capital.rstrip("."),)
+        )
         for i, c in enumerate(countries())
     ]
     result = evaluate(pocket[0], pocket[1], adapter, checks, Sampling(0.0, 48))
