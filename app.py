@@ -34,7 +34,7 @@ from alignment.settings import GENERAL, ModelConfig
 from service import chosen_model
 from service.admin import AdminSessions
 from service.context import ServedModel, Services
-from service.policies import ensure_live_version
+from service.policies import ensure_live_version, untrained_versions
 from service.status import status_of
 from storage import database
 from storage.errors import StorageError
@@ -160,6 +160,7 @@ def services_of(opened: Opened, seed: int | None) -> Services:
             sampling=model.sampling,
             max_tokens=model.context_tokens,
             own_template=model.own_template,
+            untrained=untrained_versions(opened.db, opened.data_dir),
         ),
         sft=Adapter("sft", Path(model.config.sft)) if model.config.sft else None,
         supervisor=Supervisor(opened.data_dir, engine, model.config, defaults),

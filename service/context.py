@@ -24,6 +24,7 @@ class ServedModel:
     sampling: Sampling  # the model's own
     max_tokens: int  # that it reads, prompt and completion together
     own_template: bool  # whether it ships a chat template
+    untrained: frozenset[int] = frozenset()  # versions that are the instruction-tuned model unchanged
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,12 @@ def to_json(policy: Policy) -> dict[str, Any]:
     return {name: value for name, value in asdict(policy).items() if name not in ("path", "sha256")}
 
 
+def untrained_versions(db: Path, data_dir: Path) -> frozenset[int]:
+    """Return the versions that are the instruction-tuned model unchanged."""
+    recorded = policies.list_policies(db)
+    return frozenset(p.version for p in recorded if (data_dir / p.path / model_folder.UNCHANGED).is_file())
+
+
 def ensure_live_version(db: Path, data_dir: Path, model: ModelConfig) -> PolicyVersion:
     """Return the live version, else the newest that fits the model and is whole, else the model's own, published anew.
 

@@ -14,6 +14,7 @@ ORIGINS: dict[Role, str] = {
     "sft": "from demonstrations",
     "rlhf": "from preferences",
 }
+UNTRAINED = "not trained yet"
 RAW = "same weights, no chat template"
 SILENCE = "(ended without a word)"
 
@@ -46,7 +47,7 @@ def panel(
         completion=completion,
         role=role or "hidden",
         name=panel_name(completion, model),
-        why=_origin(role, model),
+        why=_origin(completion, model),
         checkpoint=_checkpoint(role, model),
         hint=hint,
         mark=mark,
@@ -55,10 +56,12 @@ def panel(
     )
 
 
-def _origin(role: Role | None, model: ServedModel) -> str:
-    if role is None:
+def _origin(completion: ShownCompletion, model: ServedModel) -> str:
+    if completion.role is None:
         return "name hidden until you vote"
-    return RAW if role == "base" and model.shape == "chat" else ORIGINS[role]
+    if completion.role == "rlhf" and completion.policy_version in model.untrained:
+        return UNTRAINED
+    return RAW if completion.role == "base" and model.shape == "chat" else ORIGINS[completion.role]
 
 
 def _checkpoint(role: Role | None, model: ServedModel) -> str:

@@ -34,7 +34,7 @@ class Resolved:
     choice: ModelChoice  # with whole paths, so that it means the same from any folder
     config: ModelConfig
     name: str  # what people see, such as "SmolLM2-135M-Instruct"
-    base_name: str  # of the pretrained checkpoint, "" without one
+    base_name: str  # of the pretrained checkpoint that it was made from, "" where that is not known
     sampling: Sampling  # the model's own, with the default length of an answer
     context_tokens: int  # that it reads: prompt and completion together
     own_template: bool  # whether it ships a chat template
@@ -84,7 +84,10 @@ def resolve(choice: ModelChoice, data_dir: Path, *, online: bool = True) -> Reso
 def _described(choice: ModelChoice, config: ModelConfig, preset: Preset | None, facts: CheckpointFacts) -> Resolved:
     """Return what is known of a model that was found."""
     title = preset.title if preset else _title(choice.model)
-    base_name = _title(choice.base) if choice.base else title if config.sft else ""
+    if choice.base or config.sft:
+        base_name = _title(choice.base) if choice.base else title
+    else:
+        base_name = preset.base if preset else ""
     return Resolved(
         choice=ModelChoice(_whole(choice.model), _whole(choice.base), _whole(choice.sft), config.quantize),
         config=config,

@@ -21,12 +21,18 @@ def ensure_converted(config: ModelConfig) -> None:
     target = Path(config.model)
     if not config.gguf or target.is_dir():
         return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(target.parent / f".{target.name}.lock"):
-        if target.is_dir():
-            return
-        command = [sys.executable, "-m", "alignment.models.gguf", config.gguf, config.model]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-        if done.returncode or not target.is_dir():
-            last = done.stderr.strip().rpartition("\n")[2] or f"the process ended with code {done.returncode}"
-            raise ModelLoadError(f"{config.gguf} could not be converted: {last}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(target.parent / f".{target.name}.lock"):
+            if not target.is_dir():
+                _convert(config.gguf, target)
+    except OSError as error:
+        raise ModelLoadError(f"{config.gguf} cannot be converted into {target.parent}: {error}") from error
+
+
+def _convert(file: str, target: Path) -> None:
+    command = [sys.executable, "-m", "alignment.models.gguf", file, str(target)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode or not target.is_dir():
+        last = done.stderr.strip().rpartition("\n")[2] or f"the process ended with code {done.returncode}"
+        raise ModelLoadError(f"{file} could not be converted: {last}")

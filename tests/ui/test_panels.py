@@ -61,3 +61,9 @@ def test_an_answer_is_shown_as_it_was_written_and_silence_as_such() -> None:
 def test_the_sliders_stand_at_the_models_own_way_within_what_it_reads() -> None:
     assert sampling_values(replace(CHAT, sampling=Sampling(0.2, 512, top_p=0.9), max_tokens=8192)) == [0.2, 0.9, 512]
     assert sampling_values(replace(CHAT, sampling=Sampling(0.2, 512), max_tokens=256))[-1] == 256
+
+
+def test_a_policy_that_nobody_trained_says_so() -> None:
+    served = replace(CHAT, untrained=frozenset({1}))
+    assert "not trained yet" in panel(RLHF, served)
+    assert "from preferences" in panel(replace(RLHF, policy_version=2), served)
