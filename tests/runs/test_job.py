@@ -180,7 +180,7 @@ def test_an_interrupted_run_goes_on_from_its_folder_to_the_same_version(
     assert list(folder.iterdir()) == []  # nothing is kept of a run that has made its version
 
 
-@pytest.mark.parametrize("name", ["parent", "created", "method", "settings", "quantize", "votes"])
+@pytest.mark.parametrize("name", ["parent", "created", "method", "settings", "quantize", "votes", "demonstrations"])
 def test_what_another_run_or_other_votes_left_in_the_folder_is_not_taken_up(
     tmp_path: Path, model: ModelConfig, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
