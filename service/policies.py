@@ -29,10 +29,11 @@ def to_json(policy: Policy) -> dict[str, Any]:
     return {name: value for name, value in asdict(policy).items() if name not in ("path", "sha256")}
 
 
-def untrained_versions(db: Path, data_dir: Path) -> frozenset[int]:
-    """Return the versions that are the instruction-tuned model unchanged."""
-    recorded = policies.list_policies(db)
-    return frozenset(p.version for p in recorded if (data_dir / p.path / model_folder.UNCHANGED).is_file())
+def untrained_versions(db: Path, model: ModelConfig) -> frozenset[int]:
+    """Return the versions that are the instruction-tuned model unchanged: no run made them, and none ships."""
+    if model_folder.ships_policy(model):
+        return frozenset()
+    return frozenset(policy.version for policy in policies.list_policies(db) if policy.run_id is None)
 
 
 def ensure_live_version(db: Path, data_dir: Path, model: ModelConfig) -> PolicyVersion:
@@ -41,7 +42,9 @@ def ensure_live_version(db: Path, data_dir: Path, model: ModelConfig) -> PolicyV
     A version that was changed or lost on disk is passed over with a warning; so is one of another model, silently.
     """
     fingerprint = model_folder.fingerprint(model)
-    if model.sft:  # a folder of before, when there were no others, may know its versions by another fingerprint
+    if (
+        model.sft and not model.gguf
+    ):  # a folder of before, when there were no others, may know its versions by another fingerprint
         policies.rename_model(db, model_folder.older_fingerprint(model.model, model.sft), fingerprint)
     recorded = policies.list_policies(db)
     fitting = [p for p in recorded if p.model == fingerprint and p.status in ("live", "retired")]

@@ -30,15 +30,6 @@ class Completion:
 
 
 @dataclass(frozen=True)
-class Conversation:
-    """Turns that one annotator asked one after the other."""
-
-    id: str
-    annotator_id: str
-    created: str
-
-
-@dataclass(frozen=True)
 class Comparison:
     """One prompt with the completions that were shown for it, in the order they were shown."""
 

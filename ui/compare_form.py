@@ -187,7 +187,7 @@ def _settings(model: ServedModel) -> tuple[list[Any], Any]:
     with gr.Accordion("settings", open=False, elem_id="settings"):
         sampling = [
             slider(0, 2, temperature, step=0.05, label="Temperature (0 = greedy)"),
-            slider(0.05, 1, top_p, step=0.05, label="Top-p (1 = all tokens)"),
+            slider(0.05, 1, top_p, step=0.05, label="Top-p (1 = off)"),
             slider(1, _longest(model), tokens, step=1, label="Longest answer (tokens)"),
         ]
         own_way = gr.Button("Back to the model's own", elem_id="own-way", size="sm")

@@ -32,6 +32,7 @@ from ui.render import notice
 PICK_FIRST = (
     "Which answer does this go on from? Press “Go on from this” below it and ask again, or begin a new chat (C)."
 )
+NOT_YOURS = "This browser no longer knows that this conversation is yours; begin a new chat (C)."
 WENT_ON = "This conversation went on elsewhere. Here is its last turn; your question is still in the box."
 STOPPED = "Stopped. Your question is back in the box."
 
@@ -58,7 +59,11 @@ def gone_on_from(
     comparison = stored_comparison(services, memory.comparison)
     if comparison.conversation_id is None:  # it was asked before there were conversations
         return None
-    if (last := last_turn(services, annotator, comparison.conversation_id)).id != comparison.id:
+    try:
+        last = last_turn(services, annotator, comparison.conversation_id)
+    except LookupError:
+        raise ConfigError(NOT_YOURS) from None
+    if last.id != comparison.id:
         raise WentOnError(last)
     if not memory.origin:
         raise ConfigError(PICK_FIRST)

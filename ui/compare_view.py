@@ -1,7 +1,7 @@
 """What the Compare tab shows at each moment, as updates of its components. Nothing is asked or stored here."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
 import gradio as gr
@@ -133,6 +133,8 @@ def turn_view(
     words = words or notice("Your vote on this one is stored." if memory.choice else QUESTION)
     before = turns_before(services, annotator, comparison)
     column = turns(tab.model, system_of(comparison), before, question_of(comparison.messages))
+    if comparison.conversation_id is None:  # asked before there were conversations: nothing goes on from it
+        memory = replace(memory, comparison="")
     return view(tab, completions, memory.phase, words, memory) | {tab.turns: column}
 
 

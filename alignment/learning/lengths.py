@@ -68,9 +68,27 @@ def readable_rankings(model: PeftModel, tokenizer: Any, rankings: Sequence[R]) -
     return [one for one in rankings if _are_readable(model, tokenizer, texts(one))]
 
 
+def require_readable(
+    model: PeftModel, tokenizer: Any, prompts: Sequence[Messages], max_new_tokens: int, source: str
+) -> None:
+    """Raise TrainingError for a prompt that leaves no room for its completion, ConfigError for one that the template
+    refuses; `source` says where it stands.
+    """
+    context = context_tokens(model)
+    for messages in prompts:
+        if (length := tokenizer.tokens(messages)) + max_new_tokens > context:
+            raise TrainingError(
+                f"a prompt in {source} takes {length} tokens, and its answer {max_new_tokens}; this model reads "
+                f"{context}: {question_of(messages)[:60]!r}; shorten or remove it"
+            )
+
+
 def _are_readable(model: PeftModel, tokenizer: Any, texts: Sequence[Text]) -> bool:
     """Return whether the longest of some completions of the same messages fits the model."""
     messages, context = texts[0].messages, context_tokens(model)
+    written = [*(message.content for message in messages), max((one.completion for one in texts), key=len)]
+    if tokenizer.template_tokens + sum(len(text.encode()) for text in written) < context:  # a token is a byte at least
+        return True
     completions = [tokenizer.completion_ids(text.completion, ended=text.ended) for text in texts]
     length = tokenizer.tokens(messages) + max(map(len, completions))
     if length > context:

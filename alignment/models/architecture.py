@@ -5,9 +5,8 @@ from typing import Any
 from torch import Tensor, nn
 from transformers.modeling_outputs import BaseModelOutput
 
+from alignment.models.checkpoint_facts import CONTEXT_FIELDS, UNSAID_CONTEXT
 from alignment.models.routing import going_through
-
-UNKNOWN_CONTEXT = 4096  # tokens; for the few architectures whose configuration names no limit
 
 
 class _PassedOn(BaseModelOutput):  # type: ignore[misc]
@@ -47,7 +46,9 @@ def vocabulary_size(model: Any) -> int:
 
 def context_tokens(model: Any) -> int:
     """Return how many tokens the model reads, prompt and completion together."""
-    return int(getattr(text_config(model), "max_position_embeddings", None) or UNKNOWN_CONTEXT)
+    places = (text_config(model), causal_lm(model).config)
+    found = (getattr(place, field, None) for place in places for field in CONTEXT_FIELDS)
+    return next((value for value in found if isinstance(value, int) and value > 0), UNSAID_CONTEXT)
 
 
 def cached_bytes(model: Any) -> int:

@@ -16,7 +16,7 @@ from storage.messages import Message, Messages, messages_to_json, one_turn
 
 # For checkpoints that ship none. Its turns are plain words: such a tokenizer has no tokens of their own for them.
 PLAIN_TEMPLATE = (
-    "{% for message in messages %}"
+    "{% if bos_token %}{{ bos_token }}{% endif %}{% for message in messages %}"
     "{% if message['role'] == 'system' %}{{ message['content'] }}\n\n{% endif %}"
     "{% if message['role'] == 'user' %}User: {{ message['content'] }}\n\n{% endif %}"
     "{% if message['role'] == 'assistant' %}Assistant: {{ message['content'] }}{{ eos_token }}\n\n{% endif %}"
@@ -52,6 +52,12 @@ class ChatTokenizer:
         self._special = set(tokenizer.all_special_tokens) | {
             token.content for token in tokenizer.added_tokens_decoder.values() if token.special
         }
+        if getattr(tokenizer, "backend_tokenizer", None) is None:
+            raise ConfigError(
+                "this model has no tokenizer.json, nor files that one can be made from; it cannot be read"
+            )
+        # Some markers take the blanks beside them away when text is encoded.
+        self._swallows_blanks = any(one.lstrip or one.rstrip for one in tokenizer.added_tokens_decoder.values())
         self.end_id = self._turn_end()
         self.end_ids = frozenset({self.end_id, tokenizer.eos_token_id, *ends} - {None})
         self.pad_id: int = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else self.end_id
@@ -127,7 +133,10 @@ class ChatTokenizer:
         separators |= set() if self.separator_id is None else {self.separator_id}
         if self._pretrained:
             return self.end_ids | separators
-        return frozenset(separators - self._chat_ids) or self.end_ids
+        ends = separators - self._chat_ids
+        if not ends - {self._tokenizer.bos_token_id}:  # none writes bos: its eos ends turns and documents alike
+            return frozenset(ends | self.end_ids)
+        return frozenset(ends)
 
     @cached_property
     def barred_ids(self) -> tuple[int, ...]:
@@ -177,6 +186,8 @@ class ChatTokenizer:
         """
         if any(marker in message.content for marker in self._markers):
             return False
+        if self._swallows_blanks and message.content != message.content.strip():
+            return False
         return message.content in text or (message.role == "assistant" and "</think>" in message.content)
 
     def _encoded_apart(self, messages: Messages) -> list[int]:
@@ -220,6 +231,8 @@ class ChatTokenizer:
         """The tokenizer without the tokens that open or close turns: what looks like one is read as the text it is."""
         description = json.loads(self._tokenizer.backend_tokenizer.to_str())
         vocabulary, kept = description["model"]["vocab"], []
+        if isinstance(vocabulary, list):  # of pieces with their scores
+            vocabulary = {piece for piece, _ in vocabulary}
         for token in description["added_tokens"]:
             if token["content"] in self._markers:
                 if token["content"] in vocabulary:
@@ -234,7 +247,10 @@ class ChatTokenizer:
     def _markers(self) -> frozenset[str]:
         """The texts that would be read as special tokens, or as the marks around a turn, if a user typed them."""
         turns = [Message("user", "x"), Message("assistant", "x"), Message("user", "x")]
-        skeleton = self._rendered(turns, add_generation_prompt=False)
+        try:
+            skeleton = self._rendered(turns, add_generation_prompt=False)
+        except (TemplateError, ValueError, TypeError, KeyError):  # it takes one question alone
+            skeleton = self._rendered(turns[:1], add_generation_prompt=True)
         return frozenset(self._special | {text for text in self.added if text.strip() and text in skeleton} - {"x"})
 
     @cached_property

@@ -14,6 +14,7 @@ CONTEXT_FIELDS = ("max_position_embeddings", "n_positions", "max_sequence_length
 UNSAID_CONTEXT = 8192  # tokens; checkpoints that do not say it are recent ones, which read more
 UNSAID = Sampling(temperature=0.7, top_p=0.95)  # for checkpoints whose makers recommend nothing
 MAX_TEMPERATURE = 2.0
+LEAST_TOP_P = 0.05
 LONGEST_DEFAULT = 512  # tokens of an answer, unless somebody asks for more
 LONGEST_ROLLOUT = 160
 TEMPLATE_FILES = ("chat_template.jinja", "chat_template.json")
@@ -70,7 +71,7 @@ def json_object(path: Path) -> dict[str, Any]:
 
 
 def _recommended(folder: Path, context: int) -> Sampling:
-    """Return the sampling in `generation_config.json`; what it leaves out keeps what transformers takes then."""
+    """Return the sampling in `generation_config.json`, brought into bounds; what it leaves out is off."""
     path = folder / "generation_config.json"
     said = json_object(path) if path.is_file() else {}
     numbers = {
@@ -82,9 +83,9 @@ def _recommended(folder: Path, context: int) -> Sampling:
         return _with_length(UNSAID, context)
     recommended = Sampling(
         temperature=min(max(0.0, numbers.get("temperature", 1.0)), MAX_TEMPERATURE),
-        top_p=numbers.get("top_p", 1.0),
-        top_k=int(numbers.get("top_k", 0)),
-        min_p=numbers.get("min_p", 0.0),
+        top_p=min(max(LEAST_TOP_P, numbers.get("top_p", 1.0)), 1.0),
+        top_k=max(0, int(numbers.get("top_k", 0))),
+        min_p=min(max(0.0, numbers.get("min_p", 0.0)), 1.0),
     )
     return _with_length(recommended, context)
 

@@ -96,6 +96,11 @@ def first_policy(config: ModelConfig) -> Path | None:
     return check_adapter(config.sft) if config.sft else None
 
 
+def ships_policy(config: ModelConfig) -> bool:
+    """Return whether a model comes with a policy that was trained."""
+    return _shipped(config.model, "policy") is not None
+
+
 def own_sft(version: str | Path) -> Path | None:
     """Return the SFT adapter of a published version, or None for one that goes with the model's."""
     return _shipped(version, SFT)

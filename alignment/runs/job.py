@@ -14,7 +14,7 @@ import torch
 from transformers.utils import logging as transformers_logging
 
 from alignment.errors import AlignmentError, TrainingError
-from alignment.learning.lengths import readable, readable_rankings, short_enough
+from alignment.learning.lengths import readable, readable_rankings, require_readable, short_enough
 from alignment.models import model_folder, shipped_files
 from alignment.models.shipped_files import ShippedRanking
 from alignment.reward.bradley_terry import preferred
@@ -120,10 +120,13 @@ def _data(training: Training, method: str, material: Material, inputs: Mapping[s
     """Return what the policy learns from, without what is too long."""
     model, tokenizer, settings = training.model, training.tokenizer, training.settings
     voted = readable_rankings(model, tokenizer, material.voted)
-    liked = preferred([*voted, *material.shipped], settings.seed)
+    shipped = readable_rankings(model, tokenizer, material.shipped)
+    liked = preferred([*voted, *shipped], settings.seed)
     drawn = max(training.config.rollout_tokens, settings.longest_drawn(method))
     prompts = short_enough(model, tokenizer, material.prompts, drawn)
-    return Data(voted, material.shipped, prompts, liked, inputs)
+    checks = [check.messages for check in shipped_files.checks(training.config.model)]
+    require_readable(model, tokenizer, checks, training.config.rollout_tokens, "checks.jsonl")
+    return Data(voted, shipped, prompts, liked, inputs)
 
 
 def _tune(training: Training, demonstrated: Sequence[Demonstration], data: Data, parent: Path) -> bool:

@@ -11,6 +11,7 @@ from torch import nn
 
 from alignment.learning import dpo, ppo, raft, reward_adapter
 from alignment.learning.encoded_rankings import EncodedRanking
+from alignment.learning.lengths import readable
 from alignment.learning.rollout import Outcome, Task
 from alignment.learning.sft import mixed_batches, train_sft
 from alignment.models import shipped_files
@@ -77,7 +78,7 @@ def tune(training: Training, people: Sequence[Text], liked: Sequence[Text]) -> N
     by what labelers liked best. Where a run is resumed this is done again, with the same result.
     """
     demonstrations = shipped_files.demonstrations(training.config.model)
-    shipped = [Text(one.messages, one.completion) for one in demonstrations]
+    shipped = readable(training.model, training.tokenizer, demonstrations)
     log.info("instruction tuning: %s people's demonstrations, %s shipped", len(people), len(shipped))
     config, report = training.settings.sft, training.report
 

@@ -70,7 +70,7 @@ class Row:
 
     messages: Messages
     adapter: Adapter | None  # None: the weights as they are
-    templated: bool  # through the chat template; otherwise the last message is bare text to be continued
+    templated: bool  # through the chat template; otherwise the messages are bare text to be continued
     sampling: Sampling
     seed: int
 

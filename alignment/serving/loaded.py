@@ -11,9 +11,9 @@ from typing import Any
 
 from peft import PeftModel
 
-from alignment.errors import AlignmentError
+from alignment.errors import AlignmentError, ConfigError
 from alignment.models import adapters, loading
-from alignment.models.architecture import context_tokens
+from alignment.models.architecture import cached_bytes, context_tokens
 from alignment.models.chat_tokenizer import ChatTokenizer
 from alignment.models.decoding import DecodingBatch, DecodingRow
 from alignment.models.routing import BASE, StackedAdapters
@@ -26,6 +26,7 @@ from alignment.settings import ModelConfig
 from storage.messages import Messages
 
 log = logging.getLogger(__name__)
+MOST_HELD_BYTES = 4 * 2**30  # of keys and values of the rows of one call
 
 
 class LoadedModel:
@@ -62,6 +63,7 @@ class LoadedModel:
         Raises AdapterError for an adapter that cannot be attached.
         """
         began = time.monotonic()
+        self._require_room(rows)
         self._attached.ensure_attached([row.adapter for row in rows if row.adapter is not None])
         own = [number for number, row in enumerate(rows) if not self._is_pretrained(row)]
         other = [number for number, row in enumerate(rows) if self._is_pretrained(row)]
@@ -73,11 +75,21 @@ class LoadedModel:
             batches.append(_batch(*self._pretrained, rows, other, None))
         return Answer(batches, [_Completion(row, self._tokenizer_of(row)) for row in rows], began)
 
+    def _require_room(self, rows: Sequence[Row]) -> None:
+        """Raise ConfigError for rows whose keys and values might take more than `MOST_HELD_BYTES` together."""
+        tokens = sum(self.limits(row).prompt_tokens + row.sampling.max_new_tokens for row in rows)
+        if (needed := tokens * cached_bytes(self._attached.model)) > MOST_HELD_BYTES:
+            raise ConfigError(
+                f"{len(rows)} answers of this length may take {needed / 2**30:.1f} GiB of memory, "
+                f"{MOST_HELD_BYTES / 2**30:.0f} are allowed; ask for shorter ones, or for fewer at once"
+            )
+
     def scores(self, policy: PolicyVersion, messages: Messages, completions: Sequence[Sequence[int]]) -> list[float]:
         """Return the scores of completions of a conversation by the reward models that go with a version."""
-        self._attached.ensure_attached(policy.adapters)  # this verifies the whole folder
+        self._attached.ensure_attached(policy.adapters)  # this verifies the folder of a version that has any
         folders = reward_folders(self._config.model, policy)
         try:
+            self._attached.model = self._reward_models.attach(self._attached.model, folders)
             return self._reward_models.scores(self._attached.model, folders, messages, completions)
         except AlignmentError:
             raise

@@ -277,6 +277,8 @@ class LocalEngine:
 def _require_fitting(row: Row, limits: Limits) -> None:
     """Raise ConfigError unless the model reads the row's prompt and the longest completion of it."""
     if (needed := limits.prompt_tokens + row.sampling.max_new_tokens) > limits.context_tokens:
+        later = any(message.role == "assistant" for message in row.messages)
+        advice = "begin a new chat, or ask for a shorter answer" if later else "shorten the prompt"
         raise ConfigError(
-            f"prompt and answer need {needed:,} tokens, this model reads {limits.context_tokens:,}; shorten the prompt"
+            f"prompt and answer need {needed:,} tokens, this model reads {limits.context_tokens:,}; {advice}"
         )

@@ -3,13 +3,15 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from peft import PeftModel
 
 from alignment.errors import AdapterError, ConfigError
-from alignment.models.adapters import attach_with_head, drop_adapter
+from alignment.models.adapters import attach, drop_adapter
 from alignment.models.chat_tokenizer import ChatTokenizer
+from alignment.models.heads import load_head
 from alignment.models.model_folder import SCORED_BY
 from alignment.reward.scorer import Scorer, added_scorer
 from alignment.reward.settings import RewardConfig
@@ -49,25 +51,34 @@ class RewardModels:
         It is that by the first reward adapter, plus that by the second if there is one. They score as they did in the
         run that fitted the first one.
         """
-        if self._attached is None or self._attached[0] != tuple(folders):
-            self._attach(model, tuple(folders))
+        self.attach(model, folders)
         assert self._attached is not None
         prompt_ids = self._tokenizer.prompt_ids(messages)
         scores, _ = self._attached[1]([[*prompt_ids, *ids] for ids in completions])
         return scores.tolist()
 
-    def _attach(self, model: PeftModel, folders: tuple[Path, ...]) -> None:
+    def attach(self, model: Any, folders: Sequence[Path]) -> PeftModel:
+        """Attach the reward adapters of these folders, unless they are, and return the model that carries them.
+
+        It is another object than a model that carried no adapter before.
+        """
+        if self._attached is not None and self._attached[0] == tuple(folders):
+            return model
         self._detach(model)
+        heads = []
         try:
             config = scored_by(folders[0])
-            heads = [attach_with_head(model, folder, name) for name, folder in zip(NAMES, folders, strict=False)]
+            for name, folder in zip(NAMES, folders, strict=False):
+                model = attach(model, folder, name)
+                heads.append(load_head(model, folder))
         except AdapterError:
             self._detach(model)
             raise
         shipped = heads[1] if len(heads) > 1 else None
-        self._attached = folders, added_scorer(model, heads[0], self._tokenizer.pad_id, shipped, config)
+        self._attached = tuple(folders), added_scorer(model, heads[0], self._tokenizer.pad_id, shipped, config)
+        return model
 
-    def _detach(self, model: PeftModel) -> None:
+    def _detach(self, model: Any) -> None:
         self._attached = None
         for name in NAMES:
             drop_adapter(model, name)

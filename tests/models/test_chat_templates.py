@@ -36,6 +36,10 @@ THINKING = CHATML.replace(
     "{{ '<|im_start|>assistant\n' }}",
     "{{ '<|im_start|>assistant\n' }}{% if enable_thinking is false %}{{ '<think>\n\n</think>\n\n' }}{% endif %}",
 )
+PHI3 = (
+    "{% for m in messages %}{{ '<|usr|>' + m['content'] + '<|end|>' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|asst|>' }}{% endif %}"
+)
 LONG_SYSTEM = "{% if messages[0]['role'] != 'system' %}{{ 'You are a careful assistant. ' * 40 }}{% endif %}" + CHATML
 
 
@@ -223,6 +227,41 @@ def test_raw_text_begins_with_bos_where_that_is_no_token_of_chat() -> None:
     tokenizer = ChatTokenizer(KINDS["llama 3"])
     assert shown("llama 3", tokenizer.prompt_ids(one_turn("Hi"), templated=False)) == "<|bos|>Hi"
     assert tokenizer.added["<|eot_id|>"] in tokenizer.barred_ids
+
+
+def test_one_eos_for_turns_and_documents_ends_raw_text_too() -> None:
+    tokenizer = ChatTokenizer(KINDS["mistral"])
+    eos = tokenizer.added["<|endoftext|>"]
+    assert eos in tokenizer.raw_end_ids
+    assert eos not in tokenizer.barred_ids
+
+
+def test_a_marker_that_takes_blanks_away_takes_none_of_a_question() -> None:
+    hugging_face = hugging_face_tokenizer(PHI3, [], bos=None)
+    for text in ("<|usr|>", "<|asst|>"):
+        hugging_face.add_special_tokens(
+            {"additional_special_tokens": [AddedToken(text, rstrip=True, special=True)]},
+            replace_extra_special_tokens=False,
+        )
+    ids = ChatTokenizer(hugging_face).prompt_ids(one_turn("    def f(): pass"))
+    assert "    def f(): pass" in hugging_face.decode(ids, skip_special_tokens=False)
+
+
+def test_a_template_that_takes_one_question_alone_is_enough() -> None:
+    template = (
+        "{% if messages | length > 1 %}{{ raise_exception('one only') }}{% endif %}"
+        "{{ '<|im_start|>' + messages[0]['content'] + '<|im_end|>' }}"
+    )
+    tokenizer = ChatTokenizer(hugging_face_tokenizer(template, ["<|im_start|>", "<|im_end|>"], eos="<|im_end|>"))
+    assert tokenizer.prompt_ids(one_turn("Hi"))
+    with pytest.raises(ConfigError, match="one only"):
+        tokenizer.prompt_ids(TURNS)
+
+
+def test_the_plain_template_begins_as_the_model_was_trained_to_begin() -> None:
+    hugging_face = hugging_face_tokenizer(None, [])
+    ids = ChatTokenizer(hugging_face).prompt_ids(one_turn("Hi"))
+    assert hugging_face.decode(ids) == "<|bos|>User: Hi\n\nAssistant:"
 
 
 def test_a_pretrained_checkpoint_continues_raw_text_without_anything_barred() -> None:
