@@ -118,3 +118,11 @@ def test_version_1_of_a_chat_checkpoint_is_the_checkpoint_itself(data_dir: Path,
     assert (live.version, live.adapter, live.adapters) == (1, None, [])
     assert [file.name for file in live.folder.iterdir()] == [model_folder.UNCHANGED]
     assert ensure_live_version(data_dir / "triptych.db", data_dir, model) == live
+
+
+def test_a_gguf_model_that_is_not_converted_yet_gets_its_first_version(
+    data_dir: Path, tiny_folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "x.gguf").write_bytes(b"GGUF" * 100)
+    model = ModelConfig(str(tmp_path / "later"), str(tiny_folder / "sft"), gguf=str(tmp_path / "x.gguf"))
+    assert served(data_dir, model) == 1

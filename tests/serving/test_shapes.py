@@ -1,19 +1,25 @@
 """A chat checkpoint alone, or beside its pretrained one, answers in three panels as an adapter on a base does."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
+from alignment.errors import ConfigError
+from alignment.models import adapters
 from alignment.models.generation import generate
+from alignment.models.heads import new_head, save_head
 from alignment.models.loading import load_checkpoint
 from alignment.models.model_folder import UNCHANGED
 from alignment.models.sampling import Sampling
+from alignment.serving import loaded
 from alignment.serving.engine import Adapter, PolicyVersion, Row
 from alignment.serving.local import LocalEngine
 from alignment.settings import ModelConfig
 from storage.messages import Message, Messages, one_turn
-from tests.harness.architectures import write_checkpoint
+from tests.harness.architectures import CONFIGS, write_checkpoint
 from tests.serving.versions import rehashed, tokens, version, written
 
 SAMPLING = Sampling(1.0, 40, top_p=0.95)
@@ -115,3 +121,65 @@ def test_an_adapter_that_brings_a_tokenizer_of_its_own_is_asked_through_its_temp
     assert limits is not None and limits.prompt_tokens == 3
     if state.finish_reason == "stop":
         assert state.token_ids[-1] == tokenizer.added["<|user|>"]
+
+
+def trained(folder: Path, root: Path) -> PolicyVersion:
+    """Publish a version of a checkpoint whose adapter changes what it says."""
+    model = adapters.attach_new(load_checkpoint(folder)[0], "policy", rank=4, seed=0)
+    torch.manual_seed(1)
+    for weight in adapters.adapter_parameters(model, "policy"):
+        torch.nn.init.normal_(weight, std=0.3)
+    target = root / "policy-000002"
+    target.mkdir()
+    adapters.save_adapter(model, "policy", target)
+    return rehashed(2, target)
+
+
+@pytest.mark.parametrize("architecture", CONFIGS)
+def test_every_architecture_streams_three_panels_and_swaps(architecture: str, tmp_path: Path) -> None:
+    write_checkpoint(architecture, tmp_path / "chat")
+    second = trained(tmp_path / "chat", tmp_path)
+    model = adapters.attach(load_checkpoint(tmp_path / "chat", pretrained=False)[0], second.folder, "policy")
+    tokenizer = load_checkpoint(tmp_path / "chat", pretrained=False)[1]
+    greedy = Sampling(0.0, 20)
+    prompt = tokenizer.prompt_ids(TURNS)
+    with adapters.using(model, "policy"):
+        expected = tuple(generate(model, tokenizer, [prompt], greedy, [0])[0].token_ids)
+    engine = started(ModelConfig(str(tmp_path / "chat")), unchanged(tmp_path))
+    try:
+        asked = [Row(TURNS, None, templated, greedy, 5) for templated in (False, True)]
+        before = tokens(engine, *asked)
+        engine.swap(second).result(timeout=60)
+        after = tokens(engine, *asked, Row(TURNS, engine.live.adapter, True, greedy, 5))
+    finally:
+        engine.stop()
+    assert after[:2] == before
+    assert after[2] == expected
+    assert after[2] != after[1]
+
+
+def test_a_reward_model_that_ships_with_a_chat_checkpoint_scores_and_changes_no_panel(
+    tiny_folder: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(tiny_folder, tmp_path / "chat", ignore=shutil.ignore_patterns("sft", "other"))
+    shutil.copytree(tiny_folder / "other", tmp_path / "chat" / "reward")
+    model = adapters.attach(load_checkpoint(tiny_folder)[0], tiny_folder / "other", "reward")
+    head = new_head(model)
+    torch.nn.init.normal_(head.weight)
+    save_head(head, tmp_path / "chat" / "reward")
+    engine = started(ModelConfig(str(tmp_path / "chat")), unchanged(tmp_path))
+    try:
+        before = tokens(engine, *panels(engine))
+        scores = engine.scores(engine.live, TURNS, [(5, 6, 2), (7, 2)]).result(timeout=60)
+        assert tokens(engine, *panels(engine)) == before
+    finally:
+        engine.stop()
+    assert len(set(scores)) == 2
+
+
+def test_answers_that_would_not_fit_into_memory_are_refused_in_words(
+    chat: LocalEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loaded, "MOST_HELD_BYTES", 1000)
+    with pytest.raises(ConfigError, match=r"3 answers of this length may take .* ask for shorter ones, or for fewer"):
+        written(chat, *panels(chat))
