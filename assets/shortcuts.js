@@ -22,7 +22,7 @@ document.addEventListener("keydown", event => {
   }
   const place = ["1", "2", "3"].indexOf(event.key);
   const vote = document.getElementById(buttons[event.key.toLowerCase()]);
-  const pick = place < 0 ? null : document.querySelectorAll("#panels .panel")[place]?.querySelector("button[data-slot]");
+  const pick = place < 0 ? null : document.querySelectorAll("#panels .panel")[place]?.querySelector('button[data-slot]:not([aria-pressed="true"])');
   const button = works(vote) ? vote : pick;
   if (!works(button)) return;
   event.preventDefault();

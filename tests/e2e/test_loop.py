@@ -84,6 +84,7 @@ def test_an_admin_starts_a_run_on_the_page_and_one_whose_child_is_killed_leaves_
     page.goto(app.url)
     page.get_by_placeholder("Ask all three").fill("What is the capital city of Kenya?")
     page.keyboard.press("Enter")
+    expect(page.locator("#turns")).to_contain_text("Kenya", timeout=STEP_MS)  # no more the example of a first visit
     expect(page.get_by_text("Which answer is best?")).to_be_visible(timeout=STEP_MS)
     page.get_by_role("button", name="Instruction-tuned is best").click()
     expect(page.get_by_text("Thanks, stored.")).to_be_visible()
