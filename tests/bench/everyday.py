@@ -72,6 +72,7 @@ def main() -> None:
     """Ask, count, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="", help="as --model of app.py; that of a new data folder unless given")
+    parser.add_argument("--length", type=int, help="most tokens of an answer (default: the model's own)")
     parser.add_argument("--seed", type=int, default=7, help="of each comparison")
     parser.add_argument("--output", type=Path, default=ROOT / "build" / "everyday.md")
     arguments = parser.parse_args()
@@ -80,7 +81,7 @@ def main() -> None:
         client = wait_for(lambda: Client(app.url, verbose=False), "the page")
         started, replies = time.monotonic(), []
         for prompt in prompts():
-            replies.append(ask(client, prompt, arguments.seed))
+            replies.append(ask(client, prompt, arguments.seed, max_new_tokens=arguments.length))
             print(f"{time.monotonic() - started:6.0f} s  {prompt[:70]}", flush=True)
         known = knows_the_name(client, range(5))
     lines = [*summary(replies), "", f"A name told in one turn is said in the next in {known} of 5 conversations.", ""]
