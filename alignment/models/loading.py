@@ -37,7 +37,7 @@ def computes_bf16(device: torch.device) -> bool:
 
 
 def best_dtype(folder: Path, device: torch.device) -> torch.dtype:
-    """Return the precision of a checkpoint's weights: bf16 on a GPU, and on a CPU that computes it if they are large.
+    """Return the precision of a checkpoint's weights: bf16 on CUDA, and elsewhere if it is computed and they are large.
 
     docs/benchmarks.md has the figures. A small model is quicker in fp32, and a CPU without bf16 instructions takes
     minutes for a batch.

@@ -103,5 +103,7 @@ def test_sizes_are_found_where_the_architecture_keeps_them(loaded: Loaded) -> No
 @pytest.mark.parametrize("quantize", ["nf4", "int8"])
 def test_quantized_weights_write_too(checkpoint: Path, quantize: Any) -> None:
     model, tokenizer = load_checkpoint(checkpoint, quantize)
+    kinds = {type(module).__name__ for module in architecture.trunk(model).modules()}
+    assert {"nf4": "Linear4bit", "int8": "Linear8bitLt"}[quantize] in kinds
     (written,) = generate(model, tokenizer, [tokenizer.prompt_ids(one_turn(SHORT))], Sampling(0.0, 4), [0])
     assert written.token_ids
