@@ -36,12 +36,12 @@ def ask(client: Client, prompt: str, seed: int, **more: Any) -> dict[str, Any]:
     return reply
 
 
-def knows_the_name(client: Client, seeds: Sequence[int]) -> int:
+def knows_the_name(client: Client, seeds: Sequence[int], length: int | None) -> int:
     """Return in how many conversations the instruction-tuned model says a name that was told in the turn before."""
     known = 0
     for seed in seeds:
-        first = ask(client, NAME[0], seed)
-        more = {"conversation_id": first["conversation_id"], "continue_from": "B"}
+        first = ask(client, NAME[0], seed, max_new_tokens=length)
+        more = {"conversation_id": first["conversation_id"], "continue_from": "B", "max_new_tokens": length}
         known += "Zelda" in ask(client, NAME[1], seed, **more)["completions"][1]["text"]
     return known
 
@@ -83,7 +83,7 @@ def main() -> None:
         for prompt in prompts():
             replies.append(ask(client, prompt, arguments.seed, max_new_tokens=arguments.length))
             print(f"{time.monotonic() - started:6.0f} s  {prompt[:70]}", flush=True)
-        known = knows_the_name(client, range(5))
+        known = knows_the_name(client, range(5), arguments.length)
     lines = [*summary(replies), "", f"A name told in one turn is said in the next in {known} of 5 conversations.", ""]
     lines += ["| prompt | raw continuation | instruction-tuned | policy |", "|---|---|---|---|"]
     for prompt, reply in zip(prompts(), replies, strict=True):

@@ -59,6 +59,7 @@ def proxy_before(port: int) -> Iterator[str]:
         server.server_close()
 
 
+@pytest.mark.slow
 def test_the_app_starts_behind_proxies_and_is_served_below_a_sub_path(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

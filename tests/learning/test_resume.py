@@ -126,6 +126,7 @@ torch.save(weights, sys.argv[4])
 """
 
 
+@pytest.mark.slow
 def test_a_process_killed_with_kill_9_is_resumed_by_another(tiny_folder: Path, tmp_path: Path) -> None:
     python = [sys.executable, "-c", CHILD, str(Path(__file__).parent), str(tiny_folder)]
     # In a process of its own as well: what ran before in this one may change how sums are rounded.

@@ -401,6 +401,7 @@ def test_digits_are_read_one_by_one_and_text_survives_the_tokenizer(
         assert tokenizer.decode(tokenizer(text, add_special_tokens=False)["input_ids"]) == text
 
 
+@pytest.mark.slow
 def test_every_source_of_the_text_counts_for_the_stages() -> None:
     stages = fingerprints(PocketConfig())
     shipped = [stage.name for stage in STAGES if not stage.draft]

@@ -37,6 +37,7 @@ SETTINGS = {
     "gate": {"max_kl": 1e6},
 }
 SECOND_TURN = (*one_turn("Hi", "Be brief."), Message("assistant", "Hello."), Message("user", "Who are you?"))
+QUICK = ("gemma2", "gpt2", "mixture of experts", "qwen3.5")  # the others take a run in `make test-slow`
 SHAPES = ("adapter", "chat", "chat and base")
 
 
@@ -157,7 +158,9 @@ def test_what_people_demonstrate_becomes_the_sft_adapter_of_a_chat_checkpoints_v
     trained(data_dir, model, "raft")  # the next run begins from it
 
 
-@pytest.mark.parametrize("architecture", CONFIGS)
+@pytest.mark.parametrize(
+    "architecture", [one if one in QUICK else pytest.param(one, marks=pytest.mark.slow) for one in CONFIGS]
+)
 def test_every_architecture_takes_a_run(tmp_path: Path, tiny_folder: Path, architecture: str) -> None:
     model, data_dir = model_of("chat", tmp_path, tiny_folder, architecture), tmp_path / "data"
     version = trained(data_dir, model)

@@ -70,13 +70,13 @@ def test_reward_models_stay_attached_for_the_next_completions_of_the_version(
 ) -> None:
     policy = _with_reward(version(tiny_folder / "sft", tmp_path, 2), tiny_folder, dimension=3)
     attached: list[Path] = []
-    original = scoring.attach_with_head
+    original = scoring.load_head
 
-    def recorded(model: PeftModel, folder: Path, name: str) -> torch.nn.Linear:
+    def recorded(model: PeftModel, folder: Path) -> torch.nn.Linear:
         attached.append(folder)
-        return original(model, folder, name)
+        return original(model, folder)
 
-    monkeypatch.setattr(scoring, "attach_with_head", recorded)
+    monkeypatch.setattr(scoring, "load_head", recorded)
     for _ in range(3):
         engine.scores(policy, one_turn("Hi"), CANDIDATES).result(timeout=SECONDS)
     assert attached == [policy.folder / "reward"]
