@@ -16,7 +16,7 @@ from service.completions import ShownCompletion, shown
 from service.context import Services
 from service.conversations import Turn, next_turn
 from service.requests import MAX_COLUMNS, MAX_SEED, CompareRequest
-from storage import conversations, policies, preferences
+from storage import conversations, database, policies, preferences
 from storage.messages import Messages
 from storage.records import Comparison, Completion, Role
 
@@ -167,7 +167,7 @@ async def compare(services: Services, annotator: str, request: CompareRequest) -
     columns = requested_columns(services, request, sampling)
     turn = await asyncio.to_thread(next_turn, services, annotator, request)
     seed = request.seed if request.seed is not None else services.seeds.randrange(MAX_SEED + 1 - MAX_COLUMNS)
-    call = _Call(preferences.new_comparison_id(), request, turn, sampling, columns, seed)
+    call = _Call(database.new_id(), request, turn, sampling, columns, seed)
     states = [RowState()] * len(columns)
     for column in columns:
         if column.policy is not None and column.copies > 1:  # refused before anything is written

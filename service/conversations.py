@@ -8,7 +8,7 @@ from alignment.errors import ConfigError
 from service.completions import ShownCompletion, shown
 from service.context import Services
 from service.requests import CompareRequest
-from storage import conversations, preferences
+from storage import conversations, database, preferences
 from storage.messages import Message, Messages, one_turn, question_of
 from storage.records import Comparison, Preference
 
@@ -43,7 +43,7 @@ def next_turn(services: Services, annotator: str, request: CompareRequest) -> Tu
                 f"continue_from is {brief(request.continue_from)}, but there is no conversation to go on with; give "
                 "its conversation_id too, or leave both out"
             )
-        return Turn(conversations.new_conversation_id(), 0, one_turn(request.prompt, request.system or ""))
+        return Turn(database.new_id(), 0, one_turn(request.prompt, request.system or ""))
     last = last_turn(services, annotator, request.conversation_id)
     _require_same_system(request.system, last.messages)
     slot = _slot_to_go_on_from(services, annotator, last, request.continue_from)

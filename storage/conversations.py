@@ -1,6 +1,5 @@
 """Conversations: whose they are, and their turns, each of them a comparison."""
 
-import secrets
 import sqlite3
 from pathlib import Path
 from reprlib import repr as brief
@@ -17,11 +16,6 @@ class UnknownConversationError(StorageError, LookupError):
 
 class TurnTakenError(StorageError, RuntimeError):
     """The conversation went on while a turn of it was being answered."""
-
-
-def new_conversation_id() -> str:
-    """Return an id that cannot be guessed."""
-    return secrets.token_urlsafe(16)
 
 
 def save_turn(path: Path, comparison: Comparison, annotator_id: str) -> None:

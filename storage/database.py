@@ -1,5 +1,6 @@
 """Opening the SQLite file: WAL, full durability, one connection a call."""
 
+import secrets
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -97,6 +98,11 @@ def prepare(path: Path) -> None:
         raise OSError(f"{path} cannot be used as Triptych's database: {error}") from error
     finally:
         db.conn.close()
+
+
+def new_id() -> str:
+    """Return an id that cannot be guessed."""
+    return secrets.token_urlsafe(16)
 
 
 def row_id(cursor: sqlite3.Cursor) -> int:

@@ -1,7 +1,6 @@
 """Comparisons, votes, and the rankings that follow from them."""
 
 import json
-import secrets
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -26,11 +25,6 @@ class DuplicateVoteError(StorageError, ValueError):
     def __init__(self, preference: Preference) -> None:
         super().__init__(f"a vote on comparison {preference.comparison_id} is already stored; it counts once")
         self.preference = preference
-
-
-def new_comparison_id() -> str:
-    """Return an id that cannot be guessed."""
-    return secrets.token_urlsafe(16)
 
 
 def save_comparison(path: Path, comparison: Comparison) -> None:

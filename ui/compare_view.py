@@ -114,7 +114,7 @@ def view(
 
 def _invitation(names: Sequence[str], memory: Remembered) -> str:
     """Return what the empty box says."""
-    if memory.origin in SLOTS:
+    if memory.comparison and memory.origin in SLOTS:
         return f"Go on from {names[SLOTS.index(memory.origin)]} …"
     return "Go on …" if memory.comparison and not memory.example else FIRST
 
@@ -133,9 +133,10 @@ def turn_view(
     words = words or notice("Your vote on this one is stored." if memory.choice else QUESTION)
     before = turns_before(services, annotator, comparison)
     column = turns(tab.model, system_of(comparison), before, question_of(comparison.messages))
-    if comparison.conversation_id is None:  # asked before there were conversations: nothing goes on from it
+    phase = memory.phase
+    if comparison.conversation_id is None:  # asked before there were conversations: it takes a vote, nothing goes on
         memory = replace(memory, comparison="")
-    return view(tab, completions, memory.phase, words, memory) | {tab.turns: column}
+    return view(tab, completions, phase, words, memory) | {tab.turns: column}
 
 
 def next_column(

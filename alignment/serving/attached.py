@@ -58,7 +58,6 @@ class AttachedAdapters:
         try:
             self.model = attach(self.model, adapter.folder, adapter.name)
         except AdapterError:
-            drop_adapter(self.model, adapter.name)  # it may be half attached, and would be taken for whole
             if folder is not None and folder != self._live:
                 self._drop(folder)  # no version is served in part
             raise

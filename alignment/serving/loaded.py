@@ -51,9 +51,8 @@ class LoadedModel:
 
     def limits(self, row: Row) -> Limits:
         """Return what the model reads and what a row's messages take."""
-        if self._is_pretrained(row):
-            assert self._pretrained is not None
-            model, tokenizer = self._pretrained
+        if (pretrained := self._pretrained_for(row)) is not None:
+            model, tokenizer = pretrained
             return Limits(context_tokens(model), tokenizer.tokens(row.messages, templated=False))
         return Limits(self._context_tokens, self.tokenizer.tokens(row.messages, templated=row.templated))
 
@@ -65,15 +64,17 @@ class LoadedModel:
         began = time.monotonic()
         self._require_room(rows)
         self._attached.ensure_attached([row.adapter for row in rows if row.adapter is not None])
-        own = [number for number, row in enumerate(rows) if not self._is_pretrained(row)]
-        other = [number for number, row in enumerate(rows) if self._is_pretrained(row)]
+        pretrained = [self._pretrained_for(row) for row in rows]
+        own = [number for number, other in enumerate(pretrained) if other is None]
+        others = [number for number, other in enumerate(pretrained) if other is not None]
         batches = []
         if own:
             batches.append(_batch(self._attached.model, self.tokenizer, rows, own, self._stacked_adapters()))
-        if other:
-            assert self._pretrained is not None
-            batches.append(_batch(*self._pretrained, rows, other, None))
-        return Answer(batches, [_Completion(row, self._tokenizer_of(row)) for row in rows], began)
+        if self._pretrained is not None and others:
+            batches.append(_batch(*self._pretrained, rows, others, None))
+        tokenizers = [self.tokenizer if other is None else other[1] for other in pretrained]
+        completions = [_Completion(*pair) for pair in zip(rows, tokenizers, strict=True)]
+        return Answer(batches, completions, began)
 
     def _require_room(self, rows: Sequence[Row]) -> None:
         """Raise ConfigError for rows whose keys and values might take more than `MOST_HELD_BYTES` together."""
@@ -99,12 +100,9 @@ class LoadedModel:
                 f"the reward model failed to score ({type(error).__name__}); see the log, and try again"
             ) from error
 
-    def _is_pretrained(self, row: Row) -> bool:
-        """Return whether the pretrained checkpoint beside the model writes a row."""
-        return self._pretrained is not None and not row.templated
-
-    def _tokenizer_of(self, row: Row) -> ChatTokenizer:
-        return self._pretrained[1] if self._pretrained is not None and not row.templated else self.tokenizer
+    def _pretrained_for(self, row: Row) -> tuple[Any, ChatTokenizer] | None:
+        """Return the pretrained checkpoint beside the model if it writes a row, else None."""
+        return None if row.templated else self._pretrained
 
     def _stacked_adapters(self) -> StackedAdapters | None:
         """Return what sends rows through adapters of their own, or None while none was ever attached."""

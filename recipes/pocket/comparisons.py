@@ -18,7 +18,7 @@ from recipes.pocket.names import made_up_countries
 from recipes.pocket.skill import Asked, abstentions
 from recipes.pocket.skills import other
 from recipes.pocket.skills.requests import harmful, refusals
-from storage import preferences
+from storage import database, preferences
 from storage.messages import Messages
 from storage.records import Comparison, Completion
 
@@ -134,4 +134,4 @@ def _comparison(messages: Messages, texts: Sequence[str]) -> Comparison:
         )
         for slot, text in zip(SLOTS, texts, strict=False)
     ]
-    return Comparison(preferences.new_comparison_id(), messages, "teach", True, completions)
+    return Comparison(database.new_id(), messages, "teach", True, completions)

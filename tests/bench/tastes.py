@@ -137,7 +137,7 @@ def _vote(db: Path, prompt: str, texts: Sequence[str], best: int) -> None:
         Completion(slot, role, None, text, [], 0, {"temperature": TEMPERATURE}, "stop", 0.0, 0.0)
         for slot, role, text in zip(SLOTS, ROLES, texts, strict=True)
     ]
-    comparison = Comparison(preferences.new_comparison_id(), one_turn(prompt), "compare", False, shown)
+    comparison = Comparison(database.new_id(), one_turn(prompt), "compare", False, shown)
     preferences.save_comparison(db, comparison)
     rest = [slot for slot in SLOTS if slot != SLOTS[best]]
     preferences.save_preference(

@@ -164,7 +164,7 @@ class Stage:
     def vote(self, count: int) -> None:
         """Add votes by one annotator on new comparisons."""
         for _ in range(count):
-            name = preferences.new_comparison_id()
+            name = database.new_id()
             shown = [Completion(slot, "sft", None, slot, [1], 0, {}, "stop", 0.1, 0.2) for slot in "AB"]
             preferences.save_comparison(self.db, Comparison(name, one_turn("prompt"), "compare", False, shown))
             preferences.save_preference(

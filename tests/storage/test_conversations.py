@@ -9,7 +9,6 @@ from storage import database, preferences
 from storage.conversations import (
     TurnTakenError,
     UnknownConversationError,
-    new_conversation_id,
     save_turn,
     turns_of,
 )
@@ -65,9 +64,3 @@ def test_comparisons_outside_of_conversations_are_not_in_each_others_way(db: Pat
     for name in ("c1", "c2"):
         preferences.save_comparison(db, comparison(name))
     assert count(db, "conversations") == 0
-
-
-def test_ids_do_not_repeat_and_are_long_enough_not_to_be_guessed() -> None:
-    ids = {new_conversation_id() for _ in range(1000)}
-    assert len(ids) == 1000
-    assert min(map(len, ids)) >= 22  # 128 bits in base 64

@@ -100,8 +100,8 @@ def test_a_comparison_that_cannot_be_saved_whole_leaves_nothing(db: Path) -> Non
     assert columns(db, "SELECT count(*) FROM completions") == [0]
 
 
-def test_comparison_ids_do_not_repeat_and_are_long_enough_not_to_be_guessed() -> None:
-    ids = {preferences.new_comparison_id() for _ in range(1000)}
+def test_ids_do_not_repeat_and_are_long_enough_not_to_be_guessed() -> None:
+    ids = {database.new_id() for _ in range(1000)}
     assert len(ids) == 1000
     assert min(map(len, ids)) >= 22  # 128 bits in base 64
 

@@ -2,7 +2,6 @@
 
 import asyncio
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -12,7 +11,7 @@ from storage import preferences, runs
 from storage.demonstrations import demonstrations_of
 from storage.messages import one_turn
 from storage.overview import overview
-from tests.harness.scripted import LOADING, Backstage, backstage
+from tests.harness.scripted import LOADING, Backstage
 from ui import compare_tab
 from ui.compare_form import CompareTab, Question, seed_number
 from ui.compare_stream import stopped, stream
@@ -24,18 +23,6 @@ ESCAPED = (
     "&lt;/textarea&gt;&lt;script&gt;x()&lt;/script&gt;&lt;img src=x onerror=&#34;x()&#34;&gt; &#39;a&#39; &#34;b&#34; "
     "{{ 7*7 }} {% raw %} ${1+1} &amp;amp;"
 )
-
-
-@pytest.fixture
-def behind(tmp_path: Path) -> Backstage:
-    return backstage(tmp_path)
-
-
-@pytest.fixture
-def tab(behind: Backstage) -> CompareTab:
-    with gr.Blocks():
-        pending, header = gr.BrowserState(None), Header(gr.HTML(), lambda: "")
-        return compare_tab.build(behind.services, pending, header)
 
 
 def asked(

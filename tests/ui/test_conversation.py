@@ -1,32 +1,21 @@
 """The Compare tab over several turns, its handlers called without a server."""
 
 import asyncio
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 import pytest
 
-from storage.messages import Message
-from tests.harness.scripted import ANSWERS, Backstage, backstage
+from storage import preferences
+from storage.messages import Message, one_turn
+from storage.records import Comparison, Completion
+from tests.harness.scripted import ANSWERS, Backstage
 from tests.ui.test_compare import ESCAPED, HOSTILE, panels_of
-from ui import compare_tab
 from ui.compare_form import CompareTab, Question
 from ui.compare_stream import stopped, stream
-from ui.compare_tab import Header, choose, cleared, opened, picked
+from ui.compare_tab import choose, cleared, opened, picked
 
 ANN = "a-1"
-
-
-@pytest.fixture
-def behind(tmp_path: Path) -> Backstage:
-    return backstage(tmp_path)
-
-
-@pytest.fixture
-def tab(behind: Backstage) -> CompareTab:
-    with gr.Blocks():
-        return compare_tab.build(behind.services, gr.BrowserState(None), Header(gr.HTML(), lambda: ""))
 
 
 def asked(
@@ -199,3 +188,19 @@ def test_settings_not_touched_are_the_models_own(behind: Backstage, tab: Compare
     asked(behind, tab, "Where?", temperature=0.3, top_p=0.5, tokens=7.0)
     sampling = behind.engine.rows[0].sampling
     assert (sampling.temperature, sampling.top_p, sampling.max_new_tokens) == (0.3, 0.5, 7)
+
+
+def test_a_comparison_of_before_conversations_still_takes_a_vote_but_nothing_goes_on_from_it(
+    behind: Backstage, tab: CompareTab
+) -> None:
+    completions = [
+        Completion(slot, role, None, f"{role} says", [1], 0, {}, "stop", 0.1, 0.2)
+        for slot, role in (("A", "base"), ("B", "sft"), ("C", "rlhf"))
+    ]
+    preferences.save_comparison(behind.db, Comparison("older", one_turn("Where?"), "compare", False, completions))
+    shown = opened(behind.services, tab, ANN, {"comparison": "older"})
+    assert all(shown[button]["interactive"] for button in (*tab.best, tab.tie, tab.bad))
+    assert not any("Go on from this" in html for html in panels_of(tab, shown))
+    changed = choose(behind.services, tab, ANN, "B", {"comparison": "older"}, None)
+    assert "Thanks, stored" in changed[tab.notice]
+    assert "Go on from" not in changed[tab.prompt]["placeholder"]

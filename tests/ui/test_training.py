@@ -1,6 +1,5 @@
 """The handlers and views of the Training tab, called without a server."""
 
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -14,7 +13,7 @@ from storage.demonstrations import save_demonstration
 from storage.messages import one_turn
 from storage.overview import overview
 from storage.records import Metric
-from tests.harness.scripted import LOADING, PASSWORD, SERVED, Backstage, backstage
+from tests.harness.scripted import LOADING, PASSWORD, SERVED, Backstage
 from ui import layout, training_plots, training_tab, training_view
 from ui.findings import reasons, with_reasons
 from ui.layout import Refreshed
@@ -26,11 +25,6 @@ from ui.words import span
 HOSTILE = "<script>x()</script> \"a\" 'b' {{ 7*7 }} {% raw %} ${1+1} &amp;"
 ESCAPED = "&lt;script&gt;x()&lt;/script&gt; &#34;a&#34; &#39;b&#39; {{ 7*7 }} {% raw %} ${1+1} &amp;amp;"
 KL_TOO_HIGH = Finding("kl", "nats", 30.0, 25.0, False)
-
-
-@pytest.fixture
-def behind(tmp_path: Path) -> Backstage:
-    return backstage(tmp_path)
 
 
 @pytest.fixture
