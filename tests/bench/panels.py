@@ -51,7 +51,13 @@ def panels(model: LoadedModel) -> float:
 def plain(model: Any, tokenizer: ChatTokenizer, rows: int = 3) -> float:
     """Return the rate of plain decoding by `generate` of transformers: three rows of the same prompt."""
     ids = torch.tensor([tokenizer.prompt_ids(QUESTION)] * rows)
-    settings = {"do_sample": True, "temperature": 0.7, "top_k": 0, "eos_token_id": -1, "pad_token_id": tokenizer.pad_id}
+    settings = {
+        "do_sample": True,
+        "temperature": 0.7,
+        "top_k": 0,
+        "eos_token_id": tokenizer.end_id,
+        "pad_token_id": tokenizer.pad_id,
+    }
     times = []
     for length in (WARM_UP, WARM_UP + STEPS):  # the difference leaves the prompt out
         started = time.monotonic()
