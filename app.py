@@ -26,6 +26,7 @@ from alignment.models.catalogue import ModelChoice, Resolved
 from alignment.models.conversion import ensure_converted
 from alignment.models.shipped_files import Example
 from alignment.processors import usable_processors
+from alignment.quick_imports import leave_out_bitsandbytes, no_stubs_of_gradio
 from alignment.runs.settings import RunSettings
 from alignment.runs.supervisor import Supervisor
 from alignment.serving.engine import Adapter, PolicyVersion
@@ -187,10 +188,12 @@ def main() -> None:
     engine, supervisor = services.engine, services.supervisor
     assert isinstance(engine, LocalEngine)
 
-    from ui.annotator import signing_key
-    from ui.layout import serve
+    if opened.model.config.quantize == "none":
+        leave_out_bitsandbytes()
+    with no_stubs_of_gradio():
+        from ui.annotator import signing_key
+        from ui.layout import serve
 
-    engine.start()  # not before Gradio is imported: the two imports hold each other up
     stopping = threading.Event()
 
     def stop(number: int, frame: Any) -> None:
@@ -200,6 +203,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, stop)
     try:
         page = serve(services, arguments.host, arguments.port, signing_key(opened.data_dir), arguments.root_path)
+        engine.start()  # not before: its imports and the page's hold each other up, and the page is what people see
         supervisor.start()
         stopping.wait()
         print("Stopping …")
