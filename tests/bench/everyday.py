@@ -10,6 +10,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ from tests.harness.endpoints import wait_for
 HERE = Path(__file__).parent
 FILES = ("everyday.txt", "everyday_by_a_reader.txt")  # thirty prompts each, one a line
 DEBRIS = re.compile(r"<\|?\w+\|?>|\[/?INST\]|^\s*(user|assistant|system)\s*$", re.MULTILINE)
-NAME = ("My name is Zelda. Please remember it.", "What is my name?")
+NAMES = ("Zelda", "Tom", "Anna", "Peter", "Maria")
+TELLINGS = ("My name is {}. Please remember it.", "Hi, I'm {}! Nice to meet you.")
 SHOWN_CHARACTERS = 280
 
 
@@ -36,14 +38,11 @@ def ask(client: Client, prompt: str, seed: int, **more: Any) -> dict[str, Any]:
     return reply
 
 
-def knows_the_name(client: Client, seeds: Sequence[int], length: int | None) -> int:
-    """Return in how many conversations the instruction-tuned model says a name that was told in the turn before."""
-    known = 0
-    for seed in seeds:
-        first = ask(client, NAME[0], seed, max_new_tokens=length)
-        more = {"conversation_id": first["conversation_id"], "continue_from": "B", "max_new_tokens": length}
-        known += "Zelda" in ask(client, NAME[1], seed, **more)["completions"][1]["text"]
-    return known
+def knows_the_name(client: Client, telling: str, name: str, seed: int, length: int | None) -> bool:
+    """Return whether the instruction-tuned model says a name that was told in the turn before."""
+    first = ask(client, telling.format(name), seed, max_new_tokens=length)
+    more = {"conversation_id": first["conversation_id"], "continue_from": "B", "max_new_tokens": length}
+    return name in ask(client, "What is my name?", seed, **more)["completions"][1]["text"]
 
 
 def cell(completion: dict[str, Any]) -> str:
@@ -68,6 +67,17 @@ def summary(replies: Sequence[dict[str, Any]]) -> list[str]:
     return lines
 
 
+def write(output: Path, replies: Sequence[dict[str, Any]], known: Sequence[bool]) -> None:
+    """Write what has been answered so far, so that a run that is cut off leaves its part."""
+    told = f"A name told in one turn is said in the next in {sum(known)} of {len(known)} conversations."
+    lines = [*summary(replies), "", told, ""]
+    lines += ["| prompt | raw continuation | instruction-tuned | policy |", "|---|---|---|---|"]
+    for prompt, reply in zip(prompts(), replies, strict=False):
+        lines.append(f"| {prompt} | " + " | ".join(map(cell, reply["completions"])) + " |")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
 def main() -> None:
     """Ask, count, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -82,15 +92,13 @@ def main() -> None:
         started, replies = time.monotonic(), []
         for prompt in prompts():
             replies.append(ask(client, prompt, arguments.seed, max_new_tokens=arguments.length))
+            write(arguments.output, replies, [])
             print(f"{time.monotonic() - started:6.0f} s  {prompt[:70]}", flush=True)
-        known = knows_the_name(client, range(5), arguments.length)
-    lines = [*summary(replies), "", f"A name told in one turn is said in the next in {known} of 5 conversations.", ""]
-    lines += ["| prompt | raw continuation | instruction-tuned | policy |", "|---|---|---|---|"]
-    for prompt, reply in zip(prompts(), replies, strict=True):
-        lines.append(f"| {prompt} | " + " | ".join(map(cell, reply["completions"])) + " |")
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    arguments.output.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    print("\n".join(lines[:8]), f"\nwritten to {arguments.output}")
+        known = []
+        for telling, name in product(TELLINGS, NAMES):
+            known.append(knows_the_name(client, telling, name, arguments.seed, arguments.length))
+            write(arguments.output, replies, known)
+    print(arguments.output.read_text(encoding="utf-8")[:800], f"\nwritten to {arguments.output}")
 
 
 if __name__ == "__main__":
