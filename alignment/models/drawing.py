@@ -9,7 +9,7 @@ from torch import Tensor
 
 from alignment.models.sampling import Sampling
 
-NUCLEUS_AT_ONCE = 256  # likeliest tokens that are sorted first; few nuclei hold more
+LIKELIEST = (256, 4096)  # tokens that are sorted first, then; few nuclei hold more
 
 
 def uniform_numbers(seed: int, count: int) -> list[float]:
@@ -29,6 +29,11 @@ class RowSampling:
     barred: Tensor | None  # (B, V), True for tokens that are never drawn
     any_greedy: bool
     all_greedy: bool
+
+    @property
+    def cuts(self) -> bool:
+        """Whether some row leaves out unlikely tokens."""
+        return any(one is not None for one in (self.min_p_logs, self.top_ps, self.top_ks))
 
 
 def row_sampling(
@@ -73,43 +78,60 @@ def draw(logits: Tensor, sampling: RowSampling, uniforms: Sequence[float]) -> Te
     if sampling.all_greedy:
         return logits.argmax(-1)
     likeliest = logits.argmax(-1) if sampling.any_greedy else None
-    logits = logits.float()
-    if sampling.min_p_logs is not None:
-        logits = logits.masked_fill(logits < logits.amax(-1, keepdim=True) + sampling.min_p_logs, -torch.inf)
-    logits = _cut(logits / sampling.temperatures, sampling.top_ks, sampling.top_ps)
-    exact = torch.float32 if logits.device.type == "mps" else torch.float64  # which Apple's GPUs do not have
-    cumulative = torch.softmax(logits, -1).to(exact).cumsum(-1)  # (B, V)
-    places = torch.tensor(uniforms, dtype=exact, device=logits.device).unsqueeze(-1)
-    drawn = torch.searchsorted(cumulative, places * cumulative[:, -1:], right=True).squeeze(-1)
-    drawn = drawn.clamp(max=logits.shape[-1] - 1)
+    drawn = _drawn(logits.float(), sampling, torch.tensor(uniforms, dtype=torch.float64))
     return drawn if likeliest is None else torch.where(sampling.greedy, likeliest, drawn)
 
 
-def _cut(logits: Tensor, top_ks: Tensor | None, top_ps: Tensor | None) -> Tensor:
-    """Return logits (B, V) with -inf for tokens that are not among the k likeliest, or not in the nucleus of these."""
-    if top_ks is None and top_ps is None:
-        return logits
-    threshold = _threshold(logits, min(NUCLEUS_AT_ONCE, logits.shape[-1]), top_ks, top_ps)
-    if threshold is None:
-        threshold = _threshold(logits, logits.shape[-1], top_ks, top_ps)
-    assert threshold is not None
-    return logits.masked_fill(logits < threshold, -torch.inf)
+def _drawn(logits: Tensor, sampling: RowSampling, uniforms: Tensor) -> Tensor:
+    """Return one token id a row (B,), greedy rows included, given uniform numbers (B,).
+
+    Only the likeliest tokens of a row are sorted, and more of them only where more are possible: for a small model,
+    passes over the whole vocabulary take longer than the model itself.
+    """
+    if not sampling.cuts:
+        return _inverted(logits / sampling.temperatures, uniforms)
+    drawn = logits.argmax(-1)
+    rows = (~sampling.greedy).nonzero().squeeze(-1)
+    for count in (*LIKELIEST, logits.shape[-1]):
+        if len(rows):
+            count = min(count, logits.shape[-1])
+            values, tokens = logits[rows].topk(count, -1)  # descending
+            kept = _possible(values, logits[rows], sampling, rows)
+            values = (values / sampling.temperatures[rows]).masked_fill(~kept, -torch.inf)
+            tokens, order = tokens.sort(-1)
+            places = _inverted(values.gather(-1, order), uniforms[rows.cpu()])
+            drawn[rows] = tokens.gather(-1, places.unsqueeze(-1)).squeeze(-1)
+            more_possible = kept[:, -1] if count < logits.shape[-1] else torch.zeros_like(kept[:, -1])
+            rows = rows[more_possible]
+    return drawn
 
 
-def _threshold(logits: Tensor, count: int, top_ks: Tensor | None, top_ps: Tensor | None) -> Tensor | None:
-    """Return the least logit that is kept in each row (B, 1), or None if the `count` likeliest do not tell."""
-    values = logits.topk(count, -1).values  # (B, N), descending
+def _inverted(logits: Tensor, uniforms: Tensor) -> Tensor:
+    """Return where each row's distribution function passes its uniform number (B,), given logits (B, N)."""
+    exact = torch.float32 if logits.device.type == "mps" else torch.float64  # which Apple's GPUs do not have
+    cumulative = torch.softmax(logits, -1).to(exact).cumsum(-1)
+    places = uniforms.to(logits.device, exact).unsqueeze(-1)
+    found = torch.searchsorted(cumulative, places * cumulative[:, -1:], right=True).squeeze(-1)
+    return found.clamp(max=logits.shape[-1] - 1)
+
+
+def _possible(values: Tensor, logits: Tensor, sampling: RowSampling, rows: Tensor) -> Tensor:
+    """Return which of the N likeliest logits of rows, `values` (R, N), descending, are those of possible tokens.
+
+    `logits` (R, V) are all of them, `rows` (R,) where the rows stand in the batch. Where the last of N is possible,
+    others may be.
+    """
     kept = torch.ones_like(values, dtype=torch.bool)
-    total = logits.logsumexp(-1, keepdim=True)
-    if top_ks is not None:
-        kept &= torch.arange(count, device=logits.device) < top_ks
-        among = values.masked_fill(~kept, -torch.inf).logsumexp(-1, keepdim=True)
-        total = torch.where(top_ks <= count, among, total)  # the nucleus is one of the k likeliest
-        if bool(((top_ks > count) & (top_ks < logits.shape[-1])).any()):
-            return None
-    if top_ps is not None:
-        probabilities = (values - total).exp()
-        kept &= probabilities.cumsum(-1) - probabilities < top_ps  # the first one is always kept
-    if count < logits.shape[-1] and bool(kept[:, -1].any()):
-        return None
-    return values.masked_fill(~kept, torch.inf).amin(-1, keepdim=True)
+    if sampling.min_p_logs is not None:
+        kept &= values >= values[:, :1] + sampling.min_p_logs[rows]
+    if sampling.top_ks is not None:
+        kept &= torch.arange(values.shape[-1], device=values.device) < sampling.top_ks[rows]
+    if sampling.top_ps is not None:
+        temperatures = sampling.temperatures[rows]
+        scaled = values / temperatures
+        among = scaled.masked_fill(~kept, -torch.inf).logsumexp(-1, keepdim=True)
+        everything = (logits / temperatures).logsumexp(-1, keepdim=True)
+        total = torch.where(kept[:, -1:], everything, among)  # the nucleus is one of what is left so far
+        probabilities = (scaled - total).exp()
+        kept &= probabilities.cumsum(-1) - probabilities < sampling.top_ps[rows]  # the first one is always kept
+    return kept

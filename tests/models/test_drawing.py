@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from transformers import LogitsProcessorList, TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
-from alignment.models.drawing import NUCLEUS_AT_ONCE, draw, row_sampling
+from alignment.models.drawing import LIKELIEST, draw, row_sampling
 from alignment.models.sampling import Sampling
 
 
@@ -41,11 +41,11 @@ def test_min_p_leaves_out_what_is_unlikely_before_the_temperature_evens_out_the_
         Sampling(1.5, top_k=3),
         Sampling(1.0, top_p=1e-6),
         Sampling(3.0, top_p=0.999),  # its nucleus holds more tokens than are sorted at first
-        Sampling(3.0, top_p=0.9, top_k=NUCLEUS_AT_ONCE + 100),
+        Sampling(3.0, top_p=0.9, top_k=LIKELIEST[0] + 100),
     ],
 )
 def test_top_k_and_top_p_keep_the_tokens_that_transformers_keeps(sampling: Sampling) -> None:
-    logits = torch.randn(1, 3 * NUCLEUS_AT_ONCE, generator=torch.Generator().manual_seed(3)) * 3
+    logits = torch.randn(1, 3 * LIKELIEST[0], generator=torch.Generator().manual_seed(3)) * 3
     warpers = LogitsProcessorList([TemperatureLogitsWarper(sampling.temperature)])
     if sampling.top_k:
         warpers.append(TopKLogitsWarper(sampling.top_k))
