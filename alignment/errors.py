@@ -24,6 +24,10 @@ class TrainingError(AlignmentError, RuntimeError):
     """A run that cannot start or go on."""
 
 
+class UnconvincingVotesError(AlignmentError, RuntimeError):
+    """Votes that a reward model probably predicts no better than a coin: nothing is trained on them."""
+
+
 def require_finite(what: str, step: int, metrics: Mapping[str, float]) -> None:
     """Raise TrainingError if a metric is infinite or not a number: weights that follow from it are worth nothing."""
     for name, value in metrics.items():

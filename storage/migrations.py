@@ -288,3 +288,13 @@ def m013_conversations(db: Database) -> None:
         ORDER BY preferences.id, chosen, rejected
         """,
     )
+
+
+@migrations()
+def m014_features(db: Database) -> None:
+    """What the instruction-tuned model makes of a completion, by the model's fingerprint and the text's."""
+    db["features"].create(
+        {"model": str, "text": str, "numbers": bytes},
+        pk=("model", "text"),
+        not_null={"model", "text", "numbers"},
+    )

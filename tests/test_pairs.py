@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from alignment.reward.bradley_terry import ordered_pairs
+from alignment.reward.rankings import ordered_pairs
 from storage import database, preferences
 from storage.messages import stored_messages
 from storage.records import PreferenceKind

@@ -22,7 +22,7 @@ from alignment.models.log_probs import completion_log_probs
 from alignment.models.passes import in_groups
 from alignment.models.samples import Samples, text_samples
 from alignment.models.sampling import Sampling
-from alignment.reward.bradley_terry import OrderedPair, Ranked, ordered_pairs
+from alignment.reward.rankings import OrderedPair, Ranked, ordered_pairs
 from storage.messages import Messages
 
 MAX_GRADIENT_NORM = 1.0

@@ -1,6 +1,5 @@
 """Rankings as token ids: what a reward model reads of them, in folds, batches and parts."""
 
-import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -8,7 +7,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from alignment.reward.bradley_terry import Ranked, judged_pairs
+from alignment.reward.rankings import Ranked, judged_pairs
 from storage.messages import Messages
 
 
@@ -40,22 +39,6 @@ def encoded(tokenizer: Any, ranking: Ranked | EncodedRanking) -> EncodedRanking:
         torch.tensor([(texts.index(first), texts.index(second)) for first, second, _ in judged]),
         torch.tensor([target for *_, target in judged]),
     )
-
-
-def prompt_folds(rankings: Sequence[R], parts: int, seed: int) -> list[list[R]]:
-    """Return the rankings in `parts` of like size; all conversations that begin alike go to one part.
-
-    So nothing leaks: a later turn has the answer that was preferred in an earlier one before it.
-    """
-    openings = sorted({_opening(ranking.messages) for ranking in rankings})
-    random.Random(seed).shuffle(openings)
-    fold_of = {opening: number % parts for number, opening in enumerate(openings)}
-    return [[r for r in rankings if fold_of[_opening(r.messages)] == number] for number in range(parts)]
-
-
-def _opening(messages: Messages) -> str:
-    """Return what the user asked first."""
-    return next((message.content for message in messages if message.role == "user"), "")
 
 
 def judging(rankings: Sequence[R]) -> list[R]:

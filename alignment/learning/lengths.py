@@ -8,8 +8,8 @@ from peft import PeftModel
 
 from alignment.errors import TrainingError
 from alignment.models.architecture import context_tokens
-from alignment.models.samples import Text
-from alignment.reward.bradley_terry import Ranked
+from alignment.models.texts import Text
+from alignment.reward.rankings import Ranked
 from storage.messages import Messages, question_of
 
 log = logging.getLogger(__name__)

@@ -12,7 +12,8 @@ from alignment.errors import ConfigError
 from alignment.learning import ppo_math
 from alignment.learning.checkpoint import LoopState
 from alignment.models.log_probs import completion_log_probs, split_for_passes
-from alignment.models.samples import S, Samples, Text, text_samples
+from alignment.models.samples import S, Samples, text_samples
+from alignment.models.texts import Text
 
 P = TypeVar("P")
 Loss = tuple[Tensor, dict[str, float]]  # a scalar with its gradient, metrics by name

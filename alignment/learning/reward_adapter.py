@@ -22,12 +22,13 @@ from alignment.learning.encoded_rankings import (
     held_together,
     judging,
     offsets_of,
-    prompt_folds,
 )
 from alignment.learning.rollout import OnUpdate
 from alignment.models.adapters import adapter_parameters, take_weights, using
 from alignment.models.passes import tokens_to_hold
-from alignment.reward.bradley_terry import Agreement, Ranked, agreement, ranking_loss
+from alignment.reward.agreement import Agreement, agreement
+from alignment.reward.bradley_terry import ranking_loss
+from alignment.reward.rankings import Ranked, prompt_folds
 from alignment.reward.scorer import bounded, head_scores, score_sequences
 from alignment.reward.settings import RewardConfig
 

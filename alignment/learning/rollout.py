@@ -10,10 +10,12 @@ from torch import Tensor
 
 from alignment.learning.settings import PPOConfig, RaftConfig
 from alignment.models.adapters import using
+from alignment.models.features import Written
 from alignment.models.generation import generate
 from alignment.models.log_probs import completion_log_probs, measure_tokens
-from alignment.models.samples import Samples, Text, distinct, padded_samples
+from alignment.models.samples import Samples, distinct, padded_samples
 from alignment.models.sampling import Sampling
+from alignment.models.texts import Text
 from alignment.reward.scorer import Scorer
 from storage.messages import Messages
 
@@ -81,10 +83,18 @@ def sample(model: PeftModel, tokenizer: Any, batch: Batch, sampling: Sampling, a
 def scored(samples: Samples, score: Scorer) -> Scored:
     """Return the samples with their scores; of equal texts only one is scored."""
     first, same = distinct(samples)
-    rows, attention = samples.ids[first].cpu(), samples.attention[first].bool().cpu()
-    sequences = [ids[kept].tolist() for ids, kept in zip(rows, attention, strict=True)]
-    scores, deviations = (of_first.to(samples.ids.device)[same] for of_first in score(sequences))
+    scores, deviations = (of_first.to(samples.ids.device)[same] for of_first in score(written(samples.rows(first))))
     return Scored(**vars(samples), scores=scores, deviations=deviations)
+
+
+def written(samples: Samples) -> list[Written]:
+    """Return the rows of samples as token ids, without padding."""
+    ids, attention, width = samples.ids.cpu(), samples.attention.bool().cpu(), samples.prompt_width
+    rows = zip(ids, attention, samples.ended.tolist(), strict=True)
+    return [
+        Written(row[:width][kept[:width]].tolist(), row[width:][kept[width:]].tolist(), ended)
+        for row, kept, ended in rows
+    ]
 
 
 def token_log_ratios(model: PeftModel, samples: Samples, temperature: float) -> tuple[Tensor, Tensor, Tensor]:

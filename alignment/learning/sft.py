@@ -16,7 +16,8 @@ from alignment.learning.rollout import OnUpdate
 from alignment.learning.settings import SFTConfig
 from alignment.models.adapters import adapter_parameters, using
 from alignment.models.log_probs import split_for_passes
-from alignment.models.samples import Samples, Text, text_samples
+from alignment.models.samples import Samples, text_samples
+from alignment.models.texts import Text
 
 MAX_GRADIENT_NORM = 1.0
 

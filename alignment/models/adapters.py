@@ -179,8 +179,10 @@ def take_weights(weights: Sequence[Tensor], values: Sequence[Tensor]) -> None:
 
 
 @contextmanager
-def using(model: PeftModel, name: str, *, train: bool = False) -> Iterator[None]:
+def using(model: PeftModel, name: str | None, *, train: bool = False) -> Iterator[None]:
     """Send every row through the adapter `name` until the context is left; then the one before is active again.
+
+    Without a name, rows go through the weights as they are; so they do in a model that carries no adapter.
 
     With `train`, its weights take gradients meanwhile; no others do. Contexts may be nested, also between a forward
     pass and its backward pass: no `requires_grad` is flipped but that of the adapter which trains. (PEFT's own
@@ -188,9 +190,12 @@ def using(model: PeftModel, name: str, *, train: bool = False) -> Iterator[None]
 
     Raises AdapterError for a name that is not loaded.
     """
-    if name not in model.peft_config:
+    if name is None and not isinstance(model, PeftModel):
+        yield
+        return
+    if name is not None and name not in model.peft_config:
         raise AdapterError(f"no adapter {name!r} is loaded; there are {sorted(model.peft_config)}")
-    before, weights = model.active_adapter, adapter_parameters(model, name) if train else []
+    before, weights = _routed(model), adapter_parameters(model, name) if train and name else []
     trained_before = [weight.requires_grad for weight in weights]
     _route(model, name)
     try:
@@ -200,16 +205,23 @@ def using(model: PeftModel, name: str, *, train: bool = False) -> Iterator[None]
     finally:
         for weight, trained in zip(weights, trained_before, strict=True):
             weight.requires_grad_(trained)
-        if before in model.peft_config:
+        if before is None or before in model.peft_config:
             _route(model, before)
 
 
-def _route(model: PeftModel, name: str) -> None:
-    """Make `name` the active adapter of the model and all of its layers, and touch nothing else."""
+def _route(model: PeftModel, name: str | None) -> None:
+    """Make `name` the active adapter of the model and all of its layers, or of no layer, and touch nothing else."""
     for layer in lora_layers(model):
-        layer._active_adapter = [name]
-    model.base_model.active_adapter = name
-    model.active_adapter = name
+        layer._active_adapter = [] if name is None else [name]
+    if name is not None:  # the model itself has to name one
+        model.base_model.active_adapter = name
+        model.active_adapter = name
+
+
+def _routed(model: PeftModel) -> str | None:
+    """Return the adapter that rows go through, None for no adapter."""
+    active: list[str] = next((layer._active_adapter for layer in lora_layers(model)), [model.active_adapter])
+    return active[0] if active else None
 
 
 def lora_layers(model: nn.Module) -> list[Any]:

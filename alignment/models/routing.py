@@ -185,7 +185,7 @@ def _with_adapter(layer: Any) -> Callable[..., Tensor] | None:
 
     None for a layer that is quantized, in half precision or has its adapters switched off: it is not added up.
     """
-    base, name = layer.get_base_layer(), layer.active_adapters[0]
+    base, name = layer.get_base_layer(), next(iter(layer.active_adapters), None)
     if type(base) not in (nn.Linear, Conv1D) or base.weight.dtype != torch.float32 or layer.disable_adapters:
         return None
     weight = base.weight + layer.get_delta_weight(name) if name in layer.lora_A else base.weight

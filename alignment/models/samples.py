@@ -9,16 +9,7 @@ from torch import Tensor, nn
 
 from alignment.models.generation import Generated
 from alignment.models.passes import left_padded
-from storage.messages import Messages
-
-
-@dataclass(frozen=True)
-class Text:
-    """A completion of a conversation that is learned from."""
-
-    messages: Messages
-    completion: str
-    ended: bool = True  # False: it was cut at a length limit, and is never taught as one that ends there
+from alignment.models.texts import Text
 
 
 @dataclass(frozen=True)

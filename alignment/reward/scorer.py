@@ -1,17 +1,20 @@
-"""Scores of completions by reward adapters with linear heads, as training and serving read them."""
+"""Scores of completions by reward models, linear or adapters with heads, as training and serving read them."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from peft import PeftModel
 from torch import Tensor, nn
 
 from alignment.models.adapters import using
+from alignment.models.features import Written, completion_features
 from alignment.models.heads import hidden_states
 from alignment.models.passes import in_groups, left_padded
 from alignment.reward.settings import RewardConfig
+from alignment.reward.vote_fit import LinearReward
 
-Scorer = Callable[[Sequence[Sequence[int]]], tuple[Tensor, Tensor]]  # ids -> scores, deviations among heads, both (B,)
+Scorer = Callable[[Sequence[Written]], tuple[Tensor, Tensor]]  # completions -> scores, their deviations, both (B,)
 
 
 def head_scores(model: PeftModel, heads: nn.Linear, sequences: Sequence[Sequence[int]], pad_id: int) -> Tensor:
@@ -50,36 +53,57 @@ def bounded(scores: Tensor, bound: float) -> Tensor:
     return bound * torch.tanh(scores / bound)
 
 
-def reward_scorer(model: PeftModel, heads: nn.Linear, pad_id: int) -> Scorer:
-    """Return the scorer made of the adapter "reward" and its heads: their mean and their standard deviation."""
+def no_scores(written: Sequence[Written]) -> tuple[Tensor, Tensor]:
+    """Score all completions alike: votes taught nothing."""
+    return torch.zeros(len(written)), torch.zeros(len(written))
 
-    def score(sequences: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+
+def adapter_scorer(model: PeftModel, heads: nn.Linear, pad_id: int, bound: float | None) -> Scorer:
+    """Return the scorer made of the adapter "reward" and its heads; with a bound, each head's score is pressed into it.
+
+    Its deviations are those among the heads.
+    """
+
+    def score(written: Sequence[Written]) -> tuple[Tensor, Tensor]:
         with using(model, "reward"):
-            return score_sequences(model, heads, sequences, pad_id)
+            return score_sequences(model, heads, [one.sequence for one in written], pad_id, bound)
 
     return score
 
 
-def added_scorer(
-    model: PeftModel, heads: nn.Linear, pad_id: int, shipped: nn.Linear | None, config: RewardConfig
+def linear_scorer(
+    model: PeftModel, tokenizer: Any, reference: str | None, reward: LinearReward, bound: float | None
 ) -> Scorer:
-    """Return the scorer that adds what votes taught, bounded, to the score of the adapter "shipped" and its heads.
+    """Return the scorer made of a linear reward model on features through the adapter `reference`, or through none.
 
-    By each head, votes can set two answers to one prompt at most twice the bound apart (two reward models, one of them
-    for safety: Touvron et al. 2023, section 3.2.2). What the heads disagree about counts less, by `uncertainty_penalty`
-    times their standard deviation (uncertainty-weighted ensembles: Coste et al. 2023), which is that of the bounded
-    scores. Where no reward model ships, nothing is bounded and nothing added.
+    Its deviations are those of the posterior. With a bound, the mean is pressed into it.
     """
 
-    def score(sequences: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-        bound = None if shipped is None else config.bound
-        with using(model, "reward"):
-            scores, deviations = score_sequences(model, heads, sequences, pad_id, bound)
+    def score(written: Sequence[Written]) -> tuple[Tensor, Tensor]:
+        with using(model, reference):
+            features = completion_features(model, tokenizer, written)
+        means, deviations = (torch.from_numpy(part).float() for part in reward.scores(features))
+        return (means if bound is None else bounded(means, bound)), deviations
+
+    return score
+
+
+def added_scorer(model: PeftModel, own: Scorer, pad_id: int, shipped: nn.Linear | None, config: RewardConfig) -> Scorer:
+    """Return the scorer that adds what votes taught to the score of the adapter "shipped" and its heads.
+
+    `own` is bounded then, so that votes can set two answers to one prompt at most twice the bound apart (two reward
+    models, one of them for safety: Touvron et al. 2023, section 3.2.2). What it is unsure of counts less, by
+    `uncertainty_penalty` times its standard deviation (uncertainty-weighted ensembles: Coste et al. 2023). Where no
+    reward model ships, nothing is added.
+    """
+
+    def score(written: Sequence[Written]) -> tuple[Tensor, Tensor]:
+        scores, deviations = own(written)
         scores = scores - config.uncertainty_penalty * deviations
         if shipped is not None:
             with using(model, "shipped"):
-                shipped_scores, _ = score_sequences(model, shipped, sequences, pad_id)
-            scores = scores + config.shipped_weight * shipped_scores
+                shipped_scores, _ = score_sequences(model, shipped, [one.sequence for one in written], pad_id)
+            scores = scores + config.shipped_weight * shipped_scores.to(scores.device)
         return scores, deviations
 
     return score

@@ -51,3 +51,8 @@ class RewardConfig:
         default=16,
         description="Votes predicted in this way that are enough; further folds are then left out.",
     )
+    least_certainty: Part = Field(
+        default=0.8,
+        description="Probability that the reward model beats a coin on votes that it has not seen, below which nothing "
+        "is trained on it; 0 turns this off.",
+    )

@@ -13,18 +13,19 @@ from typing import Any
 import torch
 from transformers.utils import logging as transformers_logging
 
-from alignment.errors import AlignmentError, TrainingError
+from alignment.errors import AlignmentError, TrainingError, UnconvincingVotesError
 from alignment.learning.lengths import readable, readable_rankings, require_readable, short_enough
 from alignment.models import model_folder, shipped_files
 from alignment.models.shipped_files import ShippedRanking
-from alignment.reward.bradley_terry import preferred
+from alignment.reward.rankings import preferred
 from alignment.runs import run_models, stages
 from alignment.runs.child import leave_with_parent, print_into, wait_for_run
 from alignment.runs.methods import stages_of
 from alignment.runs.progress import Reporter, heartbeat
 from alignment.runs.records import Evaluation, evaluation_from_json, evaluation_to_json
 from alignment.runs.settings import run_settings
-from alignment.runs.stages import Data, Trained, Training
+from alignment.runs.stages import Trained
+from alignment.runs.training import Data, Training
 from alignment.settings import ModelConfig
 from storage import database, demonstrations, policies, preferences, run_folder, runs
 from storage.errors import StorageError
@@ -70,7 +71,7 @@ def train(data_dir: Path, run_id: int, model_config: ModelConfig) -> None:
 
     run_folder.forget_outdated(data_dir, parent.version)
     folder = run_folder.folder_of(data_dir, run_id)
-    training = Training(model, tokenizer, model_config, settings, folder, report)
+    training = Training(model, tokenizer, model_config, settings, folder, db, report)
     data = _data(training, run.method, material, _inputs(run, parent, material, training))
     with heartbeat(model, report):
         with_sft = _tune(training, material.demonstrated, data, data_dir / parent.path)
@@ -78,8 +79,8 @@ def train(data_dir: Path, run_id: int, model_config: ModelConfig) -> None:
         evaluation = _evaluate(training, data, trained, parent)
 
     def write(target: Path) -> None:
-        heads = trained.reward.heads if trained.reward else None
-        run_models.save_version(model, heads, settings.reward, with_sft=with_sft, target=target)
+        fitted = trained.reward.fitted if trained.reward else None
+        run_models.save_version(model, fitted, settings.reward, with_sft=with_sft, target=target)
 
     _record(data_dir, run_id, parent, evaluation, write)
     report("check", 1.0, now=True)
@@ -183,6 +184,9 @@ def main() -> None:
         model = ModelConfig(**json.loads(arguments.model))
         log.info("run %s with %s", run, json.dumps(asdict(model)))
         train(arguments.data_dir, run, model)
+    except UnconvincingVotesError as error:
+        log.info("%s", error)
+        runs.end_run(database.file_in(arguments.data_dir), run, "rejected", str(error))
     except Exception as error:
         traceback.print_exc()
         reason = str(error) if isinstance(error, AlignmentError | StorageError) else f"{type(error).__name__}: {error}"

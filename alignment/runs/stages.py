@@ -1,66 +1,25 @@
 """The stages of a run: instruction tuning, reward model, policy, gate."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from peft import PeftModel
-from torch import nn
-
-from alignment.learning import dpo, ppo, raft, reward_adapter
-from alignment.learning.encoded_rankings import EncodedRanking
+from alignment.learning import dpo, ppo, raft
 from alignment.learning.lengths import readable
 from alignment.learning.rollout import Outcome, Task
 from alignment.learning.sft import mixed_batches, train_sft
 from alignment.models import shipped_files
-from alignment.models.samples import Text
-from alignment.reward.bradley_terry import Agreement, Ranked
-from alignment.reward.scorer import added_scorer
-from alignment.runs import candidate, run_models
+from alignment.models.texts import Text
+from alignment.runs import candidate, reward_stage, run_models
 from alignment.runs.candidate import Candidate
-from alignment.runs.progress import Reporter
 from alignment.runs.records import Evaluation, evaluation_to_json
-from alignment.runs.settings import RunSettings
-from alignment.settings import ModelConfig
+from alignment.runs.reward_stage import RewardModel
+from alignment.runs.training import Data, Training
 from storage import run_folder
 from storage.messages import Messages
-from storage.version_folders import write_folder
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Training:
-    """What the stages of a run share."""
-
-    model: PeftModel  # carries the adapters that `run_models.load` names; stages train some of them in place
-    tokenizer: Any
-    config: ModelConfig
-    settings: RunSettings
-    folder: Path  # of the run: what it has kept to go on from
-    report: Reporter
-
-
-@dataclass(frozen=True)
-class Data:
-    """What the policy of a run learns from."""
-
-    voted: Sequence[Ranked]  # people's rankings
-    shipped: Sequence[Ranked]  # those that came with the model
-    prompts: Sequence[Messages]  # for rollouts
-    liked: Sequence[Text]  # texts that labelers liked best
-    inputs: Mapping[str, Any]  # identifies all this and the run's settings: a reward model is kept with it
-
-
-@dataclass(frozen=True)
-class RewardModel:
-    """The reward model that a run scores by."""
-
-    heads: nn.Linear  # of the adapter "reward"
-    shipped_heads: nn.Linear | None  # of the adapter "shipped", if a reward model ships with the base
-    agreement: dict[str, Any] | None  # with votes that it had not learned from, where there were any
 
 
 @dataclass(frozen=True)
@@ -95,61 +54,9 @@ def tune(training: Training, people: Sequence[Text], liked: Sequence[Text]) -> N
     report("sft", 1.0, now=True)
 
 
-def load_or_fit_reward_model(training: Training, data: Data) -> RewardModel:
-    """Return the reward model that the run has kept, or a new fit, which is then kept.
-
-    One that was kept with another `inputs` is not used.
-    """
-    model, folder, report = training.model, training.folder, training.report
-    report("reward", 0.0, now=True)
-    shipped_heads = run_models.attach_shipped(model, training.config)
-    kept = run_models.attach_kept_reward(model, folder, data.inputs)
-    if kept is not None:
-        heads, fitted = kept
-    else:
-        run_folder.forget(folder)
-        heads = run_models.attach_reward(model)
-        agreement = _fit(training, heads, shipped_heads, data)
-        fitted = asdict(agreement) if agreement else None
-        report("reward", 1.0, now=True)  # what is kept is also reported
-        inputs = {**data.inputs, "fitted": fitted}
-        write_folder(run_folder.reward_folder(folder), lambda into: run_models.keep_reward(model, heads, inputs, into))
-    log.info("reward model: %s", fitted)
-    return RewardModel(heads, shipped_heads, fitted)
-
-
-def _fit(training: Training, heads: nn.Linear, shipped_heads: nn.Linear | None, data: Data) -> Agreement | None:
-    """Measure how well the reward model predicts votes it has not seen, then fit it to all of them.
-
-    Where a reward model ships with the base, which has learned the shipped comparisons, the residual to it is fitted.
-    """
-    model, tokenizer, report = training.model, training.tokenizer, training.report
-    config, seed = training.settings.reward, training.settings.seed
-    voted: Sequence[Ranked | EncodedRanking] = data.voted
-    shipped = data.shipped
-    if shipped_heads is not None:
-        weight = config.shipped_weight
-        voted, shipped = reward_adapter.residual_rankings(model, tokenizer, shipped_heads, data.voted, weight), []
-        if not voted:  # nothing to add to what ships
-            return None
-    last = 1 / (config.folds + 1)  # part of this stage's time that the fit to all votes takes
-
-    def on_progress(done: float) -> None:
-        report("reward", done * (1 - last))
-
-    def on_update(step: int, metrics: dict[str, float]) -> None:
-        report("reward", 1 - last + last * step / config.steps, step, metrics)
-
-    agreement = reward_adapter.cross_validate(model, tokenizer, heads, voted, shipped, config, seed, on_progress)
-    log.info("reward model on votes that it has not seen: %s", agreement)
-    report("reward", 1 - last, config.steps, agreement.metrics() if agreement else {}, now=True)
-    reward_adapter.fit(model, tokenizer, heads, voted, shipped, config, seed, on_update)
-    return agreement
-
-
 def by_raft(training: Training, data: Data) -> Trained:
     """Train the policy by RAFT against the reward model."""
-    reward = load_or_fit_reward_model(training, data)
+    reward = reward_stage.load_or_fit(training, data)
     task = _task(training, data, reward)
     return Trained(_raft(training, task, run_folder.checkpoint(training.folder), measures_end=True), reward)
 
@@ -157,7 +64,7 @@ def by_raft(training: Training, data: Data) -> Trained:
 def by_ppo(training: Training, data: Data) -> Trained:
     """Train the policy by some rounds of RAFT, then by PPO, against the reward model."""
     settings = training.settings
-    reward = load_or_fit_reward_model(training, data)
+    reward = reward_stage.load_or_fit(training, data)
     task = _task(training, data, reward)
     checkpoint = run_folder.checkpoint(training.folder)
     rounds = settings.raft.rounds
@@ -203,9 +110,7 @@ TRAINERS: dict[str, Callable[[Training, Data], Trained]] = {"ppo": by_ppo, "raft
 
 def _task(training: Training, data: Data, reward: RewardModel) -> Task:
     """Return what the policy is to learn: to please the reward model."""
-    pad_id, config = training.tokenizer.pad_id, training.settings.reward
-    score = added_scorer(training.model, reward.heads, pad_id, reward.shipped_heads, config)
-    return Task(data.prompts, score, training.settings.seed, data.liked)
+    return Task(data.prompts, reward_stage.scorer(training, reward), training.settings.seed, data.liked)
 
 
 def _raft(training: Training, task: Task, checkpoint: Path, *, measures_end: bool) -> Outcome:

@@ -42,7 +42,7 @@ class LoadedModel:
         self._context_tokens = context_tokens(model)
         self._attached = AttachedAdapters(adapters.attach(model, config.sft, "sft") if config.sft else model)
         self._attached.make_live(live)
-        self._reward_models = RewardModels(self.tokenizer)
+        self._reward_models = RewardModels(self.tokenizer, "sft" if config.sft else None)
         self._stacked: StackedAdapters | None = None
 
     def make_live(self, policy: PolicyVersion) -> None:

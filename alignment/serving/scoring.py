@@ -7,14 +7,17 @@ from typing import Any
 
 import torch
 from peft import PeftModel
+from torch import nn
 
 from alignment.errors import AdapterError, ConfigError
 from alignment.models.adapters import attach, drop_adapter
 from alignment.models.chat_tokenizer import ChatTokenizer
+from alignment.models.features import Written
 from alignment.models.heads import load_head
 from alignment.models.model_folder import SCORED_BY
-from alignment.reward.scorer import Scorer, added_scorer
+from alignment.reward.scorer import Scorer, adapter_scorer, added_scorer, linear_scorer
 from alignment.reward.settings import RewardConfig
+from alignment.reward.vote_fit import LINEAR_FILE, LinearReward, load_linear
 from alignment.validation import with_changes
 from storage.messages import Messages
 
@@ -36,10 +39,11 @@ def scored_by(folder: Path) -> RewardConfig:
 
 
 class RewardModels:
-    """The reward adapters of one version, attached to the serving model; those used last stay attached."""
+    """The reward models of one version; the adapters of those used last stay attached to the serving model."""
 
-    def __init__(self, tokenizer: ChatTokenizer) -> None:
+    def __init__(self, tokenizer: ChatTokenizer, original: str | None) -> None:
         self._tokenizer = tokenizer
+        self._original = original  # adapter of the instruction-tuned model, through which features are computed
         self._attached: tuple[tuple[Path, ...], Scorer] | None = None
 
     @torch.no_grad()
@@ -54,28 +58,40 @@ class RewardModels:
         self.attach(model, folders)
         assert self._attached is not None
         prompt_ids = self._tokenizer.prompt_ids(messages)
-        scores, _ = self._attached[1]([[*prompt_ids, *ids] for ids in completions])
+        ends = self._tokenizer.end_ids
+        scores, _ = self._attached[1]([Written(prompt_ids, ids, bool(ids) and ids[-1] in ends) for ids in completions])
         return scores.tolist()
 
     def attach(self, model: Any, folders: Sequence[Path]) -> PeftModel:
-        """Attach the reward adapters of these folders, unless they are, and return the model that carries them.
+        """Have the reward models of these folders ready and return the model that carries their adapters.
 
         It is another object than a model that carried no adapter before.
         """
         if self._attached is not None and self._attached[0] == tuple(folders):
             return model
         self._detach(model)
-        heads = []
+        shipped: nn.Linear | None = None
         try:
             config = scored_by(folders[0])
-            for name, folder in zip(NAMES, folders, strict=False):
-                model = attach(model, folder, name)
-                heads.append(load_head(model, folder))
+            bound = config.bound if len(folders) > 1 else None
+            if (folders[0] / LINEAR_FILE).is_file():
+                fitted: LinearReward | nn.Linear = load_linear(folders[0])
+            else:
+                model = attach(model, folders[0], "reward")
+                fitted = load_head(model, folders[0])
+            if len(folders) > 1:
+                model = attach(model, folders[1], "shipped")
+                shipped = load_head(model, folders[1])
         except AdapterError:
             self._detach(model)
             raise
-        shipped = heads[1] if len(heads) > 1 else None
-        self._attached = tuple(folders), added_scorer(model, heads[0], self._tokenizer.pad_id, shipped, config)
+        pad_id = self._tokenizer.pad_id
+        own = (
+            linear_scorer(model, self._tokenizer, self._original, fitted, bound)
+            if isinstance(fitted, LinearReward)
+            else adapter_scorer(model, fitted, pad_id, bound)
+        )
+        self._attached = tuple(folders), added_scorer(model, own, pad_id, shipped, config)
         return model
 
     def _detach(self, model: Any) -> None:

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from alignment.models import adapters, loading
 from alignment.models.generation import Generated, generate
 from alignment.models.sampling import Sampling
-from alignment.reward.bradley_terry import Proportion, wilson
+from alignment.reward.agreement import Proportion, wilson
 from alignment.runs.checks import abstains, refuses, says
 from alignment.runs.evaluation import answers
 from alignment.settings import POCKET

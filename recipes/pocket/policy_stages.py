@@ -19,8 +19,8 @@ from alignment.learning.settings import PPOConfig, RaftConfig
 from alignment.models import adapters, shipped_files
 from alignment.models.heads import mean_head
 from alignment.models.sampling import Sampling
-from alignment.reward.bradley_terry import preferred
-from alignment.reward.scorer import reward_scorer
+from alignment.reward.rankings import preferred
+from alignment.reward.scorer import adapter_scorer
 from alignment.runs.evaluation import evaluate
 from recipes.pocket.comparisons import MAX_NEW_TOKENS
 from recipes.pocket.prompt_files import practice_prompts
@@ -75,7 +75,7 @@ def _ranked_on(
     config: PocketConfig,
 ) -> None:
     """Train the policy on by RAFT in place, on the comparisons in a folder and the reward model fitted to them."""
-    score = reward_scorer(model, head, tokenizer.pad_id)
+    score = adapter_scorer(model, head, tokenizer.pad_id, None)
     prompts = [one_turn(prompt) for prompt in practice_prompts(config.practice_prompts, config.seed + 6)]
     task = Task(prompts, score, config.seed, preferred(shipped_files.comparisons(judged), config.seed))
     with _shown("RAFT", training.rounds) as on_update:
@@ -107,7 +107,7 @@ def _reinforced(
     model, tokenizer, reward_head = loaded_with_reward(target, target / "reward")
     adapters.attach(model, work / WARMED_UP, "policy")
     adapters.copy_adapter(model, "reward", "value")
-    score, value_head = reward_scorer(model, reward_head, tokenizer.pad_id), mean_head(reward_head)
+    score, value_head = adapter_scorer(model, reward_head, tokenizer.pad_id, None), mean_head(reward_head)
     prompts = [one_turn(prompt) for prompt in practice_prompts(config.practice_prompts, config.seed + 6)]
     task = Task(prompts, score, seed, preferred(shipped_files.comparisons(target), config.seed))
     with _shown("PPO", training.updates) as on_update:

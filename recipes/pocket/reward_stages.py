@@ -11,11 +11,11 @@ from typing import Any
 from tqdm import tqdm
 
 from alignment.learning import reward_adapter
-from alignment.learning.encoded_rankings import prompt_folds
 from alignment.models import adapters, shipped_files
 from alignment.models.heads import new_head
 from alignment.models.shipped_files import ShippedRanking, line_of
-from alignment.reward.bradley_terry import agreement
+from alignment.reward.agreement import agreement
+from alignment.reward.rankings import prompt_folds
 from alignment.reward.settings import RewardConfig
 from recipes.pocket.comparisons import sampled, vote
 from recipes.pocket.prompt_files import asked_prompts

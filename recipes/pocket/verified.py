@@ -21,13 +21,13 @@ from torch import Tensor
 from alignment.learning.pairs import Pairs
 from alignment.learning.raft import PickPairs
 from alignment.learning.rollout import Rollout
+from alignment.models.features import Written
 from alignment.models.shipped_files import CheckKind
 from alignment.reward.scorer import Scorer
 from recipes.pocket.labelers import right
 from recipes.pocket.prompt_files import practice
 from recipes.pocket.skill import Asked, register_of
 from recipes.pocket.skills import geography, lifetimes, requests, unknown
-from recipes.pocket.tokens import ASSISTANT
 from storage.messages import Messages
 
 CERTAIN = 4.0  # how far apart a right completion and a wrong one are, in nats of odds
@@ -58,14 +58,11 @@ def verified_prompts(count: int, seed: int) -> list[Asked]:
 def right_scorer(tokenizer: Any, asked: Sequence[Asked]) -> Scorer:
     """Return a scorer that gives 1 to right completions of these prompts and 0 to others; nothing else is scored."""
     by_ids = {tuple(tokenizer.prompt_ids(one.check.messages)): one for one in asked}
-    begins = tokenizer.added[ASSISTANT]
 
-    def score(sequences: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-        scores = []
-        for ids in sequences:
-            start = list(ids).index(begins) + 1  # the first one: a completion may hold another
-            one = by_ids[tuple(ids[:start])]
-            scores.append(float(right(one.check, tokenizer.decode(ids[start:]))))
+    def score(written: Sequence[Written]) -> tuple[Tensor, Tensor]:
+        scores = [
+            float(right(by_ids[tuple(one.prompt)].check, tokenizer.decode(list(one.completion)))) for one in written
+        ]
         return torch.tensor(scores), torch.zeros(len(scores))
 
     return score

@@ -21,13 +21,13 @@ from alignment.learning.rollout import Task
 from alignment.learning.rollout_metrics import why_stop
 from alignment.learning.settings import PPOConfig
 from alignment.models import adapters, loading
+from alignment.models.features import Written
 from alignment.models.heads import load_head, mean_head
 from alignment.models.shipped_files import Check
-from alignment.reward.scorer import Scorer, reward_scorer
+from alignment.reward.scorer import Scorer, adapter_scorer
 from alignment.settings import POCKET, POCKET_MODEL
 from recipes.pocket.labelers import right
 from recipes.pocket.prompt_files import labelled_prompts
-from recipes.pocket.tokens import ASSISTANT
 
 WINDOW = 5  # updates that gold is averaged over: a batch of completions is a small sample
 
@@ -41,14 +41,12 @@ class Gold:
     checks: dict[tuple[int, ...], Check]
     share: list[float] = field(default_factory=list)
 
-    def __call__(self, sequences: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+    def __call__(self, written: Sequence[Written]) -> tuple[Tensor, Tensor]:
         """Return what the reward model says."""
-        turn = self.tokenizer.added[ASSISTANT]
-        for ids in sequences:
-            start = list(ids).index(turn) + 1
-            check = self.checks[tuple(ids[:start])]
-            self.share.append(float(right(check, self.tokenizer.decode(ids[start:]))))
-        return self.proxy(sequences)
+        for one in written:
+            check = self.checks[tuple(one.prompt)]
+            self.share.append(float(right(check, self.tokenizer.decode(list(one.completion)))))
+        return self.proxy(written)
 
     def take(self) -> float:
         """Return the share since the last call."""
@@ -73,7 +71,7 @@ def main() -> None:
     heads = load_head(model, POCKET / "reward")
     checks = list({check.prompt: check for check in labelled_prompts(3000, "seen", arguments.seed + 300)}.values())
     gold = Gold(
-        reward_scorer(model, heads, tokenizer.pad_id),
+        adapter_scorer(model, heads, tokenizer.pad_id, None),
         tokenizer,
         {tuple(tokenizer.prompt_ids(check.messages)): check for check in checks},
     )

@@ -26,7 +26,7 @@ from alignment.learning.settings import PPOConfig
 from alignment.models import adapters, loading, shipped_files
 from alignment.models.heads import load_head, mean_head
 from alignment.models.passes import ROWS
-from alignment.reward.scorer import reward_scorer
+from alignment.reward.scorer import adapter_scorer
 from alignment.settings import POCKET
 
 TRL = "1.12.0"
@@ -99,7 +99,7 @@ def ours() -> dict[str, Any]:
         warmup_updates=0,
     )
     times = [time.monotonic()]
-    score = reward_scorer(model, heads, tokenizer.pad_id)
+    score = adapter_scorer(model, heads, tokenizer.pad_id, None)
     task = Task(shipped_files.prompts(POCKET)[: SETTINGS["prompts"]], score, seed=0)
     ppo.train_ppo(
         *(model, tokenizer, task, mean_head(heads), config),

@@ -19,9 +19,9 @@ from alignment.learning import dpo
 from alignment.learning.dpo import drawn_pairs, train_dpo
 from alignment.learning.settings import DPOConfig
 from alignment.models import adapters
-from alignment.models.samples import Text
 from alignment.models.shipped_files import ShippedRanking
-from alignment.reward.bradley_terry import ordered_pairs
+from alignment.models.texts import Text
+from alignment.reward.rankings import ordered_pairs
 from alignment.settings import POCKET
 from storage.messages import one_turn, question_of
 from storage.records import Ranking

@@ -12,8 +12,8 @@ from alignment.learning import lengths
 from alignment.learning.lengths import MAX_PROMPT_TOKENS, readable, readable_rankings, short_enough
 from alignment.models.architecture import context_tokens
 from alignment.models.chat_tokenizer import ChatTokenizer
-from alignment.models.samples import Text
 from alignment.models.shipped_files import ShippedDemonstration
+from alignment.models.texts import Text
 from alignment.settings import POCKET
 from storage.messages import Message, one_turn
 from tests.reward.test_bradley_terry import R

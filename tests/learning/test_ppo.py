@@ -16,11 +16,13 @@ from alignment.learning.rollout import Batch, Outcome, Task, sample, scored
 from alignment.learning.rollout_metrics import why_stop
 from alignment.learning.settings import PPOConfig
 from alignment.models import adapters, log_probs, passes
+from alignment.models.features import Written
 from alignment.models.heads import new_head, trunk
 from alignment.models.log_probs import completion_log_probs
-from alignment.models.samples import Samples, Text, text_samples
+from alignment.models.samples import Samples, text_samples
 from alignment.models.sampling import Sampling
-from alignment.reward.scorer import Scorer, reward_scorer
+from alignment.models.texts import Text
+from alignment.reward.scorer import Scorer, adapter_scorer
 from storage.messages import one_turn
 
 Tiny = tuple[PeftModel, AutoTokenizer]
@@ -53,7 +55,7 @@ def _rollout(
     model: PeftModel, tokenizer: AutoTokenizer, config: PPOConfig = CONFIG, start: str = "other"
 ) -> ValuedRollout:
     reward_head, value_head = _ready(model, start)
-    score = reward_scorer(model, reward_head, tokenizer.pad_id)
+    score = adapter_scorer(model, reward_head, tokenizer.pad_id, None)
     return ppo.collect_rollout(model, tokenizer, score, value_head, Batch(QUESTIONS, [1, 2, 3]), config)
 
 
@@ -69,7 +71,7 @@ def _train(
     """Train on the questions; what every update measures is added to `seen`."""
     model, tokenizer = tiny
     reward_head, value_head = _ready(model, start)
-    score = score or reward_scorer(model, reward_head, tokenizer.pad_id)
+    score = score or adapter_scorer(model, reward_head, tokenizer.pad_id, None)
     measured = seen if seen is not None else []
     task = Task(QUESTIONS, score, 0, preferred)
     return ppo.train_ppo(
@@ -188,7 +190,7 @@ def test_only_policy_value_and_value_head_move(tiny: Tiny) -> None:
     before = {name: parameter.clone() for name, parameter in model.named_parameters()}
     head_before, value_head_before = reward_head.weight.clone(), value_head.weight.clone()
     seen: list[int] = []
-    task = Task(QUESTIONS, reward_scorer(model, reward_head, tokenizer.pad_id), 0)
+    task = Task(QUESTIONS, adapter_scorer(model, reward_head, tokenizer.pad_id, None), 0)
     ppo.train_ppo(model, tokenizer, task, value_head, CONFIG, lambda update, metrics: seen.append(update))
     assert seen == [1, 2, 3]  # the last one only looks at what two updates made
     moved = {name for name, parameter in model.named_parameters() if not torch.equal(parameter, before[name])}
@@ -249,8 +251,8 @@ def test_mixed_in_texts_are_read_as_prompt_and_completion_with_an_end(tiny: Tiny
 
 
 def test_the_mix_makes_texts_likelier_that_the_score_says_nothing_of(tiny: Tiny) -> None:
-    def nothing(sequences: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
-        return torch.zeros(len(sequences)), torch.zeros(len(sequences))
+    def nothing(written: Sequence[Written]) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.zeros(len(written)), torch.zeros(len(written))
 
     seen: list[dict[str, float]] = []
     after = {}
@@ -267,9 +269,9 @@ def test_a_mix_of_no_texts_is_refused_in_words(tiny: Tiny) -> None:
         _train(tiny, replace(CONFIG, preferred_coefficient=0.5))
 
 
-def share_of_low_tokens(sequences: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+def share_of_low_tokens(written: Sequence[Written]) -> tuple[torch.Tensor, torch.Tensor]:
     """Score a completion by its share of tokens below 1024, times 4."""
-    scores = torch.tensor([4.0 * sum(token < 1024 for token in row[-6:]) / 6 for row in sequences])
+    scores = torch.tensor([4.0 * sum(token < 1024 for token in one.sequence[-6:]) / 6 for one in written])
     return scores, torch.zeros_like(scores)
 
 
@@ -321,7 +323,7 @@ def test_in_the_warm_up_only_the_critic_moves(tiny: Tiny) -> None:
         policies.append([p.detach().clone() for p in adapters.adapter_parameters(model, "policy")])
         critics.append([p.detach().clone() for p in adapters.adapter_parameters(model, "value")])
 
-    score = reward_scorer(model, reward_head, tokenizer.pad_id)
+    score = adapter_scorer(model, reward_head, tokenizer.pad_id, None)
     config = replace(CONFIG, updates=3, critic_warmup=2)
     ppo.train_ppo(model, tokenizer, Task(QUESTIONS, score, 0), value_head, config, on_update)
 
@@ -347,8 +349,8 @@ def test_what_is_returned_was_measured_after_the_last_update(tiny: Tiny) -> None
 
 
 def test_a_score_that_is_not_finite_ends_the_run_in_words(tiny: Tiny) -> None:
-    def broken(sequences: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
-        return torch.full((len(sequences),), float("nan")), torch.zeros(len(sequences))
+    def broken(written: Sequence[Written]) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.full((len(written),), float("nan")), torch.zeros(len(written))
 
     with pytest.raises(TrainingError, match=r"PPO, step 1: objective/score is nan"):
         _train(tiny, CONFIG, score=broken)
@@ -398,9 +400,9 @@ def test_reward_heads_that_hardly_differ_may_differ_a_little_more() -> None:
 
 
 def test_reward_heads_that_come_to_disagree_end_the_training(tiny: Tiny) -> None:
-    def unsure(sequences: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
-        asked.append(len(sequences))
-        return share_of_low_tokens(sequences)[0], torch.full((len(sequences),), 0.1 if len(asked) < 3 else 0.5)
+    def unsure(written: Sequence[Written]) -> tuple[torch.Tensor, torch.Tensor]:
+        asked.append(len(written))
+        return share_of_low_tokens(written)[0], torch.full((len(written),), 0.1 if len(asked) < 3 else 0.5)
 
     asked: list[int] = []
     seen: list[dict[str, float]] = []
@@ -421,8 +423,8 @@ def test_a_kl_target_steers_the_coefficient_and_none_leaves_it_alone(tiny: Tiny)
 
 
 def test_normalized_scores_make_the_scale_of_the_reward_model_irrelevant(tiny: Tiny) -> None:
-    def far_off(sequences: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
-        scores, deviations = share_of_low_tokens(sequences)
+    def far_off(written: Sequence[Written]) -> tuple[torch.Tensor, torch.Tensor]:
+        scores, deviations = share_of_low_tokens(written)
         return 64.0 * scores + 1024.0, deviations
 
     config = replace(CONFIG, normalize_scores=True, no_end_penalty=0.0)

@@ -13,6 +13,7 @@ from alignment.learning import ppo
 from alignment.learning.rollout import Task
 from alignment.learning.settings import PPOConfig
 from alignment.models import adapters, loading
+from alignment.models.features import Written
 from alignment.models.heads import new_head
 from storage.messages import one_turn
 from tests.conftest import write_random_adapter, write_random_llama
@@ -45,8 +46,8 @@ def test_updates_on_an_nf4_base_reach_its_lowest_layer(
         torch.cuda.reset_peak_memory_stats()
     before = [weight.detach().clone() for weight in _lowest(model)]
 
-    def score(sequences: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
-        odd = torch.tensor([sum(row) % 2 for row in sequences], dtype=torch.float32, device=model.device)
+    def score(written: Sequence[Written]) -> tuple[torch.Tensor, torch.Tensor]:
+        odd = torch.tensor([sum(one.sequence) % 2 for one in written], dtype=torch.float32, device=model.device)
         return odd, torch.zeros_like(odd)
 
     large = shape is EIGHT_BILLION

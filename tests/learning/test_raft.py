@@ -27,9 +27,11 @@ from alignment.learning.rollout import (
 )
 from alignment.learning.settings import RaftConfig
 from alignment.models import adapters, log_probs
+from alignment.models.features import Written
 from alignment.models.log_probs import anchored_log_probs, completion_log_probs, distributions
-from alignment.models.samples import Samples, Text, text_samples
+from alignment.models.samples import Samples, text_samples
 from alignment.models.sampling import Sampling
+from alignment.models.texts import Text
 from alignment.reward.scorer import Scorer
 from storage.messages import Messages, one_turn
 
@@ -53,9 +55,9 @@ CONFIG = RaftConfig(
 SAMPLING = Sampling(CONFIG.temperature, CONFIG.max_new_tokens)
 
 
-def share_of_low_tokens(sequences: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+def share_of_low_tokens(written: Sequence[Written]) -> tuple[torch.Tensor, torch.Tensor]:
     """Score a completion by its share of tokens below 1024, times 4."""
-    scores = torch.tensor([4.0 * sum(token < 1024 for token in row[-6:]) / 6 for row in sequences])
+    scores = torch.tensor([4.0 * sum(token < 1024 for token in one.sequence[-6:]) / 6 for one in written])
     return scores, torch.zeros_like(scores)
 
 
@@ -95,9 +97,9 @@ def test_texts_that_repeat_are_scored_and_measured_once(tiny: Tiny) -> None:
     asked, seeds = [QUESTIONS[0], QUESTIONS[1], QUESTIONS[0], QUESTIONS[0]], [1, 2, 1, 3]
     scored: list[int] = []
 
-    def score(sequences: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
-        scored.append(len(sequences))
-        return share_of_low_tokens(sequences)
+    def score(written: Sequence[Written]) -> tuple[torch.Tensor, torch.Tensor]:
+        scored.append(len(written))
+        return share_of_low_tokens(written)
 
     written = drawn(tiny, Batch(asked, seeds), score)
     assert sum(scored) == 3

@@ -19,8 +19,8 @@ from alignment.learning.rollout import Outcome, Task
 from alignment.learning.settings import PPOConfig, RaftConfig
 from alignment.models import adapters, loading
 from alignment.models.heads import new_head, trunk
-from alignment.models.samples import Text
-from alignment.reward.scorer import reward_scorer
+from alignment.models.texts import Text
+from alignment.reward.scorer import adapter_scorer
 from storage.messages import one_turn
 
 ROOT = Path(__file__).parents[2]
@@ -64,7 +64,7 @@ def train(
         adapters.copy_adapter(model, "sft", name)
     reward_head, value_head = new_head(model), new_head(model)
     torch.nn.init.normal_(reward_head.weight, std=0.3)
-    score = reward_scorer(model, reward_head.requires_grad_(False), tokenizer.pad_id)
+    score = adapter_scorer(model, reward_head.requires_grad_(False), tokenizer.pad_id, None)
     task = Task(QUESTIONS, score, 7, TEXTS)
     trunk(model).register_forward_hook(lambda *_: on_pass())
     if isinstance(config, PPOConfig):

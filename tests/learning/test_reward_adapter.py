@@ -14,11 +14,13 @@ from transformers import AutoTokenizer, LlamaForSequenceClassification
 
 from alignment.errors import TrainingError
 from alignment.learning import reward_adapter
-from alignment.learning.encoded_rankings import EncodedRanking, encoded, prompt_folds
+from alignment.learning.encoded_rankings import EncodedRanking, encoded
 from alignment.models import adapters
+from alignment.models.features import Written
 from alignment.models.heads import mean_head, new_head
 from alignment.models.shipped_files import ShippedRanking
 from alignment.reward import scorer
+from alignment.reward.rankings import prompt_folds
 from alignment.reward.settings import RewardConfig
 from alignment.settings import POCKET
 from storage.messages import Message, Messages, one_turn, question_of
@@ -305,11 +307,13 @@ def test_a_run_scores_by_bounded_votes_less_the_heads_doubt_plus_what_ships(tiny
     first, second = math.tanh(2.0), math.tanh(-0.5)  # within a bound of 1
     for penalty in (0.0, 3.0):
         config = RewardConfig(bound=1.0, shipped_weight=0.5, uncertainty_penalty=penalty)
-        together = scorer.added_scorer(model, heads, tokenizer.pad_id, shipped, config)
-        alone = scorer.added_scorer(model, heads, tokenizer.pad_id, None, config)
+        pad_id, text = tokenizer.pad_id, Written([1], [5], ended=True)
+        held, free = (scorer.adapter_scorer(model, heads, pad_id, bound) for bound in (1.0, None))
+        together = scorer.added_scorer(model, held, pad_id, shipped, config)
+        alone = scorer.added_scorer(model, free, pad_id, None, config)
         with torch.no_grad():
-            (score,), (deviation,) = together([[1, 5]])
-            (unbounded,), (spread,) = alone([[1, 5]])
+            (score,), (deviation,) = together([text])
+            (unbounded,), (spread,) = alone([text])
         assert deviation.item() == pytest.approx((first - second) / 2)
         assert score.item() == pytest.approx((first + second) / 2 - penalty * (first - second) / 2 + 0.5 * 4.0)
         assert spread.item() == pytest.approx(1.25)

@@ -19,7 +19,8 @@ from alignment.learning.settings import SFTConfig
 from alignment.learning.sft import mixed_batches, train_sft
 from alignment.models import adapters
 from alignment.models.log_probs import completion_log_probs
-from alignment.models.samples import Text, text_samples
+from alignment.models.samples import text_samples
+from alignment.models.texts import Text
 from alignment.settings import POCKET
 from storage.messages import one_turn
 from tests.test_architecture import ROOMS, files, name_of, packages

@@ -7,8 +7,9 @@ from transformers import AutoTokenizer
 from alignment.learning.encoded_rankings import encoded
 from alignment.models.chat_tokenizer import ChatTokenizer
 from alignment.models.loading import load_tokenizer
-from alignment.models.samples import Text, text_samples
+from alignment.models.samples import text_samples
 from alignment.models.shipped_files import ShippedRanking
+from alignment.models.texts import Text
 from alignment.settings import POCKET
 from storage.messages import Message, one_turn
 

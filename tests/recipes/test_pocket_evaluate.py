@@ -7,7 +7,7 @@ from peft import PeftModel
 from transformers import AutoTokenizer
 
 from alignment.models.generation import Generated
-from alignment.reward.bradley_terry import wilson
+from alignment.reward.agreement import wilson
 from recipes.pocket import evaluate
 from recipes.pocket.evaluate import ROLES, Row, completions, page, rows
 from recipes.pocket.skills import SKILLS

@@ -13,7 +13,7 @@ from types import ModuleType
 import pytest
 
 from alignment.models.shipped_files import Check, ShippedRanking
-from alignment.reward.bradley_terry import judged_pairs
+from alignment.reward.rankings import judged_pairs
 from alignment.runs.checks import abstains, passes, refuses
 from recipes.pocket import build as building
 from recipes.pocket import pretrain, records, words

@@ -11,7 +11,8 @@ import torch
 
 from alignment.learning.rollout import Rollout
 from alignment.models.loading import load_tokenizer
-from alignment.models.samples import Samples, Text, text_samples
+from alignment.models.samples import Samples, text_samples
+from alignment.models.texts import Text
 from alignment.settings import POCKET
 from recipes.pocket.skill import Asked
 from recipes.pocket.skills import geography, requests, unknown

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from alignment.models.samples import Text
-from alignment.reward.bradley_terry import agreement, judged_pairs, pair_loss, preferred, ranking_loss, wilson
+from alignment.models.texts import Text
+from alignment.reward.agreement import agreement, wilson
+from alignment.reward.bradley_terry import pair_loss, ranking_loss
+from alignment.reward.rankings import judged_pairs, preferred
 from storage.messages import Message, Messages, one_turn
 
 

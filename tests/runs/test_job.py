@@ -10,13 +10,18 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from alignment.errors import UnconvincingVotesError
 from alignment.learning import ppo, reward_adapter
 from alignment.learning.rollout import Task
 from alignment.models import adapters, loading
-from alignment.runs import job
+from alignment.models.features import Written
+from alignment.models.model_folder import fingerprint
+from alignment.models.texts import Text
+from alignment.runs import job, reward_stage
 from alignment.runs.settings import run_settings
 from alignment.settings import ModelConfig, Quantize
 from storage import database, policies, preferences, runs
+from storage.features import read_features, text_key
 from storage.messages import one_turn
 from storage.records import Comparison, Completion, Policy
 from storage.version_folders import publish
@@ -24,7 +29,7 @@ from storage.version_folders import publish
 PROMPTS = ["Hi", "Why?", "Thanks", "Who are you?"]
 SMALL = {
     "threads": 1,
-    "reward": {"steps": 2, "batch_size": 2},
+    "reward": {"steps": 2, "batch_size": 2, "least_certainty": 0},
     "ppo": {"updates": 2, "rollouts": 4, "max_new_tokens": 4},
     "raft": {"rounds": 2, "prompts": 2, "samples": 2, "minibatches": 2, "max_new_tokens": 4},
     "dpo": {"steps": 2, "batch_size": 2, "rollouts": 4, "max_new_tokens": 4},
@@ -86,20 +91,21 @@ def cut_short(
 def test_a_run_measures_the_reward_model_on_unseen_votes_before_ppo_and_records_a_candidate(
     tmp_path: Path, model: ModelConfig
 ) -> None:
+    (Path(model.model) / "comparisons.jsonl").unlink()  # votes alone, as with any chat model
     db = started(tmp_path, model, "ppo", votes=6)
     job.train(tmp_path, 1, model)
     names = [metric.name for metric in runs.metrics(db, 1)]
     measured = {metric.name: metric.value for metric in runs.metrics(db, 1)}
     held_out = {f"reward/heldout_{name}" for name in ("accuracy", "low", "high", "votes", "log_loss", "confidence")}
-    assert held_out | {"reward/heldout_calibration_error", "reward/loss", "objective/disagreement"} <= set(names)
-    assert names.index("reward/heldout_accuracy") < names.index("reward/loss") < names.index("objective/score")
+    assert held_out | {"reward/heldout_calibration_error", "objective/disagreement"} <= set(names)
+    assert names.index("reward/heldout_accuracy") < names.index("objective/score")
     assert measured["reward/heldout_votes"] == 6
     candidate = policies.version_made_by(db, 1)
     assert candidate is not None
     assert candidate.version == 2
     assert candidate.evaluation["reward"]["accuracy"]["count"] == 6
     names = {path.name for path in (tmp_path / candidate.path / "reward").iterdir()}  # for best-of-N
-    assert names == {"adapter_config.json", "adapter_model.safetensors", "head.safetensors", "settings.json"}
+    assert names == {"linear.safetensors", "settings.json"}
 
 
 def test_a_run_by_dpo_fits_no_reward_model_and_records_a_candidate_with_its_kl(
@@ -221,7 +227,7 @@ def test_ppo_begins_with_the_critic_that_ships_and_scores_by_the_shipped_reward_
 
     def train_ppo(model: Any, tokenizer: Any, task: Task, value_head: torch.nn.Linear, *rest: Any) -> Any:
         seen["critic"] = value_head.bias.item()
-        seen["score"] = task.score([[1, 2]])[0].item()
+        seen["score"] = task.score([Written([1], [2], ended=True)])[0].item()
         raise PowerCutError
 
     monkeypatch.setattr(ppo, "train_ppo", train_ppo)
@@ -230,3 +236,42 @@ def test_ppo_begins_with_the_critic_that_ships_and_scores_by_the_shipped_reward_
         job.train(tmp_path, 1, model)
     # What votes add is pressed to the bound. Scored against each other, samples are worth 0 on average.
     assert seen == {"critic": critic, "score": pytest.approx(run_settings({}).reward.shipped_weight * 3.0 + 0.5)}
+
+
+def test_votes_that_a_reward_model_cannot_predict_train_nothing_and_the_run_says_so(
+    tmp_path: Path, model: ModelConfig
+) -> None:
+    (Path(model.model) / "comparisons.jsonl").unlink()
+    db = started(tmp_path, model, "ppo", votes=6)
+    settings = run_settings(SMALL | {"reward": {"least_certainty": 1.0}}).to_json()
+    with database.write(db) as connection:
+        connection["runs"].update(1, {"settings": json.dumps(settings)})
+    with pytest.raises(UnconvincingVotesError, match=r"agrees with \d of 6 votes that it had not seen"):
+        job.train(tmp_path, 1, model)
+    assert policies.version_made_by(db, 1) is None
+    assert not {metric.name for metric in runs.metrics(db, 1)} & {"objective/score"}
+
+
+def test_features_are_those_of_the_original_model_computed_once(
+    tmp_path: Path, model: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (Path(model.model) / "comparisons.jsonl").unlink()
+    started(tmp_path, model, "raft", votes=6)
+    asked: list[int] = []
+    original = reward_stage.completion_features
+
+    def counted(model: Any, tokenizer: Any, written: Any) -> Any:
+        asked.append(len(written))
+        return original(model, tokenizer, written)
+
+    monkeypatch.setattr(reward_stage, "completion_features", counted)
+    job.train(tmp_path, 1, model)
+    assert asked == [18]
+    base, tokenizer = loading.load_checkpoint(model.model)
+    loaded = adapters.attach(base, model.sft, "sft")
+    text = Text(one_turn("Ask 3"), "text B")
+    with adapters.using(loaded, "sft"):
+        expected = original(loaded, tokenizer, [reward_stage.written(tokenizer, text)])[0]
+    key = text_key(text.messages, text.completion, ended=True)
+    stored = read_features(tmp_path / "triptych.db", fingerprint(model), [key])[key]
+    assert stored == pytest.approx(expected, abs=0.01)

@@ -11,8 +11,8 @@ from safetensors.torch import load_file
 from alignment.learning import reward_adapter
 from alignment.learning.rollout_metrics import sampled_metrics
 from alignment.models import adapters, loading
-from alignment.models.samples import Text
 from alignment.models.sampling import Sampling
+from alignment.models.texts import Text
 from alignment.runs import job, stages
 from alignment.runs.settings import run_settings
 from alignment.settings import ModelConfig

@@ -110,7 +110,7 @@ def test_completions_are_scored_as_in_the_run_of_the_version(tiny: Tiny, tiny_fo
     save_file(two_heads.state_dict(), reward / "head.safetensors")
 
     def scores() -> list[float]:
-        return RewardModels(tokenizer).scores(model, [reward], one_turn("Hi"), CANDIDATES)
+        return RewardModels(tokenizer, "sft").scores(model, [reward], one_turn("Hi"), CANDIDATES)
 
     without_settings = scores()
     (reward / "settings.json").write_text(json.dumps(asdict(RewardConfig())))
@@ -140,7 +140,7 @@ def test_the_reward_model_that_ships_is_added_bounded_as_in_a_run(
     config = RewardConfig(bound=0.5, shipped_weight=0.25)
     (own / "settings.json").write_text(json.dumps(asdict(config)))
     votes, known = (torch.tensor(_expected(tiny_folder, folder)) for folder in (own, shipped))
-    found = RewardModels(tokenizer).scores(model, [own, shipped], one_turn("Hi"), CANDIDATES)
+    found = RewardModels(tokenizer, "sft").scores(model, [own, shipped], one_turn("Hi"), CANDIDATES)
     assert found == pytest.approx((0.5 * torch.tanh(votes / 0.5) + 0.25 * known).tolist(), abs=1e-5)
 
 
@@ -151,7 +151,7 @@ def test_reward_models_that_cannot_be_read_leave_the_model_as_it_was(
     policy = _with_reward(version(tiny_folder / "sft", tmp_path, 2), tiny_folder, dimension=3)
     shutil.copytree(policy.folder / "reward", tmp_path / "shipped")
     (tmp_path / "shipped" / "head.safetensors").unlink()
-    models = RewardModels(tokenizer)
+    models = RewardModels(tokenizer, "sft")
     for _ in range(2):
         with pytest.raises(AdapterError, match="no scalar head"):
             models.scores(model, [policy.folder / "reward", tmp_path / "shipped"], one_turn("Hi"), CANDIDATES)

@@ -74,6 +74,7 @@ EXPECTED = {
     "run_demonstrations": ["run", "demonstration"],
     "settings": ["name", "value"],
     "events": ["id", "created", "name", "detail"],
+    "features": ["model", "text", "numbers"],
 }
 STEPS = [
     "m001_comparisons",
@@ -89,6 +90,7 @@ STEPS = [
     "m011_first_run",
     "m012_distinct_pairs",
     "m013_conversations",
+    "m014_features",
 ]
 MESSAGES = '[{"role": "user", "content": "Hi ☂"}]'
 

@@ -1,0 +1,87 @@
+"""Features of completions: what the frozen instruction-tuned model makes of them, and how they are written."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from alignment.models.architecture import hidden_size, text_config, trunk
+from alignment.models.passes import in_groups
+from alignment.models.style import STYLE, style
+
+LENGTHS = 3  # log of the length in tokens, of that in words; whether the completion ended by itself
+
+
+@dataclass(frozen=True)
+class Written:
+    """A completion as token ids, after its prompt's."""
+
+    prompt: Sequence[int]
+    completion: Sequence[int]  # with the end token, if the model wrote it
+    ended: bool
+
+    @property
+    def sequence(self) -> list[int]:
+        """Prompt and completion."""
+        return [*self.prompt, *self.completion]
+
+
+def layers_read(model: Any) -> tuple[int, int, int]:
+    """Return which hidden states are read: the embeddings (0), the middle layer's and the last one's."""
+    layers = int(text_config(model).num_hidden_layers)
+    return 0, layers // 2, layers
+
+
+def feature_groups(model: Any) -> tuple[int, ...]:
+    """Return how many features of each kind there are, in their order: each kind gets a prior width of its own.
+
+    Mean embeddings, which say which words are used; mean hidden states of two layers; lengths; style.
+    """
+    size = hidden_size(model)
+    return size, 2 * size, LENGTHS, STYLE
+
+
+@torch.no_grad()
+def completion_features(model: Any, tokenizer: Any, written: Sequence[Written]) -> NDArray[np.float32]:
+    """Return the features (N, F) of completions, through the active adapter, in the groups of `feature_groups`.
+
+    Hidden states are averaged over a completion's tokens: the last token alone says less of how a text is written
+    (docs/lab-notes.md has the figures). Those of a completion without tokens are 0.
+    """
+    texts = [tokenizer.decode(list(one.completion)) for one in written]
+    lengths = [
+        [np.log(max(1, len(one.completion))), np.log(max(1, len(text.split()))), float(one.ended)]
+        for one, text in zip(written, texts, strict=True)
+    ]
+    states = np.zeros((len(written), len(layers_read(model)) * hidden_size(model)), np.float32)
+    order = [i for i, one in enumerate(written) if one.completion]
+    order.sort(key=lambda i: len(written[i].prompt) + len(written[i].completion))
+    widths = [(len(written[i].prompt) + len(written[i].completion),) for i in order]
+    for group in in_groups(model, widths):
+        rows = [order[row] for row in group]
+        states[rows] = _means(model, [written[i] for i in rows], tokenizer.pad_id).cpu().numpy()
+    return np.concatenate([states, lengths, [style(text) for text in texts]], axis=1).astype(np.float32)
+
+
+def _means(model: Any, written: Sequence[Written], pad_id: int) -> Tensor:
+    """Return the mean hidden states over each completion's tokens, layer after layer (B, layers · H)."""
+    device = model.device
+    sequences = [one.sequence for one in written]
+    width = max(map(len, sequences))
+    # Padded on the right, where nothing that is read can see it.
+    ids = torch.tensor([ids + [pad_id] * (width - len(ids)) for ids in sequences], device=device)
+    places = torch.arange(width, device=device)
+    first = torch.tensor([len(one.prompt) for one in written], device=device)[:, None]
+    last = torch.tensor([len(ids) for ids in sequences], device=device)[:, None]
+    output = trunk(model)(
+        input_ids=ids, attention_mask=(places < last).long(), output_hidden_states=True, use_cache=False
+    )
+    counted = ((places >= first) & (places < last)).float()[:, :, None]  # (B, T, 1)
+    total = counted.sum(1)
+    return torch.cat(
+        [(output.hidden_states[layer].float() * counted).sum(1) / total for layer in layers_read(model)], -1
+    )

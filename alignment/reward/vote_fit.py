@@ -1,0 +1,164 @@
+"""The linear reward model of people's votes: fitted, cross-validated, stored.
+
+NumPy alone, because services refit it after every vote.
+"""
+
+import math
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from alignment.errors import AdapterError
+from alignment.models.texts import Text
+from alignment.reward.agreement import Agreement, agreement
+from alignment.reward.linear import Array, Judged, Posterior, Scaling, fit_by_evidence, scaling_of
+from alignment.reward.rankings import Ranked, judged_pairs, prompt_folds
+
+LINEAR_FILE = "linear.safetensors"
+FOLDS = 8
+WIDTHS = (0.25, 0.7, 2.0, 5.0, 12.0)  # of the prior of each group of features, in nats of odds; evidence chooses
+SURE_ENOUGH = 0.8  # probability that a reward model beats a coin, below which it trains nothing
+POINTS = 4001  # of a numeric integral
+
+
+@dataclass(frozen=True)
+class LinearReward:
+    """A fitted linear reward model: how features are standardised, and what votes say of their weights."""
+
+    scaling: Scaling
+    posterior: Posterior
+
+    def scores(self, features: Array) -> tuple[Array, Array]:
+        """Return mean and standard deviation of the score of each row of features (N, F), both (N,)."""
+        return self.posterior.scores(self.scaling.apply(features.astype(np.float64)))
+
+
+@dataclass(frozen=True)
+class Votes:
+    """Rankings that judge some pair, the features of every text in them, and what another reward model says of each."""
+
+    rankings: Sequence[Ranked]
+    features: Mapping[Text, Array]  # (F,) each
+    groups: tuple[int, ...]  # sizes of the feature groups that have a prior width each
+    offsets: Mapping[Text, float] | None = None  # scores by a reward model that ships; the fit learns the rest
+
+
+def fit_votes(votes: Votes, rankings: Sequence[Ranked] | None = None) -> LinearReward:
+    """Return the reward model fitted to all of the votes, or to some of their rankings, which judge some pair."""
+    chosen = votes.rankings if rankings is None else rankings
+    pairs = [(ranking, judged_pairs(ranking)) for ranking in chosen]
+    texts = dict.fromkeys(text for _, judged in pairs for first, second, _ in judged for text in (first, second))
+    scaling = scaling_of(np.stack([votes.features[text] for text in texts]).astype(np.float64))
+    known = {text: scaling.apply(votes.features[text].astype(np.float64)) for text in texts}
+    flat = [(first, second, target, 1 / len(judged)) for _, judged in pairs for first, second, target in judged]
+    judged = Judged(
+        np.stack([known[first] - known[second] for first, second, *_ in flat]),
+        np.array([target for _, _, target, _ in flat]),
+        np.array([weight for *_, weight in flat]),
+    )
+    offsets = None if votes.offsets is None else np.array([_margin(votes.offsets, a, b) for a, b, *_ in flat])
+    return LinearReward(scaling, fit_by_evidence(judged, votes.groups, WIDTHS, offsets))
+
+
+def _margin(scores: Mapping[Text, float], first: Text, second: Text) -> float:
+    return scores[first] - scores[second]
+
+
+def cross_validate(votes: Votes, seed: int) -> Agreement | None:
+    """Return how well the reward model predicts votes on prompts that it has not seen; None where there are too few.
+
+    The voted prompts are split into folds; each is predicted by a fit to all others.
+    """
+    folds = [fold for fold in prompt_folds(votes.rankings, FOLDS, seed) if fold]
+    margins: list[Array] = []
+    for fold in folds:
+        rest = [ranking for other in folds if other is not fold for ranking in other]
+        if rest:
+            fitted = fit_votes(votes, rest)
+            margins += [own for ranking in fold if len(own := _margins(votes, fitted, ranking))]
+    return agreement(margins) if margins else None
+
+
+def _margins(votes: Votes, fitted: LinearReward, ranking: Ranked) -> Array:
+    """Return better minus worse scores (P,) of the ordered pairs of a ranking."""
+    ordered = [(first, second) for first, second, target in judged_pairs(ranking) if target == 1]
+    texts = list(dict.fromkeys(text for pair in ordered for text in pair))
+    if not texts:
+        return np.zeros(0)
+    scores, _ = fitted.scores(np.stack([votes.features[text] for text in texts]))
+    by_text = dict(zip(texts, scores + [(votes.offsets or {}).get(text, 0.0) for text in texts], strict=True))
+    return np.array([by_text[first] - by_text[second] for first, second in ordered])
+
+
+def better_than_a_coin(measured: Agreement) -> float:
+    """Return how probably the accuracy on unseen votes exceeds one half, under a uniform prior (Beta distribution)."""
+    right = (measured.accuracy.share or 0.0) * measured.accuracy.count
+    wrong = measured.accuracy.count - right
+    share = np.linspace(0, 1, POINTS)[1:-1]
+    density = np.exp(right * np.log(share) + wrong * np.log1p(-share) - _peak(right, wrong))
+    return float(density[share > 0.5].sum() / density.sum())
+
+
+def _peak(right: float, wrong: float) -> float:
+    """Return the highest log-density of the Beta distribution, without its constant."""
+    total = right + wrong
+    return sum(part * math.log(part / total) for part in (right, wrong) if part)
+
+
+def information_gain(margin: Array, deviation: Array) -> Array:
+    """Return how many nats a vote between two completions is expected to tell of the weights, elementwise.
+
+    Both are of the difference of their scores. It is BALD (Houlsby et al. 2011, equation 3): the entropy of the
+    predicted vote, less the expected entropy once the weights are known, in their approximation.
+    """
+    scaled = margin / np.sqrt(1 + math.pi / 8 * deviation**2)
+    chance = 0.5 * (1 + np.tanh(scaled / 2))
+    spread = deviation**2 + 4 * math.log(2)
+    expected = math.log(2) * np.sqrt(4 * math.log(2) / spread) * np.exp(-(margin**2) / (2 * spread))
+    return np.asarray(_entropy(chance) - expected)
+
+
+def _entropy(chance: Array) -> Array:
+    inner = np.clip(chance, 1e-12, 1 - 1e-12)
+    return -inner * np.log(inner) - (1 - inner) * np.log1p(-inner)
+
+
+def thompson_choice(scores: Array, deviations: Array, seed: int) -> int:
+    """Return the position of the highest of scores drawn from their posteriors (Thompson 1933), with a seed."""
+    rng = random.Random(seed)
+    drawn = [rng.gauss(mean, deviation) for mean, deviation in zip(scores, deviations, strict=True)]
+    return max(range(len(drawn)), key=drawn.__getitem__)
+
+
+def save_linear(reward: LinearReward, folder: Path) -> None:
+    """Write a linear reward model into a folder as safetensors."""
+    posterior, scaling = reward.posterior, reward.scaling
+    arrays = {
+        "centre": scaling.centre,
+        "scale": scaling.scale,
+        "mean": posterior.mean,
+        "variances": posterior.variances,
+        "rows": posterior.rows,
+        "root": posterior.root,
+        "curvature": posterior.curvature,
+        "evidence": np.array([posterior.evidence]),
+    }
+    save_file({name: np.ascontiguousarray(array, np.float64) for name, array in arrays.items()}, folder / LINEAR_FILE)
+
+
+def load_linear(folder: Path) -> LinearReward:
+    """Return the linear reward model stored in a folder, or raise AdapterError for one that cannot be read."""
+    path = folder / LINEAR_FILE
+    try:
+        held = {name: array.astype(np.float64) for name, array in load_file(path).items()}
+        posterior = Posterior(
+            held["mean"], held["variances"], held["rows"], held["root"], held["curvature"], float(held["evidence"][0])
+        )
+        return LinearReward(Scaling(held["centre"], held["scale"]), posterior)
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        raise AdapterError(f"the reward model at {path} cannot be read: {error}") from error

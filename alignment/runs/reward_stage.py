@@ -1,0 +1,191 @@
+"""The reward stage of a run: fitted to people's votes, measured on votes it has not seen, kept to go on from."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from alignment.errors import TrainingError, UnconvincingVotesError
+from alignment.learning import reward_adapter
+from alignment.learning.encoded_rankings import EncodedRanking, judging
+from alignment.models.adapters import drop_adapter, using
+from alignment.models.features import Written, completion_features, feature_groups
+from alignment.models.model_folder import fingerprint
+from alignment.models.texts import Text
+from alignment.reward.agreement import Agreement
+from alignment.reward.linear import Array
+from alignment.reward.rankings import Ranked, judged_pairs
+from alignment.reward.scorer import (
+    Scorer,
+    adapter_scorer,
+    added_scorer,
+    linear_scorer,
+    no_scores,
+    score_sequences,
+)
+from alignment.reward.settings import RewardConfig
+from alignment.reward.vote_fit import LinearReward, Votes, better_than_a_coin, cross_validate, fit_votes
+from alignment.runs import run_models
+from alignment.runs.run_models import Fitted
+from alignment.runs.training import Data, Training
+from storage import features as stored_features
+from storage import run_folder
+from storage.features import text_key
+from storage.version_folders import write_folder
+
+log = logging.getLogger(__name__)
+MANY_VOTES = 256  # from here on an adapter may predict better than a linear model on frozen features, and is tried
+
+
+@dataclass(frozen=True)
+class RewardModel:
+    """The reward model that a run scores by."""
+
+    fitted: Fitted  # None: votes added nothing
+    shipped_heads: nn.Linear | None  # of the adapter "shipped", if a reward model ships with the base
+    agreement: dict[str, Any] | None  # with votes that it had not learned from, where there were any
+
+    @property
+    def heads(self) -> nn.Linear | None:
+        """The heads of the adapter "reward", if votes were learned by one."""
+        return self.fitted if isinstance(self.fitted, nn.Linear) else None
+
+
+def load_or_fit(training: Training, data: Data) -> RewardModel:
+    """Return the reward model that the run has kept, or a new fit, which is then kept.
+
+    One that was kept with another `inputs` is not used. Raises UnconvincingVotesError for votes that a reward model
+    probably predicts no better than a coin.
+    """
+    folder, report = training.folder, training.report
+    report("reward", 0.0, now=True)
+    shipped_heads = run_models.attach_shipped(training.model, training.config)
+    kept = run_models.attach_kept_reward(training.model, folder, data.inputs)
+    if kept is not None:
+        return RewardModel(kept[0], shipped_heads, kept[1])
+    run_folder.forget(folder)
+    fitted, measured = _fit(training, data, shipped_heads)
+    agreement = asdict(measured) if measured else None
+    report("reward", 1.0, 0, measured.metrics() if measured else {}, now=True)  # what is kept is also reported
+    _require_convincing(measured, training.settings.reward)
+    inputs = {**data.inputs, "fitted": agreement}
+    write_folder(
+        run_folder.reward_folder(folder), lambda into: run_models.keep_reward(training.model, fitted, inputs, into)
+    )
+    return RewardModel(fitted, shipped_heads, agreement)
+
+
+def scorer(training: Training, reward: RewardModel) -> Scorer:
+    """Return what the policy is to please: what votes taught, added to what the shipped reward model says."""
+    model, pad_id, config = training.model, training.tokenizer.pad_id, training.settings.reward
+    bound = None if reward.shipped_heads is None else config.bound
+    own: Scorer = no_scores
+    if isinstance(reward.fitted, LinearReward):
+        own = linear_scorer(model, training.tokenizer, training.reference, reward.fitted, bound)
+    elif reward.fitted is not None:
+        own = adapter_scorer(model, reward.fitted, pad_id, bound)
+    return added_scorer(model, own, pad_id, reward.shipped_heads, config)
+
+
+def _fit(training: Training, data: Data, shipped_heads: nn.Linear | None) -> tuple[Fitted, Agreement | None]:
+    """Return a reward model of people's votes, and how well it predicts votes that it has not seen.
+
+    Where a reward model ships with the base, votes teach what that one leaves open (as boosting does: Friedman 2001).
+    Where only comparisons ship, an adapter learns from both. Otherwise it is linear; an adapter takes its place where
+    there are many votes and it predicts those that it has not seen better.
+    """
+    if data.shipped and shipped_heads is None:
+        return _fit_adapter(training, data, None)
+    rankings = judging(data.voted)
+    if not rankings and shipped_heads is not None:
+        return None, None
+    if not rankings:
+        raise TrainingError("there are no comparisons to learn from; vote on some answers, then train")
+    votes = _votes(training, rankings, shipped_heads)
+    training.report("reward", 0.5, now=True)
+    measured = cross_validate(votes, training.settings.seed)
+    log.info("linear reward model on votes that it has not seen: %s", measured)
+    if len(rankings) >= MANY_VOTES:
+        heads, by_adapter = _fit_adapter(training, data, shipped_heads)
+        if measured is None or (by_adapter is not None and by_adapter.log_loss < measured.log_loss):
+            return heads, by_adapter
+        drop_adapter(training.model, "reward")
+    return fit_votes(votes), measured
+
+
+def _require_convincing(measured: Agreement | None, config: RewardConfig) -> None:
+    """Raise UnconvincingVotesError if the reward model is probably no better than a coin on votes it has not seen."""
+    if measured is None or better_than_a_coin(measured) >= config.least_certainty:
+        return
+    accuracy = measured.accuracy
+    right = (accuracy.share or 0.0) * accuracy.count
+    raise UnconvincingVotesError(
+        f"the reward model agrees with {right:.0f} of {accuracy.count} votes that it had not seen, and a coin does as "
+        f"well, so nothing was trained on it. Cast about {max(8, accuracy.count)} more votes by one taste, or take "
+        "back those that contradict each other"
+    )
+
+
+def _votes(training: Training, rankings: Sequence[Ranked], shipped_heads: nn.Linear | None) -> Votes:
+    """Return rankings with the features of their texts and, where a reward model ships, its scores of these."""
+    judged = (pair for ranking in rankings for pair in judged_pairs(ranking))
+    texts = list(dict.fromkeys(text for first, second, _ in judged for text in (first, second)))
+    features = features_of(training, texts)
+    groups = feature_groups(training.model)
+    if shipped_heads is None:
+        return Votes(rankings, features, groups)
+    model, tokenizer, weight = training.model, training.tokenizer, training.settings.reward.shipped_weight
+    with using(model, "shipped"), torch.no_grad():
+        rows = [written(tokenizer, text).sequence for text in texts]
+        scores, _ = score_sequences(model, shipped_heads, rows, tokenizer.pad_id)
+    offsets = dict(zip(texts, (weight * scores).tolist(), strict=True))
+    return Votes(rankings, features, groups, offsets)
+
+
+def features_of(training: Training, texts: Sequence[Text]) -> dict[Text, Array]:
+    """Return the features of texts by the instruction-tuned model; those that were computed before are read."""
+    model, tokenizer = training.model, training.tokenizer
+    keys = {text: text_key(text.messages, text.completion, ended=text.ended) for text in texts}
+    owner = fingerprint(training.config)
+    known = stored_features.read_features(training.db, owner, list(keys.values()))
+    missing = [text for text in texts if keys[text] not in known]
+    if missing:
+        with using(model, training.reference):
+            rows = completion_features(model, tokenizer, [written(tokenizer, text) for text in missing])
+        computed = {keys[text]: row for text, row in zip(missing, rows, strict=True)}
+        stored_features.save_features(training.db, owner, computed)
+        known |= computed
+    return {text: known[key] for text, key in keys.items()}
+
+
+def written(tokenizer: Any, text: Text) -> Written:
+    """Return a text as token ids."""
+    completion = tokenizer.completion_ids(text.completion, ended=text.ended)
+    return Written(tokenizer.prompt_ids(text.messages), completion, text.ended)
+
+
+def _fit_adapter(training: Training, data: Data, shipped_heads: nn.Linear | None) -> tuple[nn.Linear, Agreement | None]:
+    """Return the heads of the adapter "reward", fitted to all votes, and how it predicts votes it has not seen."""
+    model, tokenizer, report = training.model, training.tokenizer, training.report
+    config, seed = training.settings.reward, training.settings.seed
+    heads = run_models.attach_reward(model)
+    voted: Sequence[Ranked | EncodedRanking] = data.voted
+    shipped = data.shipped
+    if shipped_heads is not None:
+        weight = config.shipped_weight
+        voted, shipped = reward_adapter.residual_rankings(model, tokenizer, shipped_heads, data.voted, weight), []
+    last = 1 / (config.folds + 1)  # part of this stage's time that the fit to all votes takes
+
+    def on_progress(done: float) -> None:
+        report("reward", done * (1 - last))
+
+    def on_update(step: int, metrics: dict[str, float]) -> None:
+        report("reward", 1 - last + last * step / config.steps, step, metrics)
+
+    measured = reward_adapter.cross_validate(model, tokenizer, heads, voted, shipped, config, seed, on_progress)
+    log.info("reward adapter on votes that it has not seen: %s", measured)
+    reward_adapter.fit(model, tokenizer, heads, voted, shipped, config, seed, on_update)
+    return heads, measured
