@@ -100,8 +100,7 @@ async def stream(
         finished = {tab.pending: memory.to_json(), tab.finished_at: time.monotonic()}
         yield view(tab, last.completions, "open", notice(QUESTION), memory) | finished
     except WentOnError as later:
-        last_turn_of_it = Remembered(later.last.id)
-        memory = await asyncio.to_thread(with_standing_vote, services, annotator, last_turn_of_it)
+        memory = await asyncio.to_thread(with_standing_vote, services, annotator, Remembered(later.last.id))
         changed = await asyncio.to_thread(
             turn_view, services, tab, annotator, later.last, memory, notice(WENT_ON, "error")
         )

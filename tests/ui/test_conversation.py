@@ -179,6 +179,18 @@ def test_a_page_that_is_behind_shows_the_last_turn_instead_of_going_on_from_the_
     assert contents(behind) == ["Where?", ANSWERS["rlhf"], "And Rome?", ANSWERS["rlhf"], "And Oslo?"]
 
 
+def test_a_page_that_is_behind_shows_the_last_turn_with_the_vote_that_stands_on_it(
+    behind: Backstage, tab: CompareTab
+) -> None:
+    pending = voted(behind, tab, "C")
+    there = asked(behind, tab, "And Rome?", pending)[-1][tab.pending]
+    choose(behind.services, tab, ANN, "B", there, None)  # in another window
+    (update,) = asked(behind, tab, "And Oslo?", pending)
+    assert "your choice" in update[tab.panels[1]]
+    assert update[tab.undo] == gr.update(visible=True)
+    assert update[tab.pending] == {**there, "choice": "B"}
+
+
 def test_a_reload_restores_the_whole_conversation(behind: Backstage, tab: CompareTab) -> None:
     pending = asked(behind, tab, "And Rome?", voted(behind, tab, "C"))[-1][tab.pending]
     pending = picked(behind.services, tab, ANN, "B", pending)[tab.pending]
