@@ -1,7 +1,7 @@
-// 1 2 3 0 X press the vote buttons, and after the vote 1 2 3 pick the answer to go on from; C begins a new chat and Enter
-// leads into the box for the question. These keys are left alone while a field has focus. Enter in the box asks and
-// leaves it, so that the keys vote. Escape, or a click elsewhere, closes the settings.
-const buttons = {"1": "best-1", "2": "best-2", "3": "best-3", "0": "tie", "x": "all-bad", "c": "new-chat"};
+// 1 2 3 0 X press the vote buttons, and after the vote 1 2 3 pick the answer to go on from and Z takes the vote back; C
+// begins a new chat and Enter leads into the box for the question. These keys are left alone while a field has focus.
+// Enter in the box asks and leaves it, so that the keys vote. Escape, or a click elsewhere, closes the settings.
+const buttons = {"1": "best-1", "2": "best-2", "3": "best-3", "0": "tie", "x": "all-bad", "z": "undo", "c": "new-chat"};
 const closeSettings = () => document.querySelector("#settings > button.open")?.click();
 const works = button => button && !button.disabled && button.offsetParent !== null;
 document.addEventListener("click", event => {

@@ -92,7 +92,7 @@ def preferred_slot(vote: Preference | None) -> str | None:
 def turns_before(services: Services, annotator: str, comparison: Comparison) -> tuple[PastTurn, ...]:
     """Return the turns before a comparison, the first one first; none where it belongs to no conversation of theirs.
 
-    The names of a blind turn stay hidden until its vote.
+    The names of a blind turn stay hidden until its first vote.
     """
     if comparison.conversation_id is None or comparison.turn == 0:
         return ()
@@ -105,6 +105,14 @@ def turns_before(services: Services, annotator: str, comparison: Comparison) -> 
 
 def past_turn(services: Services, annotator: str, turn: Comparison, slot: str | None) -> PastTurn:
     """Return a turn as the one that the conversation goes on from by the completion in a slot."""
-    voted = turn.blind and preferences.standing_preference(services.db, turn.id, annotator) is not None
-    completions = shown(turn.completions, reveal=voted or not turn.blind)
+    completions = shown_to(services, annotator, turn)
     return PastTurn(question_of(turn.messages), next(one for one in completions if one.slot == slot))
+
+
+def shown_to(services: Services, annotator: str, comparison: Comparison) -> tuple[ShownCompletion, ...]:
+    """Return a comparison's completions as a person sees them.
+
+    Their first vote reveals the names of a blind one; they stay revealed after it was taken back.
+    """
+    voted = comparison.blind and preferences.has_voted(services.db, comparison.id, annotator)
+    return shown(comparison.completions, reveal=voted or not comparison.blind)

@@ -175,6 +175,13 @@ class VoteRequest:
 
 
 @dataclass(frozen=True)
+class WithdrawRequest:
+    """Which vote is taken back."""
+
+    preference_id: Annotated[int, number(1, 2**53, whole=True)]
+
+
+@dataclass(frozen=True)
 class DemonstrateRequest:
     """What the models should have answered to a prompt."""
 

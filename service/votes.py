@@ -1,12 +1,12 @@
-"""Votes: one annotator's judgement of a comparison, stored once."""
+"""Votes: one annotator's judgement of a comparison, stored once until it is taken back."""
 
 from dataclasses import asdict, dataclass
 from reprlib import repr as brief
 from typing import Any
 
-from alignment.errors import AlignmentError, ConfigError
+from alignment.errors import AccessError, AlignmentError, ConfigError
 from service.context import Services
-from service.requests import VoteRequest
+from service.requests import VoteRequest, WithdrawRequest
 from storage import preferences
 from storage.records import Comparison, Preference, PreferenceKind, Role
 
@@ -53,7 +53,7 @@ def vote(services: Services, annotator: str, request: VoteRequest, decision_seco
     except preferences.DuplicateVoteError as duplicate:
         standing = duplicate.preference
         if standing.tiers != tiers or standing.kind != kind:
-            raise AlreadyVotedError(str(duplicate), _choice_of(standing)) from None
+            raise AlreadyVotedError(str(duplicate), choice_of(standing)) from None
         preference_id = standing.id
     services.status.expire()
     return Vote(
@@ -62,6 +62,30 @@ def vote(services: Services, annotator: str, request: VoteRequest, decision_seco
         services.status.now().new_votes,
         {completion.slot: completion.role for completion in comparison.completions},
     )
+
+
+def withdraw(services: Services, annotator: str, request: WithdrawRequest, token: str | None = None) -> None:
+    """Take back an annotator's own vote, or with an admin's token anybody's. Twice is the same as once.
+
+    Raises AccessError for a token that is not an admin's, StorageError, a LookupError, for a vote that there is not or
+    that is somebody else's.
+    """
+    if token and not services.admin.is_valid(token):
+        raise AccessError(
+            "the token given is not the admin's or has ended; log in first, or leave it out to take back your own vote"
+        )
+    preferences.withdraw_preference(services.db, request.preference_id, None if token else annotator)
+    services.status.expire()
+
+
+def standing_vote(services: Services, annotator: str, comparison_id: str) -> Preference | None:
+    """Return an annotator's vote on a comparison, if one stands."""
+    return preferences.standing_preference(services.db, comparison_id, annotator)
+
+
+def choice_of(preference: Preference) -> str:
+    """Return what was chosen: a slot, "tie" or "all_bad"."""
+    return preference.tiers[0][0] if preference.kind == "choice" else preference.kind
 
 
 def _judgement(comparison: Comparison, choice: Any) -> tuple[list[list[str]], PreferenceKind]:
@@ -74,7 +98,3 @@ def _judgement(comparison: Comparison, choice: Any) -> tuple[list[list[str]], Pr
     if choice in slots:
         return [[choice], [slot for slot in slots if slot != choice]], "choice"
     raise ConfigError(f'choice must be one of {", ".join(slots)}, "tie" or "all_bad", got {brief(choice)}')
-
-
-def _choice_of(preference: Preference) -> str:
-    return preference.tiers[0][0] if preference.kind == "choice" else preference.kind

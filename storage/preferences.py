@@ -19,6 +19,10 @@ class UnknownComparisonError(StorageError, LookupError):
     """The comparison id is not in the database."""
 
 
+class UnknownVoteError(StorageError, LookupError):
+    """The vote's id is not in the database, or the vote is another annotator's."""
+
+
 class DuplicateVoteError(StorageError, ValueError):
     """The annotator has already voted on this comparison; `preference` is the standing vote."""
 
@@ -166,6 +170,32 @@ def standing_preference(path: Path, comparison_id: str, annotator_id: str) -> Pr
 def _standing(db: Database, comparison_id: str, annotator_id: str) -> Iterator[Preference]:
     standing = "comparison = ? AND annotator = ? AND withdrawn IS NULL"
     return map(_preference, db["preferences"].rows_where(standing, [comparison_id, annotator_id]))
+
+
+def has_voted(path: Path, comparison_id: str, annotator_id: str) -> bool:
+    """Return whether an annotator ever voted on a comparison, be the vote withdrawn since: it has told the names."""
+    with read(path) as db:
+        return bool(db["preferences"].count_where("comparison = ? AND annotator = ?", [comparison_id, annotator_id]))
+
+
+def withdraw_preference(path: Path, preference_id: int, annotator_id: str | None) -> None:
+    """Withdraw an annotator's own vote; with None as the annotator, which is for admins, anybody's.
+
+    The vote stays stored, marked with the time; what it revealed stays revealed. One that was withdrawn before keeps
+    its time. Raises UnknownVoteError where there is none: somebody else's is as unknown as one that never was.
+    """
+    by_admin = annotator_id is None
+    with write(path) as db:
+        for row in db["preferences"].rows_where("id = ?", [preference_id]):
+            if not by_admin and row["annotator"] != annotator_id:
+                break
+            if row["withdrawn"] is None:
+                db["preferences"].update(preference_id, {"withdrawn": now()})
+                detail = f"vote {preference_id} by {'an admin' if by_admin else 'its annotator'}"
+                db["events"].insert({"created": now(), "name": "withdraw", "detail": detail})
+            return
+    yours = "" if by_admin else " of yours"
+    raise UnknownVoteError(f"there is no vote {preference_id}{yours}; give the id that /vote returned")
 
 
 def rankings(path: Path, run_id: int | None = None) -> list[Ranking]:

@@ -110,6 +110,7 @@ class CompareTab:
     bad: Any
     new: Any  # a button: a new conversation
     notice: Any
+    undo: Any  # a button beside the notice: takes the vote back
     own: Any  # holds the field for an answer of one's own
     written: Any
     save: Any
@@ -120,7 +121,8 @@ class CompareTab:
     @property
     def controls(self) -> list[Any]:
         """What `controls` changes."""
-        return [*self.best, self.tie, self.bad, self.new, self.ask, self.stop, self.own, self.written]
+        votes = [*self.best, self.tie, self.bad, self.undo]
+        return [*votes, self.new, self.ask, self.stop, self.own, self.written]
 
     @property
     def all(self) -> list[Any]:
@@ -213,7 +215,9 @@ def _answers(services: Services) -> dict[str, Any]:
         tie = gr.Button("Equally good", interactive=False, elem_id="tie")
         bad = gr.Button("All bad", interactive=False, elem_id="all-bad")
         new = gr.Button("New chat", elem_id="new-chat")
-        words = html(notice(""), elem_id="notice")
+        with gr.Row(elem_id="said"):
+            words = html(notice(""), elem_id="notice")
+            undo = gr.Button("Undo vote", elem_id="undo", size="sm", visible=False)
     return {
         "turns": column,
         "panels": panels,
@@ -222,6 +226,7 @@ def _answers(services: Services) -> dict[str, Any]:
         "bad": bad,
         "new": new,
         "notice": words,
+        "undo": undo,
     }
 
 

@@ -24,6 +24,7 @@ from ui.compare_view import (
     panels,
     turn_view,
     view,
+    with_standing_vote,
 )
 from ui.errors import sentence
 from ui.panels import turns, unasked
@@ -99,7 +100,7 @@ async def stream(
         finished = {tab.pending: memory.to_json(), tab.finished_at: time.monotonic()}
         yield view(tab, last.completions, "open", notice(QUESTION), memory) | finished
     except WentOnError as later:
-        memory = Remembered(later.last.id)
+        memory = await asyncio.to_thread(with_standing_vote, services, annotator, Remembered(later.last.id))
         changed = await asyncio.to_thread(
             turn_view, services, tab, annotator, later.last, memory, notice(WENT_ON, "error")
         )

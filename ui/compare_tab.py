@@ -10,13 +10,24 @@ import gradio as gr
 from service.compare import stored_comparison
 from service.context import Services
 from service.demonstrations import demonstrate_for
-from service.requests import VoteRequest, checked
+from service.requests import VoteRequest, WithdrawRequest, checked
 from service.status import Snapshot
-from service.votes import AlreadyVotedError, vote
+from service.votes import AlreadyVotedError, standing_vote, vote, withdraw
+from storage.records import Preference
 from ui.annotator import annotator_id
 from ui.compare_form import CompareTab, Question, components, sampling_values
 from ui.compare_stream import stopped, stream
-from ui.compare_view import NOTHING, SLOTS, Pending, Remembered, Update, controls, empty_view, turn_view
+from ui.compare_view import (
+    NOTHING,
+    SLOTS,
+    Pending,
+    Remembered,
+    Update,
+    controls,
+    empty_view,
+    turn_view,
+    with_standing_vote,
+)
 from ui.errors import sentence
 from ui.render import notice
 from ui.words import counted
@@ -36,6 +47,12 @@ def thanks(now: Snapshot, pairs: int) -> str:
     if new < needed:
         return f"{first} {counted(needed - new, 'vote')} to the next training."
     return f"{first} The next training begins now."
+
+
+def taken_back(now: Snapshot, vote: Preference) -> str:
+    """Return what is said after a vote was taken back, also of a run under way that may have read it already."""
+    read = now.open_run is not None and vote.created < now.open_run.created
+    return "Vote taken back. You can vote again." + (" The training under way may still learn from it." if read else "")
 
 
 def choose(
@@ -61,6 +78,22 @@ def choose(
     memory = replace(memory, choice=choice, picked="" if choice in SLOTS else memory.picked)
     comparison = stored_comparison(services, memory.comparison)
     return turn_view(services, tab, annotator, comparison, memory, words) | {tab.pending: memory.to_json()}
+
+
+def undone(services: Services, tab: CompareTab, annotator: str, pending: Pending) -> Update:
+    """Take the vote on the comparison shown back and return the tab open to another one; names stay revealed."""
+    memory = replace(Remembered.of(pending), choice="")
+    try:
+        comparison = stored_comparison(services, memory.comparison)
+        if (standing := standing_vote(services, annotator, comparison.id)) is not None:
+            withdraw(services, annotator, WithdrawRequest(standing.id))
+            words = notice(taken_back(services.status.now(), standing))
+        else:  # it was taken back elsewhere, or the cookie is another one since
+            words = notice("No vote of yours stands on this one. You can vote.")
+        changed = turn_view(services, tab, annotator, comparison, memory, words)
+    except Exception as error:
+        return {tab.notice: notice(sentence(error), "error")}
+    return changed | {tab.pending: memory.to_json()}
 
 
 def picked(services: Services, tab: CompareTab, annotator: str, slot: str, pending: Pending) -> Update:
@@ -91,9 +124,11 @@ def opened(services: Services, tab: CompareTab, annotator: str, pending: Pending
     if pending is not None and not memory.comparison:
         return empty_view(services, tab)
     try:
-        return turn_view(services, tab, annotator, stored_comparison(services, memory.comparison), memory)
+        comparison = stored_comparison(services, memory.comparison)
     except LookupError:
         return _opened_anew(services, tab)
+    memory = with_standing_vote(services, annotator, memory)
+    return turn_view(services, tab, annotator, comparison, memory) | {tab.pending: memory.to_json()}
 
 
 def _opened_anew(services: Services, tab: CompareTab) -> Update:
@@ -171,11 +206,16 @@ def _bind_votes(services: Services, tab: CompareTab, header: Header) -> None:
 
         return handler
 
+    def undo(pending: Pending, caller: gr.Request) -> Update:
+        return undone(services, tab, annotator_id(caller), pending) | {header.component: header.html()}
+
     def saved(text: str, pending: Pending, caller: gr.Request) -> Update:
         return demonstrated(services, tab, annotator_id(caller), text, pending)
 
+    outputs = [*tab.all, tab.pending, header.component]
     for button, choice in zip([*tab.best, tab.tie, tab.bad], [*SLOTS, "tie", "all_bad"], strict=True):
-        button.click(voted(choice), [tab.pending, tab.finished_at], [*tab.all, tab.pending, header.component], **QUIET)
+        button.click(voted(choice), [tab.pending, tab.finished_at], outputs, **QUIET)
+    tab.undo.click(undo, tab.pending, outputs, **QUIET)
     tab.save.click(saved, [tab.written, tab.pending], [tab.notice, tab.written], **QUIET)
 
 

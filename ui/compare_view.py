@@ -6,9 +6,10 @@ from typing import Any, Literal, Self
 
 import gradio as gr
 
-from service.completions import ShownCompletion, shown
+from service.completions import ShownCompletion
 from service.context import Services
-from service.conversations import past_turn, turns_before
+from service.conversations import past_turn, shown_to, turns_before
+from service.votes import choice_of, standing_vote
 from storage.messages import question_of
 from storage.records import Comparison
 from ui.compare_form import FIRST, INVITATION, CompareTab
@@ -57,6 +58,12 @@ class Remembered:
 NOTHING = Remembered()
 
 
+def with_standing_vote(services: Services, annotator: str, memory: Remembered) -> Remembered:
+    """Return what a browser remembers with the vote that stands: it may have been made or taken back elsewhere."""
+    vote = standing_vote(services, annotator, memory.comparison)
+    return replace(memory, choice=choice_of(vote) if vote else "")
+
+
 def controls(tab: CompareTab, phase: Phase, names: Sequence[str] = (), best: str = "") -> Update:
     """Return updates of all buttons, and of the field for an answer of one's own.
 
@@ -68,6 +75,7 @@ def controls(tab: CompareTab, phase: Phase, names: Sequence[str] = (), best: str
         label = f"{'✓ ' if slot == best else ''}{name} is best"
         changed[button] = gr.update(interactive=active, value=label)
     changed |= {
+        tab.undo: gr.update(visible=phase == "voted"),
         tab.new: gr.update(interactive=not streaming),
         tab.ask: gr.update(visible=not streaming),
         tab.stop: gr.update(visible=streaming),
@@ -129,7 +137,7 @@ def turn_view(
     services: Services, tab: CompareTab, annotator: str, comparison: Comparison, memory: Remembered, words: str = ""
 ) -> Update:
     """Return a stored comparison that the browser remembers, with the turns before it."""
-    completions = shown(comparison.completions, reveal=bool(memory.choice) or not comparison.blind)
+    completions = shown_to(services, annotator, comparison)
     words = words or notice("Your vote on this one is stored." if memory.choice else QUESTION)
     before = turns_before(services, annotator, comparison)
     column = turns(tab.model, system_of(comparison), before, question_of(comparison.messages))

@@ -9,8 +9,8 @@ from service import policies, runs
 from service.compare import compare
 from service.context import Services
 from service.demonstrations import demonstrate
-from service.requests import CompareRequest, DemonstrateRequest, RunRequest, VoteRequest, checked
-from service.votes import vote
+from service.requests import CompareRequest, DemonstrateRequest, RunRequest, VoteRequest, WithdrawRequest, checked
+from service.votes import vote, withdraw
 from ui.annotator import annotator_id
 from ui.errors import in_plain_words, with_plain_errors
 from ui.findings import error_of, with_reasons
@@ -98,6 +98,12 @@ def _register_feedback(services: Services) -> None:
         return vote(services, annotator_id(request), judgement).to_json()
 
     @with_plain_errors
+    def withdraw_endpoint(preference_id: int, token: str = "", request: gr.Request | None = None) -> dict[str, Any]:
+        """Take back a vote: one's own, or with an admin's token anybody's."""
+        withdraw(services, annotator_id(request), checked(WithdrawRequest, preference_id=preference_id), token)
+        return {"withdrawn": True}
+
+    @with_plain_errors
     def demonstrate_endpoint(
         prompt: str | list[dict[str, str]],
         completion: str,
@@ -109,6 +115,7 @@ def _register_feedback(services: Services) -> None:
         return {"demonstration_id": demonstrate(services, annotator_id(request), written)}
 
     gr.api(vote_endpoint, api_name="vote", concurrency_limit=MANY)
+    gr.api(withdraw_endpoint, api_name="withdraw", concurrency_limit=MANY)
     gr.api(demonstrate_endpoint, api_name="demonstrate", concurrency_limit=MANY)
 
 

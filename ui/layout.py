@@ -145,7 +145,8 @@ def _bind_loading(services: Services, page: Page, comparing: CompareTab, shown: 
     def tick(seen: list[int] | None) -> dict[Any, Any]:
         return refresh(services.status.now(), services.model, shown, seen)
 
-    page.load(open_comparing, comparing.pending, [*comparing.all, comparing.request], **QUIET)
+    opened = [*comparing.all, comparing.pending, comparing.request]
+    page.load(open_comparing, comparing.pending, opened, **QUIET)
     page.load(open_training, token, training.forms, **QUIET)
     page.load(tick, shown.seen, shown.all, **QUIET)
     shown.timer.tick(tick, shown.seen, shown.all, **QUIET)

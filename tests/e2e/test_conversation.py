@@ -2,6 +2,7 @@
 
 from playwright.sync_api import Page, expect
 
+from storage.overview import overview
 from tests.e2e.conftest import Site
 from tests.e2e.test_page import answered, ask, new_chat, open_page, panels, said, votes
 from tests.harness.scripted import ANSWERS
@@ -25,6 +26,11 @@ def test_three_turns_by_the_keyboard_alone(page: Page, site: Site) -> None:
     page.keyboard.press("Enter")
     answered(page, "And Rome?")
     assert asked_last(site) == ["Where is Paris?", ANSWERS["rlhf"], "And Rome?"]
+    page.keyboard.press("3")
+    expect(page.locator("#undo")).to_be_visible()
+    page.keyboard.press("z")  # takes the vote back
+    expect(said(page)).to_have_text("Vote taken back. You can vote again.")
+    expect(page.locator("#undo")).to_have_count(0)
     page.keyboard.press("1")
     expect(said(page)).to_contain_text("Thanks, stored")
     page.keyboard.press("2")  # the vote stands; this picks what to go on from
@@ -34,7 +40,8 @@ def test_three_turns_by_the_keyboard_alone(page: Page, site: Site) -> None:
     page.keyboard.press("Enter")
     answered(page, "And Oslo?")
     assert asked_last(site)[3:] == ["You asked: And Rome?", "And Oslo?"]
-    assert len(votes(site)) == 2
+    assert [tiers for _, tiers in votes(site)] == ['[["C"], ["A", "B"]]', '[["C"], ["A", "B"]]', '[["A"], ["B", "C"]]']
+    assert overview(site.behind.db).new_votes == 2
     page.keyboard.press("c")
     expect(page.locator("#prompt textarea")).to_be_focused()
     expect(page.locator("#turns")).not_to_contain_text("Paris")

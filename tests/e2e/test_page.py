@@ -169,6 +169,11 @@ def test_a_pending_comparison_survives_a_reload(page: Page, site: Site) -> None:
     expect(said(page)).to_contain_text("Your vote on this one is stored")
     expect(page.locator("#best-3")).to_be_disabled()
     expect(panels(page).nth(2)).to_have_attribute("data-mark", "best")
+    page.click("#undo")
+    expect(said(page)).to_have_text("Vote taken back. You can vote again.")
+    expect(page.locator(".status")).to_have_text("v1 live · 32 votes to next training")
+    page.click("#best-1")
+    expect(said(page)).to_have_text("Thanks, stored. 31 votes to the next training.")
 
 
 @pytest.mark.parametrize("leave", ["new chat", "stop", "reload"])

@@ -8,8 +8,8 @@ import pytest
 from alignment.errors import ConfigError
 from service.compare import Progress, compare, stored_comparison
 from service.conversations import turns_before
-from service.requests import CompareRequest, VoteRequest, checked
-from service.votes import vote
+from service.requests import CompareRequest, VoteRequest, WithdrawRequest, checked
+from service.votes import standing_vote, vote, withdraw
 from storage.errors import StorageError
 from storage.messages import Message, one_turn
 from tests.harness.scripted import ANSWERS, Backstage
@@ -77,6 +77,40 @@ def test_where_no_answer_is_preferred_one_must_be_picked(behind: Backstage, choi
         asked(behind, "Go on", conversation_id=first.conversation_id)
     asked(behind, "Go on", conversation_id=first.conversation_id, continue_from="A")
     assert behind.engine.rows[0].messages[1] == Message("assistant", ANSWERS["base"])
+
+
+def take_back(behind: Backstage, turn: Progress) -> None:
+    vote = standing_vote(behind.services, "ann", turn.comparison_id)
+    assert vote is not None
+    withdraw(behind.services, "ann", WithdrawRequest(vote.id))
+
+
+def test_after_a_vote_was_taken_back_the_next_turn_asks_what_to_go_on_from(behind: Backstage) -> None:
+    first = voted(behind, "C")
+    take_back(behind, first)
+    with pytest.raises(ConfigError, match="no answer of the turn before was chosen yet"):
+        asked(behind, "Go on", conversation_id=first.conversation_id)
+    vote(behind.services, "ann", VoteRequest(first.comparison_id, "B"))
+    asked(behind, "Go on", conversation_id=first.conversation_id)
+    assert behind.engine.rows[0].messages[1] == Message("assistant", "You asked: Where?")
+
+
+def test_a_vote_on_a_turn_that_was_gone_on_from_is_taken_back_and_the_conversation_stays(behind: Backstage) -> None:
+    first = voted(behind, "C")
+    second = asked(behind, "And Rome?", conversation_id=first.conversation_id)
+    before = stored_comparison(behind.services, second.comparison_id)
+    take_back(behind, first)
+    assert stored_comparison(behind.services, second.comparison_id) == before
+    asked(behind, "And Oslo?", conversation_id=first.conversation_id, continue_from="A")
+    assert behind.engine.rows[0].messages[:3] == before.messages
+
+
+def test_the_names_of_a_blind_turn_stay_known_after_its_vote_was_taken_back(behind: Backstage) -> None:
+    first = voted(behind, "C", blind=True)
+    take_back(behind, first)
+    second = asked(behind, "Go on", conversation_id=first.conversation_id, continue_from="A")
+    (past,) = turns_before(behind.services, "ann", stored_comparison(behind.services, second.comparison_id))
+    assert past.answer.role is not None
 
 
 def test_what_somebody_else_preferred_is_not_what_this_person_goes_on_from(behind: Backstage) -> None:

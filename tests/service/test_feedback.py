@@ -5,17 +5,17 @@ from typing import Any
 
 import pytest
 
-from alignment.errors import ConfigError
+from alignment.errors import AccessError, ConfigError
 from service.compare import compare
 from service.demonstrations import demonstrate, demonstrate_for
-from service.requests import CompareRequest, DemonstrateRequest, VoteRequest, checked
-from service.votes import AlreadyVotedError, vote
+from service.requests import CompareRequest, DemonstrateRequest, VoteRequest, WithdrawRequest, checked
+from service.votes import AlreadyVotedError, standing_vote, vote, withdraw
 from storage import preferences, runs
 from storage.demonstrations import demonstrations_of
 from storage.errors import StorageError
 from storage.messages import one_turn
 from storage.overview import overview
-from tests.harness.scripted import LOADING, Backstage
+from tests.harness.scripted import LOADING, PASSWORD, Backstage
 
 
 def comparison(behind: Backstage, **arguments: Any) -> str:
@@ -63,6 +63,41 @@ def test_a_vote_shows_at_once(behind: Backstage) -> None:
     assert behind.services.status.now().new_votes == 0
     vote(behind.services, "ann", VoteRequest(comparison(behind), "A"))
     assert behind.services.status.now().new_votes == 1
+
+
+def test_a_vote_taken_back_is_not_counted_any_more_at_once_and_another_one_is_possible(behind: Backstage) -> None:
+    asked = comparison(behind)
+    first = vote(behind.services, "ann", VoteRequest(asked, "A"))
+    for _ in range(2):
+        withdraw(behind.services, "ann", WithdrawRequest(first.preference_id))
+        assert behind.services.status.now().new_votes == 0
+    assert standing_vote(behind.services, "ann", asked) is None
+    second = vote(behind.services, "ann", VoteRequest(asked, "tie"))
+    assert (second.preference_id != first.preference_id, second.new_since_last_run) == (True, 1)
+
+
+@pytest.mark.parametrize("token", [None, ""])
+def test_somebody_elses_vote_is_as_unknown_as_one_that_never_was(behind: Backstage, token: str | None) -> None:
+    stored = vote(behind.services, "ann", VoteRequest(comparison(behind), "A"))
+    for preference_id in (stored.preference_id, 99):
+        with pytest.raises(StorageError, match=f"there is no vote {preference_id} of yours"):
+            withdraw(behind.services, "bob", WithdrawRequest(preference_id), token)
+    assert len(preferences.rankings(behind.db)) == 1
+
+
+def test_an_admins_token_takes_back_anybodys_vote_and_a_wrong_one_not_even_ones_own(behind: Backstage) -> None:
+    stored = vote(behind.services, "ann", VoteRequest(comparison(behind), "A"))
+    request = WithdrawRequest(stored.preference_id)
+    for annotator in ("ann", "bob"):
+        with pytest.raises(AccessError, match="not the admin's or has ended; log in first, or leave it out"):
+            withdraw(behind.services, annotator, request, "made up")
+    assert len(preferences.rankings(behind.db)) == 1
+    token = behind.services.admin.login(PASSWORD)
+    for _ in range(2):
+        withdraw(behind.services, "bob", request, token)
+        assert len(preferences.rankings(behind.db)) == 0
+    with pytest.raises(StorageError, match="there is no vote 99; give the id"):
+        withdraw(behind.services, "bob", WithdrawRequest(99), token)
 
 
 def test_a_demonstration_for_a_comparison_bears_its_prompt(behind: Backstage) -> None:

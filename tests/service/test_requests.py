@@ -10,6 +10,7 @@ from service.requests import (
     DemonstrateRequest,
     RunRequest,
     VoteRequest,
+    WithdrawRequest,
     checked,
     checked_schedule,
 )
@@ -74,6 +75,11 @@ def test_other_requests_are_refused_alike() -> None:
             DemonstrateRequest,
             {"prompt": "Hi", "completion": ""},
             "the completion is empty; write what the model should have answered",
+        ),
+        (
+            WithdrawRequest,
+            {"preference_id": "1"},
+            "preference_id must be a whole number from 1 to 9,007,199,254,740,992, got '1'",
         ),
         (RunRequest, {"run_id": 0}, "run_id must be a whole number from 1 to 9,007,199,254,740,992, got 0"),
     ):

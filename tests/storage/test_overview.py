@@ -36,8 +36,7 @@ def test_it_says_what_is_open_and_what_is_new(db: Path) -> None:
     runs.end_run(db, run_id, "failed", "killed")
     vote(db, "c2")
     withdrawn = vote(db, "c3")
-    with database.write(db) as connection:
-        connection["preferences"].update(withdrawn, {"withdrawn": database.now()})
+    preferences.withdraw_preference(db, withdrawn, "ann")
     demonstrations.save_demonstration(db, messages=one_turn("Hi"), completion="Ahoy!", annotator_id="ann")
     policies.record_policy(db, Policy(4, None, None, "p", "00", "live"))
     runs.set_schedule(db, Schedule(5))

@@ -14,7 +14,7 @@ import pytest
 from storage import database, preferences, runs
 from storage.messages import Message, one_turn
 from storage.overview import overview
-from storage.preferences import DuplicateVoteError, UnknownComparisonError
+from storage.preferences import DuplicateVoteError, UnknownComparisonError, UnknownVoteError
 from storage.records import Comparison, Completion, PreferenceKind, Ranking, Role
 
 ROOT = Path(__file__).parents[2]
@@ -67,9 +67,8 @@ def vote(
     )
 
 
-def withdraw(db: Path, preference_id: int) -> None:
-    with database.write(db) as connection:
-        connection["preferences"].update(preference_id, {"withdrawn": database.now()})
+def withdraw(db: Path, preference_id: int, annotator_id: str | None = "ann") -> None:
+    preferences.withdraw_preference(db, preference_id, annotator_id)
 
 
 def columns(db: Path, sql: str) -> list[object]:
@@ -222,6 +221,61 @@ def test_a_withdrawn_vote_gives_no_ranking_and_no_pair_and_makes_room_for_anothe
     assert [ranking.tiers for ranking in preferences.rankings(db)] == [((1,), (0, 2))]
     assert {better for better, _ in pairs(db)} == {"b"}
     assert columns(db, "SELECT count(*) FROM preferences") == [2]
+
+
+def test_a_vote_withdrawn_twice_keeps_its_first_moment_and_leaves_the_vote_after_it(db: Path) -> None:
+    preferences.save_comparison(db, comparison())
+    first = vote(db, [["A"], ["B", "C"]])
+    withdraw(db, first)
+    moment = columns(db, "SELECT withdrawn FROM preferences")
+    second = vote(db, [["A"], ["B", "C"]])
+    withdraw(db, first)
+    withdraw(db, first, None)
+    assert columns(db, "SELECT withdrawn FROM preferences ORDER BY id") == [*moment, None]
+    assert [ranking.preference_id for ranking in preferences.rankings(db)] == [second]
+    assert columns(db, "SELECT detail FROM events WHERE name = 'withdraw'") == [f"vote {first} by its annotator"]
+
+
+def test_of_two_annotators_each_withdraws_their_own_vote_and_an_admin_anybodys(db: Path) -> None:
+    preferences.save_comparison(db, comparison())
+    mine, theirs = vote(db, [["A"], ["B", "C"]]), vote(db, [["B"], ["A", "C"]], annotator_id="bob")
+    for preference_id, annotator_id, words in (
+        (theirs, "ann", f"there is no vote {theirs} of yours; give the id that /vote returned"),
+        (99, "ann", "there is no vote 99 of yours; give the id that /vote returned"),
+        (99, None, "there is no vote 99; give the id that /vote returned"),
+    ):
+        with pytest.raises(UnknownVoteError) as refused:
+            withdraw(db, preference_id, annotator_id)
+        assert str(refused.value) == words
+    assert len(preferences.rankings(db)) == 2
+    assert columns(db, "SELECT count(*) FROM events") == [0]
+    withdraw(db, mine)
+    assert [ranking.preference_id for ranking in preferences.rankings(db)] == [theirs]
+    withdraw(db, theirs, None)
+    assert preferences.rankings(db) == []
+    assert columns(db, "SELECT detail FROM events") == [f"vote {mine} by its annotator", f"vote {theirs} by an admin"]
+
+
+def test_what_a_withdrawn_vote_revealed_stays_revealed_to_its_annotator(db: Path) -> None:
+    preferences.save_comparison(db, comparison(blind=True))
+    withdraw(db, vote(db, [["A"], ["B", "C"]]))
+    assert columns(db, "SELECT revealed FROM comparisons") != [None]
+    assert preferences.has_voted(db, "c1", "ann")
+    assert not preferences.has_voted(db, "c1", "bob")
+
+
+def test_a_vote_that_a_run_claimed_is_not_new_again_once_it_is_withdrawn_but_the_next_one_is(db: Path) -> None:
+    preferences.save_comparison(db, comparison())
+    first = vote(db, [["A"], ["B", "C"]])
+    run_id = runs.queue_run(db, "ppo", {})
+    withdraw(db, first)
+    assert overview(db).new_votes == 0
+    second = vote(db, [["B"], ["A", "C"]])
+    assert overview(db).new_votes == 1
+    assert preferences.rankings(db, run_id) == []
+    runs.end_run(db, run_id, "failed", "for the test")
+    claimed = preferences.rankings(db, runs.queue_run(db, "ppo", {}))
+    assert [ranking.preference_id for ranking in claimed] == [second]
 
 
 def test_a_vote_reveals_a_blind_comparison_and_the_first_moment_stays(db: Path) -> None:

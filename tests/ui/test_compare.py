@@ -1,6 +1,7 @@
 """The handlers of the Compare tab, called without a server."""
 
 import asyncio
+import sqlite3
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +16,7 @@ from tests.harness.scripted import LOADING, Backstage
 from ui import compare_tab
 from ui.compare_form import CompareTab, Question, seed_number
 from ui.compare_stream import stopped, stream
-from ui.compare_tab import Header, choose, demonstrated, opened
+from ui.compare_tab import Header, choose, demonstrated, opened, undone
 from ui.panels import chips
 
 HOSTILE = """</textarea><script>x()</script><img src=x onerror="x()"> 'a' "b" {{ 7*7 }} {% raw %} ${1+1} &amp;"""
@@ -134,6 +135,83 @@ def test_a_second_vote_by_the_same_person_changes_nothing_and_shows_the_first(
     assert "your first vote stands" in update[tab.notice]
     assert "your choice" in update[tab.panels[0]]
     assert update[tab.pending] == {**pending, "choice": "A"}
+    assert len(preferences.rankings(behind.db)) == 1
+
+
+def test_a_vote_is_taken_back_by_one_click_and_another_one_takes_its_place(behind: Backstage, tab: CompareTab) -> None:
+    last = asked(behind, tab)[-1]
+    assert last[tab.undo] == gr.update(visible=False)
+    voted = choose(behind.services, tab, "a-1", "B", last[tab.pending], None)
+    assert voted[tab.undo] == gr.update(visible=True)
+    update = undone(behind.services, tab, "a-1", voted[tab.pending])
+    assert "Vote taken back. You can vote again.<" in update[tab.notice]
+    assert [update[button]["interactive"] for button in (*tab.best, tab.tie, tab.bad)] == [True] * 5
+    assert update[tab.best[1]]["value"] == "Instruction-tuned is best"
+    assert "your choice" not in update[tab.panels[1]]
+    assert update[tab.undo] == gr.update(visible=False)
+    assert update[tab.pending] == last[tab.pending]
+    assert preferences.rankings(behind.db) == []
+    again = choose(behind.services, tab, "a-1", "A", update[tab.pending], None)
+    assert "Thanks, stored. 31 votes" in again[tab.notice]
+    assert [ranking.tiers for ranking in preferences.rankings(behind.db)] == [((0,), (1, 2))]
+
+
+def test_names_stay_revealed_after_the_vote_was_taken_back_also_over_a_reload(
+    behind: Backstage, tab: CompareTab
+) -> None:
+    pending = asked(behind, tab, blind=True)[-1][tab.pending]
+    pending = choose(behind.services, tab, "a-1", "B", pending, None)[tab.pending]
+    update = undone(behind.services, tab, "a-1", pending)
+    for shown in (update, opened(behind.services, tab, "a-1", update[tab.pending])):
+        revealed = panels_of(tab, shown)
+        assert all(any(name in html for html in revealed) for name in ("Base", "Instruction-tuned", "RLHF v1"))
+        assert all(shown[button]["interactive"] for button in tab.best)
+    for_others = opened(behind.services, tab, "a-2", update[tab.pending])
+    assert for_others[tab.best[0]]["value"] == "A is best"
+
+
+def test_a_reload_shows_the_vote_that_stands_wherever_it_was_made_or_taken_back(
+    behind: Backstage, tab: CompareTab
+) -> None:
+    pending = asked(behind, tab)[-1][tab.pending]
+    voted = choose(behind.services, tab, "a-1", "B", pending, None)[tab.pending]
+    update = opened(behind.services, tab, "a-1", pending)  # voted in another window
+    assert "Your vote on this one is stored." in update[tab.notice]
+    assert update[tab.undo] == gr.update(visible=True)
+    assert update[tab.pending] == voted
+    assert "Vote taken back." in undone(behind.services, tab, "a-1", update[tab.pending])[tab.notice]
+    late = undone(behind.services, tab, "a-1", voted)  # in the window where it still stands
+    assert "No vote of yours stands on this one. You can vote." in late[tab.notice]
+    for shown in (late, opened(behind.services, tab, "a-1", voted)):
+        assert shown[tab.pending] == pending
+        assert shown[tab.best[0]]["interactive"] is True
+        assert shown[tab.undo] == gr.update(visible=False)
+
+
+def test_a_training_that_read_the_vote_before_it_was_taken_back_is_told(behind: Backstage, tab: CompareTab) -> None:
+    learns = "The training under way may still learn from it."
+    pending = asked(behind, tab)[-1][tab.pending]
+    pending = choose(behind.services, tab, "a-1", "B", pending, None)[tab.pending]
+    runs.queue_run(behind.db, "ppo", {})
+    update = undone(behind.services, tab, "a-1", pending)
+    assert learns in update[tab.notice]
+    voted = choose(behind.services, tab, "a-1", "B", update[tab.pending], None)
+    assert "the next one uses this vote" in voted[tab.notice]
+    assert learns not in undone(behind.services, tab, "a-1", voted[tab.pending])[tab.notice]
+
+
+def test_a_vote_that_cannot_be_taken_back_says_so_and_stays_shown(
+    behind: Backstage, tab: CompareTab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: Any) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    pending = asked(behind, tab)[-1][tab.pending]
+    pending = choose(behind.services, tab, "a-1", "B", pending, None)[tab.pending]
+    monkeypatch.setattr(preferences, "withdraw_preference", full)
+    update = undone(behind.services, tab, "a-1", pending)
+    assert set(update) == {tab.notice}
+    assert "The database could not be written" in update[tab.notice]
     assert len(preferences.rankings(behind.db)) == 1
 
 

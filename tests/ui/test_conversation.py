@@ -13,7 +13,7 @@ from tests.harness.scripted import ANSWERS, Backstage
 from tests.ui.test_compare import ESCAPED, HOSTILE, panels_of
 from ui.compare_form import CompareTab, Question
 from ui.compare_stream import stopped, stream
-from ui.compare_tab import choose, cleared, opened, picked
+from ui.compare_tab import choose, cleared, opened, picked, undone
 
 ANN = "a-1"
 
@@ -84,6 +84,31 @@ def test_where_nothing_is_preferred_the_page_asks_to_pick_first(
     assert contents(behind) == ["Where?", ANSWERS["base"], "And Rome?"]
 
 
+def test_after_a_vote_was_taken_back_the_page_asks_to_pick_as_after_none(behind: Backstage, tab: CompareTab) -> None:
+    update = undone(behind.services, tab, ANN, voted(behind, tab, "C"))
+    assert update[tab.prompt]["placeholder"] == "Go on …"
+    assert not any("✓ Going on from this" in html for html in panels_of(tab, update))
+    (refused,) = asked(behind, tab, "And Rome?", update[tab.pending])
+    assert "Press “Go on from this” below it" in refused[tab.notice]
+    chosen = choose(behind.services, tab, ANN, "A", update[tab.pending], None)[tab.pending]
+    asked(behind, tab, "And Rome?", chosen)
+    assert contents(behind) == ["Where?", ANSWERS["base"], "And Rome?"]
+
+
+def test_an_answer_that_was_picked_stays_picked_when_the_vote_is_taken_back(behind: Backstage, tab: CompareTab) -> None:
+    pending = picked(behind.services, tab, ANN, "A", voted(behind, tab, "C"))[tab.pending]
+    update = undone(behind.services, tab, ANN, pending)
+    assert update[tab.prompt]["placeholder"] == "Go on from Base …"
+
+
+def test_a_turn_that_was_gone_on_from_elsewhere_still_gives_its_vote_back(behind: Backstage, tab: CompareTab) -> None:
+    first = voted(behind, tab, "C")
+    second = asked(behind, tab, "And Rome?", first)[-1][tab.pending]
+    assert "Vote taken back." in undone(behind.services, tab, ANN, first)[tab.notice]
+    column = opened(behind.services, tab, ANN, second)[tab.turns]
+    assert ANSWERS["rlhf"] in column
+
+
 def test_what_is_typed_after_an_example_begins_a_conversation_of_its_own(behind: Backstage, tab: CompareTab) -> None:
     pending = asked(behind, tab, "An example?", example=True)[-1][tab.pending]
     asked(behind, tab, "Where?", pending)
@@ -152,6 +177,18 @@ def test_a_page_that_is_behind_shows_the_last_turn_instead_of_going_on_from_the_
     assert "value" not in update[tab.prompt]  # the question stays in the box
     asked(behind, tab, "And Oslo?", picked(behind.services, tab, ANN, "C", update[tab.pending])[tab.pending])
     assert contents(behind) == ["Where?", ANSWERS["rlhf"], "And Rome?", ANSWERS["rlhf"], "And Oslo?"]
+
+
+def test_a_page_that_is_behind_shows_the_last_turn_with_the_vote_that_stands_on_it(
+    behind: Backstage, tab: CompareTab
+) -> None:
+    pending = voted(behind, tab, "C")
+    there = asked(behind, tab, "And Rome?", pending)[-1][tab.pending]
+    choose(behind.services, tab, ANN, "B", there, None)  # in another window
+    (update,) = asked(behind, tab, "And Oslo?", pending)
+    assert "your choice" in update[tab.panels[1]]
+    assert update[tab.undo] == gr.update(visible=True)
+    assert update[tab.pending] == {**there, "choice": "B"}
 
 
 def test_a_reload_restores_the_whole_conversation(behind: Backstage, tab: CompareTab) -> None:

@@ -65,6 +65,27 @@ def test_compare_streams_and_its_last_item_may_be_voted_on(client: Client) -> No
     assert "already stored" in refused(client, items[-1]["comparison_id"], "A", api_name="/vote")
 
 
+def test_a_vote_is_taken_back_by_its_annotator_or_with_an_admins_token_alone(
+    client: Client, served: tuple[str, Backstage]
+) -> None:
+    url, behind = served
+    answer = client.predict("Where?", api_name="/compare")
+    vote = client.predict(answer["comparison_id"], "C", api_name="/vote")
+    mine, stranger = vote["preference_id"], Client(url, verbose=False)
+    assert f"There is no vote {mine} of yours" in refused(stranger, mine, api_name="/withdraw")
+    assert "There is no vote 99999 of yours" in refused(client, 99999, api_name="/withdraw")
+    assert "log in first, or leave it out" in refused(client, mine, "made up", api_name="/withdraw")
+    assert "preference_id must be a whole number" in refused(client, 1.5, api_name="/withdraw")
+    assert overview(behind.db).new_votes == vote["new_since_last_run"]
+    for _ in range(2):
+        assert client.predict(mine, api_name="/withdraw") == {"withdrawn": True}
+    again = client.predict(answer["comparison_id"], "A", api_name="/vote")
+    assert (again["pairs"], again["new_since_last_run"]) == (2, vote["new_since_last_run"])
+    token = client.predict(PASSWORD, api_name="/login")["token"]
+    assert stranger.predict(again["preference_id"], token, api_name="/withdraw") == {"withdrawn": True}
+    assert overview(behind.db).new_votes == vote["new_since_last_run"] - 1
+
+
 def test_compare_takes_null_arguments_columns_and_blind(client: Client) -> None:
     answer = client.predict("Where?", ["rlhf", "base"], 0, 4, None, True, api_name="/compare")
     assert [(c["role"], c["policy_version"]) for c in answer["completions"]] == [(None, None), (None, None)]
@@ -222,6 +243,7 @@ def test_curl_may_leave_the_last_arguments_out(served: tuple[str, Backstage]) ->
     assert event == "complete"
     event, (vote,) = curl(url, "vote", answer["comparison_id"], "tie")
     assert (event, vote["pairs"]) == ("complete", 0)
+    assert curl(url, "withdraw", vote["preference_id"]) == ("complete", [{"withdrawn": True}])
     event, (known,) = curl(url, "policies")
     assert (known["live"], known["policies"][0]["status"]) == (1, "live")
 
@@ -235,6 +257,7 @@ def test_curl_gets_the_sentence_of_a_refusal(served: tuple[str, Backstage]) -> N
 
 def test_only_the_documented_endpoints_are_public(client: Client) -> None:
     described: Any = client.view_api(return_format="dict")
-    names = {"compare", "vote", "demonstrate", "login", "logout", "retrain", "run", "cancel", "resume", "policies"}
+    feedback, reading = {"compare", "vote", "withdraw", "demonstrate"}, {"run", "policies"}
+    names = feedback | reading | {"login", "logout", "retrain", "cancel", "resume"}
     assert set(described["named_endpoints"]) == {f"/{name}" for name in names}
     assert described["unnamed_endpoints"] == {}
