@@ -26,7 +26,7 @@ from alignment.runs.records import Evaluation, evaluation_from_json, evaluation_
 from alignment.runs.settings import run_settings
 from alignment.runs.stages import Trained
 from alignment.runs.training import Data, Training
-from alignment.settings import ModelConfig
+from alignment.settings import GENERAL, ModelConfig
 from storage import database, demonstrations, policies, preferences, run_folder, runs
 from storage.errors import StorageError
 from storage.messages import Messages
@@ -95,11 +95,12 @@ def _has_demonstrations(data_dir: Path, run: Run, parent: Policy | None) -> bool
 def _material(db: Path, run_id: int, config: ModelConfig) -> Material:
     """Return what a run has claimed and what came with the model."""
     voted = preferences.rankings(db, run_id)
+    general = shipped_files.prompts(config.model) or shipped_files.prompts(GENERAL)
     return Material(
         voted,
         demonstrations.demonstrations_of(db, run_id),
         shipped_files.comparisons(config.model),
-        [*shipped_files.prompts(config.model), *(ranking.messages for ranking in voted)],
+        [*general, *(ranking.messages for ranking in voted)],
     )
 
 
