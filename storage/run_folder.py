@@ -66,8 +66,19 @@ def _json_object(path: Path) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
+def pace(folder: Path) -> Path:
+    """Return the file in which a run keeps how long its model took, so that a resumed one has as many prompts."""
+    return folder / "pace.json"
+
+
+def forget_all(folder: Path) -> None:
+    """Remove all that a run keeps for being resumed; its log stays."""
+    forget(folder)
+    pace(folder).unlink(missing_ok=True)
+
+
 def forget(folder: Path) -> None:
-    """Remove what a run keeps for being resumed, what was left half written or was set aside; its log stays."""
+    """Remove what a run has learned so far, what was left half written or was set aside; its log stays."""
     for path in (reward_folder(folder), *folder.glob(".reward.*")):
         shutil.rmtree(path, ignore_errors=True)
     for path in (checkpoint(folder), raft_checkpoint(folder), *folder.glob("*.pt.*")):
@@ -79,4 +90,4 @@ def forget_outdated(data_dir: Path, live: int) -> None:
     for folder in (data_dir / ROOT).glob("run-*"):
         inputs = read_inputs(folder)
         if inputs is not None and inputs.get("parent") != live:
-            forget(folder)
+            forget_all(folder)

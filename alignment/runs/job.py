@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from peft import PeftModel
 from transformers.utils import logging as transformers_logging
 
 from alignment.errors import AlignmentError, TrainingError, UnconvincingVotesError
@@ -19,11 +20,12 @@ from alignment.models import model_folder, shipped_files
 from alignment.models.shipped_files import ShippedRanking
 from alignment.reward.rankings import preferred
 from alignment.runs import run_models, stages
+from alignment.runs.budget import Pace, measured_pace, within
 from alignment.runs.child import leave_with_parent, print_into, wait_for_run
 from alignment.runs.methods import stages_of
 from alignment.runs.progress import Reporter, heartbeat
 from alignment.runs.records import Evaluation, evaluation_from_json, evaluation_to_json
-from alignment.runs.settings import run_settings
+from alignment.runs.settings import RunSettings, run_settings
 from alignment.runs.stages import Trained
 from alignment.runs.training import Data, Training
 from alignment.settings import GENERAL, ModelConfig
@@ -71,6 +73,7 @@ def train(data_dir: Path, run_id: int, model_config: ModelConfig) -> None:
 
     run_folder.forget_outdated(data_dir, parent.version)
     folder = run_folder.folder_of(data_dir, run_id)
+    settings = _in_time(model, tokenizer, settings, folder)
     training = Training(model, tokenizer, model_config, settings, folder, db, report)
     data = _data(training, run.method, material, _inputs(run, parent, material, training))
     with heartbeat(model, report):
@@ -84,7 +87,20 @@ def train(data_dir: Path, run_id: int, model_config: ModelConfig) -> None:
 
     _record(data_dir, run_id, parent, evaluation, write)
     report("check", 1.0, now=True)
-    run_folder.forget(folder)
+    run_folder.forget_all(folder)
+
+
+def _in_time(model: PeftModel, tokenizer: Any, settings: RunSettings, folder: Path) -> RunSettings:
+    """Return the settings with no more work than fits the run's time; a resumed run goes by what it measured before."""
+    if not settings.minutes:
+        return settings
+    kept = run_folder.pace(folder)
+    try:
+        pace = Pace(**json.loads(kept.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        pace = measured_pace(model, tokenizer)
+        kept.write_text(json.dumps(asdict(pace)), encoding="utf-8")
+    return within(settings, pace)
 
 
 def _has_demonstrations(data_dir: Path, run: Run, parent: Policy | None) -> bool:

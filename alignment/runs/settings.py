@@ -67,6 +67,13 @@ class RunSettings:
         le=1024,
         description="Processor threads of the training process. The app's default is the number of processors.",
     )
+    minutes: Number = Field(
+        default=5.0,
+        ge=0.0,
+        le=10_000.0,
+        description="About how long a run may take: it has fewer prompts where the model takes longer on this "
+        "machine. 0 sets no bound.",
+    )
     sft: SFTConfig = Field(default_factory=SFTConfig, description="Used by all methods.")
     reward: RewardConfig = Field(default_factory=RewardConfig, description='Used by "ppo" and "raft".')
     ppo: PPOConfig = Field(default_factory=PPOConfig, description='Used by "ppo".')

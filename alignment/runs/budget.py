@@ -1,0 +1,85 @@
+"""How much a run can do in the time that it has, by what the model takes on this machine."""
+
+import logging
+import time
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from peft import PeftModel
+
+from alignment.learning.settings import drawn_tokens
+from alignment.models.adapters import using
+from alignment.models.decoding import DecodingBatch, DecodingRow
+from alignment.models.heads import hidden_states
+from alignment.models.sampling import Sampling
+from alignment.runs.settings import RunSettings
+
+log = logging.getLogger(__name__)
+TRIED_ROWS, TRIED_STEPS = 32, 4  # that are decoded to see how long it takes
+TRIED_TOKENS = 64  # of each row that is passed through
+PASSES = 3  # of a sample without gradients: policy, reference, reward model
+BACKWARD = 3.5  # times a pass without gradients, forward pass included
+PROMPT_TOKENS = 48  # of a typical prompt
+FOR_RAFT = 0.6  # of the budget; the rest is for loading, reward model, PPO and checks
+FOR_PPO = 0.15
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Seconds that a token takes in a batch."""
+
+    drawn: float  # to be drawn
+    passed: float  # to pass through the model without gradients
+
+    def of_sample(self, tokens: int, trained: float) -> float:
+        """Return the seconds of a sample of so many tokens, which takes part in `trained` backward passes."""
+        whole = tokens + PROMPT_TOKENS
+        return tokens * self.drawn + whole * self.passed * (PASSES + BACKWARD * trained)
+
+
+@torch.no_grad()
+def measured_pace(model: PeftModel, tokenizer: Any) -> Pace:
+    """Return the pace of the adapter "policy", from a second or so of work on made-up tokens."""
+    ids = [[tokenizer.end_id] * TRIED_TOKENS] * TRIED_ROWS
+    with using(model, "policy"):
+        rows = torch.tensor(ids, device=model.device)
+        hidden_states(model, rows[:2], torch.ones_like(rows[:2]))  # the first pass of a process is slow
+        began = time.monotonic()
+        hidden_states(model, rows, torch.ones_like(rows))
+        passed = time.monotonic() - began
+        batch = DecodingBatch(model, tokenizer.pad_id)
+        sampling = Sampling(1.0, TRIED_STEPS + 1)
+        batch.add([DecodingRow(number, tuple(row), sampling, number) for number, row in enumerate(ids)])
+        batch.step()
+        began = time.monotonic()
+        for _ in range(TRIED_STEPS):
+            batch.step()
+        drawn = time.monotonic() - began
+    return Pace(drawn / (TRIED_ROWS * TRIED_STEPS), passed / (TRIED_ROWS * TRIED_TOKENS))
+
+
+def within(settings: RunSettings, pace: Pace) -> RunSettings:
+    """Return the settings with no more prompts and rollouts than `settings.minutes` allow; 0 minutes set no bound.
+
+    The number of rounds, updates and samples a prompt stays; there are always enough prompts for the minibatches.
+    """
+    if not settings.minutes:
+        return settings
+    seconds, raft, ppo = settings.minutes * 60, settings.raft, settings.ppo
+    prompts, rollouts = raft.prompts, ppo.rollouts
+    if raft.rounds:
+        learned = raft.epochs * (2 if raft.contrast_coefficient else 1) / raft.samples  # best and worst of each prompt
+        a_prompt = raft.samples * pace.of_sample(drawn_tokens(raft), learned)
+        prompts = _multiple(FOR_RAFT * seconds / raft.rounds / a_prompt, raft.minibatches, raft.prompts)
+    a_rollout = pace.of_sample(drawn_tokens(ppo), ppo.epochs + ppo.value_epochs)
+    step = max(ppo.minibatches, ppo.samples)
+    if step % ppo.minibatches == 0 and step % ppo.samples == 0:
+        rollouts = _multiple(FOR_PPO * seconds / ppo.updates / a_rollout, step, ppo.rollouts)
+    log.info("%.1f ms a token drawn, %.1f passed: %s prompts a round", pace.drawn * 1e3, pace.passed * 1e3, prompts)
+    return replace(settings, raft=replace(raft, prompts=prompts), ppo=replace(ppo, rollouts=rollouts))
+
+
+def _multiple(number: float, of: int, most: int) -> int:
+    """Return the largest multiple of a number that is no more than two others, but at least that number itself."""
+    return min(most, max(1, int(number / of)) * of)
