@@ -16,7 +16,7 @@ Array = NDArray[np.floating]
 MOST_STEPS = 50  # of Newton's method; it takes four or five
 STEP_TOLERANCE = 1e-6  # of the objective, where it has converged
 CHOSEN_BY = 128  # pairs by which the prior's widths are chosen, at most
-LEAST_SCALE = 1e-6  # of a feature; one that never changes teaches nothing
+LEAST_SCALE = 1e-4  # of a feature; one that changes less teaches nothing, and is left as it is
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,8 @@ class Posterior:
 
 def scaling_of(features: Array) -> Scaling:
     """Return the mean and standard deviation of features (N, F), by which they are standardised."""
-    return Scaling(features.mean(0), np.maximum(features.std(0), LEAST_SCALE))
+    spread = features.std(0)
+    return Scaling(features.mean(0), np.where(spread < LEAST_SCALE, 1.0, spread))
 
 
 def sigmoid(values: Array) -> Array:
