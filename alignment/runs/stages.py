@@ -20,6 +20,7 @@ from alignment.reward.bradley_terry import Agreement, Ranked
 from alignment.reward.scorer import added_scorer
 from alignment.runs import candidate, run_models
 from alignment.runs.candidate import Candidate
+from alignment.runs.gate_checks import gate_checks
 from alignment.runs.progress import Reporter
 from alignment.runs.records import Evaluation, evaluation_to_json
 from alignment.runs.settings import RunSettings
@@ -230,14 +231,17 @@ def check(training: Training, prompts: Sequence[Messages], kl: float, recorded: 
     """Return what the candidate measures and the gate's verdict (`candidate.check`), shown as the run's metrics too."""
     report = training.report
     report("check", 0.0, now=True)
+    asked = gate_checks(training.config)
     judged = Candidate(
         training.model,
         training.tokenizer,
-        shipped_files.checks(training.config.model),
+        asked.checks,
         prompts,
         kl,
         training.settings.seed,
         training.config.rollout_tokens,
+        asked.max_new_tokens,
+        asked.forgiven,
     )
     evaluation = candidate.check(judged, recorded, training.settings.gate, lambda done: report("check", done))
     log.info("gate: %s", evaluation.verdict)
