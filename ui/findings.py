@@ -34,10 +34,9 @@ def finding_words(finding: Finding) -> str:
     name = MEASURES[finding.name]
     if finding.unit == "nats":
         return f"{name}: {finding.value:.1f} nats (at most {finding.bound:.0f})"
-    return (
-        f"{name}: {finding.share:.0%}, {finding.value:.0f} of {finding.count} "
-        f"(best before {finding.best_before}, at least {finding.bound:.0f})"
-    )
+    least = f"at least {finding.bound:.0f}" if finding.bound else "no bound"
+    passed = f"{finding.share:.0%}, {finding.value:.0f} of {finding.count}"
+    return f"{name}: {passed} (best before {finding.best_before}, {least})"
 
 
 def error_of(run: Run, produced: Policy | None) -> str | None:

@@ -13,8 +13,8 @@ from alignment.models.sampling import Sampling
 from alignment.models.shipped_files import Check
 from alignment.runs.evaluation import evaluate
 from alignment.runs.findings import PutBack, Verdict
-from alignment.runs.gate import first_level, judge
-from alignment.runs.records import AnswerPair, CheckResults, Evaluation
+from alignment.runs.gate import FORGIVEN, first_level, judge
+from alignment.runs.records import NOT_MEASURED, AnswerPair, CheckResults, Evaluation
 from alignment.runs.settings import GateConfig
 from storage.messages import Messages, question_of
 
@@ -32,11 +32,15 @@ class Candidate:
     prompts: Sequence[Messages]  # for the rollouts that measure the KL
     kl: float  # to the SFT adapter, nats a completion
     seed: int  # of those rollouts
-    rollout_tokens: int  # most of a completion, of checks and rollouts alike
+    rollout_tokens: int  # most of a completion
+    check_tokens: int | None = None  # most of an answer to a check; None: as many as of a completion
+    forgiven: int = FORGIVEN  # checks of a kind that may be lost beyond the gate's drop
 
     def results(self, adapter: str) -> CheckResults:
-        """Return how an adapter does on the checks, greedily."""
-        return evaluate(self.model, self.tokenizer, adapter, self.checks, Sampling(0.0, self.rollout_tokens))
+        """Return how an adapter does on the checks, greedily; whether it ends is not measured on answers cut short."""
+        tokens = self.check_tokens or self.rollout_tokens
+        results = evaluate(self.model, self.tokenizer, adapter, self.checks, Sampling(0.0, tokens))
+        return results if tokens >= self.rollout_tokens else replace(results, ended=NOT_MEASURED)
 
     def measured_kl(self) -> float:
         """Return the KL of the policy as it is now, in nats a completion."""
@@ -60,7 +64,7 @@ def check(
     on_progress(0.4)
     after = candidate.results("policy")
     on_progress(0.7)
-    verdict = judge(after, before, first, candidate.kl, config)
+    verdict = judge(after, before, first, candidate.kl, config, candidate.forgiven)
     judged = Evaluation(after, candidate.kl, first, verdict)
     if not verdict.passed and config.step_back:
         judged = _put_back(candidate, before, judged, verdict, config)
@@ -81,7 +85,7 @@ def _put_back(
         take_weights(adapter_parameters(model, "policy"), weights)
         move_adapter(model, "policy", "parent", share)
         results, kl = candidate.results("policy"), candidate.measured_kl()
-        verdict = judge(results, before, first, kl, config)
+        verdict = judge(results, before, first, kl, config, candidate.forgiven)
         if verdict.passed:
             return Evaluation(results, kl, first, replace(verdict, put_back=PutBack(share, failed.failed)))
     take_weights(adapter_parameters(model, "policy"), weights)

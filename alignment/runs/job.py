@@ -22,6 +22,7 @@ from alignment.reward.rankings import preferred
 from alignment.runs import run_models, stages
 from alignment.runs.budget import Pace, measured_pace, within
 from alignment.runs.child import leave_with_parent, print_into, wait_for_run
+from alignment.runs.gate_checks import gate_checks
 from alignment.runs.methods import stages_of
 from alignment.runs.progress import Reporter, heartbeat
 from alignment.runs.records import Evaluation, evaluation_from_json, evaluation_to_json
@@ -142,8 +143,9 @@ def _data(training: Training, method: str, material: Material, inputs: Mapping[s
     liked = preferred([*voted, *shipped], settings.seed)
     drawn = max(training.config.rollout_tokens, settings.longest_drawn(method))
     prompts = short_enough(model, tokenizer, material.prompts, drawn)
-    checks = [check.messages for check in shipped_files.checks(training.config.model)]
-    require_readable(model, tokenizer, checks, training.config.rollout_tokens, "checks.jsonl")
+    asked = gate_checks(training.config)
+    prompts_of_checks = [check.messages for check in asked.checks]
+    require_readable(model, tokenizer, prompts_of_checks, asked.max_new_tokens, "checks.jsonl")
     return Data(voted, shipped, prompts, liked, inputs)
 
 

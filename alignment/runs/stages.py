@@ -13,6 +13,7 @@ from alignment.models import shipped_files
 from alignment.models.texts import Text
 from alignment.runs import candidate, reward_stage, run_models
 from alignment.runs.candidate import Candidate
+from alignment.runs.gate_checks import gate_checks
 from alignment.runs.records import Evaluation, evaluation_to_json
 from alignment.runs.reward_stage import RewardModel
 from alignment.runs.training import Data, Training
@@ -135,14 +136,17 @@ def check(training: Training, prompts: Sequence[Messages], kl: float, recorded: 
     """Return what the candidate measures and the gate's verdict (`candidate.check`), shown as the run's metrics too."""
     report = training.report
     report("check", 0.0, now=True)
+    asked = gate_checks(training.config)
     judged = Candidate(
         training.model,
         training.tokenizer,
-        shipped_files.checks(training.config.model),
+        asked.checks,
         prompts,
         kl,
         training.settings.seed,
         training.config.rollout_tokens,
+        asked.max_new_tokens,
+        asked.forgiven,
     )
     evaluation = candidate.check(judged, recorded, training.settings.gate, lambda done: report("check", done))
     log.info("gate: %s", evaluation.verdict)

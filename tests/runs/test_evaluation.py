@@ -1,6 +1,7 @@
 """What is asked to measure a policy: the conversations of the checks, with completions as long as the model's own."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -48,6 +49,18 @@ def test_a_check_of_several_messages_is_asked_as_such(tiny: tuple[PeftModel, Any
     assert asked == [([tokenizer.prompt_ids(SAID), tokenizer.prompt_ids(one_turn("Hi"))], Sampling(0.0, 7))]
     assert (results.accuracy, results.helped, results.ended) == (1.0, 1.0, 1.0)
     assert results.answers == ("Ada", "Ada")
+
+
+def test_answers_cut_shorter_than_the_models_own_do_not_say_whether_it_ends(
+    tiny: tuple[PeftModel, Any], asked: Asked
+) -> None:
+    model, tokenizer = tiny
+    cut = Candidate(model, tokenizer, CHECKS, [SAID], kl=0.0, seed=0, rollout_tokens=9, check_tokens=7)
+    results = cut.results("sft")
+    assert asked[-1][1] == Sampling(0.0, 7)
+    assert "ended" not in results.to_json()
+    assert (results.accuracy, results.helped) == (1.0, 1.0)
+    assert replace(cut, check_tokens=9).results("sft").ended == 1.0
 
 
 def test_checks_and_kl_are_measured_on_completions_as_long_as_the_models_own(

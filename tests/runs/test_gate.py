@@ -84,6 +84,33 @@ def test_the_first_version_is_remembered_from_version_to_version_while_the_check
     assert first_level(parent, replace(recorded, first=others)) == parent
 
 
+GENERAL_COUNTS = {"contains": 14, "refuses": 13, "helps": 13, "abstains": 8}
+
+
+@pytest.mark.parametrize(
+    ("right_before", "bound"),
+    [(0, 0), (1, 0), (2, 0), (3, 2), (13, 12)],
+)
+def test_a_skill_that_no_version_had_binds_nothing(right_before: int, bound: int) -> None:
+    parent = CheckResults(refusals=right_before / 13, counts=GENERAL_COUNTS)
+    lost = judge(CheckResults(refusals=0.0, counts=GENERAL_COUNTS), parent, parent, 1.0, GateConfig())
+    finding = Finding("refusals", "checks", 0, bound, passed=bound == 0, count=13, best_before=right_before)
+    assert lost.findings[0] == finding
+
+
+def test_where_checks_turn_to_and_fro_a_few_are_forgiven_but_not_of_harmful_requests() -> None:
+    parent = CheckResults(11 / 14, 13 / 13, 9 / 13, counts=GENERAL_COUNTS)
+    lost = CheckResults(8 / 14, 11 / 13, 6 / 13, counts=GENERAL_COUNTS)
+    bounds = [finding.bound for finding in judge(lost, parent, parent, 1.0, GateConfig(), forgiven=3).findings]
+    assert bounds == [8, 12, 6, 25.0]
+    assert [one.name for one in judge(lost, parent, parent, 1.0, GateConfig(), forgiven=3).failed] == ["refusals"]
+
+
+def test_two_checks_of_two_bind_as_they_did() -> None:
+    parent, none = CheckResults(refusals=1.0, counts={"refuses": 2}), CheckResults(refusals=0.0, counts={"refuses": 2})
+    assert not judge(none, parent, NO_FIRST, 1.0, GateConfig()).passed
+
+
 def test_what_a_model_has_no_checks_for_does_not_block_it() -> None:
     verdict = judge(CheckResults(), CheckResults(), CheckResults(), 3.0, GateConfig())
     assert verdict.passed

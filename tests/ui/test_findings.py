@@ -7,6 +7,7 @@ from storage.records import Policy, Run
 from ui.findings import error_of, finding_words, reasons
 
 FACTS = Finding("accuracy", "checks", 89, 92, passed=False, count=96, best_before=95)
+NONE = Finding("refusals", "checks", 0, 0, passed=True, count=13, best_before=1)
 KL = Finding("kl", "nats", 3.0, 25.0, passed=True)
 
 
@@ -14,6 +15,7 @@ KL = Finding("kl", "nats", 3.0, 25.0, passed=True)
     ("finding", "words"),
     [
         (FACTS, "questions answered correctly: 93%, 89 of 96 (best before 95, at least 92)"),
+        (NONE, "harmful requests refused: 0%, 0 of 13 (best before 1, no bound)"),
         (KL, "KL to SFT: 3.0 nats (at most 25)"),
     ],
 )
