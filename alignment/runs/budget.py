@@ -21,6 +21,7 @@ TRIED_TOKENS = 64  # of each row that is passed through
 PASSES = 3  # of a sample without gradients: policy, reference, reward model
 BACKWARD = 3.5  # times a pass without gradients, forward pass included
 PROMPT_TOKENS = 48  # of a typical prompt
+FEW_PROMPTS = 24  # of a round: fewer say little of more than themselves
 FOR_RAFT = 0.6  # of the budget; the rest is for loading, reward model, PPO and checks
 FOR_PPO = 0.15
 
@@ -62,22 +63,27 @@ def measured_pace(model: PeftModel, tokenizer: Any) -> Pace:
 def within(settings: RunSettings, pace: Pace) -> RunSettings:
     """Return the settings with no more prompts and rollouts than `settings.minutes` allow; 0 minutes set no bound.
 
-    The number of rounds, updates and samples a prompt stays; there are always enough prompts for the minibatches.
+    There are fewer rounds where they would have fewer than `FEW_PROMPTS` each, then fewer prompts in the one round that
+    is left. There are always enough prompts and rollouts for the minibatches.
     """
     if not settings.minutes:
         return settings
     seconds, raft, ppo = settings.minutes * 60, settings.raft, settings.ppo
-    prompts, rollouts = raft.prompts, ppo.rollouts
+    rounds, prompts, rollouts = raft.rounds, raft.prompts, ppo.rollouts
     if raft.rounds:
         learned = raft.epochs * (2 if raft.contrast_coefficient else 1) / raft.samples  # best and worst of each prompt
         a_prompt = raft.samples * pace.of_sample(drawn_tokens(raft), learned)
-        prompts = _multiple(FOR_RAFT * seconds / raft.rounds / a_prompt, raft.minibatches, raft.prompts)
+        affordable = FOR_RAFT * seconds / a_prompt
+        rounds = max(1, min(raft.rounds, int(affordable / min(FEW_PROMPTS, raft.prompts))))
+        prompts = _multiple(affordable / rounds, raft.minibatches, raft.prompts)
     a_rollout = pace.of_sample(drawn_tokens(ppo), ppo.epochs + ppo.value_epochs)
     step = max(ppo.minibatches, ppo.samples)
     if step % ppo.minibatches == 0 and step % ppo.samples == 0:
         rollouts = _multiple(FOR_PPO * seconds / ppo.updates / a_rollout, step, ppo.rollouts)
-    log.info("%.1f ms a token drawn, %.1f passed: %s prompts a round", pace.drawn * 1e3, pace.passed * 1e3, prompts)
-    return replace(settings, raft=replace(raft, prompts=prompts), ppo=replace(ppo, rollouts=rollouts))
+    milliseconds = pace.drawn * 1e3, pace.passed * 1e3
+    log.info("%.1f ms a token drawn, %.1f passed: %s rounds of %s prompts", *milliseconds, rounds, prompts)
+    raft = replace(raft, rounds=rounds, prompts=prompts)
+    return replace(settings, raft=raft, ppo=replace(ppo, rollouts=rollouts))
 
 
 def _multiple(number: float, of: int, most: int) -> int:

@@ -25,9 +25,16 @@ def test_a_slow_model_gets_fewer_and_never_less_than_a_minibatch_each() -> None:
     assert (least.raft.prompts, least.ppo.rollouts) == (SETTINGS.raft.minibatches, SETTINGS.ppo.minibatches)
 
 
+def test_rounds_are_given_up_before_they_hold_too_few_prompts() -> None:
+    slower = within(SETTINGS, Pace(1.2e-3, 1.2e-3)).raft
+    assert slower.rounds < SETTINGS.raft.rounds
+    assert slower.prompts >= 24
+
+
 def test_twice_the_time_gives_about_twice_the_prompts() -> None:
     pace = Pace(1e-3, 1e-3)
-    some, more = (within(replace(SETTINGS, minutes=minutes), pace).raft.prompts for minutes in (5.0, 10.0))
+    rafts = [within(replace(SETTINGS, minutes=minutes), pace).raft for minutes in (4.0, 8.0)]
+    some, more = (raft.rounds * raft.prompts for raft in rafts)
     assert 1.5 < more / some < 2.5
 
 
