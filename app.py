@@ -27,7 +27,7 @@ from alignment.models.conversion import ensure_converted
 from alignment.models.shipped_files import Example
 from alignment.processors import usable_processors
 from alignment.quick_imports import leave_out_bitsandbytes, no_stubs_of_gradio
-from alignment.runs.settings import RunSettings
+from alignment.runs.settings import RunSettings, settings_of
 from alignment.runs.supervisor import Supervisor
 from alignment.serving.engine import Adapter, PolicyVersion
 from alignment.serving.local import LocalEngine
@@ -149,7 +149,7 @@ def services_of(opened: Opened, seed: int | None) -> Services:
     """Return what the page works with; nothing is started yet."""
     model, processors = opened.model, usable_processors()
     engine = LocalEngine(model.config, opened.live, threads=processors)
-    defaults = RunSettings(seed=seed or 0, threads=processors)
+    defaults = settings_of(model.config.model, RunSettings(seed=seed or 0, threads=processors))
     return Services(
         data_dir=opened.data_dir,
         db=opened.db,

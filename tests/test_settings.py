@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,8 +10,8 @@ import pytest
 from alignment.errors import AlignmentError, ConfigError
 from alignment.learning.settings import PPOConfig
 from alignment.reward.settings import RewardConfig
-from alignment.runs.settings import RunSettings, require_trains, run_settings
-from alignment.settings import POCKET_MODEL
+from alignment.runs.settings import RunSettings, require_trains, run_settings, settings_of
+from alignment.settings import POCKET, POCKET_MODEL
 
 
 def test_without_overrides_the_defaults_hold() -> None:
@@ -48,7 +49,7 @@ def test_a_whole_number_may_stand_for_a_fraction_but_becomes_one() -> None:
     [
         (
             {"speed": 11},
-            r"settings has no field 'speed'; it has dpo, gate, ppo, raft, reward, seed, sft, threads",
+            r"settings has no field 'speed'; it has dpo, gate, minutes, ppo, raft, reward, seed, sft, threads",
         ),
         ({"ppo": {"speed": 11}}, r"settings\.ppo has no field 'speed'; it has clip_range, "),
         ({"seed": "4"}, r"settings\.seed must be a whole number, got '4'"),
@@ -155,3 +156,12 @@ def test_settings_come_back_from_json_as_they_were(settings: RunSettings) -> Non
     stored = json.dumps(settings.to_json())
     assert run_settings(json.loads(stored)) == settings
     assert run_settings(json.loads(stored), RunSettings(seed=1, ppo=PPOConfig(updates=2))) == settings
+
+
+def test_a_model_that_ships_nothing_gets_the_settings_of_a_chat_checkpoint(tmp_path: Path) -> None:
+    mine = RunSettings(seed=7)
+    assert settings_of(POCKET, mine) == mine
+    chat = settings_of(tmp_path, mine)
+    assert (chat.seed, chat.raft.rounds, chat.gate.max_kl) == (7, 2, 10.0)
+    (tmp_path / "comparisons.jsonl").write_text("")
+    assert settings_of(tmp_path, mine) == mine

@@ -33,6 +33,8 @@ def load(config: ModelConfig, parent: Path, seed: int) -> tuple[PeftModel, Any]:
     "original" is the model's own SFT adapter, if it has one: `original` says through which one features are computed.
     """
     model, tokenizer = loading.load_model(config)
+    if model.device.type == "cpu" and model.dtype == torch.bfloat16:
+        model.set_attn_implementation("eager")  # the fused one's backward pass takes longer there than all else of it
     if sft := model_folder.own_sft(parent) or config.sft:
         model = adapters.attach(model, sft, "sft")
     else:

@@ -1,6 +1,7 @@
 """Settings of a run, and of the gate at its end."""
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from pydantic import Field, field_validator
@@ -8,6 +9,7 @@ from pydantic.dataclasses import dataclass
 
 from alignment.errors import ConfigError
 from alignment.learning.settings import DPOConfig, PPOConfig, RaftConfig, SFTConfig, drawn_tokens
+from alignment.models import model_folder
 from alignment.reward.settings import RewardConfig
 from alignment.runs.methods import METHODS
 from alignment.settings import Nats, Part
@@ -113,3 +115,27 @@ def require_trains(method: str, settings: RunSettings) -> None:
         raise ConfigError(
             'settings.raft.rounds must be at least 1 for the method "raft", got 0; only "ppo" can do without them'
         )
+
+
+# Of a run on a model that ships no reward model and no comparisons, as any chat checkpoint from the hub: what was
+# measured on SmolLM2-135M (docs/benchmarks.md). All that is not named here is as for the bundled model.
+CHAT_CHECKPOINT: dict[str, Any] = {
+    "raft": {
+        "rounds": 2,
+        "prompts": 24,
+        "samples": 6,
+        "minibatches": 6,
+        "learning_rate": 3e-4,
+        "warmup_steps": 6,
+        "contrast_beta": 0.1,
+        "anchor_coefficient": 0.0,
+    },
+    "ppo": {"updates": 1, "rollouts": 16, "samples": 4, "minibatches": 2},
+    "gate": {"max_kl": 10.0},
+}
+
+
+def settings_of(model: str | Path, defaults: RunSettings) -> RunSettings:
+    """Return the settings of runs on the model in a folder, which holds what ships with it."""
+    ships = model_folder.shipped_reward(model) is not None or (Path(model) / "comparisons.jsonl").is_file()
+    return defaults if ships else run_settings(CHAT_CHECKPOINT, defaults)

@@ -28,7 +28,7 @@ from alignment.models.features import Written, completion_features
 from alignment.models.generation import Generated, generate
 from alignment.models.sampling import Sampling
 from alignment.reward.vote_fit import LINEAR_FILE, load_linear
-from alignment.runs.settings import run_settings
+from alignment.runs.settings import RunSettings, run_settings, settings_of
 from alignment.settings import GENERAL, ModelConfig
 from service.policies import ensure_live_version
 from storage import database, policies, preferences, runs
@@ -117,7 +117,8 @@ def cast(
 def train(data_dir: Path, config: ModelConfig, method: str, settings: dict[str, Any]) -> float:
     """Run the training child on the votes in a data folder and return the seconds that it took."""
     db = database.file_in(data_dir)
-    run_id = runs.queue_run(db, method, run_settings(settings).to_json())
+    chosen = run_settings(settings, settings_of(config.model, RunSettings()))
+    run_id = runs.queue_run(db, method, chosen.to_json())
     runs.start_run(db, run_id)
     began = time.monotonic()
     command = [sys.executable, "-m", "alignment.runs.job", "--data-dir", str(data_dir)]

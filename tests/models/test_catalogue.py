@@ -117,7 +117,7 @@ def test_smollm2_is_found_in_its_package(tmp_path: Path) -> None:
         pytest.skip("SmolLM2's package is not installed (make run)")
     found = resolve(tmp_path, "smollm2-135m")
     assert (found.name, found.shape) == ("SmolLM2-135M-Instruct", "chat")
-    assert (found.sampling, found.config.rollout_tokens, found.context_tokens) == (Sampling(0.2, 256, 0.9), 160, 8192)
+    assert (found.sampling, found.config.rollout_tokens, found.context_tokens) == (Sampling(0.2, 256, 0.9), 96, 8192)
     assert found.own_template
 
 
