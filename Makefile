@@ -12,7 +12,7 @@ OTHER_MODEL := $(filter-out smollm2-135m,$(MODEL))$(findstring --model,$(ARGS))
 SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow test-gpu lint bench-checks bench-everyday bench-idle bench-loop bench-panels bench-tastes bench-training pocket evaluate clean
+.PHONY: help run test test-slow test-gpu lint bench-checks bench-chat-tastes bench-everyday bench-idle bench-loop bench-panels bench-tastes bench-training pocket evaluate clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ lint: $(INSTALLED_TEST) ## check style, formatting, types, sizes of files and fu
 
 bench-checks: $(INSTALLED_TEST) $(FIRST_MODEL) ## ask the general checks: facts, harm, look-alikes, unknown names; ARGS="--model NAME"
 	$(BIN)/python -m tests.bench.checks $(ARGS)
+
+bench-chat-tastes: $(INSTALLED_TEST) $(FIRST_MODEL) ## measure what 32 clicks teach a chat model, cell by cell; takes hours
+	$(BIN)/python -m tests.bench.chat_tastes $(ARGS)
 
 bench-everyday: $(INSTALLED_TEST) $(FIRST_MODEL) ## ask sixty everyday prompts; the table goes to build/everyday.md
 	$(BIN)/python -m tests.bench.everyday $(ARGS)
