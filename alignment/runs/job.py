@@ -100,6 +100,7 @@ def _in_time(model: PeftModel, tokenizer: Any, settings: RunSettings, folder: Pa
         pace = Pace(**json.loads(kept.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         pace = measured_pace(model, tokenizer)
+        folder.mkdir(parents=True, exist_ok=True)
         kept.write_text(json.dumps(asdict(pace)), encoding="utf-8")
     return within(settings, pace)
 

@@ -20,16 +20,20 @@ from typing import Any, get_args
 import torch
 from peft import PeftModel
 
-from alignment.learning import reward_adapter
+from alignment.learning.encoded_rankings import judging
 from alignment.learning.raft import best_of_each
 from alignment.models import adapters, loading
+from alignment.models.adapters import using
+from alignment.models.features import Written, completion_features, feature_groups
 from alignment.models.generation import Generated
 from alignment.models.shipped_files import Check, CheckKind
-from alignment.reward.scorer import added_scorer
+from alignment.reward.rankings import judged_pairs
+from alignment.reward.scorer import added_scorer, linear_scorer, score_sequences
 from alignment.reward.settings import RewardConfig
-from alignment.runs import run_models
+from alignment.reward.vote_fit import Votes, fit_votes
 from alignment.runs.checks import passes
 from alignment.runs.findings import verdict_from_json
+from alignment.runs.reward_stage import written
 from alignment.runs.settings import run_settings
 from alignment.settings import POCKET, POCKET_MODEL
 from recipes.pocket.evaluate import completions
@@ -172,25 +176,32 @@ def several(model: PeftModel, tokenizer: Any, asked: Sequence[Check]) -> list[tu
     return completions(model, tokenizer, "policy", prompts, TEMPERATURE)
 
 
-def best_by_reward(
-    model: PeftModel, tokenizer: Any, voted: Sequence[Ranking], asked: Sequence[Check], seed: int
-) -> list[str]:
+def best_by_reward(model: PeftModel, tokenizer: Any, voted: Sequence[Ranking], asked: Sequence[Check]) -> list[str]:
     """Return the best of several completions a prompt by a reward model that is fitted as runs do."""
     config = RewardConfig()
     shipped = adapters.attach_with_head(model, POCKET / "reward", "shipped")
-    residual = reward_adapter.residual_rankings(model, tokenizer, shipped, voted, config.shipped_weight)
-    heads = run_models.attach_reward(model)
-    reward_adapter.fit(model, tokenizer, heads, residual, [], config, seed, lambda *_: None)
-    written = several(model, tokenizer, asked)
-    score = added_scorer(model, heads, tokenizer.pad_id, shipped, config)
-    prompts = [check.prompt for check in asked for _ in range(SAMPLES)]
-    rows = [tokenizer.prompt_ids(one_turn(p)) + one.token_ids for p, (one, _) in zip(prompts, written, strict=True)]
+    texts = list(dict.fromkeys(text for one in voted for pair in judged_pairs(one) for text in pair[:2]))
+    rows = [written(tokenizer, text) for text in texts]
     with torch.no_grad():
-        scores = torch.cat([score(rows[start : start + 64])[0] for start in range(0, len(rows), 64)])
-    for name in ("reward", "shipped"):
-        adapters.drop_adapter(model, name)
-    chosen = best_of_each(scores, torch.arange(len(rows)) // SAMPLES)
-    return [written[row][1] for row in chosen.tolist()]
+        with using(model, "sft"):
+            features = completion_features(model, tokenizer, rows)
+        with using(model, "shipped"):
+            known, _ = score_sequences(model, shipped, [row.sequence for row in rows], tokenizer.pad_id)
+    offsets = dict(zip(texts, (config.shipped_weight * known).tolist(), strict=True))
+    votes = Votes(judging(voted), dict(zip(texts, features, strict=True)), feature_groups(model), offsets)
+    own = linear_scorer(model, tokenizer, "sft", fit_votes(votes), config.bound)
+    score = added_scorer(model, own, tokenizer.pad_id, shipped, config)
+    drawn = several(model, tokenizer, asked)
+    prompts = [check.prompt for check in asked for _ in range(SAMPLES)]
+    sampled = [
+        Written(tokenizer.prompt_ids(one_turn(prompt)), one.token_ids, one.finish_reason == "stop")
+        for prompt, (one, _) in zip(prompts, drawn, strict=True)
+    ]
+    with torch.no_grad():
+        scores, _ = score(sampled)
+    adapters.drop_adapter(model, "shipped")
+    chosen = best_of_each(scores, torch.arange(len(sampled)) // SAMPLES)
+    return [drawn[row][1] for row in chosen.tolist()]
 
 
 def best_by_taste(model: PeftModel, tokenizer: Any, taste: Taste, asked: Sequence[Check]) -> list[str]:
@@ -218,7 +229,7 @@ def measure(model: PeftModel, tokenizer: Any, cell: Cell) -> dict[str, Any]:
             after = best_by_taste(model, tokenizer, taste, unseen)
         elif cell.method == BEST_OF:
             cast(db, model, tokenizer, taste, cell, pool)
-            after = best_by_reward(model, tokenizer, preferences.rankings(db), unseen, cell.seed)
+            after = best_by_reward(model, tokenizer, preferences.rankings(db), unseen)
         else:
             cast(db, model, tokenizer, taste, cell, pool)
             result["seconds"] = train(data_dir, cell.method, cell.seed)

@@ -1,5 +1,6 @@
 """A data folder that version 0.1 left is opened, loses nothing, and its stopped run goes on (tests/fixtures)."""
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,9 @@ def test_its_stopped_run_is_resumed_and_fits_its_reward_model_anew_since_votes_a
         1,
         2,
     )
+    few = run_settings({"reward": {"least_certainty": 0}}, run_settings(run.settings))  # its seven votes are not enough
+    with database.write(db) as connection:
+        connection["runs"].update(3, {"settings": json.dumps(few.to_json())})
     assert runs.start_run(db, 3)
     measured: list[str] = []
 
@@ -116,5 +120,5 @@ def test_its_stopped_run_is_resumed_and_fits_its_reward_model_anew_since_votes_a
     with pytest.raises(EnoughSeenError):
         job.train(data_dir, 3, model)
     assert "the run starts anew" in caplog.text
-    assert "reward/loss" in measured
-    assert (data_dir / "runs" / "run-000003" / "reward" / "adapter_model.safetensors").is_file()
+    assert "reward/heldout_accuracy" in measured
+    assert (data_dir / "runs" / "run-000003" / "reward" / "linear.safetensors").is_file()
