@@ -14,6 +14,7 @@ from alignment.learning.dpo import train_dpo
 from alignment.learning.rollout import Task
 from alignment.learning.settings import DPOConfig, PPOConfig, RaftConfig
 from alignment.models import adapters
+from alignment.models.features import Written
 from alignment.models.generation import generate
 from alignment.models.heads import new_head, trunk
 from alignment.models.sampling import Sampling
@@ -104,8 +105,8 @@ def test_training_gives_signs_of_life_before_its_first_update_and_between_miniba
 
     monkeypatch.setattr(torch.optim.Adam, "step", counting)
 
-    def score(sequences: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
-        lengths = torch.tensor([float(sum(row) % 5) for row in sequences])
+    def score(written: Sequence[Written]) -> tuple[torch.Tensor, torch.Tensor]:
+        lengths = torch.tensor([float(sum(one.sequence) % 5) for one in written])
         return lengths, torch.zeros_like(lengths)
 
     prompts = [one_turn("Hi"), one_turn("Why?")]
