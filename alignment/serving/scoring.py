@@ -17,7 +17,8 @@ from alignment.models.heads import load_head
 from alignment.models.model_folder import SCORED_BY
 from alignment.reward.scorer import Scorer, adapter_scorer, added_scorer, linear_scorer
 from alignment.reward.settings import RewardConfig
-from alignment.reward.vote_fit import LINEAR_FILE, LinearReward, load_linear
+from alignment.reward.linear_file import LINEAR_FILE, load_linear
+from alignment.reward.vote_fit import LinearReward
 from alignment.validation import with_changes
 from storage.messages import Messages
 
