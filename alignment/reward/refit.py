@@ -20,6 +20,7 @@ GROWN = 1.25  # times as many votes, or as few, after which scaling and widths a
 MOST_INNER = 200  # steps of conjugate gradients for one of Newton's
 INNER_TOLERANCE = 0.01  # of the residual, relative to the slope
 SMALL_STEP = 1e-4  # of whitened weights, relative to them, where Newton's method has converged
+ROUNDING = 1e-6  # of the objective, relative: a change by less says nothing in single precision
 LEAST_SIZE = 1e-3  # to which a step is shortened
 
 
@@ -82,7 +83,8 @@ def most_probable(judged: Judged, start: Array, offsets: Array | np.floating) ->
         step = _newton_step(rows, judged.weights * chance * (1 - chance), slope)
         moved, size = rows @ step, 1.0
         now = _objective(margins, weights, judged)
-        while size > LEAST_SIZE and _objective(margins + size * moved, weights + size * step, judged) < now:
+        worse = now - ROUNDING * abs(now)
+        while size > LEAST_SIZE and _objective(margins + size * moved, weights + size * step, judged) < worse:
             size /= 2
         weights, margins = weights + size * step, margins + size * moved
         if np.linalg.norm(step) <= SMALL_STEP * max(1.0, float(np.linalg.norm(weights))):
