@@ -19,6 +19,7 @@ class ShownCompletion:
     finish_reason: str | None = None  # None while it is being written
     seconds: float = 0.0
     seed: int = 0
+    preview: int = 0  # samples of which it is the best by the votes so far; 0: it is the only one, or names are hidden
 
     def to_json(self) -> dict[str, Any]:
         """Return it as callers of `/compare` get it."""
@@ -41,6 +42,7 @@ def shown(completions: Sequence[Completion], *, reveal: bool) -> tuple[ShownComp
             finish_reason=completion.finish_reason or None,
             seconds=round(completion.seconds if reveal else longest, 3),
             seed=completion.seed,
+            preview=completion.sampling.get("preview", 0) if reveal else 0,
         )
         for completion in completions
     )

@@ -27,7 +27,6 @@ from storage.records import Ranking
 
 log = logging.getLogger(__name__)
 
-PREVIEW_SAMPLES = 4  # of which the best is shown
 FIRST_VOTES = 3  # that judge some pair, from which there is a preview
 TELLING_VOTES = 8  # predicted without having been seen, from which the preview must beat a coin as training must
 LOOKED_BACK = 64  # votes whose missing features are computed after one vote or at start-up
@@ -47,16 +46,16 @@ class Fitted:
     @property
     def convincing(self) -> bool:
         """Whether training would learn from these votes, as far as can be told."""
-        agreement = self.agreement
-        few = agreement is None or agreement.accuracy.count < TELLING_VOTES
-        return few or better_than_a_coin(agreement) >= SURE_ENOUGH
+        if self.agreement is None or self.agreement.accuracy.count < TELLING_VOTES:
+            return True
+        return better_than_a_coin(self.agreement) >= SURE_ENOUGH
 
     def scores(self, texts: TextFeatures) -> Array:
         """Return the score of each text (N,), as a run scores it: beside a shipped reward model's, it is bounded."""
         own = self.reward.scores(texts.features)
         if texts.shipped is None:
             return own
-        return SCORING.shipped_weight * texts.shipped + SCORING.bound * np.tanh(own / SCORING.bound)
+        return np.asarray(SCORING.shipped_weight * texts.shipped + SCORING.bound * np.tanh(own / SCORING.bound))
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,8 @@ def votes_of(count: int) -> Votes:
     """Return votes by a taste for a few of the features, with errors."""
     rng = np.random.default_rng(0)
     taste = rng.normal(size=sum(GROUPS)) * np.repeat([0.03, 0.02, 1.0, 0.3], GROUPS)
-    rankings, features = [], {}
+    rankings: list[Vote] = []
+    features: dict[Text, Any] = {}
     for number in range(count):
         messages = one_turn(f"prompt {number}")
         rows = rng.normal(size=(3, sum(GROUPS))).astype(np.float32)
