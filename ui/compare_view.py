@@ -121,12 +121,8 @@ def view(
     names = [panel_name(completion, tab.model) for completion in completions]
     changed = panels(tab, completions, memory, hint=hint, busy=phase == "streaming")
     invited = gr.update(placeholder=_invitation(names, memory))
-    line = preview_line(services.preview, completions)
-    return (
-        changed
-        | {tab.preview: line, tab.notice: words, tab.prompt: invited}
-        | controls(tab, phase, names, memory.choice)
-    )
+    changed |= {tab.preview: preview_line(services.preview, completions), tab.notice: words, tab.prompt: invited}
+    return changed | controls(tab, phase, names, memory.choice)
 
 
 def _invitation(names: Sequence[str], memory: Remembered) -> str:
