@@ -12,7 +12,7 @@ OTHER_MODEL := $(filter-out smollm2-135m,$(MODEL))$(findstring --model,$(ARGS))
 SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow test-gpu lint bench-checks bench-chat-tastes bench-everyday bench-idle bench-loop bench-panels bench-tastes bench-training pocket evaluate clean
+.PHONY: help run test test-slow test-gpu lint bench-checks bench-chat-tastes bench-everyday bench-idle bench-loop bench-panels bench-refit bench-tastes bench-training pocket evaluate clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ bench-loop: $(INSTALLED_TEST) ## measure the whole loop: votes, run, new version
 
 bench-panels: $(INSTALLED_TEST) $(FIRST_MODEL) ## measure three panels beside plain decoding of three rows
 	$(BIN)/python -m tests.bench.panels $(ARGS)
+
+bench-refit: $(INSTALLED_TEST) ## measure how long a vote takes to count in the preview; prints JSON
+	$(BIN)/python -m tests.bench.refit
 
 bench-tastes: $(INSTALLED_TEST) ## measure what runs learn from a few clicks, cell by cell; takes hours, can be cut off
 	$(BIN)/python -m tests.bench.tastes $(ARGS)

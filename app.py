@@ -24,6 +24,7 @@ from alignment.errors import AlignmentError
 from alignment.models import catalogue, presets, shipped_files
 from alignment.models.catalogue import ModelChoice, Resolved
 from alignment.models.conversion import ensure_converted
+from alignment.models.model_folder import fingerprint
 from alignment.models.shipped_files import Example
 from alignment.processors import usable_processors
 from alignment.quick_imports import leave_out_bitsandbytes, no_stubs_of_gradio
@@ -36,6 +37,7 @@ from service import chosen_model
 from service.admin import AdminSessions
 from service.context import ServedModel, Services
 from service.policies import ensure_live_version, untrained_versions
+from service.preview import Preview
 from service.status import status_of
 from storage import database
 from storage.errors import StorageError
@@ -169,6 +171,7 @@ def services_of(opened: Opened, seed: int | None) -> Services:
         examples=opened.examples,
         seeds=random.Random(seed) if seed is not None else random.SystemRandom(),
         status=status_of(opened.db, engine),
+        preview=Preview(opened.db, engine, fingerprint(model.config)),
     )
 
 
@@ -205,6 +208,7 @@ def main() -> None:
         page = serve(services, arguments.host, arguments.port, signing_key(opened.data_dir), arguments.root_path)
         engine.start()  # not before: its imports and the page's hold each other up, and the page is what people see
         supervisor.start()
+        services.preview.start()
         stopping.wait()
         print("Stopping …")
         page.close()
@@ -213,6 +217,7 @@ def main() -> None:
     finally:
         supervisor.stop()
         engine.stop()
+        services.preview.stop()
         opened.lock.release()
 
 

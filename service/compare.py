@@ -1,25 +1,29 @@
 """Compare: one turn, one completion a column, streamed side by side and stored when all have ended."""
 
 import asyncio
+import logging
 import random
 import time
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from reprlib import repr as brief
 from typing import Any
 
 from alignment.errors import AlignmentError, ConfigError
 from alignment.models.sampling import Sampling
+from alignment.models.texts import Text
 from alignment.serving.engine import Adapter, Finished, Grown, PolicyVersion, Row, RowState, Waiting, policy_version_at
 from service.completions import ShownCompletion, shown
 from service.context import Services
 from service.conversations import Turn, next_turn
-from service.requests import MAX_COLUMNS, MAX_SEED, CompareRequest
+from service.preview import Fitted
+from service.requests import MAX_COLUMNS, MAX_SEED, PREVIEW_SAMPLES, CompareRequest
 from storage import conversations, database, policies, preferences
 from storage.messages import Messages
 from storage.records import Comparison, Completion, Role
 
+log = logging.getLogger(__name__)
 SEED_STEP = 1_000_003  # between the seeds of one column's completions; those of neighbouring columns differ by 1
 
 
@@ -30,8 +34,27 @@ class Column:
     role: Role
     adapter: Adapter | None  # None: the weights as they are
     version: int | None  # that people see beside the role
+    sampling: Sampling
     policy: PolicyVersion | None = None  # whose reward models pick the best completion
     copies: int = 1
+    preview: Fitted | None = None  # picks the best completion in their place
+
+    @property
+    def stored_sampling(self) -> dict[str, Any]:
+        """How the shown completion was drawn and picked."""
+        values, off = asdict(self.sampling), asdict(Sampling())
+        always = ("temperature", "max_new_tokens")
+        drawn = {name: value for name, value in values.items() if name in always or value != off[name]}
+        return drawn | ({"preview" if self.preview else "best_of": self.copies} if self.copies > 1 else {})
+
+
+@dataclass(frozen=True)
+class _Picked:
+    """The completion that a column shows."""
+
+    column: Column
+    state: RowState
+    copy: int = 0  # which of the column's completions it is
 
 
 @dataclass(frozen=True)
@@ -60,21 +83,20 @@ class _Call:
     comparison_id: str
     request: CompareRequest
     turn: Turn
-    sampling: Sampling
     columns: Sequence[Column]
     first_seed: int  # of the first column; each further one's is 1 higher
 
     @property
     def held_back(self) -> bool:
         """Whether all completions are shown at once: a slow one would tell which column picks the best of several."""
-        return self.request.blind and self.request.best_of > 1
+        return self.request.blind and any(column.copies > 1 for column in self.columns)
 
     def rows(self) -> list[Row]:
         """Return the completions to be written, those of one column side by side."""
-        messages, sampling = self.turn.messages, self.sampling
+        messages = self.turn.messages
         return [
-            Row(messages, column.adapter, column.role != "base", sampling, self.first_seed + i + SEED_STEP * copy)
-            for i, column in enumerate(self.columns)
+            Row(messages, column.adapter, column.role != "base", column.sampling, seed + SEED_STEP * copy)
+            for seed, column in enumerate(self.columns, self.first_seed)
             for copy in range(column.copies)
         ]
 
@@ -83,31 +105,30 @@ class _Call:
         rest = iter(states)
         return [list(islice(rest, column.copies)) for column in self.columns]
 
-    def completions(self, states: Sequence[RowState]) -> list[Completion]:
+    def completions(self, picked: Sequence[_Picked]) -> list[Completion]:
         """Return one completion a column as it is stored."""
-        sampling = _sampling_to_json(self.sampling)
         return [
             Completion(
                 slot=chr(ord("A") + i),
-                role=column.role,
-                policy_version=column.version,
-                text=state.text,
-                token_ids=list(state.token_ids),
-                seed=self.first_seed + i,
-                sampling=sampling | ({"best_of": column.copies} if column.copies > 1 else {}),
-                finish_reason=state.finish_reason or "",
-                first_token_seconds=state.first_token_seconds,
-                seconds=state.seconds,
+                role=one.column.role,
+                policy_version=one.column.version,
+                text=one.state.text,
+                token_ids=list(one.state.token_ids),
+                seed=self.first_seed + i + SEED_STEP * one.copy,
+                sampling=one.column.stored_sampling,
+                finish_reason=one.state.finish_reason or "",
+                first_token_seconds=one.state.first_token_seconds,
+                seconds=one.state.seconds,
             )
-            for i, (column, state) in enumerate(zip(self.columns, states, strict=True))
+            for i, one in enumerate(picked)
         ]
 
-    def progress(self, states: Sequence[RowState], **waits: Any) -> Progress:
+    def progress(self, picked: Sequence[_Picked], **waits: Any) -> Progress:
         """Return how far the comparison has come."""
-        completions = shown(self.completions(states), reveal=not self.request.blind)
+        completions = shown(self.completions(picked), reveal=not self.request.blind)
         return Progress(self.comparison_id, self.turn.conversation_id, completions, **waits)
 
-    def comparison(self, states: Sequence[RowState]) -> Comparison:
+    def comparison(self, picked: Sequence[_Picked]) -> Comparison:
         """Return the comparison as it is stored."""
         turn = self.turn
         return Comparison(
@@ -115,37 +136,40 @@ class _Call:
             messages=turn.messages,
             kind="compare",
             blind=self.request.blind,
-            completions=self.completions(states),
+            completions=self.completions(picked),
             conversation_id=turn.conversation_id,
             turn=turn.number,
             continued_from=turn.continued_from,
         )
 
 
-def _sampling_to_json(sampling: Sampling) -> dict[str, Any]:
-    """Return a way of drawing without what is off."""
-    values, off = asdict(sampling), asdict(Sampling())
-    always = ("temperature", "max_new_tokens")
-    return {name: value for name, value in values.items() if name in always or value != off[name]}
-
-
-def requested_columns(services: Services, request: CompareRequest, sampling: Sampling) -> list[Column]:
+def requested_columns(services: Services, request: CompareRequest) -> list[Column]:
     """Return what answers in each column, or raise ConfigError for a name that nothing bears."""
-    live = services.engine.live
+    live, sampling = services.engine.live, request.sampling(services.model.sampling)
     found: list[Column] = []
     for name in request.columns:
         if name == "base":
-            found.append(Column("base", None, None))
+            found.append(Column("base", None, None, sampling))
         elif name == "sft":
-            found.append(Column("sft", live.sft or services.sft, live.version if live.own_sft else None))
+            version = live.version if live.own_sft else None
+            found.append(Column("sft", live.sft or services.sft, version, sampling))
         else:
             policy = live if name == "rlhf" else _version(services, name)
             adapter = policy.adapter or policy.sft or services.sft  # one without an adapter is the SFT model
             copies = request.copies(name, sampling.temperature)
-            found.append(Column("rlhf", adapter, policy.version, policy, copies))
+            column = Column("rlhf", adapter, policy.version, sampling, policy, copies)
+            found.append(_previewed(services, request, column) if name == "rlhf" and request.preview else column)
     if request.blind:
         random.SystemRandom().shuffle(found)  # a seed must not tell who is who
     return found
+
+
+def _previewed(services: Services, request: CompareRequest, column: Column) -> Column:
+    """Return the column with a few samples to pick from, or as it is where there is no preview or all are the same."""
+    sampling, fitted = request.preview_sampling(services.model.sampling), services.preview.fitted
+    if fitted is None or sampling.temperature == 0:
+        return column
+    return replace(column, sampling=sampling, copies=PREVIEW_SAMPLES, preview=fitted)
 
 
 def _version(services: Services, name: str) -> PolicyVersion:
@@ -163,56 +187,69 @@ async def compare(services: Services, annotator: str, request: CompareRequest) -
     Raises ConfigError for what cannot be asked, AlignmentError where the model cannot answer, StorageError for a
     conversation that cannot be gone on with.
     """
-    sampling = request.sampling(services.model.sampling)
-    columns = requested_columns(services, request, sampling)
+    columns = requested_columns(services, request)
     turn = await asyncio.to_thread(next_turn, services, annotator, request)
     seed = request.seed if request.seed is not None else services.seeds.randrange(MAX_SEED + 1 - MAX_COLUMNS)
-    call = _Call(database.new_id(), request, turn, sampling, columns, seed)
-    states = [RowState()] * len(columns)
+    call = _Call(database.new_id(), request, turn, columns, seed)
+    picked = [_Picked(column, RowState()) for column in columns]
     for column in columns:
-        if column.policy is not None and column.copies > 1:  # refused before anything is written
+        if column.policy and column.copies > 1 and not column.preview:  # refused before anything is written
             await asyncio.wrap_future(services.engine.scores(column.policy, turn.messages, ()))
     if (state := services.engine.state).status == "loading":
-        yield call.progress(states, loading=round(state.seconds, 1))
+        yield call.progress(picked, loading=round(state.seconds, 1))
     if call.held_back:
-        yield call.progress(states)
+        yield call.progress(picked)
     async for event in services.engine.stream(call.rows()):
         match event:
             case Waiting(place):
-                yield call.progress(states, waiting=place)
+                yield call.progress(picked, waiting=place)
             case Grown(rows):
-                states = [group[0] if len(group) == 1 else RowState() for group in call.by_column(rows)]
+                groups = zip(columns, call.by_column(rows), strict=True)
+                picked = [_Picked(column, group[0] if len(group) == 1 else RowState()) for column, group in groups]
                 if not call.held_back:
-                    yield call.progress(states)
+                    yield call.progress(picked)
             case Finished(rows):
-                states = await _best(services, call, rows)
-    if not all(state.finish_reason in ("stop", "length") for state in states):
+                groups = zip(columns, call.by_column(rows), strict=True)
+                picked = [await _best(services, turn.messages, column, group) for column, group in groups]
+    if not all(one.state.finish_reason in ("stop", "length") for one in picked):
         raise AlignmentError("the answer was stopped before it was finished; ask again")
-    await asyncio.to_thread(conversations.save_turn, services.db, call.comparison(states), annotator)
-    yield call.progress(states)
+    await asyncio.to_thread(conversations.save_turn, services.db, call.comparison(picked), annotator)
+    yield call.progress(picked)
 
 
-async def _best(services: Services, call: _Call, rows: Sequence[RowState]) -> list[RowState]:
-    """Return the best completion of each column by the reward models that go with its policy."""
-    best = []
-    for column, group in zip(call.columns, call.by_column(rows), strict=True):
-        if column.policy is None or len(group) == 1 or any(one.finish_reason == "cancelled" for one in group):
-            best.append(group[0])
-        else:
-            best.append(await _highest(services, call.turn.messages, column.policy, group))
-    return best
+async def _best(services: Services, messages: Messages, column: Column, group: Sequence[RowState]) -> _Picked:
+    """Return the best completion of a column, by the preview or by the reward models that go with its policy.
 
-
-async def _highest(
-    services: Services, messages: Messages, policy: PolicyVersion, group: Sequence[RowState]
-) -> RowState:
-    """Return the completion with the highest score; only those that ended by themselves count, if there are any."""
+    Only those that ended by themselves count, if there are any.
+    """
+    if column.policy is None or len(group) == 1 or any(one.finish_reason == "cancelled" for one in group):
+        return _Picked(column, group[0])
     started, written = time.monotonic(), max(one.seconds for one in group)
-    ended = [one for one in group if one.finish_reason == "stop"] or list(group)
-    scores = await asyncio.wrap_future(services.engine.scores(policy, messages, [one.token_ids for one in ended]))
-    chosen = ended[max(range(len(ended)), key=scores.__getitem__)]
-    seconds = written + time.monotonic() - started
-    return RowState(chosen.text, chosen.token_ids, chosen.finish_reason, chosen.first_token_seconds, seconds)
+    ended = [i for i, one in enumerate(group) if one.finish_reason == "stop"] or list(range(len(group)))
+    some = [group[i] for i in ended]
+    if column.preview is None:
+        ids = [one.token_ids for one in some]
+        scores = await asyncio.wrap_future(services.engine.scores(column.policy, messages, ids))
+    else:
+        try:
+            scores = await _preview_scores(services, messages, column.preview, some)
+        except Exception:  # whatever it is, there are answers to show
+            log.exception("the samples of a preview could not be scored; the first one is shown")
+            return _Picked(replace(column, copies=1), group[0])
+    best = max(range(len(ended)), key=scores.__getitem__)
+    chosen = replace(some[best], seconds=written + time.monotonic() - started)
+    # A preview's sample is stored with its own seed; best-of-N is asked again by the column's.
+    return _Picked(column, chosen, ended[best] if column.preview else 0)
+
+
+async def _preview_scores(
+    services: Services, messages: Messages, fitted: Fitted, group: Sequence[RowState]
+) -> list[float]:
+    """Return the score of each sample by the preview."""
+    texts = [Text(messages, one.text, one.finish_reason == "stop") for one in group]
+    found = await asyncio.wrap_future(services.engine.features(texts))
+    scores: list[float] = (await asyncio.to_thread(fitted.scores, found)).tolist()
+    return scores
 
 
 def stored_comparison(services: Services, comparison_id: str) -> Comparison:

@@ -19,6 +19,7 @@ class ShownCompletion:
     finish_reason: str | None = None  # None while it is being written
     seconds: float = 0.0
     seed: int = 0
+    preview: int = 0  # samples of which it is the best by the votes so far; 0: it is the only one, or names are hidden
 
     def to_json(self) -> dict[str, Any]:
         """Return it as callers of `/compare` get it."""
@@ -28,8 +29,10 @@ class ShownCompletion:
 def shown(completions: Sequence[Completion], *, reveal: bool) -> tuple[ShownCompletion, ...]:
     """Return completions as people see them, with the names behind the slots or without.
 
-    While names are hidden, all completions show the longest time: a slower one would give best-of-N away.
+    While names are hidden, all completions show the longest time: a slower one would give best-of-N away. Their seeds
+    then follow one another, as those of neighbouring columns do: a preview's has been picked out of several.
     """
+    first_seed = min(completion.seed - place for place, completion in enumerate(completions))
     longest = max(completion.seconds for completion in completions)
     return tuple(
         ShownCompletion(
@@ -40,7 +43,8 @@ def shown(completions: Sequence[Completion], *, reveal: bool) -> tuple[ShownComp
             tokens=len(completion.token_ids),
             finish_reason=completion.finish_reason or None,
             seconds=round(completion.seconds if reveal else longest, 3),
-            seed=completion.seed,
+            seed=completion.seed if reveal else first_seed + place,
+            preview=completion.sampling.get("preview", 0) if reveal else 0,
         )
-        for completion in completions
+        for place, completion in enumerate(completions)
     )

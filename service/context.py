@@ -11,6 +11,7 @@ from alignment.models.shipped_files import Example
 from alignment.runs.supervisor import Supervisor
 from alignment.serving.engine import Adapter, Engine
 from service.admin import AdminSessions
+from service.preview import Preview
 from service.status import Status
 
 
@@ -41,6 +42,7 @@ class Services:
     examples: Sequence[Example]  # prompts that the page offers
     seeds: random.Random  # draws the seed of a comparison for which none is given
     status: Status
+    preview: Preview
 
     @property
     def example_groups(self) -> dict[str, list[str]]:

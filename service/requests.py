@@ -20,6 +20,9 @@ MAX_ROWS = 24  # completions that are written at once for one comparison
 MAX_SEED = 2**31 - 1
 MAX_CONVERSATION_CHARACTERS = 400_000  # more than any model reads; it keeps what is sent by hand from filling the disk
 ASK_ADVICE = "write a question or pick one of the examples"
+PREVIEW_SAMPLES = 4  # of which a preview shows the best
+PREVIEW_TEMPERATURE = 0.8  # at least, unless one is asked for: a model's own way may be nearly greedy
+PREVIEW_TOP_P = 0.95
 LONGEST_SCHEDULE = 100_000  # new votes
 
 
@@ -146,8 +149,13 @@ class CompareRequest:
         str | None, text(MAX_PROMPT_CHARACTERS, "leave it out or say how the models should answer", optional=True)
     ] = None
     top_p: Annotated[float | None, number(0.01, 1, optional=True)] = None
+    preview: Annotated[bool, BeforeValidator(_flag)] = False  # "rlhf" shows the best of a few by the votes so far
 
     def __post_init__(self) -> None:
+        if self.preview and self.best_of > 1:
+            raise ConfigError(
+                f"preview and best_of {self.best_of} both pick the answer that is shown; ask with one of them"
+            )
         if (rows := sum(self.copies(column, self.temperature) for column in self.columns)) > MAX_ROWS:
             raise ConfigError(
                 f"best_of {self.best_of} of so many policies is {rows} answers, {MAX_ROWS} are allowed at once; ask "
@@ -163,6 +171,14 @@ class CompareRequest:
         asked = {"temperature": self.temperature, "max_new_tokens": self.max_new_tokens, "top_p": self.top_p}
         changed: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
         return replace(own, **changed)
+
+    def preview_sampling(self, own: Sampling) -> Sampling:
+        """Return how the samples of a preview are drawn: varied enough that there is something to pick from."""
+        asked = self.sampling(own)
+        if self.temperature is not None:
+            return asked
+        top_p = PREVIEW_TOP_P if self.top_p is None else self.top_p
+        return replace(asked, temperature=max(own.temperature, PREVIEW_TEMPERATURE), top_p=top_p)
 
 
 @dataclass(frozen=True)

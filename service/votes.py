@@ -56,6 +56,7 @@ def vote(services: Services, annotator: str, request: VoteRequest, decision_seco
             raise AlreadyVotedError(str(duplicate), choice_of(standing)) from None
         preference_id = standing.id
     services.status.expire()
+    services.preview.votes_changed()
     return Vote(
         preference_id,
         preferences.count_pairs_of(services.db, preference_id),
@@ -76,6 +77,7 @@ def withdraw(services: Services, annotator: str, request: WithdrawRequest, token
         )
     preferences.withdraw_preference(services.db, request.preference_id, None if token else annotator)
     services.status.expire()
+    services.preview.votes_changed()
 
 
 def standing_vote(services: Services, annotator: str, comparison_id: str) -> Preference | None:

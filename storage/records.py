@@ -22,7 +22,7 @@ class Completion:
     text: str
     token_ids: list[int]
     seed: int
-    # temperature, max_new_tokens, top_p, top_k and min_p where they are on, best_of if one was picked out of several
+    # temperature, max_new_tokens, top_p, top_k and min_p where they are on, best_of or preview if picked out of several
     sampling: dict[str, Any]
     finish_reason: str  # "stop" or "length"
     first_token_seconds: float

@@ -28,7 +28,7 @@ ROOMS: dict[str, set[str]] = {
     "alignment/runs": {
         *("alignment", "alignment/models", "alignment/reward", "alignment/learning", "alignment/serving", "storage"),
     },
-    "service": {"alignment", "alignment/models", "alignment/runs", "alignment/serving", "storage"},
+    "service": {"alignment", "alignment/models", "alignment/reward", "alignment/runs", "alignment/serving", "storage"},
     "ui": {"service", *FOR_THE_PAGE},
     "recipes": {"alignment", "alignment/models", "alignment/reward", "alignment/learning", "alignment/runs", "storage"},
 }

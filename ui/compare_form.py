@@ -13,14 +13,15 @@ from alignment.errors import ConfigError
 from alignment.settings import MAX_BEST_OF
 from service.compare import Progress, compare
 from service.context import ServedModel, Services
-from service.requests import CompareRequest, checked
-from ui.panels import chips, panel, turns, unasked
+from service.requests import PREVIEW_SAMPLES, CompareRequest, checked
+from ui.panels import chips, panel, preview_line, turns, unasked
 from ui.render import notice, render
 from ui.words import panel_name
 
 LOADING_POLL_SECONDS = 0.5
 LONGEST_ANSWER = 4096  # tokens that the slider goes to, where the model reads as many
 INVITATION = "Ask something above, or pick an example."
+PREVIEW_LABEL = f"Preview: RLHF shows the best of {PREVIEW_SAMPLES} answers by the votes so far"
 FIRST = "Ask all three …"
 # A menu closes when a prompt is picked, with Escape, or with a click beside it.
 CHIPS_SCRIPT = """
@@ -52,15 +53,20 @@ class Question:
     best_of: float = 1
     seed: str = ""
     system: str = ""  # of a new conversation
+    preview: bool = True  # the RLHF panel shows the best of a few answers by the votes so far
 
     def ask(
         self, services: Services, annotator: str, conversation_id: str | None = None, continue_from: str | None = None
     ) -> AsyncIterator[Progress]:
-        """Return the comparison as it grows; raise ConfigError for what cannot be asked."""
+        """Return the comparison as it grows; raise ConfigError for what cannot be asked.
+
+        A slider that stands where the model's own way is says nothing, so that a preview may draw more varied samples.
+        """
+        own = services.model.sampling
         request = checked(
             CompareRequest,
             prompt=self.prompt,
-            temperature=self.temperature,
+            temperature=None if self.temperature == own.temperature else self.temperature,
             max_new_tokens=self.tokens,
             seed=seed_number(self.seed),
             blind=self.blind,
@@ -68,7 +74,8 @@ class Question:
             conversation_id=conversation_id,
             continue_from=continue_from,
             system=None if conversation_id else self.new_system,
-            top_p=self.top_p,
+            top_p=None if self.top_p == own.top_p else self.top_p,
+            preview=self.preview and self.best_of == 1,
         )
         return compare(services, annotator, request)
 
@@ -105,6 +112,7 @@ class CompareTab:
     own_way: Any  # a button: sampling as the model's makers recommend
     turns: Any  # the conversation above the panels
     panels: list[Any]
+    preview: Any  # a line below the panels: what the RLHF panel's answer was picked by
     best: list[Any]  # a button a panel
     tie: Any
     bad: Any
@@ -126,8 +134,8 @@ class CompareTab:
 
     @property
     def all(self) -> list[Any]:
-        """Turns, panels, notice, the box for the question and controls."""
-        return [self.turns, *self.panels, self.notice, self.prompt, *self.controls]
+        """Turns, panels, the line below them, notice, the box for the question and controls."""
+        return [self.turns, *self.panels, self.preview, self.notice, self.prompt, *self.controls]
 
 
 def components(services: Services, pending: Any) -> CompareTab:
@@ -196,7 +204,8 @@ def _settings(model: ServedModel) -> tuple[list[Any], Any]:
         best_of = slider(1, MAX_BEST_OF, 1, step=1, label="RLHF: best of so many answers, picked by the reward model")
         seed = gr.Textbox("", label="Seed (empty = a new one every time)", max_lines=1, elem_id="seed")
         system = gr.Textbox("", label="System prompt of a new chat", lines=2, max_lines=4, elem_id="system")
-    return [*sampling, best_of, seed, system], own_way
+        preview = gr.Checkbox(True, label=PREVIEW_LABEL, elem_id="preview-switch")
+    return [*sampling, best_of, seed, system, preview], own_way
 
 
 def _answers(services: Services) -> dict[str, Any]:
@@ -207,6 +216,7 @@ def _answers(services: Services) -> dict[str, Any]:
         panels = [
             html(panel(one, model, hint=INVITATION), js_on_load=PANEL_SCRIPT, elem_classes="slot") for one in empty
         ]
+    preview = html(preview_line(services.preview, empty), elem_id="preview")
     with gr.Row(elem_id="votes"):
         best = [
             gr.Button(f"{panel_name(one, model)} is best", interactive=False, elem_id=f"best-{i}", elem_classes="best")
@@ -221,6 +231,7 @@ def _answers(services: Services) -> dict[str, Any]:
     return {
         "turns": column,
         "panels": panels,
+        "preview": preview,
         "best": best,
         "tie": tie,
         "bad": bad,

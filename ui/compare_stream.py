@@ -84,7 +84,7 @@ async def stream(
         started = await asyncio.to_thread(_started, services, tab, annotator, question, before, memory)
         async for seconds in question.loading(services):
             words = f"The model is loading: {seconds:.0f} s. Your question is answered as soon as it is ready."
-            waiting = view(tab, unasked(services.engine.live.version), "streaming", notice(words), hint="")
+            waiting = view(services, tab, unasked(services.engine.live.version), "streaming", notice(words), hint="")
             yield waiting if began else waiting | started
             began = True
         last_words = None
@@ -93,12 +93,12 @@ async def stream(
             words = notice("Answering …" if item.waiting is None else f"Number {item.waiting} in line.")
             shown_now = panels(tab, item.completions, busy=True)
             if words != last_words:
-                shown_now = view(tab, item.completions, "streaming", words, hint="")
+                shown_now = view(services, tab, item.completions, "streaming", words, hint="")
             yield shown_now if began else shown_now | started
             last_words, last, began = words, item, True
         memory = Remembered(last.comparison_id, example=example)
         finished = {tab.pending: memory.to_json(), tab.finished_at: time.monotonic()}
-        yield view(tab, last.completions, "open", notice(QUESTION), memory) | finished
+        yield view(services, tab, last.completions, "open", notice(QUESTION), memory) | finished
     except WentOnError as later:
         memory = await asyncio.to_thread(with_standing_vote, services, annotator, Remembered(later.last.id))
         changed = await asyncio.to_thread(

@@ -165,6 +165,8 @@ def build(services: Services, pending: Any, header: Header) -> CompareTab:
     _bind_votes(services, tab, header)
     _bind_conversation(services, tab)
     own = sampling_values(services.model)
+    switch = tab.settings[-1]
+    switch.change(lambda on: gr.update(visible=on), switch, tab.preview, **QUIET)
     tab.own_way.click(lambda: own, None, tab.settings[1 : 1 + len(own)], **QUIET)
     return tab
 

@@ -13,7 +13,7 @@ from service.votes import choice_of, standing_vote
 from storage.messages import question_of
 from storage.records import Comparison
 from ui.compare_form import FIRST, INVITATION, CompareTab
-from ui.panels import SILENCE, panel, turns, unasked
+from ui.panels import SILENCE, panel, preview_line, turns, unasked
 from ui.render import notice
 from ui.words import panel_name
 
@@ -105,6 +105,7 @@ def panels(
 
 
 def view(
+    services: Services,
     tab: CompareTab,
     completions: Sequence[ShownCompletion],
     phase: Phase,
@@ -113,11 +114,15 @@ def view(
     *,
     hint: str = SILENCE,
 ) -> Update:
-    """Return the three panels, the notice, the buttons and what the box invites to; `words` is the notice as HTML."""
+    """Return the three panels, the line below, the notice, the buttons and what the box invites to.
+
+    `words` is the notice as HTML.
+    """
     names = [panel_name(completion, tab.model) for completion in completions]
     changed = panels(tab, completions, memory, hint=hint, busy=phase == "streaming")
     invited = gr.update(placeholder=_invitation(names, memory))
-    return changed | {tab.notice: words, tab.prompt: invited} | controls(tab, phase, names, memory.choice)
+    changed |= {tab.preview: preview_line(services.preview, completions), tab.notice: words, tab.prompt: invited}
+    return changed | controls(tab, phase, names, memory.choice)
 
 
 def _invitation(names: Sequence[str], memory: Remembered) -> str:
@@ -130,7 +135,7 @@ def _invitation(names: Sequence[str], memory: Remembered) -> str:
 def empty_view(services: Services, tab: CompareTab, words: str = "", *, hint: str = INVITATION) -> Update:
     """Return the tab before anything is asked."""
     completions = unasked(services.engine.live.version)
-    return view(tab, completions, "idle", words or notice(""), hint=hint) | {tab.turns: turns(tab.model)}
+    return view(services, tab, completions, "idle", words or notice(""), hint=hint) | {tab.turns: turns(tab.model)}
 
 
 def turn_view(
@@ -144,7 +149,7 @@ def turn_view(
     phase = memory.phase
     if comparison.conversation_id is None:  # asked before there were conversations: it takes a vote, nothing goes on
         memory = replace(memory, comparison="")
-    return view(tab, completions, phase, words, memory) | {tab.turns: column}
+    return view(services, tab, completions, phase, words, memory) | {tab.turns: column}
 
 
 def next_column(

@@ -62,6 +62,7 @@ def _register_compare(services: Services) -> None:
         continue_from: str | None = None,
         system: str | None = None,
         top_p: float | None = None,
+        preview: bool = False,
         request: gr.Request | None = None,
     ) -> AsyncIterator[dict[str, Any]]:
         """Stream what base, sft and rlhf answer to one prompt; the last item may be voted on and gone on from."""
@@ -79,6 +80,7 @@ def _register_compare(services: Services) -> None:
                 continue_from=continue_from,
                 system=system,
                 top_p=top_p,
+                preview=preview,
             )
             async for item in compare(services, annotator_id(request), turn):
                 yield item.to_json()

@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 from service.completions import ShownCompletion
 from service.context import ServedModel
 from service.conversations import PastTurn
+from service.preview import FIRST_VOTES, Fitted, Preview
 from storage.records import Role
 from ui.render import render
-from ui.words import panel_name
+from ui.words import counted, panel_name
 
 ORIGINS: dict[Role, str] = {
     "base": "continues text",
@@ -16,6 +17,7 @@ ORIGINS: dict[Role, str] = {
 }
 UNTRAINED = "not trained yet"
 RAW = "same weights, no chat template"
+BEGINS = f"Preview begins after {FIRST_VOTES} votes"
 SILENCE = "(ended without a word)"
 
 
@@ -54,6 +56,27 @@ def panel(
         origin=origin,
         busy=busy,
     )
+
+
+def preview_line(preview: Preview, completions: Sequence[ShownCompletion]) -> str:
+    """Return what is said below the panels of the preview: nothing while names are hidden, so that it tells none."""
+    latest = preview.latest
+    if any(one.role is None for one in completions):
+        words = ""
+    elif samples := max(one.preview for one in completions):
+        votes = f" by {counted(latest.votes, 'vote')}{_unseen(latest)}" if latest else ""
+        words = f"Preview: best of {samples}{votes}"
+    elif latest is None:
+        words = "Preview: the votes are being read" if preview.standing >= FIRST_VOTES else BEGINS
+    else:
+        words = "" if latest.convincing else f"No preview: {counted(latest.votes, 'vote')} show no one taste yet"
+    return render("preview", words=words)
+
+
+def _unseen(fitted: Fitted) -> str:
+    """Return how often the preview is right, where that is known."""
+    share = fitted.agreement.accuracy.share if fitted.agreement else None
+    return "" if share is None else f" (right on {share:.0%} of votes it had not seen)"
 
 
 def _origin(completion: ShownCompletion, model: ServedModel) -> str:

@@ -12,6 +12,7 @@ from torch import Tensor
 from alignment.models.architecture import hidden_size, text_config, trunk
 from alignment.models.passes import in_groups
 from alignment.models.style import STYLE, style
+from alignment.models.texts import Text
 
 LENGTHS = 3  # log of the length in tokens, of that in words; whether the completion ended by itself
 
@@ -30,6 +31,12 @@ class Written:
         return [*self.prompt, *self.completion]
 
 
+def written(tokenizer: Any, text: Text) -> Written:
+    """Return a text as token ids."""
+    completion = tokenizer.completion_ids(text.completion, ended=text.ended)
+    return Written(tokenizer.prompt_ids(text.messages), completion, text.ended)
+
+
 def layers_read(model: Any) -> tuple[int, int, int]:
     """Return which hidden states are read: the embeddings (0), the middle layer's and the last one's."""
     layers = int(text_config(model).num_hidden_layers)
@@ -46,24 +53,24 @@ def feature_groups(model: Any) -> tuple[int, ...]:
 
 
 @torch.no_grad()
-def completion_features(model: Any, tokenizer: Any, written: Sequence[Written]) -> NDArray[np.float32]:
+def completion_features(model: Any, tokenizer: Any, completions: Sequence[Written]) -> NDArray[np.float32]:
     """Return the features (N, F) of completions, through the active adapter, in the groups of `feature_groups`.
 
-    Hidden states are averaged over a completion's tokens: the last token alone says less of how a text is written
+    Hidden states are averaged over a completion's tokens: the last token alone says less of how a text is completions
     (docs/lab-notes.md has the figures). Those of a completion without tokens are 0.
     """
-    texts = [tokenizer.decode(list(one.completion)) for one in written]
+    texts = [tokenizer.decode(list(one.completion)) for one in completions]
     lengths = [
         [np.log(max(1, len(one.completion))), np.log(max(1, len(text.split()))), float(one.ended)]
-        for one, text in zip(written, texts, strict=True)
+        for one, text in zip(completions, texts, strict=True)
     ]
-    states = np.zeros((len(written), len(layers_read(model)) * hidden_size(model)), np.float32)
-    order = [i for i, one in enumerate(written) if one.completion]
-    order.sort(key=lambda i: len(written[i].prompt) + len(written[i].completion))
-    widths = [(len(written[i].prompt) + len(written[i].completion),) for i in order]
+    states = np.zeros((len(completions), len(layers_read(model)) * hidden_size(model)), np.float32)
+    order = [i for i, one in enumerate(completions) if one.completion]
+    order.sort(key=lambda i: len(completions[i].prompt) + len(completions[i].completion))
+    widths = [(len(completions[i].prompt) + len(completions[i].completion),) for i in order]
     for group in in_groups(model, widths):
         rows = [order[row] for row in group]
-        states[rows] = _means(model, [written[i] for i in rows], tokenizer.pad_id).cpu().numpy()
+        states[rows] = _means(model, [completions[i] for i in rows], tokenizer.pad_id).cpu().numpy()
     return np.concatenate([states, lengths, [style(text) for text in texts]], axis=1).astype(np.float32)
 
 

@@ -155,12 +155,19 @@ def prior_variances(groups: Sequence[int], widths: Sequence[float]) -> Array:
 def fit_by_evidence(
     judged: Judged, groups: Sequence[int], widths: Sequence[float], offsets: Array | None = None
 ) -> Posterior:
-    """Return the posterior under those prior widths, one a group, that make the votes most probable (MacKay 1992).
+    """Return the posterior under those prior widths, one a group, that make the votes most probable (MacKay 1992)."""
+    return fit(judged, variances_by_evidence(judged, groups, widths, offsets), offsets)
+
+
+def variances_by_evidence(
+    judged: Judged, groups: Sequence[int], widths: Sequence[float], offsets: Array | None = None
+) -> Array:
+    """Return the prior variances (F,) by those widths, one a group, that make the votes most probable.
 
     `widths` are tried for each group in turn, from the middle one, while that makes the votes more probable. Where
     there are many votes, some of them, evenly spread, are enough to choose by.
     """
-    chosen_by = np.unique(np.linspace(0, len(judged) - 1, min(len(judged), CHOSEN_BY)).astype(int))
+    chosen_by = evenly_spread(len(judged))
     some, given = judged.rows(chosen_by), None if offsets is None else offsets[chosen_by]
     parts = np.split(some.differences, np.cumsum(groups)[:-1], axis=1)
     kernels = [part @ part.T / size for part, size in zip(parts, groups, strict=True)]
@@ -177,4 +184,9 @@ def fit_by_evidence(
             tried = [*places[:group], place, *places[group + 1 :]]
             if tried != places and (found := evidence(tried)) > best + STEP_TOLERANCE:
                 places, best, improves = tried, found, True
-    return fit(judged, prior_variances(groups, [widths[place] for place in places]), offsets)
+    return prior_variances(groups, [widths[place] for place in places])
+
+
+def evenly_spread(count: int) -> NDArray[np.intp]:
+    """Return the places of those pairs out of so many by which prior widths are chosen."""
+    return np.unique(np.linspace(0, count - 1, min(count, CHOSEN_BY)).astype(np.intp))

@@ -1,25 +1,17 @@
-"""The linear reward model of people's votes: fitted, cross-validated, stored.
-
-NumPy alone, because services refit it after every vote.
-"""
+"""The linear reward model of people's votes: fitted and cross-validated. NumPy alone."""
 
 import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
 
-from alignment.errors import AdapterError
 from alignment.models.texts import Text
 from alignment.reward.agreement import Agreement, agreement
 from alignment.reward.linear import Array, Judged, Posterior, Scaling, fit_by_evidence, scaling_of
 from alignment.reward.rankings import Ranked, judged_pairs, prompt_folds
 
-LINEAR_FILE = "linear.safetensors"
 FOLDS = 8
 WIDTHS = (0.25, 0.7, 2.0, 5.0, 12.0)  # of the prior of each group of features, in nats of odds; evidence chooses
 SURE_ENOUGH = 0.8  # probability that a reward model beats a coin, below which it trains nothing
@@ -37,6 +29,10 @@ class LinearReward:
         """Return mean and standard deviation of the score of each row of features (N, F), both (N,)."""
         return self.posterior.scores(self.scaling.apply(features.astype(np.float64)))
 
+    def means(self, features: Array) -> Array:
+        """Return the mean of the score of each row of features (N, F), without its deviation, which costs more."""
+        return np.asarray(self.scaling.apply(features.astype(np.float64)) @ self.posterior.mean)
+
 
 @dataclass(frozen=True)
 class Votes:
@@ -51,22 +47,39 @@ class Votes:
 def fit_votes(votes: Votes, rankings: Sequence[Ranked] | None = None) -> LinearReward:
     """Return the reward model fitted to all of the votes, or to some of their rankings, which judge some pair."""
     chosen = votes.rankings if rankings is None else rankings
-    pairs = [(ranking, judged_pairs(ranking)) for ranking in chosen]
-    texts = dict.fromkeys(text for _, judged in pairs for first, second, _ in judged for text in (first, second))
-    scaling = scaling_of(np.stack([votes.features[text] for text in texts]).astype(np.float64))
-    known = {text: scaling.apply(votes.features[text].astype(np.float64)) for text in texts}
-    flat = [(first, second, target, 1 / len(judged)) for _, judged in pairs for first, second, target in judged]
-    judged = Judged(
-        np.stack([known[first] - known[second] for first, second, *_ in flat]),
-        np.array([target for _, _, target, _ in flat]),
-        np.array([weight for *_, weight in flat]),
-    )
-    offsets = None if votes.offsets is None else np.array([_margin(votes.offsets, a, b) for a, b, *_ in flat])
+    scaling = scaling_for(votes, chosen)
+    judged, offsets = judged_by(votes, chosen, 1 / scaling.scale)
     return LinearReward(scaling, fit_by_evidence(judged, votes.groups, WIDTHS, offsets))
 
 
-def _margin(scores: Mapping[Text, float], first: Text, second: Text) -> float:
-    return scores[first] - scores[second]
+def scaling_for(votes: Votes, rankings: Sequence[Ranked]) -> Scaling:
+    """Return what the features of those texts that rankings judge are standardised by."""
+    texts = dict.fromkeys(text for one in rankings for pair in judged_pairs(one) for text in pair[:2])
+    return scaling_of(np.stack([votes.features[text] for text in texts]).astype(np.float64))
+
+
+def judged_by(votes: Votes, rankings: Sequence[Ranked], factor: Array) -> tuple[Judged, Array | None]:
+    """Return the pairs that rankings judge, and the margins that the offsets give them, if there are any.
+
+    Differences of features are multiplied by `factor` (F,) and have its precision.
+    """
+    places: dict[Text, int] = {}
+    flat = []  # places of the first and the second text, target, weight
+    for ranking in rankings:
+        pairs = judged_pairs(ranking)
+        for first, second, target in pairs:
+            ends = (places.setdefault(first, len(places)), places.setdefault(second, len(places)))
+            flat.append((*ends, target, 1 / len(pairs)))
+    features = np.stack([votes.features[text] for text in places]).astype(factor.dtype, copy=False)
+    firsts, seconds, targets, weights = (np.array(column) for column in zip(*flat, strict=True))
+    differences = features[firsts]
+    differences -= features[seconds]
+    differences *= factor
+    judged = Judged(differences, targets.astype(factor.dtype), weights.astype(factor.dtype))
+    if votes.offsets is None:
+        return judged, None
+    given = np.array([votes.offsets[text] for text in places], factor.dtype)
+    return judged, given[firsts] - given[seconds]
 
 
 def cross_validate(votes: Votes, seed: int) -> Agreement | None:
@@ -80,17 +93,17 @@ def cross_validate(votes: Votes, seed: int) -> Agreement | None:
         rest = [ranking for other in folds if other is not fold for ranking in other]
         if rest:
             fitted = fit_votes(votes, rest)
-            margins += [own for ranking in fold if len(own := _margins(votes, fitted, ranking))]
+            margins += [own for ranking in fold if len(own := margins_of(votes, fitted.means, ranking))]
     return agreement(margins) if margins else None
 
 
-def _margins(votes: Votes, fitted: LinearReward, ranking: Ranked) -> Array:
-    """Return better minus worse scores (P,) of the ordered pairs of a ranking."""
+def margins_of(votes: Votes, score: Callable[[Array], Array], ranking: Ranked) -> Array:
+    """Return better minus worse scores (P,) of the ordered pairs of a ranking; `score` is of features (N, F)."""
     ordered = [(first, second) for first, second, target in judged_pairs(ranking) if target == 1]
     texts = list(dict.fromkeys(text for pair in ordered for text in pair))
     if not texts:
         return np.zeros(0)
-    scores, _ = fitted.scores(np.stack([votes.features[text] for text in texts]))
+    scores = score(np.stack([votes.features[text] for text in texts]))
     by_text = dict(zip(texts, scores + [(votes.offsets or {}).get(text, 0.0) for text in texts], strict=True))
     return np.array([by_text[first] - by_text[second] for first, second in ordered])
 
@@ -133,32 +146,3 @@ def thompson_choice(scores: Array, deviations: Array, seed: int) -> int:
     rng = random.Random(seed)
     drawn = [rng.gauss(mean, deviation) for mean, deviation in zip(scores, deviations, strict=True)]
     return max(range(len(drawn)), key=drawn.__getitem__)
-
-
-def save_linear(reward: LinearReward, folder: Path) -> None:
-    """Write a linear reward model into a folder as safetensors."""
-    posterior, scaling = reward.posterior, reward.scaling
-    arrays = {
-        "centre": scaling.centre,
-        "scale": scaling.scale,
-        "mean": posterior.mean,
-        "variances": posterior.variances,
-        "rows": posterior.rows,
-        "root": posterior.root,
-        "curvature": posterior.curvature,
-        "evidence": np.array([posterior.evidence]),
-    }
-    save_file({name: np.ascontiguousarray(array, np.float64) for name, array in arrays.items()}, folder / LINEAR_FILE)
-
-
-def load_linear(folder: Path) -> LinearReward:
-    """Return the linear reward model stored in a folder, or raise AdapterError for one that cannot be read."""
-    path = folder / LINEAR_FILE
-    try:
-        held = {name: array.astype(np.float64) for name, array in load_file(path).items()}
-        posterior = Posterior(
-            held["mean"], held["variances"], held["rows"], held["root"], held["curvature"], float(held["evidence"][0])
-        )
-        return LinearReward(Scaling(held["centre"], held["scale"]), posterior)
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
-        raise AdapterError(f"the reward model at {path} cannot be read: {error}") from error

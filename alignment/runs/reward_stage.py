@@ -12,7 +12,7 @@ from alignment.errors import TrainingError, UnconvincingVotesError
 from alignment.learning import reward_adapter
 from alignment.learning.encoded_rankings import EncodedRanking, judging
 from alignment.models.adapters import drop_adapter, using
-from alignment.models.features import Written, completion_features, feature_groups
+from alignment.models.features import completion_features, feature_groups, written
 from alignment.models.model_folder import fingerprint
 from alignment.models.texts import Text
 from alignment.reward.agreement import Agreement
@@ -159,12 +159,6 @@ def features_of(training: Training, texts: Sequence[Text]) -> dict[Text, Array]:
         stored_features.save_features(training.db, owner, computed)
         known |= computed
     return {text: known[key] for text, key in keys.items()}
-
-
-def written(tokenizer: Any, text: Text) -> Written:
-    """Return a text as token ids."""
-    completion = tokenizer.completion_ids(text.completion, ended=text.ended)
-    return Written(tokenizer.prompt_ids(text.messages), completion, text.ended)
 
 
 def _fit_adapter(training: Training, data: Data, shipped_heads: nn.Linear | None) -> tuple[nn.Linear, Agreement | None]:

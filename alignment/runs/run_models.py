@@ -14,8 +14,9 @@ from alignment.learning import reward_adapter
 from alignment.models import adapters, loading, model_folder
 from alignment.models.adapter_files import CONFIG_FILE
 from alignment.models.heads import mean_head, new_head
+from alignment.reward.linear_file import LINEAR_FILE, load_linear, save_linear
 from alignment.reward.settings import RewardConfig
-from alignment.reward.vote_fit import LINEAR_FILE, LinearReward, load_linear, save_linear
+from alignment.reward.vote_fit import LinearReward
 from alignment.settings import ModelConfig
 from storage import run_folder
 

@@ -10,9 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from alignment.errors import AdapterError
 from alignment.models.model_folder import SFT, UNCHANGED, own_sft
 from alignment.models.sampling import FinishReason, Sampling
+from alignment.models.texts import Text
 from storage.messages import Messages
 
 
@@ -127,6 +131,15 @@ class Limits:
     prompt_tokens: int  # that the row's messages take, up to where the assistant begins
 
 
+@dataclass(frozen=True)
+class TextFeatures:
+    """What the original instruction-tuned model makes of N texts: what a linear reward model reads."""
+
+    features: NDArray[np.float32]  # (N, F)
+    groups: tuple[int, ...]  # sizes of the groups of features, which have a prior width each
+    shipped: NDArray[np.float32] | None  # (N,), scores by the reward model that ships with the model, if one does
+
+
 class Engine(Protocol):
     """Writes completions. All methods may be called from any thread or task."""
 
@@ -159,6 +172,12 @@ class Engine(Protocol):
 
         The future raises AdapterError where no reward model goes with it. That is known without standing in line:
         ask with no completions before any are written.
+        """
+
+    def features(self, texts: Sequence[Text]) -> "Future[TextFeatures]":
+        """Return the features of texts, the same whatever version is served.
+
+        Without texts it tells how they are grouped, and whether a reward model ships.
         """
 
     def swap(self, policy: PolicyVersion) -> "Future[None]":

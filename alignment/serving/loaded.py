@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from peft import PeftModel
 
 from alignment.errors import AlignmentError, ConfigError
@@ -16,10 +18,13 @@ from alignment.models import adapters, loading
 from alignment.models.architecture import cached_bytes, context_tokens
 from alignment.models.chat_tokenizer import ChatTokenizer
 from alignment.models.decoding import DecodingBatch, DecodingRow
+from alignment.models.features import Written, completion_features, feature_groups, written
+from alignment.models.model_folder import shipped_reward
 from alignment.models.routing import BASE, StackedAdapters
 from alignment.models.sampling import FinishReason, finish_reason
+from alignment.models.texts import Text
 from alignment.serving.attached import AttachedAdapters
-from alignment.serving.engine import Limits, PolicyVersion, Row, RowState
+from alignment.serving.engine import Limits, PolicyVersion, Row, RowState, TextFeatures
 from alignment.serving.reward_folders import reward_folders
 from alignment.serving.scoring import RewardModels
 from alignment.settings import ModelConfig
@@ -42,7 +47,8 @@ class LoadedModel:
         self._context_tokens = context_tokens(model)
         self._attached = AttachedAdapters(adapters.attach(model, config.sft, "sft") if config.sft else model)
         self._attached.make_live(live)
-        self._reward_models = RewardModels(self.tokenizer, "sft" if config.sft else None)
+        self._original = "sft" if config.sft else None  # adapter of the instruction-tuned model
+        self._reward_models = RewardModels(self.tokenizer, self._original)
         self._stacked: StackedAdapters | None = None
 
     def make_live(self, policy: PolicyVersion) -> None:
@@ -99,6 +105,29 @@ class LoadedModel:
             raise AlignmentError(
                 f"the reward model failed to score ({type(error).__name__}); see the log, and try again"
             ) from error
+
+    def features(self, texts: Sequence[Text]) -> TextFeatures:
+        """Return the features of texts by the original instruction-tuned model, and the shipped reward model's scores.
+
+        They are read from the text, as a run reads them: the ids of a pretrained checkpoint may be another
+        tokenizer's.
+        """
+        model, groups = self._attached.model, feature_groups(self._attached.model)
+        rows = [written(self.tokenizer, text) for text in texts]
+        features = np.zeros((0, sum(groups)), np.float32)
+        if rows:
+            with adapters.using(model, self._original):
+                features = completion_features(model, self.tokenizer, rows)
+        return TextFeatures(features, groups, self._shipped_scores(rows))
+
+    def _shipped_scores(self, rows: Sequence[Written]) -> NDArray[np.float32] | None:
+        """Return the scores of completions by the reward model that ships with the model, None where none does."""
+        if (folder := shipped_reward(self._config.model)) is None:
+            return None
+        if not rows:
+            return np.zeros(0, np.float32)
+        self._attached.model = self._reward_models.attach(self._attached.model, [folder])
+        return np.array(self._reward_models.scores_of(rows), np.float32)
 
     def _pretrained_for(self, row: Row) -> tuple[Any, ChatTokenizer] | None:
         """Return the pretrained checkpoint beside the model if it writes a row, else None."""

@@ -15,7 +15,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from alignment.errors import AdapterError, AlignmentError, ConfigError, ModelLoadError
-from alignment.serving.engine import EngineState, Event, Finished, Grown, Limits, PolicyVersion, Row, Waiting
+from alignment.models.texts import Text
+from alignment.serving.engine import (
+    EngineState,
+    Event,
+    Finished,
+    Grown,
+    Limits,
+    PolicyVersion,
+    Row,
+    TextFeatures,
+    Waiting,
+)
 from alignment.serving.reward_folders import reward_folders
 from alignment.settings import ModelConfig
 from storage.messages import Messages
@@ -50,7 +61,7 @@ class _Task:
 class LocalEngine:
     """Owns the serving model, and implements `Engine`. All methods may be called from any thread or task.
 
-    Calls are served one after another. Swaps and scores go before the calls in line.
+    Calls are served one after another. Swaps, scores and features go before the calls in line.
     """
 
     def __init__(self, config: ModelConfig, live: PolicyVersion, threads: int = 0) -> None:
@@ -118,6 +129,10 @@ class LocalEngine:
             done.set_result([])
             return done
         return self._ask(lambda model: model.scores(policy, messages, completions))
+
+    def features(self, texts: Sequence[Text]) -> "Future[TextFeatures]":
+        """Return the features of texts, the same whatever version is served."""
+        return self._ask(lambda model: model.features(texts))
 
     async def stream(self, rows: Sequence[Row]) -> AsyncIterator[Event]:
         """Yield the rows of one call as they grow, `Finished` last; closing the iterator stops them."""

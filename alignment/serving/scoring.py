@@ -15,9 +15,10 @@ from alignment.models.chat_tokenizer import ChatTokenizer
 from alignment.models.features import Written
 from alignment.models.heads import load_head
 from alignment.models.model_folder import SCORED_BY
+from alignment.reward.linear_file import LINEAR_FILE, load_linear
 from alignment.reward.scorer import Scorer, adapter_scorer, added_scorer, linear_scorer
 from alignment.reward.settings import RewardConfig
-from alignment.reward.vote_fit import LINEAR_FILE, LinearReward, load_linear
+from alignment.reward.vote_fit import LinearReward
 from alignment.validation import with_changes
 from storage.messages import Messages
 
@@ -56,10 +57,15 @@ class RewardModels:
         run that fitted the first one.
         """
         self.attach(model, folders)
-        assert self._attached is not None
         prompt_ids = self._tokenizer.prompt_ids(messages)
         ends = self._tokenizer.end_ids
-        scores, _ = self._attached[1]([Written(prompt_ids, ids, bool(ids) and ids[-1] in ends) for ids in completions])
+        return self.scores_of([Written(prompt_ids, ids, bool(ids) and ids[-1] in ends) for ids in completions])
+
+    @torch.no_grad()
+    def scores_of(self, completions: Sequence[Written]) -> list[float]:
+        """Return the score of each completion by the reward models that were attached last."""
+        assert self._attached is not None
+        scores, _ = self._attached[1](completions)
         return scores.tolist()
 
     def attach(self, model: Any, folders: Sequence[Path]) -> PeftModel:

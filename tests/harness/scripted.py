@@ -2,14 +2,18 @@
 
 import asyncio
 import random
+import threading
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from alignment.errors import AdapterError, AlignmentError, ConfigError, ModelLoadError
 from alignment.models.sampling import Sampling
 from alignment.models.shipped_files import Example
+from alignment.models.texts import Text
 from alignment.runs.settings import RunSettings
 from alignment.runs.supervisor import Supervisor
 from alignment.serving.engine import (
@@ -21,11 +25,13 @@ from alignment.serving.engine import (
     PolicyVersion,
     Row,
     RowState,
+    TextFeatures,
     Waiting,
 )
 from alignment.settings import POCKET_MODEL
 from service.admin import AdminSessions
 from service.context import ServedModel, Services
+from service.preview import Preview
 from service.status import Snapshot, status_of
 from storage import database, policies
 from storage.messages import Messages
@@ -48,6 +54,12 @@ ANSWERS = {
 }
 
 
+def _set_event() -> threading.Event:
+    event = threading.Event()
+    event.set()
+    return event
+
+
 @dataclass
 class ScriptedEngine:
     """An `Engine` without a model. PROMPT and SEED in its texts stand for what was asked, and by which seed."""
@@ -63,6 +75,10 @@ class ScriptedEngine:
     reads: int = 200  # words
     scored: bool = True  # whether a reward model goes with the policies
     best: int = 0  # place of the completion with the highest score
+    ships: bool = False  # whether a reward model ships: its score is the number of words
+    featureless: str = ""  # a part of texts whose features cannot be computed
+    reads_features: threading.Event = field(default_factory=_set_event)  # features wait for it
+    read_texts: list[Text] = field(default_factory=list)  # that features were computed of, in that order
     texts: dict[str, str] = field(default_factory=lambda: dict(ANSWERS))
     open_streams: int = 0
     rows: list[Row] = field(default_factory=list)  # that were asked last
@@ -88,6 +104,23 @@ class ScriptedEngine:
             future.set_result([float(place == self.best) for place in range(len(completions))])
         else:
             future.set_exception(AdapterError(f"v{policy.version} has no reward model to pick by"))
+        return future
+
+    def features(self, texts: Sequence[Text]) -> "Future[TextFeatures]":
+        """Return how many words and how many exclamation marks a text has."""
+        future: Future[TextFeatures] = Future()
+
+        def compute() -> None:
+            self.reads_features.wait()
+            if self.featureless and any(self.featureless in text.completion for text in texts):
+                future.set_exception(RuntimeError("out of memory"))
+                return
+            self.read_texts += texts
+            rows = [[len(text.completion.split()), text.completion.count("!")] for text in texts]
+            features = np.array(rows, np.float32).reshape(len(texts), 2)
+            future.set_result(TextFeatures(features, (1, 1), features[:, 0] if self.ships else None))
+
+        threading.Thread(target=compute, daemon=True).start()
         return future
 
     async def stream(self, rows: Sequence[Row]) -> AsyncIterator[Waiting | Grown | Finished]:
@@ -182,6 +215,7 @@ def backstage(folder: Path) -> Backstage:
         examples=EXAMPLES,
         seeds=random.Random(7),
         status=status_of(db, engine),
+        preview=Preview(db, engine, "model"),
     )
     built = Backstage(services, engine, db, folder)
     engine.live = built.add_policy(1, "live")

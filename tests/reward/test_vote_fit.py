@@ -11,14 +11,13 @@ import pytest
 from alignment.errors import AdapterError
 from alignment.models.texts import Text
 from alignment.reward.agreement import agreement
+from alignment.reward.linear_file import load_linear, save_linear
 from alignment.reward.vote_fit import (
     SURE_ENOUGH,
     Votes,
     better_than_a_coin,
     cross_validate,
     fit_votes,
-    load_linear,
-    save_linear,
 )
 from storage.messages import Messages, one_turn
 

@@ -47,6 +47,60 @@ def test_the_best_of_several_is_asked_of_the_policy_alone_and_told_in_what_is_st
     assert [completion.sampling.get("best_of") for completion in stored.completions] == [None, None, 4]
 
 
+def test_the_line_below_the_panels_says_what_the_answer_was_picked_by(behind: Backstage, tab: CompareTab) -> None:
+    first = asked(behind, tab)[-1]
+    assert "Preview begins after 3 votes" in first[tab.preview]
+    for number in range(3):
+        pending = asked(behind, tab, f"Where {number}?")[-1][tab.pending]
+        choose(behind.services, tab, "a-1", "C", pending, None)
+    behind.services.preview.follow()
+    updates = asked(behind, tab)
+    assert "Preview: best of 4 by 3 votes (right on 50% of votes it had not seen)" in updates[-1][tab.preview]
+    stored = preferences.get_comparison(behind.db, updates[-1][tab.pending]["comparison"])
+    assert [completion.sampling.get("preview") for completion in stored.completions] == [None, None, 4]
+    reloaded = opened(behind.services, tab, "a-1", updates[-1][tab.pending])
+    assert reloaded[tab.preview] == updates[-1][tab.preview]
+    for settings in ({"preview": False}, {"best_of": 4.0}, {"temperature": 0.0}):
+        assert "best of" not in asked(behind, tab, **settings)[-1][tab.preview]
+
+
+def test_sliders_that_stand_at_the_models_own_way_leave_the_preview_its_warmer_samples(
+    behind: Backstage, tab: CompareTab
+) -> None:
+    own = behind.services.model.sampling
+    for number in range(3):
+        pending = asked(behind, tab, f"Where {number}?")[-1][tab.pending]
+        choose(behind.services, tab, "a-1", "C", pending, None)
+    behind.services.preview.follow()
+    asked(behind, tab, temperature=own.temperature, top_p=own.top_p)
+    assert behind.engine.rows[2].sampling.top_p == 0.95
+    asked(behind, tab, temperature=0.35, top_p=own.top_p)
+    assert behind.engine.rows[2].sampling.temperature == 0.35
+
+
+def test_a_blind_preview_says_nothing_until_the_names_are_told(behind: Backstage, tab: CompareTab) -> None:
+    for number in range(3):
+        pending = asked(behind, tab, f"Where {number}?")[-1][tab.pending]
+        choose(behind.services, tab, "a-1", "C", pending, None)
+    behind.services.preview.follow()
+    updates = asked(behind, tab, blind=True)
+    assert not any("review" in update.get(tab.preview, "").replace('class="preview"', "") for update in updates)
+    told = choose(behind.services, tab, "a-1", "A", updates[-1][tab.pending], None)
+    assert "Preview: best of 4" in told[tab.preview]
+
+
+def test_a_preview_that_cannot_be_computed_leaves_votes_stored_and_the_page_working(
+    behind: Backstage, tab: CompareTab
+) -> None:
+    behind.engine.featureless = "a"
+    for number in range(3):
+        pending = asked(behind, tab, f"Where {number}?")[-1][tab.pending]
+        assert "Thanks" in choose(behind.services, tab, "a-1", "C", pending, None)[tab.notice]
+    behind.services.preview.follow()
+    assert len(preferences.rankings(behind.db)) == 3
+    assert asked(behind, tab)[-1][tab.best[0]]["interactive"] is True
+
+
 def test_a_blind_best_of_several_shows_all_answers_at_once(behind: Backstage, tab: CompareTab) -> None:
     behind.engine.texts["base"] = "A plain text."
     updates = asked(behind, tab, blind=True, best_of=4.0)

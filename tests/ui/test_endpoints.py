@@ -187,6 +187,24 @@ def test_the_sft_column_names_the_version_that_its_adapter_came_with(
     assert [c.sampling.get("best_of") for c in stored.completions] == [None, 4]
 
 
+def test_a_preview_is_the_last_argument_and_ordinary_before_there_are_votes(
+    client: Client, served: tuple[str, Backstage]
+) -> None:
+    _, behind = served
+    rest = (None, None, None, None)
+    answer = client.predict("Where?", ["sft", "rlhf"], 0.7, 4, 1, False, 1, *rest, True, api_name="/compare")
+    assert [completion["preview"] for completion in answer["completions"]] == [0, 0]
+    for number in range(3):
+        asked = client.predict(f"Where {number}?", None, 0.7, 40, 1, api_name="/compare")
+        client.predict(asked["comparison_id"], "C", api_name="/vote")
+    behind.services.preview.follow()
+    answer = client.predict("Where?", ["sft", "rlhf"], 0.7, 4, 1, False, 1, *rest, True, api_name="/compare")
+    assert [completion["preview"] for completion in answer["completions"]] == [0, 4]
+    assert "both pick the answer" in refused(
+        client, "Where?", None, None, None, None, False, 4, *rest, True, api_name="/compare"
+    )
+
+
 def test_a_conversation_is_gone_on_with_by_its_id_and_by_nobody_else(
     client: Client, served: tuple[str, Backstage]
 ) -> None:
