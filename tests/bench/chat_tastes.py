@@ -27,7 +27,7 @@ from alignment.models.conversion import ensure_converted
 from alignment.models.features import Written, completion_features
 from alignment.models.generation import Generated, generate
 from alignment.models.sampling import Sampling
-from alignment.reward.vote_fit import LINEAR_FILE, load_linear
+from alignment.reward.linear_file import LINEAR_FILE, load_linear
 from alignment.runs.settings import RunSettings, run_settings, settings_of
 from alignment.settings import GENERAL, ModelConfig
 from service.policies import ensure_live_version

@@ -24,7 +24,7 @@ from alignment.learning.encoded_rankings import judging
 from alignment.learning.raft import best_of_each
 from alignment.models import adapters, loading
 from alignment.models.adapters import using
-from alignment.models.features import Written, completion_features, feature_groups
+from alignment.models.features import Written, completion_features, feature_groups, written
 from alignment.models.generation import Generated
 from alignment.models.shipped_files import Check, CheckKind
 from alignment.reward.rankings import judged_pairs
@@ -33,7 +33,6 @@ from alignment.reward.settings import RewardConfig
 from alignment.reward.vote_fit import Votes, fit_votes
 from alignment.runs.checks import passes
 from alignment.runs.findings import verdict_from_json
-from alignment.runs.reward_stage import written
 from alignment.runs.settings import run_settings
 from alignment.settings import POCKET, POCKET_MODEL
 from recipes.pocket.evaluate import completions

@@ -14,7 +14,7 @@ from alignment.errors import UnconvincingVotesError
 from alignment.learning import ppo, reward_adapter
 from alignment.learning.rollout import Task
 from alignment.models import adapters, loading
-from alignment.models.features import Written
+from alignment.models.features import Written, written
 from alignment.models.model_folder import fingerprint
 from alignment.models.texts import Text
 from alignment.runs import job, reward_stage
@@ -271,7 +271,7 @@ def test_features_are_those_of_the_original_model_computed_once(
     loaded = adapters.attach(base, model.sft, "sft")
     text = Text(one_turn("Ask 3"), "text B")
     with adapters.using(loaded, "sft"):
-        expected = original(loaded, tokenizer, [reward_stage.written(tokenizer, text)])[0]
+        expected = original(loaded, tokenizer, [written(tokenizer, text)])[0]
     key = text_key(text.messages, text.completion, ended=True)
     stored = read_features(tmp_path / "triptych.db", fingerprint(model), [key])[key]
     assert stored == pytest.approx(expected, abs=0.01)
