@@ -1,7 +1,6 @@
 """The linear reward model of people's votes: fitted and cross-validated. NumPy alone."""
 
 import math
-import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -121,28 +120,3 @@ def _peak(right: float, wrong: float) -> float:
     """Return the highest log-density of the Beta distribution, without its constant."""
     total = right + wrong
     return sum(part * math.log(part / total) for part in (right, wrong) if part)
-
-
-def information_gain(margin: Array, deviation: Array) -> Array:
-    """Return how many nats a vote between two completions is expected to tell of the weights, elementwise.
-
-    Both are of the difference of their scores. It is BALD (Houlsby et al. 2011, equation 3): the entropy of the
-    predicted vote, less the expected entropy once the weights are known, in their approximation.
-    """
-    scaled = margin / np.sqrt(1 + math.pi / 8 * deviation**2)
-    chance = 0.5 * (1 + np.tanh(scaled / 2))
-    spread = deviation**2 + 4 * math.log(2)
-    expected = math.log(2) * np.sqrt(4 * math.log(2) / spread) * np.exp(-(margin**2) / (2 * spread))
-    return np.asarray(_entropy(chance) - expected)
-
-
-def _entropy(chance: Array) -> Array:
-    inner = np.clip(chance, 1e-12, 1 - 1e-12)
-    return -inner * np.log(inner) - (1 - inner) * np.log1p(-inner)
-
-
-def thompson_choice(scores: Array, deviations: Array, seed: int) -> int:
-    """Return the position of the highest of scores drawn from their posteriors (Thompson 1933), with a seed."""
-    rng = random.Random(seed)
-    drawn = [rng.gauss(mean, deviation) for mean, deviation in zip(scores, deviations, strict=True)]
-    return max(range(len(drawn)), key=drawn.__getitem__)
