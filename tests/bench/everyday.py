@@ -1,7 +1,9 @@
 """Ask sixty everyday prompts through the endpoints, with the model's own sampling, and write down what came.
 
-`make bench-everyday` asks the model that `make run` starts with; `ARGS="--model NAME"` another one. The table goes to
-build/everyday.md. Nothing in it is judged by this program but what can be counted: a person has to read it.
+`make bench-everyday` asks the model that `make run` starts with; `ARGS="--model NAME"` another one. `--together`
+decodes all prompts in one batch without the app, which takes minutes instead of half an hour; the policy is then left
+out. The table goes to build/everyday.md. Nothing in it is judged by this program but what can be counted: a person has
+to read it.
 """
 
 import argparse
@@ -10,12 +12,17 @@ import statistics
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 from gradio_client import Client
 
+from alignment.models import catalogue, loading
+from alignment.models.catalogue import ModelChoice
+from alignment.models.generation import generate
+from storage.messages import Message, Messages, one_turn
 from tests.harness.app import ROOT, running_app
 from tests.harness.endpoints import wait_for
 
@@ -25,6 +32,7 @@ DEBRIS = re.compile(r"<\|?\w+\|?>|\[/?INST\]|^\s*(user|assistant|system)\s*$", r
 NAMES = ("Zelda", "Tom", "Anna", "Peter", "Maria")
 TELLINGS = ("My name is {}. Please remember it.", "Hi, I'm {}! Nice to meet you.")
 SHOWN_CHARACTERS = 280
+PANELS = ("raw continuation", "instruction-tuned", "policy")
 
 
 def prompts() -> list[str]:
@@ -54,8 +62,9 @@ def cell(completion: dict[str, Any]) -> str:
 
 def summary(replies: Sequence[dict[str, Any]]) -> list[str]:
     """Return lines on what can be counted."""
-    lines = ["| | raw continuation | instruction-tuned | policy |", "|---|---|---|---|"]
-    panels = [[reply["completions"][place] for reply in replies] for place in range(3)]
+    shown = PANELS[: len(replies[0]["completions"])]
+    lines = [f"| | {' | '.join(shown)} |", "|---" * (len(shown) + 1) + "|"]
+    panels = [[reply["completions"][place] for reply in replies] for place in range(len(shown))]
 
     def row(name: str, values: Sequence[object]) -> None:
         lines.append(f"| {name} | " + " | ".join(map(str, values)) + " |")
@@ -67,11 +76,43 @@ def summary(replies: Sequence[dict[str, Any]]) -> list[str]:
     return lines
 
 
+def together(name: str, seed: int, length: int | None) -> tuple[list[dict[str, Any]], list[bool]]:
+    """Return the replies of raw continuation and instruction-tuned model, and whether it knew each name."""
+    found = catalogue.resolve(ModelChoice(name or "smollm2-135m"), ROOT / "build", online=False)
+    model, tokenizer = loading.load_model(found.config)
+    sampling = replace(found.sampling, max_new_tokens=length or found.sampling.max_new_tokens)
+
+    def written(asked: Sequence[Messages], *, templated: bool) -> list[dict[str, Any]]:
+        rows = [tokenizer.prompt_ids(messages, templated=templated) for messages in asked]
+        drawn = generate(model, tokenizer, rows, sampling, [seed] * len(rows), templated=templated)
+        return [
+            {
+                "text": tokenizer.decode(one.token_ids),
+                "tokens": len(one.token_ids),
+                "finish_reason": one.finish_reason,
+            }
+            for one in drawn
+        ]
+
+    asked = [one_turn(prompt) for prompt in prompts()]
+    panels = [written(asked, templated=templated) for templated in (False, True)]
+    told = [(one_turn(telling.format(name)), name) for telling, name in product(TELLINGS, NAMES)]
+    heard = written([messages for messages, _ in told], templated=True)
+    second = [
+        (*messages, Message("assistant", answer["text"]), Message("user", "What is my name?"))
+        for (messages, _), answer in zip(told, heard, strict=True)
+    ]
+    said = written(second, templated=True)
+    known = [name in answer["text"] for (_, name), answer in zip(told, said, strict=True)]
+    return [{"completions": list(pair)} for pair in zip(*panels, strict=True)], known
+
+
 def write(output: Path, replies: Sequence[dict[str, Any]], known: Sequence[bool]) -> None:
     """Write what has been answered so far, so that a run that is cut off leaves its part."""
     told = f"A name told in one turn is said in the next in {sum(known)} of {len(known)} conversations."
     lines = [*summary(replies), "", told, ""]
-    lines += ["| prompt | raw continuation | instruction-tuned | policy |", "|---|---|---|---|"]
+    shown = PANELS[: len(replies[0]["completions"])]
+    lines += [f"| prompt | {' | '.join(shown)} |", "|---" * (len(shown) + 1) + "|"]
     for prompt, reply in zip(prompts(), replies, strict=False):
         lines.append(f"| {prompt} | " + " | ".join(map(cell, reply["completions"])) + " |")
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -85,7 +126,12 @@ def main() -> None:
     parser.add_argument("--length", type=int, help="most tokens of an answer (default: the model's own)")
     parser.add_argument("--seed", type=int, default=7, help="of each comparison")
     parser.add_argument("--output", type=Path, default=ROOT / "build" / "everyday.md")
+    parser.add_argument("--together", action="store_true", help="decode all prompts in one batch, without the app")
     arguments = parser.parse_args()
+    if arguments.together:
+        write(arguments.output, *together(arguments.model, arguments.seed, arguments.length))
+        print(arguments.output.read_text(encoding="utf-8")[:800], f"\nwritten to {arguments.output}")
+        return
     more = ["--model", arguments.model] if arguments.model else []
     with tempfile.TemporaryDirectory() as folder, running_app(Path(folder), *more) as app:
         client = wait_for(lambda: Client(app.url, verbose=False), "the page")
