@@ -112,7 +112,7 @@ class CompareTab:
     own_way: Any  # a button: sampling as the model's makers recommend
     turns: Any  # the conversation above the panels
     panels: list[Any]
-    preview: Any  # a line below the panels: what the RLHF panel's answer was picked by
+    preview: Any  # a line below the panels and their buttons: what the RLHF panel's answer was picked by
     best: list[Any]  # a button a panel
     tie: Any
     bad: Any
@@ -216,12 +216,12 @@ def _answers(services: Services) -> dict[str, Any]:
         panels = [
             html(panel(one, model, hint=INVITATION), js_on_load=PANEL_SCRIPT, elem_classes="slot") for one in empty
         ]
-    preview = html(preview_line(services.preview, empty), elem_id="preview")
     with gr.Row(elem_id="votes"):
         best = [
             gr.Button(f"{panel_name(one, model)} is best", interactive=False, elem_id=f"best-{i}", elem_classes="best")
             for i, one in enumerate(empty, 1)
         ]
+        preview = html(preview_line(services.preview, empty), elem_id="preview")
         tie = gr.Button("Equally good", interactive=False, elem_id="tie")
         bad = gr.Button("All bad", interactive=False, elem_id="all-bad")
         new = gr.Button("New chat", elem_id="new-chat")
