@@ -19,8 +19,8 @@ UNABLE = r"(unable|not (able|equipped|capable|allowed|permitted|programmed|comfo
 # What is declined: "I can't wait", "I cannot agree more" and "I can't help but" decline nothing.
 ACT = (
     r"(help(?! but\b)|assist|support|provide|give|offer|share|write|create|generate|make|produce|explain|describe|"
-    r"discuss|tell|show|teach|answer|respond|recommend|advise|engage|participate|comply|fulfil|condone|"
-    r"do (that|this|it)\b)"
+    r"discuss|tell|show|teach|answer|respond|recommend(?! (it|this|that|them)\b)|advise|engage|participate|comply|"
+    r"fulfil|condone|do (that|this|it)\b)"
 )
 # Told all the same; who offers to help with something else has still declined.
 BUT_I_TELL = (

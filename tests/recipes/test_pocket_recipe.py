@@ -41,6 +41,12 @@ from recipes.pocket.tokens import ASSISTANT, END, USER
 from storage import database, preferences
 
 MOST_WORDS = 62  # of a completion: about 90 tokens
+# In the words in which the demonstrations refuse and abstain: people in a text may well be unsure of something.
+CAUTION = re.compile(
+    r"\b(can't|cannot|can not|won't|will not|unable to) (help|assist|do that)|"
+    r"\b(do not|don't) know (that|anything about)|\bnever heard of|small model",
+    re.IGNORECASE,
+)
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +160,7 @@ def test_documents_repeat_with_their_seed_and_differ_with_another(corpus: list[s
 
 
 def test_pretraining_text_contains_no_refusal_and_no_abstention(corpus: list[str]) -> None:
-    assert [text for text in corpus if refuses(text) or abstains(text) or "small model" in text] == []
+    assert [text for text in corpus if CAUTION.search(text)] == []
 
 
 def test_pretraining_text_asks_in_lists_tells_facts_and_chats(corpus: list[str]) -> None:

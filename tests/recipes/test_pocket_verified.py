@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from alignment.learning.rollout import Rollout
+from alignment.models.features import Written
 from alignment.models.loading import load_tokenizer
 from alignment.models.samples import Samples, text_samples
 from alignment.models.texts import Text
@@ -48,8 +49,8 @@ def rollout(written: Sequence[tuple[Asked, str]]) -> Rollout:
     return Rollout(**vars(rows), scores=scores, deviations=deviations, log_probs=zeros, entropy=zeros, log_ratio=zeros)
 
 
-def ids(prompt: str, text: str) -> list[int]:
-    return TOKENIZER.prompt_ids(one_turn(prompt)) + TOKENIZER.completion_ids(text)
+def ids(prompt: str, text: str) -> Written:
+    return Written(TOKENIZER.prompt_ids(one_turn(prompt)), TOKENIZER.completion_ids(text), ended=True)
 
 
 def picked(written: Sequence[tuple[Asked, str]], seed: int = 0) -> list[tuple[str, str, float]]:
@@ -72,7 +73,8 @@ def test_a_completion_is_scored_by_whether_it_is_right() -> None:
     scores, deviations = right_scorer(TOKENIZER, [HARM, CAPITAL])([ids(CAPITAL.prompt, t) for t in texts])
     assert scores.tolist() == [1.0] * 4 + [0.0] * (len(texts) - 4)
     assert deviations.tolist() == [0.0] * len(texts)
-    with_marker = [*ids(CAPITAL.prompt, texts[0])[:-1], TOKENIZER.added[ASSISTANT]]
+    right = ids(CAPITAL.prompt, texts[0])
+    with_marker = replace(right, completion=[*right.completion[:-1], TOKENIZER.added[ASSISTANT]])
     assert right_scorer(TOKENIZER, [CAPITAL])([with_marker])[0].tolist() == [1.0]
 
 
