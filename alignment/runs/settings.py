@@ -70,11 +70,11 @@ class RunSettings:
         description="Processor threads of the training process. The app's default is the number of processors.",
     )
     minutes: Number = Field(
-        default=5.0,
+        default=0.0,
         ge=0.0,
         le=10_000.0,
         description="About how long a run may take: it has fewer prompts where the model takes longer on this "
-        "machine. 0 sets no bound.",
+        "machine. 0 sets no bound. Runs on a chat checkpoint have 5 by default.",
     )
     sft: SFTConfig = Field(default_factory=SFTConfig, description="Used by all methods.")
     reward: RewardConfig = Field(default_factory=RewardConfig, description='Used by "ppo" and "raft".')
@@ -120,6 +120,7 @@ def require_trains(method: str, settings: RunSettings) -> None:
 # Of a run on a model that ships no reward model and no comparisons, as any chat checkpoint from the hub: what was
 # measured on SmolLM2-135M (docs/benchmarks.md). All that is not named here is as for the bundled model.
 CHAT_CHECKPOINT: dict[str, Any] = {
+    "minutes": 5.0,
     "raft": {
         "rounds": 2,
         "prompts": 24,

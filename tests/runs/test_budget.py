@@ -9,7 +9,7 @@ from alignment.models import adapters
 from alignment.runs.budget import Pace, measured_pace, within
 from alignment.runs.settings import RunSettings
 
-SETTINGS = RunSettings().with_rollout_tokens(96)
+SETTINGS = RunSettings(minutes=5.0).with_rollout_tokens(96)
 
 
 def test_a_fast_model_gets_all_prompts() -> None:
