@@ -18,7 +18,7 @@ from alignment.reward.agreement import Agreement
 from alignment.reward.rankings import judged_pairs
 from alignment.reward.refit import Refitted, cross_validated, refit
 from alignment.reward.settings import RewardConfig
-from alignment.reward.vote_fit import SURE_ENOUGH, Votes, better_than_a_coin
+from alignment.reward.vote_fit import Votes, better_than_a_coin
 from alignment.serving.engine import Engine, TextFeatures
 from storage import features as stored_features
 from storage import preferences
@@ -48,7 +48,7 @@ class Fitted:
         """Whether training would learn from these votes, as far as can be told."""
         if self.agreement is None or self.agreement.accuracy.count < TELLING_VOTES:
             return True
-        return better_than_a_coin(self.agreement) >= SURE_ENOUGH
+        return better_than_a_coin(self.agreement) >= SCORING.least_certainty
 
     def scores(self, texts: TextFeatures) -> Array:
         """Return the score of each text (N,), as a run scores it: beside a shipped reward model's, it is bounded."""

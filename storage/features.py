@@ -32,16 +32,16 @@ def read_features(path: Path, model: str, keys: Sequence[str]) -> dict[str, Feat
             rows = db.query(
                 f"SELECT text, numbers FROM features WHERE model = ? AND text IN ({places})", [model, *some]
             )
-            found |= {row["text"]: np.frombuffer(row["numbers"], np.float16).astype(np.float32) for row in rows}
+            found |= {row["text"]: np.frombuffer(row["numbers"], np.float32) for row in rows}
     return found
 
 
 def save_features(path: Path, model: str, features: Mapping[str, Features]) -> None:
-    """Store features by key, in half precision; what is stored already stays."""
+    """Store features by key; what is stored already stays."""
     with write(path) as db:
         db["features"].insert_all(
             [
-                {"model": model, "text": key, "numbers": values.astype(np.float16).tobytes()}
+                {"model": model, "text": key, "numbers": values.astype(np.float32).tobytes()}
                 for key, values in features.items()
             ],
             ignore=True,

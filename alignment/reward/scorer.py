@@ -72,15 +72,15 @@ def adapter_scorer(model: PeftModel, heads: nn.Linear, pad_id: int, bound: float
 
 
 def linear_scorer(
-    model: PeftModel, tokenizer: Any, reference: str | None, reward: LinearReward, bound: float | None
+    model: PeftModel, tokenizer: Any, original: str | None, reward: LinearReward, bound: float | None
 ) -> Scorer:
-    """Return the scorer made of a linear reward model on features through the adapter `reference`, or through none.
+    """Return the scorer made of a linear reward model on features through the adapter `original`, or through none.
 
     Its deviations are those of the posterior. With a bound, the mean is pressed into it.
     """
 
     def score(written: Sequence[Written]) -> tuple[Tensor, Tensor]:
-        with using(model, reference):
+        with using(model, original):
             features = completion_features(model, tokenizer, written)
         means, deviations = (torch.from_numpy(part).float() for part in reward.scores(features))
         return (means if bound is None else bounded(means, bound)), deviations

@@ -13,7 +13,6 @@ from alignment.reward.rankings import Ranked, judged_pairs, prompt_folds
 
 FOLDS = 8
 WIDTHS = (0.25, 0.7, 2.0, 5.0, 12.0)  # of the prior of each group of features, in nats of odds; evidence chooses
-SURE_ENOUGH = 0.8  # probability that a reward model beats a coin, below which it trains nothing
 POINTS = 4001  # of a numeric integral
 
 

@@ -113,12 +113,12 @@ def _has_demonstrations(data_dir: Path, run: Run, parent: Policy | None) -> bool
 def _material(db: Path, run_id: int, config: ModelConfig) -> Material:
     """Return what a run has claimed and what came with the model."""
     voted = preferences.rankings(db, run_id)
-    general = shipped_files.prompts(config.model) or shipped_files.prompts(GENERAL)
+    prompts = shipped_files.prompts(config.model) or shipped_files.prompts(GENERAL)
     return Material(
         voted,
         demonstrations.demonstrations_of(db, run_id),
         shipped_files.comparisons(config.model),
-        [*general, *(ranking.messages for ranking in voted)],
+        [*prompts, *(ranking.messages for ranking in voted)],
     )
 
 

@@ -84,7 +84,7 @@ def scorer(training: Training, reward: RewardModel) -> Scorer:
     bound = None if reward.shipped_heads is None else config.bound
     own: Scorer = no_scores
     if isinstance(reward.fitted, LinearReward):
-        own = linear_scorer(model, training.tokenizer, training.reference, reward.fitted, bound)
+        own = linear_scorer(model, training.tokenizer, training.original, reward.fitted, bound)
     elif reward.fitted is not None:
         own = adapter_scorer(model, reward.fitted, pad_id, bound)
     return added_scorer(model, own, pad_id, reward.shipped_heads, config)
@@ -153,7 +153,7 @@ def features_of(training: Training, texts: Sequence[Text]) -> dict[Text, Array]:
     known = stored_features.read_features(training.db, owner, list(keys.values()))
     missing = [text for text in texts if keys[text] not in known]
     if missing:
-        with using(model, training.reference):
+        with using(model, training.original):
             rows = completion_features(model, tokenizer, [written(tokenizer, text) for text in missing])
         computed = {keys[text]: row for text, row in zip(missing, rows, strict=True)}
         stored_features.save_features(training.db, owner, computed)

@@ -28,7 +28,7 @@ class Training:
     db: Path
 
     @property
-    def reference(self) -> str | None:
+    def original(self) -> str | None:
         """The adapter through which features are computed; None: the weights as they are."""
         return original(self.config)
 

@@ -9,12 +9,8 @@ import json
 import random
 import re
 import statistics
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +31,7 @@ from storage import database, policies, preferences, runs
 from storage.messages import one_turn
 from storage.records import Comparison, Completion
 from tests.bench.everyday import prompts as everyday
+from tests.bench.tastes import train
 from tests.harness.app import ROOT
 
 LIST_LINE = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s", re.MULTILINE)
@@ -114,23 +111,6 @@ def cast(
         )
 
 
-def train(data_dir: Path, config: ModelConfig, method: str, settings: dict[str, Any]) -> float:
-    """Run the training child on the votes in a data folder and return the seconds that it took."""
-    db = database.file_in(data_dir)
-    chosen = run_settings(settings, settings_of(config.model, RunSettings()))
-    run_id = runs.queue_run(db, method, chosen.to_json())
-    runs.start_run(db, run_id)
-    began = time.monotonic()
-    command = [sys.executable, "-m", "alignment.runs.job", "--data-dir", str(data_dir)]
-    command += ["--model", json.dumps(asdict(config))]
-    with subprocess.Popen(command, bufsize=0, stdin=subprocess.PIPE) as child:
-        assert child.stdin is not None
-        child.stdin.write(f"{run_id}\n".encode())  # not closed before the end: the child would leave
-        if child.wait():
-            raise RuntimeError(f"run {run_id} failed: {runs.get_run(db, run_id).error}")
-    return time.monotonic() - began
-
-
 def measure(config: ModelConfig, name: str, seed: int, noise: float, arguments: argparse.Namespace) -> dict[str, Any]:
     """Return what one cell gives."""
     taste = TASTES[name]
@@ -156,7 +136,8 @@ def measure(config: ModelConfig, name: str, seed: int, noise: float, arguments: 
         ensure_live_version(db, data_dir, config)
         cast(db, tokenizer, taste, seed, pool, noise)
         settings = {"seed": seed, "threads": torch.get_num_threads(), **json.loads(arguments.settings)}
-        result["seconds"] = train(data_dir, config, arguments.method, settings)
+        chosen = run_settings(settings, settings_of(config.model, RunSettings()))
+        result["seconds"] = train(data_dir, config, arguments.method, chosen)
         run = runs.get_run(db, 1)
         result |= {"status": run.status, "error": run.error}
         measured: dict[str, list[float]] = {}

@@ -9,7 +9,6 @@ import json
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,22 +16,12 @@ import numpy as np
 from alignment.models.texts import Text
 from alignment.reward.refit import cross_validated, refit
 from alignment.reward.vote_fit import Votes
-from storage.messages import Messages, one_turn
+from storage.messages import one_turn
+from tests.reward.test_vote_fit import Vote
 
 GROUPS = (576, 1152, 3, 12)
 COUNTS = (32, 200, 1000)
 REPEATS = 5
-
-
-@dataclass(frozen=True)
-class Vote:
-    """The best of three completions."""
-
-    messages: Messages
-    completions: tuple[str, ...]
-    tiers: tuple[tuple[int, ...], ...]
-    tied: bool = False
-    ended: tuple[bool, ...] = (True, True, True)
 
 
 def votes_of(count: int) -> Votes:

@@ -33,8 +33,8 @@ from alignment.reward.settings import RewardConfig
 from alignment.reward.vote_fit import Votes, fit_votes
 from alignment.runs.checks import passes
 from alignment.runs.findings import verdict_from_json
-from alignment.runs.settings import run_settings
-from alignment.settings import POCKET, POCKET_MODEL
+from alignment.runs.settings import RunSettings
+from alignment.settings import POCKET, POCKET_MODEL, ModelConfig
 from recipes.pocket.evaluate import completions
 from recipes.pocket.labelers import WORST
 from recipes.pocket.prompt_files import labelled_prompts
@@ -153,14 +153,14 @@ def _vote(db: Path, prompt: str, texts: Sequence[str], best: int) -> None:
     )
 
 
-def train(data_dir: Path, method: str, seed: int) -> float:
+def train(data_dir: Path, config: ModelConfig, method: str, settings: RunSettings) -> float:
     """Run the training child on the votes in a data folder and return the seconds that it took."""
-    db = data_dir / "triptych.db"
-    run_id = runs.queue_run(db, method, run_settings({"seed": seed, "threads": torch.get_num_threads()}).to_json())
+    db = database.file_in(data_dir)
+    run_id = runs.queue_run(db, method, settings.to_json())
     runs.start_run(db, run_id)
     began = time.monotonic()
     command = [sys.executable, "-m", "alignment.runs.job", "--data-dir", str(data_dir)]
-    command += ["--model", json.dumps(asdict(POCKET_MODEL))]
+    command += ["--model", json.dumps(asdict(config))]
     with subprocess.Popen(command, bufsize=0, stdin=subprocess.PIPE) as child:
         assert child.stdin is not None
         child.stdin.write(f"{run_id}\n".encode())  # not closed before the end: the child would leave
@@ -231,7 +231,8 @@ def measure(model: PeftModel, tokenizer: Any, cell: Cell) -> dict[str, Any]:
             after = best_by_reward(model, tokenizer, preferences.rankings(db), unseen)
         else:
             cast(db, model, tokenizer, taste, cell, pool)
-            result["seconds"] = train(data_dir, cell.method, cell.seed)
+            settings = RunSettings(seed=cell.seed, threads=torch.get_num_threads())
+            result["seconds"] = train(data_dir, POCKET_MODEL, cell.method, settings)
             candidate = policies.version_made_by(db, 1)
             assert candidate is not None
             result |= {"status": candidate.status, "kl": candidate.evaluation["kl"]}

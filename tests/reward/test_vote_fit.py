@@ -12,8 +12,8 @@ from alignment.errors import AdapterError
 from alignment.models.texts import Text
 from alignment.reward.agreement import agreement
 from alignment.reward.linear_file import load_linear, save_linear
+from alignment.reward.settings import RewardConfig
 from alignment.reward.vote_fit import (
-    SURE_ENOUGH,
     Votes,
     better_than_a_coin,
     cross_validate,
@@ -36,7 +36,8 @@ class Vote:
 def votes_by(taste: Callable[[np.ndarray], float], count: int, seed: int = 0) -> Votes:
     """Return votes for the best of three completions by a taste for features, each on a prompt of its own."""
     rng = np.random.default_rng(seed)
-    rankings, features = [], {}
+    rankings: list[Vote] = []
+    features: dict[Text, np.ndarray] = {}
     for number in range(count):
         messages = one_turn(f"prompt {number}")
         texts = [Text(messages, f"{number} {place}") for place in range(3)]
@@ -64,7 +65,7 @@ def test_votes_at_random_are_not_taken_for_a_taste() -> None:
     rng = np.random.default_rng(5)
     measured = cross_validate(votes_by(lambda _: rng.random(), 32), seed=0)
     assert measured is not None
-    assert better_than_a_coin(measured) < SURE_ENOUGH
+    assert better_than_a_coin(measured) < RewardConfig().least_certainty
 
 
 def test_a_second_vote_on_the_same_prompt_is_not_predicted_from_the_first() -> None:
