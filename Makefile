@@ -12,7 +12,7 @@ OTHER_MODEL := $(filter-out smollm2-135m,$(MODEL))$(findstring --model,$(ARGS))
 SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow test-gpu lint bench-checks bench-chat-tastes bench-everyday bench-idle bench-loop bench-panels bench-refit bench-tastes bench-training pocket evaluate clean
+.PHONY: help run test test-slow test-gpu lint bench-checks bench-chat-tastes bench-clicks bench-everyday bench-idle bench-loop bench-many-votes bench-panels bench-pauses bench-refit bench-serving bench-streaming bench-tastes bench-training pocket smollm2 evaluate clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,7 +21,7 @@ run: $(INSTALLED) $(if $(OTHER_MODEL),,$(FIRST_MODEL)) ## install once, then sta
 	$(BIN)/python app.py $(if $(MODEL),--model "$(MODEL)") $(ARGS)
 
 test: $(INSTALLED_TEST) $(FIRST_MODEL) ## run the tests
-	$(BIN)/python -m pytest -m "not slow" --durations=20
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile --durations=20
 
 test-slow: $(INSTALLED_TEST) $(FIRST_MODEL) ## run the tests that take longer
 	$(BIN)/python -m pytest -m slow --durations=20
@@ -29,18 +29,22 @@ test-slow: $(INSTALLED_TEST) $(FIRST_MODEL) ## run the tests that take longer
 test-gpu: $(INSTALLED_TEST) ## run the tests that need a CUDA device; what they measure goes into build/gpu.xml
 	TRIPTYCH_TEST_GPU=1 $(BIN)/python -m pytest -m gpu --junitxml=build/gpu.xml
 
-lint: $(INSTALLED_TEST) ## check style, formatting, types, sizes of files and functions, and the table of settings
+lint: $(INSTALLED_TEST) ## check style, formatting, types, sizes of files and functions, and the pages of settings and schema
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m scripts.check_sizes
 	$(BIN)/python -m scripts.settings_table --check
+	$(BIN)/python -m scripts.schema_page --check
 
 bench-checks: $(INSTALLED_TEST) $(FIRST_MODEL) ## ask the general checks: facts, harm, look-alikes, unknown names; ARGS="--model NAME"
 	$(BIN)/python -m tests.bench.checks $(ARGS)
 
 bench-chat-tastes: $(INSTALLED_TEST) $(FIRST_MODEL) ## measure what 32 clicks teach a chat model, cell by cell; takes hours
 	$(BIN)/python -m tests.bench.chat_tastes $(ARGS)
+
+bench-clicks: $(INSTALLED_TEST) $(FIRST_MODEL) ## measure what clicks teach the reward model: on chosen pairs, and where some err
+	$(BIN)/python -m tests.bench.clicks $(ARGS)
 
 bench-everyday: $(INSTALLED_TEST) $(FIRST_MODEL) ## ask sixty everyday prompts; the table goes to build/everyday.md
 	$(BIN)/python -m tests.bench.everyday $(ARGS)
@@ -51,11 +55,23 @@ bench-idle: $(INSTALLED_TEST) ## measure what the app costs while nobody uses it
 bench-loop: $(INSTALLED_TEST) ## measure the whole loop: votes, run, new version; prints JSON
 	$(BIN)/python -m tests.bench.loop
 
+bench-many-votes: $(INSTALLED_TEST) ## measure leaderboard, history, counter and the next vote with 200,000 votes stored; prints JSON
+	$(BIN)/python -m tests.bench.many_votes $(ARGS)
+
 bench-panels: $(INSTALLED_TEST) $(FIRST_MODEL) ## measure three panels beside plain decoding of three rows
 	$(BIN)/python -m tests.bench.panels $(ARGS)
 
+bench-pauses: $(INSTALLED_TEST) ## measure what a long prompt, a swap and a run do to 16 streams; ARGS="--model NAME"
+	$(BIN)/python -m tests.bench.pauses $(ARGS)
+
 bench-refit: $(INSTALLED_TEST) ## measure how long a vote takes to count in the preview; prints JSON
 	$(BIN)/python -m tests.bench.refit
+
+bench-serving: $(INSTALLED_TEST) $(FIRST_MODEL) ## measure many comparisons at once beside one after another; ARGS="--model pocket"
+	$(BIN)/python -m tests.bench.serving $(ARGS)
+
+bench-streaming: $(INSTALLED_TEST) ## stream 60 KB of answer into a real browser and measure its frames; prints JSON
+	$(BIN)/python -m tests.bench.streaming
 
 bench-tastes: $(INSTALLED_TEST) ## measure what runs learn from a few clicks, cell by cell; takes hours, can be cut off
 	$(BIN)/python -m tests.bench.tastes $(ARGS)
@@ -65,6 +81,9 @@ bench-training: $(INSTALLED_TEST) ## measure an update of PPO beside one of TRL'
 
 pocket: $(INSTALLED) ## train the bundled model anew, from its facts to its policy; ARGS=--renew-stamps builds nothing
 	$(BIN)/python -m recipes.pocket.build $(ARGS)
+
+smollm2: $(INSTALLED) $(FIRST_MODEL) ## train SmolLM2's first policy anew, from comparisons by a simulated labeler
+	$(BIN)/python -m recipes.smollm2.build $(ARGS)
 
 evaluate: $(INSTALLED) ## measure the bundled model skill by skill into docs/pocket-evaluation.md
 	$(BIN)/python -m recipes.pocket.evaluate

@@ -9,11 +9,11 @@ import signal
 import socket
 import sqlite3
 import threading
+import warnings
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from reprlib import repr as brief
 from typing import Any
 
 # Read before torch is imported: threads that wait spin only briefly, or chat and a run beside it starve each other.
@@ -32,15 +32,28 @@ from alignment.runs.settings import RunSettings, settings_of
 from alignment.runs.supervisor import Supervisor
 from alignment.serving.engine import Adapter, PolicyVersion
 from alignment.serving.local import LocalEngine
+from alignment.serving.openai_server import servers_named
+from alignment.serving.remote import RemoteEngine
+from alignment.serving.settings import ServingLimits
 from alignment.settings import GENERAL, ModelConfig
-from service import chosen_model
+from service import account, chosen_model, commands, pool
 from service.admin import AdminSessions
+from service.admission import Admission, stored_limits
+from service.command_line import parse_arguments
 from service.context import ServedModel, Services
+from service.lent import LentAdapters
 from service.policies import ensure_live_version, untrained_versions
 from service.preview import Preview
+from service.recorded_example import RecordedExample, recorded_example
 from service.status import status_of
 from storage import database
 from storage.errors import StorageError
+from storage.imports import stop_left_over_imports
+from storage.signing_key import signing_key
+
+log = logging.getLogger("triptych")
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+OWN_PASSWORD = "Set TRIPTYCH_ADMIN_PASSWORD, or run `python app.py password`, to choose your own."
 
 
 @dataclass(frozen=True)
@@ -53,34 +66,8 @@ class Opened:
     model: Resolved
     live: PolicyVersion
     examples: Sequence[Example]
-
-
-def port_number(text: str) -> int:
-    """Return a TCP port, or raise ArgumentTypeError."""
-    if not text.isdecimal() or not 1 <= int(text) <= 65535:
-        raise argparse.ArgumentTypeError(f"a port is a number from 1 to 65535, got {brief(text)}")
-    return int(text)
-
-
-def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
-    """Return the command line's settings."""
-    parser = argparse.ArgumentParser(
-        prog="app.py",
-        description=__doc__,
-        epilog="The admin password is read from TRIPTYCH_ADMIN_PASSWORD; without it one is made up and printed.",
-    )
-    add = parser.add_argument
-    add("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 lets others in (default: %(default)s)")
-    add("--port", type=port_number, default=7860, help="port to listen on (default: %(default)s)")
-    add("--root-path", default="", help="where a proxy shows the page, such as /triptych (default: at the top)")
-    add("--data-dir", type=Path, default=Path("data"), help="database, policies and runs (default: ./%(default)s)")
-    add("--model", default="", help="preset, folder, name on the hub or .gguf file (default: the data folder's)")
-    add("--base", default="", help="pretrained checkpoint for the first panel: a folder or a name on the hub")
-    add("--sft", default="", help="instruction-tuned LoRA adapter on the model: a folder or a name on the hub")
-    add("--quantize", choices=["none", "nf4", "int8"], default="", help="how weights are held in memory")
-    add("--seed", type=int, help="makes comparisons repeatable and sets the seed of runs (default: drawn anew, runs 0)")
-    add("--list-models", action="store_true", help="print the presets and leave")
-    return parser.parse_args(arguments)
+    recorded: RecordedExample | None
+    limits: ServingLimits
 
 
 def require_free(host: str, port: int) -> None:
@@ -89,16 +76,17 @@ def require_free(host: str, port: int) -> None:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         socket.create_server((host, port), family=family).close()
     except OSError as error:
-        raise OSError(f"http://{host}:{port} cannot be served ({error}); give --port another number") from error
+        raise OSError(f"http://{host}:{port} cannot be served ({error}); give another --port or --host") from error
 
 
-def admin_password() -> str:
-    """Return the password from the environment, else make one up and print it once."""
-    if given := os.environ.get("TRIPTYCH_ADMIN_PASSWORD"):
-        return given
-    password = secrets.token_urlsafe(9)
-    print(f"\nAdmin password (for the Training tab): {password}\nSet TRIPTYCH_ADMIN_PASSWORD to choose your own.\n")
-    return password
+def admin_sessions(db: Path, host: str) -> AdminSessions:
+    """Return what holds the admin's password: the environment's, else the stored one, else one made up and printed."""
+    given, made_up = os.environ.get("TRIPTYCH_ADMIN_PASSWORD", ""), secrets.token_urlsafe(9)
+    if not given and not account.has_password(db):
+        print(f"\nAdmin password (for the Training tab), until the app ends: {made_up}\n{OWN_PASSWORD}\n")
+        if host not in LOOPBACK:
+            log.warning("others can reach this app (--host %s) and its admin has no password of yours", host)
+    return account.sessions(db, given, made_up)
 
 
 def open_data_folder(arguments: argparse.Namespace) -> Opened:
@@ -111,10 +99,14 @@ def open_data_folder(arguments: argparse.Namespace) -> Opened:
         require_free(arguments.host, arguments.port)
         lock = database.hold(data_dir)
         database.prepare(db)
+        stop_left_over_imports(db)
         model = catalogue.resolve(chosen_model.choose(db, given), data_dir, online=not offline)
         shipped_files.check_files(model.config.model)
         live = ensure_live_version(db, data_dir, model.config)
         examples = shipped_files.examples(model.config.model) or shipped_files.examples(GENERAL)
+        pool.begin(db, examples, shipped_files.prompts(model.config.model) or shipped_files.prompts(GENERAL))
+        recorded = recorded_example(model.config, db)
+        limits = stored_limits(db)
         chosen_model.remember(db, model.choice)
     except sqlite3.Error as error:
         raise SystemExit(
@@ -123,7 +115,7 @@ def open_data_folder(arguments: argparse.Namespace) -> Opened:
         ) from error
     except (AlignmentError, StorageError, OSError, ValueError) as error:
         raise SystemExit(f"Triptych cannot start: {error}") from error
-    return Opened(data_dir, db, lock, model, live, examples)
+    return Opened(data_dir, db, lock, model, live, examples, recorded, limits)
 
 
 def stay_offline() -> bool:
@@ -147,10 +139,22 @@ def convert(config: ModelConfig) -> None:
         ensure_converted(config)
 
 
-def services_of(opened: Opened, seed: int | None) -> Services:
+def engine_of(opened: Opened, named: str) -> LocalEngine | RemoteEngine:
+    """Return what writes: this process, or the servers that `--engine` names. Raises ConfigError for no address."""
+    if not named:
+        return LocalEngine(opened.model.config, opened.live, threads=usable_processors(), serving=opened.limits)
+    servers, takes = servers_named(named, os.environ.get("TRIPTYCH_ENGINE_KEY", ""))
+    return RemoteEngine(servers, opened.live, sft_of(opened), publishes=takes)
+
+
+def sft_of(opened: Opened) -> Adapter | None:
+    """Return the model's own instruction-tuned adapter, None for a chat checkpoint."""
+    return Adapter("sft", Path(opened.model.config.sft)) if opened.model.config.sft else None
+
+
+def services_of(opened: Opened, engine: LocalEngine | RemoteEngine, seed: int | None, host: str) -> Services:
     """Return what the page works with; nothing is started yet."""
     model, processors = opened.model, usable_processors()
-    engine = LocalEngine(model.config, opened.live, threads=processors)
     defaults = settings_of(model.config.model, RunSettings(seed=seed or 0, threads=processors))
     return Services(
         data_dir=opened.data_dir,
@@ -163,38 +167,73 @@ def services_of(opened: Opened, seed: int | None) -> Services:
             sampling=model.sampling,
             max_tokens=model.context_tokens,
             own_template=model.own_template,
-            untrained=untrained_versions(opened.db, model.config),
+            served_by=engine.servers if isinstance(engine, RemoteEngine) else "",
+            untrained=untrained_versions(opened.db, opened.data_dir, model.config),
         ),
-        sft=Adapter("sft", Path(model.config.sft)) if model.config.sft else None,
+        sft=sft_of(opened),
         supervisor=Supervisor(opened.data_dir, engine, model.config, defaults),
-        admin=AdminSessions(admin_password()),
+        admin=admin_sessions(opened.db, host),
+        admission=Admission(opened.limits),
         examples=opened.examples,
+        recorded=opened.recorded,
         seeds=random.Random(seed) if seed is not None else random.SystemRandom(),
         status=status_of(opened.db, engine),
-        preview=Preview(opened.db, engine, fingerprint(model.config)),
+        preview=Preview(opened.db, engine, fingerprint(model.config), possible=isinstance(engine, LocalEngine)),
+        key=signing_key(opened.data_dir),
     )
 
 
 def main() -> None:
-    """Wire settings, database, engine, supervisor and page; serve until Ctrl-C."""
+    """Do what the command line asks for."""
     arguments = parse_arguments()
     if arguments.list_models:
         print(presets.table())
-        return
+    elif arguments.command != "serve":
+        carry_out(arguments)
+    else:
+        serve_page(arguments)
+
+
+def carry_out(arguments: argparse.Namespace) -> None:
+    """Do something other than serving; exit with one sentence if that cannot be."""
+    data_dir = arguments.data_dir.resolve()
+    try:
+        if arguments.command == "password":
+            print(commands.set_password(data_dir))
+        elif arguments.command == "backup":
+            print(commands.back_up(data_dir, arguments.file))
+        else:
+            print(commands.restore(data_dir, arguments.file))
+    except (AlignmentError, StorageError, OSError) as error:
+        raise SystemExit(f"Nothing was changed: {error}") from error
+
+
+def serve_page(arguments: argparse.Namespace) -> None:
+    """Wire settings, database, engine, supervisor and page; serve until Ctrl-C."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
+    # PEFT asks transformers for the old name of a property; whoever starts the app can do nothing about it.
+    warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it misses a kernel that only 4-bit bases would use
     opened = open_data_folder(arguments)
     forget_proxies()
-    services = services_of(opened, arguments.seed)
-    threading.Thread(target=convert, args=[opened.model.config], daemon=True).start()  # beside the imports that follow
-    engine, supervisor = services.engine, services.supervisor
-    assert isinstance(engine, LocalEngine)
+    try:
+        engine = engine_of(opened, arguments.engine)
+    except AlignmentError as error:
+        raise SystemExit(f"Triptych cannot start: {error}") from error
+    services = replace(
+        services_of(opened, engine, arguments.seed, arguments.host),
+        fold_harmful=arguments.fold_harmful,
+        lent=LentAdapters(allowed=arguments.lend_adapters),
+    )
+    supervisor = services.supervisor
+    if isinstance(engine, LocalEngine):  # beside the imports that follow; else the process of the first run does it
+        threading.Thread(target=convert, args=[opened.model.config], daemon=True).start()
 
     if opened.model.config.quantize == "none":
         leave_out_bitsandbytes()
     with no_stubs_of_gradio():
-        from ui.annotator import signing_key
+        from api.routes import routes
         from ui.layout import serve
 
     stopping = threading.Event()
@@ -205,7 +244,8 @@ def main() -> None:
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)
     try:
-        page = serve(services, arguments.host, arguments.port, signing_key(opened.data_dir), arguments.root_path)
+        site, beside = arguments, routes(services)
+        page = serve(services, site.host, site.port, services.key, site.root_path, beside, site.embed_in)
         engine.start()  # not before: its imports and the page's hold each other up, and the page is what people see
         supervisor.start()
         services.preview.start()

@@ -15,6 +15,7 @@ POCKET = ASSETS / "pocket"
 GENERAL = ASSETS / "general"  # what is offered with a model that ships nothing of its own
 MAX_PROMPT_CHARACTERS = 4000
 MAX_COMPLETION_CHARACTERS = 2000  # of one that a person writes
+PREVIEW_SAMPLES = 4  # of which a preview shows the best
 MAX_NEW_TOKENS = 32_768  # of one completion; what a model reads may allow less
 MAX_BEST_OF = 16  # completions of which the reward model picks what a person sees
 MOST_STEPS = 1_000_000  # of whatever training does one after another
@@ -54,12 +55,20 @@ class ModelConfig:
     base: Text = Field(default="", description="Folder of the pretrained checkpoint that answers in the first panel.")
     gguf: Text = Field(default="", description="GGUF file that `model` is converted from, if it was not yet.")
     rollout_tokens: Tokens = Field(default=96, description="Most tokens of a completion that training draws.")
+    ships: Text = Field(
+        default="", description="Folder of the policy that ships for the model; empty where it lies beside the weights."
+    )
     template: Text = Field(default="", description="Arguments of the chat template, as a JSON object; empty for none.")
 
     @property
     def template_arguments(self) -> dict[str, Any]:
         """What the chat template is called with besides the messages."""
         return dict(json.loads(self.template)) if self.template else {}
+
+    @property
+    def beside(self) -> str:
+        """The folder in which a policy that ships with the model would lie."""
+        return self.ships or self.model
 
     @model_validator(mode="after")
     def _has_one_base(self) -> Self:

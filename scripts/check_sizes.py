@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-ROOMS = ("app.py", "alignment", "service", "storage", "ui", "recipes", "scripts")  # some may not be there yet
+ROOMS = ("app.py", "alignment", "service", "storage", "ui", "api", "recipes", "scripts")  # some may not be there yet
 MAX_FILE_LINES = 300
 MAX_FUNCTION_LINES = 60
 TABLES = "tables"

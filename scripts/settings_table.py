@@ -11,6 +11,7 @@ from typing import Any, get_args
 from pydantic.fields import FieldInfo
 
 from alignment.runs.settings import RunSettings
+from alignment.serving.settings import ServingLimits
 from alignment.validation import bounds_of, fields_of
 
 PAGE = Path(__file__).parents[1] / "docs" / "settings.md"
@@ -23,6 +24,12 @@ This page is generated from the code: edit the fields there, then run `python -m
 left out keeps its default. What is out of bounds is refused, with the name of the field. A run keeps the settings that
 it was started with, also where it is resumed.
 """
+LIMITS = """\
+# Limits of serving
+
+`/limits`, and the Admin tab, change any of these while the app runs. They are kept in the data
+folder.
+"""
 
 
 def page() -> str:
@@ -33,6 +40,7 @@ def page() -> str:
         if section := _section(field):
             parts.append(f"## {name}\n\n{section.__doc__} {field.description}\n")
             parts.append(_table(f"{name}.", fields_of(section)))
+    parts += [LIMITS, _table("", fields_of(ServingLimits))]
     return "\n".join(parts)
 
 

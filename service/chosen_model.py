@@ -10,9 +10,10 @@ from alignment.models.catalogue import ModelChoice
 from alignment.models.presets import FIRST_CHOICE, POCKET_PRESET, presets
 from alignment.settings import POCKET_MODEL
 from storage import policies
-from storage.remembered_model import remember_model, remembered_model
+from storage.kept_settings import keep_settings, kept_settings
 
 log = logging.getLogger(__name__)
+MODEL = "model"  # under which it is kept
 
 
 def choose(db: Path, given: ModelChoice) -> ModelChoice:
@@ -24,7 +25,7 @@ def choose(db: Path, given: ModelChoice) -> ModelChoice:
     """
     if given.model:
         return given
-    stored = remembered_model(db)
+    stored = kept_settings(db, MODEL)
     known = ModelChoice(**stored) if stored else _of_older_folder(db) or _first()
     if stored:
         _require_package(db, known)
@@ -47,7 +48,7 @@ def _require_package(db: Path, known: ModelChoice) -> None:
 
 def remember(db: Path, choice: ModelChoice) -> None:
     """Let a data folder remember a model that it was opened with."""
-    remember_model(db, asdict(choice))
+    keep_settings(db, MODEL, asdict(choice))
 
 
 def _of_older_folder(db: Path) -> ModelChoice | None:

@@ -5,6 +5,7 @@ import logging
 import random
 import time
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from reprlib import repr as brief
@@ -14,16 +15,20 @@ from alignment.errors import AlignmentError, ConfigError
 from alignment.models.sampling import Sampling
 from alignment.models.texts import Text
 from alignment.serving.engine import Adapter, Finished, Grown, PolicyVersion, Row, RowState, Waiting, policy_version_at
-from service.completions import ShownCompletion, shown
+from alignment.settings import PREVIEW_SAMPLES
+from service.completions import Progress, shown
 from service.context import Services
 from service.conversations import Turn, next_turn
+from service.early import until
+from service.harmful import folded
 from service.preview import Fitted
-from service.requests import MAX_COLUMNS, MAX_SEED, PREVIEW_SAMPLES, CompareRequest
+from service.requests import MAX_COLUMNS, MAX_SEED, CompareRequest
 from storage import conversations, database, policies, preferences
 from storage.messages import Messages
 from storage.records import Comparison, Completion, Role
 
 log = logging.getLogger(__name__)
+STOPPED = "the answer was stopped before it was finished; ask again"
 SEED_STEP = 1_000_003  # between the seeds of one column's completions; those of neighbouring columns differ by 1
 
 
@@ -47,6 +52,21 @@ class Column:
         drawn = {name: value for name, value in values.items() if name in always or value != off[name]}
         return drawn | ({"preview" if self.preview else "best_of": self.copies} if self.copies > 1 else {})
 
+    def completion(self, place: int, state: RowState, seed: int) -> Completion:
+        """Return what the column shows at a place, 0 for the first, as it is stored."""
+        return Completion(
+            slot=chr(ord("A") + place),
+            role=self.role,
+            policy_version=self.version,
+            text=state.text,
+            token_ids=list(state.token_ids),
+            seed=seed,
+            sampling=self.stored_sampling,
+            finish_reason=state.finish_reason or "",
+            first_token_seconds=state.first_token_seconds,
+            seconds=state.seconds,
+        )
+
 
 @dataclass(frozen=True)
 class _Picked:
@@ -56,24 +76,13 @@ class _Picked:
     state: RowState
     copy: int = 0  # which of the column's completions it is
 
-
-@dataclass(frozen=True)
-class Progress:
-    """A comparison as far as it has come."""
-
-    comparison_id: str
-    conversation_id: str
-    completions: tuple[ShownCompletion, ...]
-    waiting: int | None = None  # place in line
-    loading: float | None = None  # seconds since the model began to load
-
-    def to_json(self) -> dict[str, Any]:
-        """Return it as callers of `/compare` get it."""
-        waits = {"waiting": self.waiting, "loading": self.loading}
-        known = {name: value for name, value in waits.items() if value is not None}
-        completions = [completion.to_json() for completion in self.completions]
-        ids = {"comparison_id": self.comparison_id, "conversation_id": self.conversation_id}
-        return {**known, **ids, "completions": completions}
+    def cut(self) -> "_Picked":
+        """Return it as a vote leaves it that comes before its end; without a word, nothing of it was shown."""
+        if self.state.finish_reason is not None:
+            return self
+        if self.state.text.strip():
+            return replace(self, state=replace(self.state, finish_reason="cancelled"))
+        return _Picked(replace(self.column, copies=1, preview=None), RowState(finish_reason="cancelled"))
 
 
 @dataclass(frozen=True)
@@ -81,10 +90,12 @@ class _Call:
     """What stays the same while a comparison is answered."""
 
     comparison_id: str
+    annotator: str
     request: CompareRequest
     turn: Turn
     columns: Sequence[Column]
     first_seed: int  # of the first column; each further one's is 1 higher
+    folds: bool = False  # whether untrained answers to what sounds harmful are folded
 
     @property
     def held_back(self) -> bool:
@@ -95,7 +106,14 @@ class _Call:
         """Return the completions to be written, those of one column side by side."""
         messages = self.turn.messages
         return [
-            Row(messages, column.adapter, column.role != "base", column.sampling, seed + SEED_STEP * copy)
+            Row(
+                messages,
+                column.adapter,
+                column.role != "base",
+                column.sampling,
+                seed + SEED_STEP * copy,
+                extra=copy > 0,
+            )
             for seed, column in enumerate(self.columns, self.first_seed)
             for copy in range(column.copies)
         ]
@@ -108,24 +126,15 @@ class _Call:
     def completions(self, picked: Sequence[_Picked]) -> list[Completion]:
         """Return one completion a column as it is stored."""
         return [
-            Completion(
-                slot=chr(ord("A") + i),
-                role=one.column.role,
-                policy_version=one.column.version,
-                text=one.state.text,
-                token_ids=list(one.state.token_ids),
-                seed=self.first_seed + i + SEED_STEP * one.copy,
-                sampling=one.column.stored_sampling,
-                finish_reason=one.state.finish_reason or "",
-                first_token_seconds=one.state.first_token_seconds,
-                seconds=one.state.seconds,
-            )
+            one.column.completion(i, one.state, self.first_seed + i + SEED_STEP * one.copy)
             for i, one in enumerate(picked)
         ]
 
     def progress(self, picked: Sequence[_Picked], **waits: Any) -> Progress:
         """Return how far the comparison has come."""
         completions = shown(self.completions(picked), reveal=not self.request.blind)
+        if self.folds:
+            completions = folded(completions, self.request.prompt)
         return Progress(self.comparison_id, self.turn.conversation_id, completions, **waits)
 
     def comparison(self, picked: Sequence[_Picked]) -> Comparison:
@@ -145,23 +154,27 @@ class _Call:
 
 def requested_columns(services: Services, request: CompareRequest) -> list[Column]:
     """Return what answers in each column, or raise ConfigError for a name that nothing bears."""
-    live, sampling = services.engine.live, request.sampling(services.model.sampling)
+    sampling = request.sampling(services.model.sampling)
     found: list[Column] = []
     for name in request.columns:
-        if name == "base":
-            found.append(Column("base", None, None, sampling))
-        elif name == "sft":
-            version = live.version if live.own_sft else None
-            found.append(Column("sft", live.sft or services.sft, version, sampling))
-        else:
-            policy = live if name == "rlhf" else _version(services, name)
-            adapter = policy.adapter or policy.sft or services.sft  # one without an adapter is the SFT model
-            copies = request.copies(name, sampling.temperature)
-            column = Column("rlhf", adapter, policy.version, sampling, policy, copies)
-            found.append(_previewed(services, request, column) if name == "rlhf" and request.preview else column)
+        column = column_named(services, name, sampling)
+        column = replace(column, copies=request.copies(name, sampling.temperature))
+        found.append(_previewed(services, request, column) if name == "rlhf" and request.preview else column)
     if request.blind:
         random.SystemRandom().shuffle(found)  # a seed must not tell who is who
     return found
+
+
+def column_named(services: Services, name: str, sampling: Sampling) -> Column:
+    """Return who answers by a name: "base", "sft", "rlhf" or a version. Raises ConfigError for any other."""
+    live = services.engine.live
+    if name == "base":
+        return Column("base", None, None, sampling)
+    if name == "sft":
+        return Column("sft", live.sft or services.sft, live.version if live.own_sft else None, sampling)
+    policy = live if name == "rlhf" else _version(services, name)
+    adapter = policy.adapter or policy.sft or services.sft  # one without an adapter is the SFT model
+    return Column("rlhf", adapter, policy.version, sampling, policy)
 
 
 def _previewed(services: Services, request: CompareRequest, column: Column) -> Column:
@@ -184,13 +197,16 @@ def _version(services: Services, name: str) -> PolicyVersion:
 async def compare(services: Services, annotator: str, request: CompareRequest) -> AsyncGenerator[Progress, None]:
     """Yield a comparison as it grows; the last item is stored and may be voted on. Closing the iterator stops it.
 
-    Raises ConfigError for what cannot be asked, AlignmentError where the model cannot answer, StorageError for a
-    conversation that cannot be gone on with.
+    `services.early` takes a vote while it grows: what is not finished is stored as cancelled.
+
+    Raises ConfigError for what cannot be asked, TooOftenError for a stranger who asks too often, AlignmentError where
+    the model cannot answer, StorageError for a conversation that cannot be gone on with.
     """
     columns = requested_columns(services, request)
+    services.admission.admit(annotator)
     turn = await asyncio.to_thread(next_turn, services, annotator, request)
     seed = request.seed if request.seed is not None else services.seeds.randrange(MAX_SEED + 1 - MAX_COLUMNS)
-    call = _Call(database.new_id(), request, turn, columns, seed)
+    call = _Call(database.new_id(), annotator, request, turn, columns, seed, services.fold_harmful)
     picked = [_Picked(column, RowState()) for column in columns]
     for column in columns:
         if column.policy and column.copies > 1 and not column.preview:  # refused before anything is written
@@ -199,22 +215,38 @@ async def compare(services: Services, annotator: str, request: CompareRequest) -
         yield call.progress(picked, loading=round(state.seconds, 1))
     if call.held_back:
         yield call.progress(picked)
-    async for event in services.engine.stream(call.rows()):
+    with services.early.answering(call.comparison_id, annotator) as answering:
+        async with aclosing(until(answering.stop, _written(services, call))) as written:
+            async for place, picked in written:
+                if any(one.state.finish_reason is None for one in picked):
+                    progress = call.progress(picked, waiting=place)
+                    answering.completions = progress.completions
+                    yield progress
+        if answering.choice:
+            picked = [one.cut() for one in picked]
+        if not all(one.state.finish_reason in ("stop", "length") for one in picked) and not answering.choice:
+            raise AlignmentError(STOPPED)
+        stored = call.comparison(picked)
+        await asyncio.to_thread(conversations.save_turn, services.db, stored, annotator, turn.branch_of)
+    yield call.progress(picked, early_choice=answering.choice)
+
+
+async def _written(services: Services, call: _Call) -> AsyncGenerator[tuple[int | None, list[_Picked]], None]:
+    """Yield the place in line, if there is one, and what the columns show, as it is written."""
+    columns = call.columns
+    picked = [_Picked(column, RowState()) for column in columns]
+    async for event in services.engine.stream(call.rows(), call.annotator):
         match event:
             case Waiting(place):
-                yield call.progress(picked, waiting=place)
+                yield place, picked
             case Grown(rows):
                 groups = zip(columns, call.by_column(rows), strict=True)
                 picked = [_Picked(column, group[0] if len(group) == 1 else RowState()) for column, group in groups]
                 if not call.held_back:
-                    yield call.progress(picked)
+                    yield None, picked
             case Finished(rows):
                 groups = zip(columns, call.by_column(rows), strict=True)
-                picked = [await _best(services, turn.messages, column, group) for column, group in groups]
-    if not all(one.state.finish_reason in ("stop", "length") for one in picked):
-        raise AlignmentError("the answer was stopped before it was finished; ask again")
-    await asyncio.to_thread(conversations.save_turn, services.db, call.comparison(picked), annotator)
-    yield call.progress(picked)
+                yield None, [await _best(services, call.turn.messages, column, group) for column, group in groups]
 
 
 async def _best(services: Services, messages: Messages, column: Column, group: Sequence[RowState]) -> _Picked:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from storage.messages import Messages
 from storage.records import Completion, Role
 
 
@@ -20,10 +21,21 @@ class ShownCompletion:
     seconds: float = 0.0
     seed: int = 0
     preview: int = 0  # samples of which it is the best by the votes so far; 0: it is the only one, or names are hidden
+    folded: bool = False  # whether the page shows it only at a click: a setting for classes, see service/harmful.py
+
+    @property
+    def unread(self) -> bool:
+        """Whether a vote stopped it before its first word: it was judged by nobody."""
+        return self.finish_reason == "cancelled" and not self.text
 
     def to_json(self) -> dict[str, Any]:
         """Return it as callers of `/compare` get it."""
-        return asdict(self)
+        return {name: value for name, value in asdict(self).items() if name != "folded"}
+
+
+def first_seed(completions: Sequence[Completion | ShownCompletion]) -> int:
+    """Return the seed that a comparison was asked with: that of its first panel; the next one's is 1 higher."""
+    return min(one.seed - place for place, one in enumerate(completions))
 
 
 def shown(completions: Sequence[Completion], *, reveal: bool) -> tuple[ShownCompletion, ...]:
@@ -32,7 +44,7 @@ def shown(completions: Sequence[Completion], *, reveal: bool) -> tuple[ShownComp
     While names are hidden, all completions show the longest time: a slower one would give best-of-N away. Their seeds
     then follow one another, as those of neighbouring columns do: a preview's has been picked out of several.
     """
-    first_seed = min(completion.seed - place for place, completion in enumerate(completions))
+    first = first_seed(completions)
     longest = max(completion.seconds for completion in completions)
     return tuple(
         ShownCompletion(
@@ -43,8 +55,30 @@ def shown(completions: Sequence[Completion], *, reveal: bool) -> tuple[ShownComp
             tokens=len(completion.token_ids),
             finish_reason=completion.finish_reason or None,
             seconds=round(completion.seconds if reveal else longest, 3),
-            seed=completion.seed if reveal else first_seed + place,
+            seed=completion.seed if reveal else first + place,
             preview=completion.sampling.get("preview", 0) if reveal else 0,
         )
         for place, completion in enumerate(completions)
     )
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A comparison as far as it has come."""
+
+    comparison_id: str
+    conversation_id: str
+    completions: tuple[ShownCompletion, ...]
+    waiting: int | None = None  # place in line
+    loading: float | None = None  # seconds since the model began to load
+    drafts: tuple[int, int] | None = None  # of /propose: so many are written, out of so many to choose from
+    messages: Messages = ()  # of /propose: what is answered, once it is known; not told to callers
+    early_choice: str = ""  # of a vote that stopped it; with the last item alone, and not stored as a vote yet
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as callers of `/compare` get it."""
+        waits = {"waiting": self.waiting, "loading": self.loading, "drafts": self.drafts}
+        known = {name: value for name, value in waits.items() if value is not None}
+        completions = [completion.to_json() for completion in self.completions]
+        ids = {"comparison_id": self.comparison_id, "conversation_id": self.conversation_id}
+        return {**known, **ids, "completions": completions}

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -11,7 +11,11 @@ from alignment.models.shipped_files import Example
 from alignment.runs.supervisor import Supervisor
 from alignment.serving.engine import Adapter, Engine
 from service.admin import AdminSessions
+from service.admission import Admission
+from service.early import EarlyVotes
+from service.lent import LentAdapters
 from service.preview import Preview
+from service.recorded_example import RecordedExample
 from service.status import Status
 
 
@@ -25,6 +29,7 @@ class ServedModel:
     sampling: Sampling  # the model's own
     max_tokens: int  # that it reads, prompt and completion together
     own_template: bool  # whether it ships a chat template
+    served_by: str = ""  # the servers that write, "" for this process
     untrained: frozenset[int] = frozenset()  # versions that are the instruction-tuned model unchanged
 
 
@@ -43,6 +48,12 @@ class Services:
     seeds: random.Random  # draws the seed of a comparison for which none is given
     status: Status
     preview: Preview
+    admission: Admission = field(default_factory=Admission)
+    lent: LentAdapters = field(default_factory=LentAdapters)  # adapters of another app, which is served here
+    early: EarlyVotes = field(default_factory=EarlyVotes)  # on comparisons that are still being answered
+    fold_harmful: bool = False  # whether untrained answers to what sounds harmful are folded until they are clicked
+    recorded: RecordedExample | None = None  # what new visitors see
+    key: str = ""  # the folder's secret, of which pseudonyms are made
 
     @property
     def example_groups(self) -> dict[str, list[str]]:

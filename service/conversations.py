@@ -7,6 +7,7 @@ from reprlib import repr as brief
 from alignment.errors import ConfigError
 from service.completions import ShownCompletion, shown
 from service.context import Services
+from service.harmful import folded
 from service.requests import CompareRequest
 from storage import conversations, database, preferences
 from storage.messages import Message, Messages, one_turn, question_of
@@ -21,6 +22,7 @@ class Turn:
     number: int  # 0 is the first
     messages: Messages  # the whole conversation, the new prompt last
     continued_from: str | None = None  # slot of the turn before
+    branch_of: str | None = None  # conversation that a new one branches off, which has the turns before
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,9 @@ class PastTurn:
 
     question: str
     answer: ShownCompletion
+    others: tuple[ShownCompletion, ...]  # what the others said
+    comparison_id: str
+    versions: tuple[str, ...]  # comparisons that stand at its place in branches, itself among them
 
 
 def next_turn(services: Services, annotator: str, request: CompareRequest) -> Turn:
@@ -37,6 +42,8 @@ def next_turn(services: Services, annotator: str, request: CompareRequest) -> Tu
     Raises ConfigError where it is not clear what to go on from, StorageError, a LookupError, for a conversation that
     there is not or that is somebody else's.
     """
+    if request.instead_of is not None:
+        return _branch(services, annotator, request)
     if request.conversation_id is None:
         if request.continue_from is not None:
             raise ConfigError(
@@ -52,9 +59,44 @@ def next_turn(services: Services, annotator: str, request: CompareRequest) -> Tu
     return Turn(request.conversation_id, last.turn + 1, messages, slot)
 
 
+def _branch(services: Services, annotator: str, request: CompareRequest) -> Turn:
+    """Return the turn that stands in place of another one, as the first of its own of a new conversation."""
+    if request.conversation_id is not None or request.continue_from is not None:
+        raise ConfigError(
+            "instead_of says already what to go on from, which is the turn before that comparison; leave "
+            "conversation_id and continue_from out"
+        )
+    replaced = preferences.get_comparison(services.db, str(request.instead_of))
+    if replaced.conversation_id is None or not is_own(services, annotator, replaced):
+        raise ConfigError(
+            f"comparison {brief(replaced.id)} is in no conversation of yours, so nothing can be asked in its place; "
+            "leave instead_of out to begin one"
+        )
+    _require_same_system(request.system, replaced.messages)
+    messages = (*replaced.messages[:-1], Message("user", request.prompt))
+    trunk = conversations.trunk_of(services.db, replaced)
+    return Turn(database.new_id(), replaced.turn, messages, replaced.continued_from, trunk)
+
+
 def last_turn(services: Services, annotator: str, conversation_id: str) -> Comparison:
     """Return the last turn of an annotator's own conversation; raise StorageError, a LookupError, where it is none."""
     return conversations.turns_of(services.db, conversation_id, annotator)[-1]
+
+
+def latest_of(services: Services, annotator: str, comparison: Comparison) -> Comparison:
+    """Return the last turn of a comparison's conversation, or the comparison itself where that is not one's own."""
+    if comparison.conversation_id is None:
+        return comparison
+    try:
+        return last_turn(services, annotator, comparison.conversation_id)
+    except LookupError:
+        return comparison
+
+
+def is_own(services: Services, annotator: str, comparison: Comparison) -> bool:
+    """Return whether a comparison is of an annotator's own conversation; one of none is anybody's."""
+    conversation = comparison.conversation_id
+    return conversation is None or conversations.belongs_to(services.db, conversation, annotator)
 
 
 def _require_same_system(system: str | None, messages: Messages) -> None:
@@ -90,23 +132,28 @@ def preferred_slot(vote: Preference | None) -> str | None:
 
 
 def turns_before(services: Services, annotator: str, comparison: Comparison) -> tuple[PastTurn, ...]:
-    """Return the turns before a comparison, the first one first; none where it belongs to no conversation of theirs.
+    """Return the turns before a comparison, the first one first; none where it belongs to no conversation.
 
-    The names of a blind turn stay hidden until its first vote.
+    Whoever knows the id of a comparison may read what it goes on from. The names of a blind turn stay hidden from
+    those who have never voted on it.
     """
     if comparison.conversation_id is None or comparison.turn == 0:
         return ()
-    try:
-        turns = conversations.turns_of(services.db, comparison.conversation_id, annotator)[: comparison.turn + 1]
-    except LookupError:  # it is somebody else's: a cookie was deleted since
-        return ()
+    turns = conversations.turns_of(services.db, comparison.conversation_id)[: comparison.turn + 1]
     return tuple(past_turn(services, annotator, turn, after.continued_from) for turn, after in pairwise(turns))
 
 
 def past_turn(services: Services, annotator: str, turn: Comparison, slot: str | None) -> PastTurn:
     """Return a turn as the one that the conversation goes on from by the completion in a slot."""
     completions = shown_to(services, annotator, turn)
-    return PastTurn(question_of(turn.messages), next(one for one in completions if one.slot == slot))
+    answer = next(one for one in completions if one.slot == slot)
+    others = tuple(one for one in completions if one is not answer)
+    return PastTurn(question_of(turn.messages), answer, others, turn.id, versions_of(services, turn))
+
+
+def versions_of(services: Services, comparison: Comparison) -> tuple[str, ...]:
+    """Return the comparisons that stand at a turn's place, the first one first: what was asked, and then instead."""
+    return conversations.versions_of(services.db, comparison)
 
 
 def shown_to(services: Services, annotator: str, comparison: Comparison) -> tuple[ShownCompletion, ...]:
@@ -115,4 +162,5 @@ def shown_to(services: Services, annotator: str, comparison: Comparison) -> tupl
     Their first vote reveals the names of a blind one; they stay revealed after it was taken back.
     """
     voted = comparison.blind and preferences.has_voted(services.db, comparison.id, annotator)
-    return shown(comparison.completions, reveal=voted or not comparison.blind)
+    completions = shown(comparison.completions, reveal=voted or not comparison.blind)
+    return folded(completions, question_of(comparison.messages)) if services.fold_harmful else completions

@@ -4,7 +4,7 @@ from alignment.errors import ConfigError
 from alignment.models.sampling import Sampling
 from alignment.serving.engine import Row
 from service.context import Services
-from service.requests import DemonstrateRequest, checked
+from service.requests import DemonstrateRequest, Source, checked
 from storage import demonstrations, preferences
 from storage.messages import Message, messages_to_json
 
@@ -24,13 +24,26 @@ def demonstrate(services: Services, annotator: str, request: DemonstrateRequest)
         source=request.source,
     )
     services.status.expire()
+    services.preview.votes_changed()  # whoever called all answers to this prompt bad prefers it to them
     return demonstration_id
 
 
 def demonstrate_for(services: Services, annotator: str, comparison_id: str, completion: str) -> int:
     """Store a completion that a person wrote for what a stored comparison asked and return its id."""
+    return demonstrate(services, annotator, request_for(services, comparison_id, completion))
+
+
+def request_for(
+    services: Services, comparison_id: str, completion: str, source: Source = "human"
+) -> DemonstrateRequest:
+    """Return the demonstration that a completion makes of what a stored comparison asked.
+
+    Raises ConfigError for one that would be refused; nothing is stored.
+    """
     prompt = messages_to_json(preferences.get_comparison(services.db, comparison_id).messages)
-    return demonstrate(services, annotator, checked(DemonstrateRequest, prompt=prompt, completion=completion))
+    request = checked(DemonstrateRequest, prompt=prompt, completion=completion, source=source)
+    _require_readable(services, request)
+    return request
 
 
 def _require_readable(services: Services, request: DemonstrateRequest) -> None:

@@ -1,7 +1,9 @@
 """Policy versions: which there are, and which one is served from a data folder."""
 
+import filecmp
 import logging
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -29,17 +31,31 @@ def to_json(policy: Policy) -> dict[str, Any]:
     return {name: value for name, value in asdict(policy).items() if name not in ("path", "sha256")}
 
 
-def untrained_versions(db: Path, model: ModelConfig) -> frozenset[int]:
-    """Return the versions that are the instruction-tuned model unchanged: no run made them, and none ships."""
-    if model_folder.ships_policy(model):
-        return frozenset()
-    return frozenset(policy.version for policy in policies.list_policies(db) if policy.run_id is None)
+def untrained_versions(db: Path, data_dir: Path, model: ModelConfig) -> frozenset[int]:
+    """Return the versions that are the instruction-tuned model unchanged: no run made them, and no recipe did.
+
+    A data folder that was begun before its model came with a policy has such a version all the same.
+    """
+    own = [policy for policy in policies.list_policies(db) if policy.run_id is None]
+    return frozenset(policy.version for policy in own if _is_unchanged(data_dir / policy.path, model))
+
+
+def _is_unchanged(version: Path, model: ModelConfig) -> bool:
+    """Return whether a version is the model's instruction tuning, unchanged: marked so, or a copy of its adapter."""
+    if (version / model_folder.UNCHANGED).is_file():
+        return True
+    if not model.sft:
+        return False
+    same, *_ = filecmp.cmpfiles(version, model.sft, model_folder.ADAPTER_FILES, shallow=False)
+    return len(same) == len(model_folder.ADAPTER_FILES)
 
 
 def ensure_live_version(db: Path, data_dir: Path, model: ModelConfig) -> PolicyVersion:
-    """Return the live version, else the newest that fits the model and is whole, else the model's own, published anew.
+    """Return the live version, else one that fits the model and is whole, else the model's own, published anew.
 
-    A version that was changed or lost on disk is passed over with a warning; so is one of another model, silently.
+    A live version that was changed or lost on disk gives way to its parent, that to its own and so on, with a warning.
+    Where no version of the model was live, as after another model was served, the newest one is. One of another model
+    is passed over silently.
     """
     fingerprint = model_folder.fingerprint(model)
     if (
@@ -48,7 +64,7 @@ def ensure_live_version(db: Path, data_dir: Path, model: ModelConfig) -> PolicyV
         policies.rename_model(db, model_folder.older_fingerprint(model.model, model.sft), fingerprint)
     recorded = policies.list_policies(db)
     fitting = [p for p in recorded if p.model == fingerprint and p.status in ("live", "retired")]
-    for policy in sorted(fitting, key=lambda policy: policy.status != "live"):
+    for policy in _in_order_of_trust(fitting):
         try:
             reference = policy_version_at(policy.version, data_dir / policy.path, policy.sha256)
             verify(reference.folder, reference.sha256)
@@ -60,11 +76,23 @@ def ensure_live_version(db: Path, data_dir: Path, model: ModelConfig) -> PolicyV
         return reference
     version = next_version(data_dir / "policies", [policy.version for policy in recorded])
     path, sha256 = publish(data_dir / "policies", version, lambda target: _write_first_policy(model, target))
-    evaluation = model_folder.shipped_evaluation(model.model)
+    evaluation = model_folder.shipped_evaluation(model)
     relative = str(path.relative_to(data_dir))
     policies.record_policy(db, Policy(version, None, None, relative, sha256, "retired", evaluation, fingerprint))
     policies.serve(db, version)
     return policy_version_at(version, path, sha256)
+
+
+def _in_order_of_trust(fitting: Sequence[Policy]) -> list[Policy]:
+    """Return versions, the newest of which comes first: the live one and its ancestors first, then the others."""
+    by_version = {policy.version: policy for policy in fitting}
+    line: dict[int, Policy] = {}
+    one = next((policy for policy in fitting if policy.status == "live"), None)
+    while one is not None and one.version not in line:
+        line[one.version] = one
+        one = by_version.get(one.parent or 0)
+    others = [policy for policy in fitting if policy.version not in line]
+    return [*line.values(), *(reversed(others) if line else others)]
 
 
 def _write_first_policy(model: ModelConfig, target: Path) -> None:

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from alignment.models.texts import Text
 from alignment.reward.agreement import Agreement
 from alignment.reward.rankings import judged_pairs
-from alignment.reward.refit import Refitted, cross_validated, refit
+from alignment.reward.refit import Refitted, cross_validated, refit, with_deviations
 from alignment.reward.settings import RewardConfig
-from alignment.reward.vote_fit import Votes, better_than_a_coin
+from alignment.reward.vote_fit import LinearReward, Votes, better_than_a_coin
 from alignment.serving.engine import Engine, TextFeatures
 from storage import features as stored_features
 from storage import preferences
@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 FIRST_VOTES = 3  # that judge some pair, from which there is a preview
 TELLING_VOTES = 8  # predicted without having been seen, from which the preview must beat a coin as training must
 LOOKED_BACK = 64  # votes whose missing features are computed after one vote or at start-up
+NEWEST = 2000  # votes that it follows: however many are stored, a refit after each is quick
 SHIPPED = ":shipped"  # after the model's fingerprint: under it scores by the shipped reward model are stored
 SCORING = RewardConfig()
 Array = NDArray[np.floating]
@@ -70,9 +71,12 @@ class _Judged:
 class Preview:
     """Keeps the reward model of all standing votes. All methods may be called from any thread."""
 
-    def __init__(self, db: Path, engine: Engine, model: str) -> None:
-        """Follow the votes of a data folder; `model` is the fingerprint of what makes the features."""
-        self._db, self._engine, self._model = db, engine, model
+    def __init__(self, db: Path, engine: Engine, model: str, *, possible: bool = True) -> None:
+        """Follow the votes of a data folder; `model` is the fingerprint of what makes the features.
+
+        Where the engine makes none, no preview is `possible`.
+        """
+        self._db, self._engine, self._model, self.possible = db, engine, model, possible
         self._changed, self._stopping = threading.Event(), False
         self._thread = threading.Thread(target=self._run, name="preview", daemon=True)
         self._groups: tuple[int, ...] = ()
@@ -80,13 +84,18 @@ class Preview:
         self._ships = False  # whether a reward model ships with the model
         self._shipped: dict[Text, float] = {}  # its scores of the same texts
         self._failed: set[int] = set()  # votes whose features could not be computed
-        self._fitted_to: tuple[int, ...] = ()  # ids of votes
+        self._fitted_to: tuple[tuple[int, int], ...] = ()  # ids of votes, and how many texts each judges
         self._votes: Votes | None = None  # what was fitted last
         self._fitted: Fitted | None = None
+        self._fit_now: tuple[Votes, Refitted] | None = None  # both as one, for other threads
+        self._posterior: tuple[object, LinearReward] | None = None  # of which fit, and what it is
+        self._finding = threading.Lock()
         self.standing = 0  # votes that judge some pair, whether their features are there or not
 
     def start(self) -> None:
-        """Begin to follow the votes; return at once."""
+        """Begin to follow the votes, if that leads to a preview; return at once."""
+        if not self.possible:
+            return
         self._changed.set()
         self._thread.start()
 
@@ -110,6 +119,34 @@ class Preview:
     def fitted(self) -> Fitted | None:
         """The reward model to pick by; None where there are too few votes, or they show nothing."""
         return self._fitted if self._fitted is not None and self._fitted.convincing else None
+
+    def posterior(self) -> LinearReward | None:
+        """Return the reward model as it is now, with deviations of its scores; None before `FIRST_VOTES`.
+
+        Found when it is asked for after a vote, a good part of a second with many of them, and then kept.
+        """
+        with self._finding:
+            if (fit := self._fit_now) is None:
+                return None
+            if self._posterior is None or self._posterior[0] is not fit:
+                self._posterior = fit, with_deviations(*fit)
+            return self._posterior[1]
+
+    def score(self, found: TextFeatures) -> tuple[float, float, int] | None:
+        """Return the score of one text, its standard deviation and how many votes it goes by; None before there is one.
+
+        Beside a shipped reward model's, what votes say is bounded, as a run does it.
+        """
+        fitted, reward = self._fitted, self.posterior()
+        if fitted is None or reward is None:
+            return None
+        means, deviations = reward.scores(found.features)
+        mean, deviation = float(means[0]), float(deviations[0])
+        if found.shipped is not None:
+            squashed = float(np.tanh(mean / SCORING.bound))
+            mean = SCORING.shipped_weight * float(found.shipped[0]) + SCORING.bound * squashed
+            deviation *= 1 - squashed**2
+        return mean, deviation, fitted.votes
 
     def _run(self) -> None:
         while True:
@@ -183,18 +220,19 @@ class Preview:
 
     def _fit(self, judged: Sequence[_Judged]) -> bool:
         """Fit to votes whose features are known; return False if they are the same as before."""
-        ids = tuple(one.vote for one in judged)
+        ids = tuple((one.vote, len(one.texts)) for one in judged)
         if ids == self._fitted_to:
             return False
         before, self._fitted_to = self._fitted, ids
         if len(ids) < FIRST_VOTES:
-            self._fitted = self._votes = None
+            self._fitted = self._votes = self._fit_now = None
             return True
         weight = SCORING.shipped_weight
         offsets = {text: weight * score for text, score in self._shipped.items()} if self._ships else None
         self._votes = Votes([one.ranking for one in judged], self._features, self._groups, offsets)
         reward = refit(self._votes, before.reward if before else None)
         self._fitted = Fitted(reward, len(ids), before.agreement if before else None)
+        self._fit_now = self._votes, reward
         return True
 
 
@@ -203,9 +241,9 @@ def _key(text: Text) -> str:
 
 
 def _judged(db: Path) -> list[_Judged]:
-    """Return the standing votes that judge some pair, in the order of voting."""
+    """Return the newest votes that judge some pair, in the order of voting."""
     found = []
-    for ranking in preferences.rankings(db):
+    for ranking in preferences.rankings(db, newest=NEWEST):
         if pairs := judged_pairs(ranking):
             texts = frozenset(text for first, second, _ in pairs for text in (first, second))
             found.append(_Judged(ranking.preference_id, ranking, texts))

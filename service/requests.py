@@ -9,9 +9,10 @@ from pydantic import BeforeValidator, ValidationError, ValidationInfo
 from pydantic.dataclasses import dataclass
 
 from alignment.errors import ConfigError
+from alignment.models.message_lists import messages_of
 from alignment.models.sampling import Sampling
 from alignment.settings import MAX_BEST_OF, MAX_COMPLETION_CHARACTERS, MAX_NEW_TOKENS, MAX_PROMPT_CHARACTERS
-from storage.messages import Messages, messages_from_json, one_turn
+from storage.messages import Message, Messages, one_turn
 
 T = TypeVar("T")
 ROLES = ("base", "sft", "rlhf")
@@ -20,10 +21,10 @@ MAX_ROWS = 24  # completions that are written at once for one comparison
 MAX_SEED = 2**31 - 1
 MAX_CONVERSATION_CHARACTERS = 400_000  # more than any model reads; it keeps what is sent by hand from filling the disk
 ASK_ADVICE = "write a question or pick one of the examples"
-PREVIEW_SAMPLES = 4  # of which a preview shows the best
 PREVIEW_TEMPERATURE = 0.8  # at least, unless one is asked for: a model's own way may be nearly greedy
 PREVIEW_TOP_P = 0.95
-LONGEST_SCHEDULE = 100_000  # new votes
+MAX_HISTORY = 200  # conversations in one page of the history
+LONGEST_REASON = 200  # characters
 
 
 def _text(name: str, value: Any, longest: int, advice: str) -> str:
@@ -71,10 +72,17 @@ def number(low: float, high: float, *, whole: bool = False, optional: bool = Fal
     return BeforeValidator(check)
 
 
-def _flag(value: Any, info: ValidationInfo) -> bool:
+def flag(value: Any, info: ValidationInfo) -> bool:
+    """Return a value that is true or false; none is false."""
     if value not in (True, False, None):
         raise ConfigError(f"{info.field_name} must be true or false, got {brief(value)}")
     return bool(value)
+
+
+def _search(value: Any) -> str:
+    if value is None or value == "":
+        return ""
+    return _text("search", value, MAX_PROMPT_CHARACTERS, "leave it out to find all") if str(value).strip() else ""
 
 
 def _column_names(value: Any) -> tuple[str, ...]:
@@ -87,46 +95,45 @@ def _column_names(value: Any) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _conversation(value: Any, info: ValidationInfo) -> Messages:
+def _conversation(value: Any) -> Messages:
     """Return a prompt given as text or as a list of messages."""
     if isinstance(value, str):
         return one_turn(_text("prompt", value, MAX_PROMPT_CHARACTERS, ASK_ADVICE))
-    if not isinstance(value, list | tuple):
-        raise ConfigError(f"the prompt must be text or a list of messages, got {brief(value)}")
-    for place, message in enumerate(value, 1):
-        _require_message(message, place)
-    turns = [message["role"] for message in value]
-    turns = turns[1:] if turns[:1] == ["system"] else turns
-    if len(turns) % 2 == 0 or turns != ["user", "assistant"] * (len(turns) // 2) + ["user"]:
+    messages = messages_of(value, "prompt")
+    roles = [message.role for message in messages]
+    turns = roles[1:] if roles[0] == "system" else roles
+    if turns != ["user", "assistant"] * (len(turns) // 2) + ["user"]:
         raise ConfigError(
             "the messages of a prompt must be the user's and the assistant's in turn, after a system message if there "
-            f"is one, and end with the user's; got {brief([message['role'] for message in value])}"
+            f"is one, and end with the user's; got {brief(roles)}"
         )
-    if (length := sum(len(message["content"]) for message in value)) > MAX_CONVERSATION_CHARACTERS:
+    if (length := sum(len(message.content) for message in messages)) > MAX_CONVERSATION_CHARACTERS:
         raise ConfigError(
             f"the messages of the prompt have {length:,} characters, {MAX_CONVERSATION_CHARACTERS:,} are allowed; "
             "leave earlier ones out"
         )
-    return messages_from_json(value)
+    for place, message in enumerate(messages):
+        _require_content(message, f"content of prompt[{place}]")
+    return messages
 
 
-def _require_message(message: Any, place: int) -> None:
-    """Raise ConfigError for what is no message of a conversation."""
-    is_one = isinstance(message, dict) and message.keys() == {"role", "content"}
-    if not is_one or message["role"] not in ("system", "user", "assistant") or not isinstance(message["content"], str):
-        raise ConfigError(
-            f'message {place} of the prompt must be {{"role": "system", "user" or "assistant", "content": text}}, '
-            f"got {brief(message)}"
-        )
-    name = f"content of message {place}"
-    if message["role"] == "assistant":  # a model may have said nothing, or much
-        _whole(name, message["content"])
+def _require_content(message: Message, name: str) -> None:
+    """Raise ConfigError for a text that its role may not say: a model may have said nothing, or much."""
+    if message.role == "assistant":
+        _whole(name, message.content)
     else:
-        _text(name, message["content"], MAX_PROMPT_CHARACTERS, "leave the message out or write something")
+        _text(name, message.content, MAX_PROMPT_CHARACTERS, "leave the message out or write something")
+
+
+def _reason(value: Any) -> str:
+    """Return a reason as it is; none is an empty one."""
+    return _text("reason", value, LONGEST_REASON, "leave it out or say it shorter") if value else ""
 
 
 Prompt = Annotated[str, text(MAX_PROMPT_CHARACTERS, ASK_ADVICE)]
 Conversation = Annotated[Messages, BeforeValidator(_conversation)]
+AnyConversation = Annotated[Messages | None, BeforeValidator(lambda one: None if one is None else _conversation(one))]
+Reason = Annotated[str, BeforeValidator(_reason)]
 Source = Literal["human", "simulated"]
 
 
@@ -139,7 +146,7 @@ class CompareRequest:
     temperature: Annotated[float | None, number(0, 2, optional=True)] = None  # 0: greedy; None: the model's own
     max_new_tokens: Annotated[int | None, number(1, MAX_NEW_TOKENS, whole=True, optional=True)] = None
     seed: Annotated[int | None, number(0, MAX_SEED, whole=True, optional=True)] = None  # None: drawn
-    blind: Annotated[bool, BeforeValidator(_flag)] = False  # names are hidden until the vote
+    blind: Annotated[bool, BeforeValidator(flag)] = False  # names are hidden until the vote
     best_of: Annotated[int, number(1, MAX_BEST_OF, whole=True)] = 1  # completions of which a policy shows the best
     conversation_id: Annotated[
         str | None, text(100, "it is what /compare returns, left out to begin a conversation", optional=True)
@@ -149,7 +156,9 @@ class CompareRequest:
         str | None, text(MAX_PROMPT_CHARACTERS, "leave it out or say how the models should answer", optional=True)
     ] = None
     top_p: Annotated[float | None, number(0.01, 1, optional=True)] = None
-    preview: Annotated[bool, BeforeValidator(_flag)] = False  # "rlhf" shows the best of a few by the votes so far
+    preview: Annotated[bool, BeforeValidator(flag)] = False  # "rlhf" shows the best of a few by the votes so far
+    # a comparison of one's own: the prompt is asked in place of its question, which begins a branch
+    instead_of: Annotated[str | None, text(100, "it is what /compare returned", optional=True)] = None
 
     def __post_init__(self) -> None:
         if self.preview and self.best_of > 1:
@@ -188,6 +197,7 @@ class VoteRequest:
     comparison_id: Annotated[str, text(MAX_PROMPT_CHARACTERS, "it is what /compare returns")]
     choice: Any  # which slots there are is known by the comparison alone
     source: Source = "human"
+    reason: Reason = ""  # in a few words
 
 
 @dataclass(frozen=True)
@@ -195,6 +205,17 @@ class WithdrawRequest:
     """Which vote is taken back."""
 
     preference_id: Annotated[int, number(1, 2**53, whole=True)]
+
+
+@dataclass(frozen=True)
+class HistoryRequest:
+    """Which of one's own conversations are looked for."""
+
+    search: Annotated[str, BeforeValidator(_search)] = ""  # in questions and answers; "" finds all
+    limit: Annotated[int, number(1, MAX_HISTORY, whole=True)] = 50  # conversations in one page
+    before: Annotated[str | None, text(100, "it is what /history returned as next", optional=True)] = None
+    conversation_id: Annotated[str | None, text(100, "leave it out to get them all", optional=True)] = None
+    reason: Reason = ""  # of a vote in them; "any" for whatever it is
 
 
 @dataclass(frozen=True)
@@ -228,13 +249,3 @@ def checked(request: Callable[..., T], **arguments: Any) -> T:
         name, expected = first["loc"][0], first.get("ctx", {}).get("expected", first["msg"])
         words = str(expected).replace("'", '"')
         raise ConfigError(f"{name} must be {words}, got {brief(first['input'])}") from None
-
-
-def checked_schedule(votes: Any) -> int:
-    """Return after how many new votes training starts by itself, or raise ConfigError."""
-    fits = isinstance(votes, int | float) and not isinstance(votes, bool) and 0 <= votes <= LONGEST_SCHEDULE
-    if not fits or votes != int(votes):
-        raise ConfigError(
-            f"the number of votes must be whole, from 0 to {LONGEST_SCHEDULE:,} (0 = never), got {brief(votes)}"
-        )
-    return int(votes)

@@ -1,13 +1,17 @@
 """Training runs: start, watch, cancel, resume and schedule them. What changes one needs the admin's token."""
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from alignment.errors import TrainingError
 from alignment.runs import methods
+from alignment.runs.schedule import changed
+from service import audit
 from service.context import Services
-from service.requests import RunRequest, checked_schedule
+from service.requests import RunRequest
 from storage import policies, runs
+from storage.overview import overview
 from storage.records import Policy, Run
 
 
@@ -42,6 +46,7 @@ def retrain(services: Services, token: str | None, method: str = "ppo", settings
     """Queue a run over all standing votes and demonstrations and return its number."""
     services.admin.require(token)
     run_id = services.supervisor.retrain(method, settings)
+    audit.record(services, "retrain", f"run {run_id} by {method}")
     services.status.expire()
     return run_id
 
@@ -50,6 +55,7 @@ def cancel(services: Services, token: str | None, request: RunRequest) -> Run:
     """End an open run at once and return it; what was live stays live."""
     services.admin.require(token)
     run = services.supervisor.cancel(request.run_id)
+    audit.record(services, "cancel", f"run {run.id}")
     services.status.expire()
     return run
 
@@ -66,6 +72,7 @@ def resume(services: Services, token: str | None, request: RunRequest) -> Run:
     """Queue a failed or cancelled run again and return it; it goes on from its last checkpoint, if it has one."""
     services.admin.require(token)
     run = services.supervisor.resume(request.run_id)
+    audit.record(services, "resume", f"run {run.id}")
     services.status.expire()
     return run
 
@@ -78,10 +85,17 @@ def resume_latest(services: Services, token: str | None) -> Run:
     return resume(services, token, RunRequest(run.id))
 
 
-def schedule(services: Services, token: str | None, votes: Any) -> int:
-    """Store after how many new votes training starts by itself, 0 for never, and return that number."""
+def change_schedule(services: Services, token: str | None, changes: dict[str, Any] | None) -> runs.Schedule:
+    """Change some of the schedule's settings, if any are given, and return all; they hold at once and after a restart.
+
+    Raises AccessError without the admin's token, ConfigError for what does not fit; nothing is changed then.
+    """
     services.admin.require(token)
-    retrain_every = checked_schedule(votes)
-    runs.set_schedule(services.db, runs.Schedule(retrain_every))
+    present = overview(services.db).schedule
+    if not changes:
+        return present
+    wanted = changed(present, changes)
+    runs.set_schedule(services.db, wanted)
+    audit.record(services, "schedule", json.dumps(asdict(wanted)))
     services.status.expire()
-    return retrain_every
+    return wanted

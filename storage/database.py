@@ -10,7 +10,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from sqlite_utils import Database
 
-from storage.migrations import migrations
+from storage.later_migrations import migrations
 
 BUSY_TIMEOUT_SECONDS = 20.0
 
@@ -89,15 +89,16 @@ def prepare(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         db = open_connection(path)
-    except sqlite3.Error as error:
-        raise OSError(f"{path} cannot be opened: {error}") from error
-    try:
-        db.conn.execute("PRAGMA journal_mode = WAL")
-        migrations.apply(db)
+        try:
+            db.conn.execute("PRAGMA journal_mode = WAL")
+            migrations.apply(db)
+        finally:
+            db.conn.close()
     except sqlite3.DatabaseError as error:
-        raise OSError(f"{path} cannot be used as Triptych's database: {error}") from error
-    finally:
-        db.conn.close()
+        raise OSError(
+            f"{path} cannot be used as Triptych's database ({error}); make room if its disk is full, put a backup of "
+            "the data folder in its place, or give --data-dir another folder"
+        ) from error
 
 
 def new_id() -> str:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 MessageRole = Literal["system", "user", "assistant"]
 
@@ -35,11 +35,6 @@ def messages_to_json(messages: Sequence[Message]) -> list[dict[str, str]]:
     return [{"role": message.role, "content": message.content} for message in messages]
 
 
-def messages_from_json(values: Sequence[dict[str, Any]]) -> Messages:
-    """Return messages from what `messages_to_json` made of them."""
-    return tuple(Message(value["role"], value["content"]) for value in values)
-
-
 def stored_messages(messages: Sequence[Message]) -> str:
     """Return messages as the one JSON text that they have in the database: equal messages give equal texts."""
     return json.dumps(messages_to_json(messages), ensure_ascii=False)
@@ -47,4 +42,4 @@ def stored_messages(messages: Sequence[Message]) -> str:
 
 def messages_from_stored(text: str) -> Messages:
     """Return messages from the text that `stored_messages` made of them."""
-    return messages_from_json(json.loads(text))
+    return tuple(Message(value["role"], value["content"]) for value in json.loads(text))

@@ -1,11 +1,18 @@
 """Policy versions: recorded once, then only their status changes."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from storage.database import now, read, write
+from storage.errors import StorageError
+from storage.events import APP, add_event
 from storage.records import Policy
+
+
+class UnknownVersionError(StorageError, LookupError):
+    """No version has that number."""
 
 
 def record_policy(path: Path, policy: Policy) -> None:
@@ -40,12 +47,52 @@ def _policy(row: dict[str, Any]) -> Policy:
     )
 
 
-def serve(path: Path, version: int) -> None:
-    """Make a recorded version the live one, outside of any run, and retire the one before."""
+def serve(path: Path, version: int, why: str = "at the start of the app", name: str = "serve", by: str = APP) -> None:
+    """Make a recorded version the live one, outside of any run, and retire the one before.
+
+    `why` ends the sentence about it in the audit trail, `name` is what happened, `by` who did it.
+    """
     with write(path) as db:
         db.conn.execute("UPDATE policies SET status = 'retired' WHERE status = 'live'")
         db["policies"].update(version, {"status": "live"})
-        db["events"].insert({"created": now(), "name": "serve", "detail": f"v{version} at the start of the app"})
+        add_event(db, name, f"v{version} {why}".strip(), by)
+
+
+def retire(path: Path, version: int, why: str, by: str) -> None:
+    """Mark a version that is not live as retired."""
+    with write(path) as db:
+        db.conn.execute("UPDATE policies SET status = 'retired' WHERE version = ? AND status <> 'live'", [version])
+        add_event(db, "retire", f"v{version} {why}".strip(), by)
+
+
+def get_policy(path: Path, version: int) -> Policy:
+    """Return a version, or raise UnknownVersionError."""
+    with read(path) as db:
+        for row in db["policies"].rows_where("version = ?", [version]):
+            return _policy(row)
+    raise UnknownVersionError(f"there is no version v{version}; /policies lists those that there are")
+
+
+@dataclass(frozen=True)
+class VersionVotes:
+    """How many votes a version has to do with."""
+
+    learned: int  # that its run read
+    since: int  # that stand and were given after it was made
+
+
+def version_votes(path: Path) -> dict[int, VersionVotes]:
+    """Return for each version how many votes its run read, and how many came since."""
+    with read(path) as db:
+        rows = db.query(
+            """
+            SELECT version, (SELECT COUNT(*) FROM run_rows WHERE run_rows.run = policies.run) AS learned,
+                   (SELECT COUNT(*) FROM preferences
+                    WHERE withdrawn IS NULL AND preferences.created > policies.created) AS since
+            FROM policies
+            """
+        )
+        return {row["version"]: VersionVotes(row["learned"], row["since"]) for row in rows}
 
 
 def rename_model(path: Path, before: str, after: str) -> None:
@@ -78,4 +125,4 @@ def go_live(path: Path, version: int, run_id: int) -> None:
         db.conn.execute("UPDATE policies SET status = 'retired' WHERE status = 'live'")
         db["policies"].update(version, {"status": "live"})
         db["runs"].update(run_id, {"status": "succeeded", "stage": "live", "progress": 1.0, "finished": now()})
-        db["events"].insert({"created": now(), "name": "promote", "detail": f"v{version} by run {run_id}"})
+        add_event(db, "promote", f"v{version} by run {run_id}")

@@ -11,6 +11,8 @@ from sqlite_utils import Database
 
 from storage.database import now, read, row_id, write
 from storage.errors import StorageError
+from storage.events import ADMIN, add_event
+from storage.judgements import COUNTS
 from storage.messages import messages_from_stored, stored_messages
 from storage.records import Comparison, Completion, Preference, PreferenceKind, Ranking, Source
 
@@ -50,6 +52,7 @@ def insert_comparison(db: Database, comparison: Comparison) -> None:
             "conversation": comparison.conversation_id,
             "turn": comparison.turn,
             "continued_from": comparison.continued_from,
+            "proposed": None if comparison.proposed is None else json.dumps(comparison.proposed),
         }
     )
     db["completions"].insert_all(
@@ -112,6 +115,7 @@ def comparisons_in(db: Database, condition: str, arguments: Sequence[Any]) -> It
             turn=row["turn"],
             continued_from=row["continued_from"],
             created=row["created"],
+            proposed=None if row["proposed"] is None else json.loads(row["proposed"]),
         )
 
 
@@ -126,6 +130,7 @@ def _preference(row: dict[str, Any]) -> Preference:
         decision_seconds=row["decision_seconds"],
         created=row["created"],
         withdrawn=row["withdrawn"],
+        reason=row["reason"],
     )
 
 
@@ -138,6 +143,7 @@ def save_preference(
     kind: PreferenceKind,
     source: Source = "human",
     decision_seconds: float | None = None,
+    reason: str = "",
 ) -> int:
     """Store one vote durably and return its id; on return it survives a power cut.
 
@@ -152,11 +158,17 @@ def save_preference(
         for standing in _standing(db, comparison_id, annotator_id):
             raise DuplicateVoteError(standing)
         cursor = db.conn.execute(
-            "INSERT INTO preferences (comparison, annotator, tiers, kind, source, decision_seconds, created)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?)",
-            [comparison_id, annotator_id, json.dumps(tiers), kind, source, decision_seconds, now()],
+            "INSERT INTO preferences (comparison, annotator, tiers, kind, source, decision_seconds, created, reason)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            [comparison_id, annotator_id, json.dumps(tiers), kind, source, decision_seconds, now(), reason],
         )
         return row_id(cursor)
+
+
+def explain_preference(path: Path, preference_id: int, reason: str) -> None:
+    """Store why a vote was given so; it replaces what was said before."""
+    with write(path) as db:
+        db["preferences"].update(preference_id, {"reason": reason})
 
 
 def standing_preference(path: Path, comparison_id: str, annotator_id: str) -> Preference | None:
@@ -165,6 +177,14 @@ def standing_preference(path: Path, comparison_id: str, annotator_id: str) -> Pr
         for row in _standing(db, comparison_id, annotator_id):
             return row
     return None
+
+
+def standing_votes(db: Database, annotator_id: str, comparison_ids: Sequence[str]) -> dict[str, Preference]:
+    """Return an annotator's standing votes on some comparisons, by comparison, through an open connection."""
+    places = ", ".join("?" * len(comparison_ids))
+    standing = f"annotator = ? AND withdrawn IS NULL AND comparison IN ({places})"
+    rows = db["preferences"].rows_where(standing, [annotator_id, *comparison_ids])
+    return {row["comparison"]: _preference(row) for row in rows}
 
 
 def _standing(db: Database, comparison_id: str, annotator_id: str) -> Iterator[Preference]:
@@ -191,16 +211,21 @@ def withdraw_preference(path: Path, preference_id: int, annotator_id: str | None
                 break
             if row["withdrawn"] is None:
                 db["preferences"].update(preference_id, {"withdrawn": now()})
-                detail = f"vote {preference_id} by {'an admin' if by_admin else 'its annotator'}"
-                db["events"].insert({"created": now(), "name": "withdraw", "detail": detail})
+                add_event(db, "withdraw", f"vote {preference_id}", ADMIN if by_admin else "its annotator")
             return
     yours = "" if by_admin else " of yours"
     raise UnknownVoteError(f"there is no vote {preference_id}{yours}; give the id that /vote returned")
 
 
-def rankings(path: Path, run_id: int | None = None) -> list[Ranking]:
-    """Return the standing votes as rankings, in order of voting; with a run id, only those that the run claimed."""
+def rankings(path: Path, run_id: int | None = None, newest: int | None = None) -> list[Ranking]:
+    """Return the votes that count as rankings, in order of voting.
+
+    With a run id, only those that the run claimed; with `newest`, only so many of the last ones.
+    """
     of_run, arguments = "", []
+    if newest is not None:
+        of_run = f"AND preferences.id IN (SELECT id FROM preferences WHERE {COUNTS} ORDER BY id DESC LIMIT ?)"
+        arguments = [newest]
     if run_id is not None:
         of_run, arguments = "AND preferences.id IN (SELECT preference FROM run_rows WHERE run = ?)", [run_id]
     shown = f"""
@@ -209,25 +234,55 @@ def rankings(path: Path, run_id: int | None = None) -> list[Ranking]:
         FROM preferences
         JOIN comparisons ON comparisons.id = preferences.comparison
         JOIN completions ON completions.comparison = preferences.comparison
-        WHERE preferences.withdrawn IS NULL {of_run}
+        WHERE {COUNTS} {of_run}
         ORDER BY preferences.id, position
         """
     with read(path) as db:
-        return [_ranking(list(rows)) for _, rows in groupby(db.query(shown, arguments), lambda row: row["id"])]
+        better = _better_answers(db, run_id)
+        votes = groupby(db.query(shown, arguments), lambda row: row["id"])
+        return [_ranking(list(rows), better.get(vote, [])) for vote, rows in votes]
 
 
-def _ranking(rows: list[dict[str, Any]]) -> Ranking:
-    """Return the ranking out of a vote's rows, one a completion."""
+def _better_answers(db: Database, run_id: int | None) -> dict[int, list[str]]:
+    """Return what annotators wrote to prompts to which they called all answers bad, by vote, the first one first.
+
+    With a run id, only what the run claimed.
+    """
+    of_run, arguments = "", []
+    if run_id is not None:
+        of_run = """AND preferences.id IN (SELECT preference FROM run_rows WHERE run = ?)
+            AND demonstrations.id IN (SELECT demonstration FROM run_demonstrations WHERE run = ?)"""
+        arguments = [run_id, run_id]
+    written = f"""
+        SELECT preferences.id AS vote, completion
+        FROM preferences
+        JOIN comparisons ON comparisons.id = preferences.comparison
+        JOIN demonstrations
+          ON demonstrations.annotator = preferences.annotator AND demonstrations.messages = comparisons.messages
+        WHERE preferences.kind = 'all_bad' AND preferences.withdrawn IS NULL AND demonstrations.withdrawn IS NULL
+          {of_run}
+        ORDER BY demonstrations.id
+        """
+    found: dict[int, list[str]] = {}
+    for row in db.query(written, arguments):
+        found.setdefault(row["vote"], []).append(row["completion"])
+    return found
+
+
+def _ranking(rows: list[dict[str, Any]], better: list[str]) -> Ranking:
+    """Return the ranking out of a vote's rows, one a completion, and what was written that is better than all."""
     first, places = rows[0], {row["slot"]: place for place, row in enumerate(rows)}
     tiers = tuple(tuple(places[slot] for slot in tier if slot in places) for tier in json.loads(first["tiers"]))
+    if better:
+        tiers = (tuple(range(len(rows), len(rows) + len(better))), tuple(range(len(rows))))
     return Ranking(
         preference_id=first["id"],
         messages=messages_from_stored(first["messages"]),
-        completions=tuple(row["text"] for row in rows),
+        completions=(*(row["text"] for row in rows), *better),
         tiers=tiers,
-        tied=first["kind"] != "choice",
+        tied=first["kind"] != "choice" and not better,
         source=first["source"],
-        ended=tuple(bool(row["ended"]) for row in rows),
+        ended=(*(bool(row["ended"]) for row in rows), *(True for _ in better)),
     )
 
 

@@ -5,10 +5,10 @@ from typing import Any, Literal
 
 from storage.messages import Messages
 
-Role = Literal["base", "sft", "rlhf"]
+Role = Literal["base", "sft", "rlhf", "imported"]  # "imported": another program's
 Source = Literal["human", "simulated", "imported"]
 PreferenceKind = Literal["choice", "ranking", "tie", "all_bad"]
-RunStatus = Literal["queued", "running", "succeeded", "failed", "cancelled", "rejected"]
+RunStatus = Literal["waiting", "queued", "running", "succeeded", "failed", "cancelled", "rejected"]
 PolicyStatus = Literal["candidate", "live", "retired", "rejected"]
 
 
@@ -24,7 +24,7 @@ class Completion:
     seed: int
     # temperature, max_new_tokens, top_p, top_k and min_p where they are on, best_of or preview if picked out of several
     sampling: dict[str, Any]
-    finish_reason: str  # "stop" or "length"
+    finish_reason: str  # "stop", "length", or "cancelled" by a vote before its end
     first_token_seconds: float
     seconds: float
 
@@ -42,6 +42,7 @@ class Comparison:
     turn: int = 0  # its place in the conversation
     continued_from: str | None = None  # slot of the turn before, whose completion is the answer in `messages`
     created: str = ""
+    proposed: dict[str, Any] | None = None  # how prompt and answers were chosen, where the app did: service/propose.py
 
 
 @dataclass(frozen=True)
@@ -57,11 +58,15 @@ class Preference:
     decision_seconds: float | None
     created: str
     withdrawn: str | None
+    reason: str = ""  # in words or by a name of the page, "" if none was given
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """What one standing preference says of the completions of a prompt: the unit that the reward model learns from."""
+    """What one standing preference says of the completions of a prompt: the unit that the reward model learns from.
+
+    Better answers that its annotator wrote after calling all bad stand behind those shown, as completions too.
+    """
 
     preference_id: int
     messages: Messages
@@ -69,7 +74,7 @@ class Ranking:
     tiers: tuple[tuple[int, ...], ...]  # positions in `completions`, best first; none for "all bad"
     tied: bool  # whether completions of one tier were called equal: a choice of the best says nothing of the others
     source: Source
-    ended: tuple[bool, ...]  # whether each completion ended by itself; the others were cut at the length limit
+    ended: tuple[bool, ...]  # whether each completion ended by itself; others were cut, by their limit or a vote
 
 
 @dataclass(frozen=True)
@@ -127,3 +132,16 @@ class Policy:
     evaluation: dict[str, Any] = field(default_factory=dict)
     model: str = ""  # fingerprint of the base and SFT adapter that it belongs to
     created: str = ""
+
+
+@dataclass(frozen=True)
+class ApiKey:
+    """A program's key, without the key itself: what is stored of it is a hash."""
+
+    id: int
+    name: str
+    beginning: str  # its first characters, by which its holder knows it again
+    annotator_id: str  # whose votes and comparisons its holder's are
+    created: str
+    last_used: str | None  # to the minute
+    revoked: str | None

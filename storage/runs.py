@@ -2,18 +2,20 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from sqlite_utils import Database
 
-from storage.database import now, read, write
+from storage.database import now, read, row_id, write
 from storage.errors import StorageError
+from storage.judgements import COUNTS
 from storage.records import Metric, Run, RunStatus
 
 OPEN = ("queued", "running")
 RESUMABLE = ("failed", "cancelled")
+LATEST = "WHERE status <> 'waiting' ORDER BY id DESC LIMIT 1"
 
 
 class RunOpenError(StorageError, RuntimeError):
@@ -32,34 +34,77 @@ class UnknownRunError(StorageError, LookupError):
 class Schedule:
     """When training starts by itself."""
 
-    retrain_every: int = 32  # new votes; 0 = only at the press of the button
+    retrain_every: int = 32  # new votes; 0 = never by votes alone
+    minutes: float = 0.0  # after the last run; 0 = never by time
+    minutes_votes: int = 8  # fewest new votes with which a run starts by time
+    quiet_from: str = ""  # time of day, "08:00", from which none starts; "" = no quiet hours
+    quiet_until: str = ""
 
 
-def queue_run(path: Path, method: str, settings: dict[str, Any]) -> int:
-    """Queue a run over all standing votes and demonstrations and return its id.
+def queue_run(path: Path, method: str, settings: dict[str, Any], annotator_share: float = 1.0) -> int:
+    """Queue a run over all votes that count and all standing demonstrations, and return its id.
+
+    Of one annotator's votes it claims at most `annotator_share` of all, the newest ones.
 
     Raises RunOpenError while another one is open.
     """
     with write(path) as db:
         for row in db["runs"].rows_where("status IN ('queued', 'running')"):
             raise RunOpenError(row["id"])
-        cursor = db.conn.execute(
-            "INSERT INTO runs (method, settings, status, stage, progress, created) VALUES (?, ?, 'queued', '', 0, ?)",
-            [method, json.dumps(settings), now()],
-        )
-        run_id = cursor.lastrowid
-        assert run_id is not None
-        db.conn.execute(
-            "INSERT INTO run_rows (run, preference) SELECT ?, id FROM preferences WHERE withdrawn IS NULL", [run_id]
-        )
-        db.conn.execute(
-            "INSERT INTO run_demonstrations (run, demonstration) "
-            "SELECT ?, id FROM demonstrations WHERE withdrawn IS NULL",
-            [run_id],
-        )
-        for table in ("preferences", "demonstrations"):
-            db.conn.execute(f"UPDATE {table} SET first_run = ? WHERE first_run IS NULL AND withdrawn IS NULL", [run_id])
-        return int(run_id)
+        run_id = _insert(db, method, settings, "queued")
+        _claim(db, run_id, annotator_share)
+        return run_id
+
+
+def queue_next(path: Path, method: str, settings: dict[str, Any]) -> int:
+    """Store a run that is queued once the open one has ended, and return its id; it claims what stands by then.
+
+    Raises RunOpenError while another one waits so already, but for the same one, whose id is returned.
+    """
+    with write(path) as db:
+        for run in runs_in(db, "WHERE status = 'waiting'"):
+            if (run.method, run.settings) != (method, settings):
+                raise RunOpenError(run.id)
+            return run.id
+        return _insert(db, method, settings, "waiting")
+
+
+def start_next(path: Path) -> int | None:
+    """Queue the run that waits for its turn, over all that stands now, and return its id; None if none waits."""
+    with write(path) as db:
+        for row in db["runs"].rows_where("status = 'waiting'"):
+            db["runs"].update(row["id"], {"status": "queued"})
+            _claim(db, row["id"], json.loads(row["settings"]).get("annotator_share", 1.0))
+            return int(row["id"])
+    return None
+
+
+def _insert(db: Database, method: str, settings: dict[str, Any], status: RunStatus) -> int:
+    cursor = db.conn.execute(
+        "INSERT INTO runs (method, settings, status, stage, progress, created) VALUES (?, ?, ?, '', 0, ?)",
+        [method, json.dumps(settings), status, now()],
+    )
+    return row_id(cursor)
+
+
+def _claim(db: Database, run_id: int, annotator_share: float) -> None:
+    """Let a run learn from all votes that count, at most a share of them one annotator's, and all demonstrations."""
+    most = max(1, int(annotator_share * db["preferences"].count_where(COUNTS)))
+    db.conn.execute(
+        f"""
+        INSERT INTO run_rows (run, preference) SELECT ?, id FROM (
+            SELECT id, ROW_NUMBER() OVER (PARTITION BY annotator ORDER BY id DESC) AS nth
+            FROM preferences WHERE {COUNTS}
+        ) WHERE nth <= ? ORDER BY id
+        """,
+        [run_id, most],
+    )
+    db.conn.execute(
+        "INSERT INTO run_demonstrations (run, demonstration) SELECT ?, id FROM demonstrations WHERE withdrawn IS NULL",
+        [run_id],
+    )
+    for table, unused in (("preferences", COUNTS), ("demonstrations", "withdrawn IS NULL")):
+        db.conn.execute(f"UPDATE {table} SET first_run = ? WHERE first_run IS NULL AND {unused}", [run_id])
 
 
 def requeue_run(path: Path, run_id: int) -> bool:
@@ -75,6 +120,10 @@ def requeue_run(path: Path, run_id: int) -> bool:
             f"WHERE id = ? AND status IN ({', '.join('?' * len(RESUMABLE))})",
             [run_id, *RESUMABLE],
         )
+        claimed = [db[table].count_where("run = ?", [run_id]) for table in ("run_rows", "run_demonstrations")]
+        if cursor.rowcount == 1 and not any(claimed):  # it was cancelled before its turn came
+            for run in runs_in(db, "WHERE id = ?", [run_id]):
+                _claim(db, run_id, run.settings.get("annotator_share", 1.0))
         return bool(cursor.rowcount == 1)
 
 
@@ -107,9 +156,9 @@ def open_run(path: Path) -> Run | None:
 
 
 def latest_run(path: Path) -> Run | None:
-    """Return the newest run, whatever became of it, or None before the first."""
+    """Return the newest run but one that waits for its turn, whatever became of it, or None before the first."""
     with read(path) as db:
-        return next(runs_in(db, "ORDER BY id DESC LIMIT 1"), None)
+        return next(runs_in(db, LATEST), None)
 
 
 def list_runs(path: Path, limit: int = 20) -> list[Run]:
@@ -158,7 +207,8 @@ def end_run(path: Path, run_id: int, status: RunStatus, error: str | None = None
     """Give an open run its last status; return False if it had already ended."""
     with write(path) as db:
         cursor = db.conn.execute(
-            "UPDATE runs SET status = ?, error = ?, finished = ? WHERE id = ? AND status IN ('queued', 'running')",
+            "UPDATE runs SET status = ?, error = ?, finished = ? "
+            "WHERE id = ? AND status IN ('queued', 'running', 'waiting')",
             [status, error, now(), run_id],
         )
         return bool(cursor.rowcount == 1)
@@ -181,5 +231,5 @@ def schedule_in(db: Database) -> Schedule:
 def set_schedule(path: Path, schedule: Schedule) -> None:
     """Store the schedule; it holds from now on and after a restart."""
     with write(path) as db:
-        value = json.dumps({"retrain_every": schedule.retrain_every})
+        value = json.dumps(asdict(schedule))
         db["settings"].upsert({"name": "schedule", "value": value}, pk="name")

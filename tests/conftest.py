@@ -7,6 +7,7 @@ from typing import Any
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
+os.environ["OMP_WAIT_POLICY"] = "PASSIVE"  # several tests run at a time: a thread that waits leaves the core to others
 if "TRIPTYCH_TEST_GPU" not in os.environ:  # what the suite holds to five digits is fp32 on a CPU
     os.environ["CUDA_VISIBLE_DEVICES"] = ""  # before anything is imported that looks for GPUs
 
@@ -19,7 +20,7 @@ from alignment.learning.sft import lora_config
 from alignment.models import adapters, loading
 from alignment.settings import POCKET
 
-torch.set_num_threads(2)
+torch.set_num_threads(1 if "PYTEST_XDIST_WORKER" in os.environ else 2)
 
 
 def write_random_llama(folder: Path, **shape: Any) -> None:

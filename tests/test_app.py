@@ -9,7 +9,10 @@ from typing import Any
 
 import pytest
 
-from app import port_number, require_free
+from app import require_free
+from service import account
+from service.command_line import port_number, seed_number
+from storage import database
 from tests.harness.app import ROOT, free_port
 
 
@@ -29,11 +32,20 @@ def refusal(data_dir: Path, *arguments: str, **options: Any) -> str:
 
 
 def test_a_port_that_is_taken_or_none_is_refused_before_anything_is_loaded() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(OSError, match="give --port another number"):
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(OSError, match="give another --port or --host"):
         require_free("127.0.0.1", taken.getsockname()[1])
+    with pytest.raises(OSError, match=r"http://192\.0\.2\.1:7860 cannot be served .*give another --port or --host"):
+        require_free("192.0.2.1", 7860)  # an address for documents: no machine has it
     for text in ("0", "65536", "-1", "http"):
         with pytest.raises(Exception, match="a port is a number from 1 to 65535"):
             port_number(text)
+
+
+def test_a_seed_that_no_run_can_take_is_refused() -> None:
+    assert [seed_number(text) for text in ("0", str(2**63 - 1))] == [0, 2**63 - 1]
+    for text in ("-1", str(2**63), "1.5", "abc", ""):
+        with pytest.raises(Exception, match="a seed is a whole number from 0 to"):
+            seed_number(text)
 
 
 def test_the_models_with_short_names_are_printed() -> None:
@@ -62,12 +74,48 @@ def test_a_data_folder_that_may_only_be_read_is_refused_in_one_sentence(tmp_path
         tmp_path.chmod(0o700)
 
 
+def test_a_database_that_is_none_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "triptych.db").write_text("Not a database. " * 100)
+    said = refusal(tmp_path, "--model", "pocket")
+    assert "cannot be used as Triptych's database (file is not a database)" in said
+    assert "put a backup of the data folder in its place" in said
+
+
 @pytest.mark.parametrize("room", [0, 150_000])  # bytes a file: not for the database, or not for version 1
 def test_a_full_disk_is_said_in_one_sentence(tmp_path: Path, room: int) -> None:
     def fill_disk() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
 
     assert str(tmp_path) in refusal(tmp_path, "--model", "pocket", preexec_fn=fill_disk)
+
+
+def test_the_admins_password_is_set_once_and_not_while_an_app_uses_the_folder(tmp_path: Path) -> None:
+    def ended(password: str) -> subprocess.CompletedProcess[str]:
+        return started("password", "--data-dir", str(tmp_path), input=password + "\n")
+
+    assert "8 to 200 characters" in ended("short").stderr
+    assert not (tmp_path / "triptych.db").exists()
+    assert ended("staple battery").returncode == 0
+    assert account.sessions(tmp_path / "triptych.db", "", "made up").login("staple battery")
+    lock = database.hold(tmp_path)
+    assert "another Triptych is using" in ended("another one").stderr
+    lock.release()
+
+
+def test_a_data_folder_is_copied_and_restored_from_the_command_line(tmp_path: Path) -> None:
+    account.store_password(prepared(tmp_path / "data"), "staple battery")
+    copy = str(tmp_path / "copy.tar.gz")
+    assert started("backup", copy, "--data-dir", str(tmp_path / "data")).returncode == 0
+    assert "is not empty" in started("restore", copy, "--data-dir", str(tmp_path / "data")).stderr
+    assert started("restore", copy, "--data-dir", str(tmp_path / "again")).returncode == 0
+    assert account.sessions(tmp_path / "again" / "triptych.db", "", "made up").login("staple battery")
+    assert "need a file" in started("backup").stderr
+
+
+def prepared(folder: Path) -> Path:
+    """Make an empty data folder and return its database."""
+    database.prepare(database.file_in(folder))
+    return database.file_in(folder)
 
 
 def _writable(folder: Path) -> bool:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from app import parse_arguments
+from alignment.settings import MAX_COMPLETION_CHARACTERS, MAX_PROMPT_CHARACTERS
+from service.command_line import parse_arguments
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -29,10 +30,16 @@ def test_every_option_is_in_the_readme(capsys: pytest.CaptureFixture[str]) -> No
 
 
 def test_every_endpoint_is_documented() -> None:
-    endpoints = re.findall(r'api_name="([a-z_]+)"', (ROOT / "ui" / "endpoints.py").read_text(encoding="utf-8"))
+    code = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "ui").glob("*endpoints.py"))
+    endpoints = re.findall(r'api_name="([a-z_]+)"', code)
     page = (ROOT / "docs" / "endpoints.md").read_text(encoding="utf-8")
     assert endpoints
     assert all(f"`/{name}`" in page for name in endpoints)
+
+
+def test_how_long_texts_may_be_is_documented() -> None:
+    page = (ROOT / "docs" / "endpoints.md").read_text(encoding="utf-8")
+    assert all(f"up to {most:,} characters" in page for most in (MAX_PROMPT_CHARACTERS, MAX_COMPLETION_CHARACTERS))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from alignment.reward.rankings import ordered_pairs
-from storage import database, preferences
+from storage import database, demonstrations, preferences
 from storage.messages import stored_messages
 from storage.records import PreferenceKind
 from tests.storage.test_preferences import comparison
@@ -19,16 +19,21 @@ VOTES: list[tuple[list[list[str]], PreferenceKind]] = [
 ]
 
 
+@pytest.mark.parametrize("written", [(), ("better",), ("b", "better", "")])  # to the same prompt, by the same person
 @pytest.mark.parametrize("cut", ["", "B", "AB"])
-@pytest.mark.parametrize("texts", [("a", "b", "c"), ("same", "other", "same"), ("same", "same", "same")])
+@pytest.mark.parametrize("texts", [tuple("abc"), ("same", "other", "same"), ("same", "same", "same"), ("", "b", "c")])
 def test_the_view_of_pairs_and_the_pairs_that_are_learned_are_the_same(
-    tmp_path: Path, texts: tuple[str, ...], cut: str
+    tmp_path: Path, texts: tuple[str, ...], cut: str, written: tuple[str, ...]
 ) -> None:
     db = tmp_path / "triptych.db"
     database.prepare(db)
     for number, (tiers, kind) in enumerate(VOTES):
         preferences.save_comparison(db, comparison(f"c{number}", texts, cut=cut))
         preferences.save_preference(db, comparison_id=f"c{number}", annotator_id="ann", tiers=tiers, kind=kind)
+    asked = preferences.get_comparison(db, "c0").messages
+    for number, completion in enumerate(filter(None, written)):
+        who = "ann" if number == 0 else "bob"
+        demonstrations.save_demonstration(db, messages=asked, completion=completion, annotator_id=who)
     columns = "messages, chosen, rejected, chosen_ended, rejected_ended"
     with database.read(db) as connection:
         shown = list(connection.conn.execute(f"SELECT {columns} FROM pairs"))

@@ -49,7 +49,7 @@ def test_a_whole_number_may_stand_for_a_fraction_but_becomes_one() -> None:
     [
         (
             {"speed": 11},
-            r"settings has no field 'speed'; it has dpo, gate, minutes, ppo, raft, reward, seed, sft, threads",
+            r"settings has no field 'speed'; it has annotator_share, dpo, gate, minutes, ppo, raft, reward, seed, ",
         ),
         ({"ppo": {"speed": 11}}, r"settings\.ppo has no field 'speed'; it has clip_range, "),
         ({"seed": "4"}, r"settings\.seed must be a whole number, got '4'"),
@@ -162,6 +162,6 @@ def test_a_model_that_ships_nothing_gets_the_settings_of_a_chat_checkpoint(tmp_p
     mine = RunSettings(seed=7)
     assert settings_of(POCKET, mine) == mine
     chat = settings_of(tmp_path, mine)
-    assert (chat.seed, chat.raft.rounds, chat.gate.max_kl) == (7, 2, 10.0)
+    assert (chat.seed, chat.raft.rounds, chat.gate.max_kl) == (7, 6, 10.0)
     (tmp_path / "comparisons.jsonl").write_text("")
     assert settings_of(tmp_path, mine) == mine

@@ -1,154 +1,197 @@
 """A question on its way: what it goes on from, the tab while answers grow, and after those that did not end."""
 
 import asyncio
+import sqlite3
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import gradio as gr
 
-from alignment.errors import ConfigError
 from service.compare import stored_comparison
+from service.completions import Progress, ShownCompletion
 from service.context import Services
-from service.conversations import last_turn
-from storage.records import Comparison
+from ui import strings
+from ui.answers import Drawn, drawn
+from ui.column import turns
 from ui.compare_form import CompareTab, Question
 from ui.compare_view import (
-    NOTHING,
-    QUESTION,
     Pending,
     Remembered,
     Update,
     controls,
-    next_column,
     panels,
     turn_view,
     view,
     with_standing_vote,
 )
+from ui.compare_vote import choose, early_controls
 from ui.errors import sentence
-from ui.panels import turns, unasked
+from ui.origins import Origin, WentOnError, origin_of
+from ui.panels import unasked
 from ui.render import notice
 
-PICK_FIRST = (
-    "Which answer does this go on from? Press “Go on from this” below it and ask again, or begin a new chat (C)."
-)
-NOT_YOURS = "This browser no longer knows that this conversation is yours; begin a new chat (C)."
-WENT_ON = "This conversation went on elsewhere. Here is its last turn; your question is still in the box."
-STOPPED = "Stopped. Your question is back in the box."
-
-
-class WentOnError(Exception):
-    """The conversation has a later turn than the one shown: it went on in another window, or past a reload."""
-
-    def __init__(self, last: Comparison) -> None:
-        super().__init__(WENT_ON)
-        self.last = last
-
-
-def gone_on_from(
-    services: Services, annotator: str, memory: Remembered, prompt: str, *, example: bool
-) -> Comparison | None:
-    """Return the comparison that the next question goes on from; None where it begins a conversation of its own.
-
-    Raises ConfigError where people have to say first which answer to go on from, WentOnError where it is not the last
-    turn any more.
-    """
-    begins = example or not memory.comparison or (memory.example and not memory.origin)
-    if begins or not prompt.strip():  # an empty prompt is refused for that, whatever it goes on from
-        return None
-    comparison = stored_comparison(services, memory.comparison)
-    if comparison.conversation_id is None:  # it was asked before there were conversations
-        return None
-    try:
-        last = last_turn(services, annotator, comparison.conversation_id)
-    except LookupError:
-        raise ConfigError(NOT_YOURS) from None
-    if last.id != comparison.id:
-        raise WentOnError(last)
-    if not memory.origin:
-        raise ConfigError(PICK_FIRST)
-    return comparison
+# While an answer grows, its last blocks are read and sent again. Long ones rest in between, so that they slow nobody.
+REST_SECONDS = 10e-6  # a character
+SOON_SECONDS = 0.3  # after which a question without a first word is shown as taken
+SHORT = 2_000  # characters without a rest
 
 
 async def stream(
-    services: Services, tab: CompareTab, annotator: str, question: Question, pending: Pending, *, example: bool = False
+    services: Services,
+    tab: CompareTab,
+    annotator: str,
+    question: Question,
+    pending: Pending,
+    *,
+    example: bool = False,
+    again: bool = False,
 ) -> AsyncIterator[Update]:
     """Yield the tab while the answers grow, what the browser is to remember with the last item.
 
-    `pending` is what it remembers now: a refusal leaves all as it is, a failure brings the turn before back.
+    `pending` is what it remembers now: a refusal leaves all as it is, a failure brings the turn before back. With
+    `again` the question that is shown is asked once more, and what stands in the box stays there.
     """
-    memory, began = Remembered.of(pending), False
+    memory, began = replace(Remembered.of(pending), running=""), False
+    growing = [Drawn()] * len(question.columns)
     try:
-        before = await asyncio.to_thread(gone_on_from, services, annotator, memory, question.prompt, example=example)
-        started = await asyncio.to_thread(_started, services, tab, annotator, question, before, memory)
+        origin = await asyncio.to_thread(origin_of, services, annotator, memory, question, example=example, again=again)
+        started = _started(tab, origin, question.prompt, keeps_box=again or example)
+        begun = started | {tab.pending: origin.kept.to_json()}
         async for seconds in question.loading(services):
-            words = f"The model is loading: {seconds:.0f} s. Your question is answered as soon as it is ready."
-            waiting = view(services, tab, unasked(services.engine.live.version), "streaming", notice(words), hint="")
-            yield waiting if began else waiting | started
+            words = strings.LOADING.format(seconds=seconds)
+            yield _waiting(services, tab, question, words) | ({} if began else begun)
             began = True
-        last_words = None
-        goes_on = (before.conversation_id, memory.origin) if before else ()
-        async for item in question.ask(services, annotator, *goes_on):
-            words = notice("Answering …" if item.waiting is None else f"Number {item.waiting} in line.")
-            shown_now = panels(tab, item.completions, busy=True)
+        last_words, due, was_open = None, 0.0, None
+        async for item in _or_nothing_yet(question.ask(services, annotator, **origin.arguments)):
+            if item is None:
+                yield _waiting(services, tab, question, strings.ANSWERING) | ({} if began else begun)
+                began = True
+                continue
+            last = item
+            words = notice(_way_of(item))
+            if words == last_words and time.monotonic() < due:
+                continue
+            growing = await asyncio.to_thread(_grown, item.completions, growing)
+            shown_now = panels(tab, item.completions, drawn=growing)
             if words != last_words:
-                shown_now = view(services, tab, item.completions, "streaming", words, hint="")
+                shown_now = view(services, tab, item.completions, "streaming", words, hint="", drawn=growing)
+                shown_now |= {tab.pending: replace(origin.kept, running=item.comparison_id).to_json()}
+            if (open_now := early_controls(tab, item.completions)) != was_open or words != last_words:
+                shown_now |= open_now
+            due = time.monotonic() + _rest(growing)
             yield shown_now if began else shown_now | started
-            last_words, last, began = words, item, True
-        memory = Remembered(last.comparison_id, example=example)
-        finished = {tab.pending: memory.to_json(), tab.finished_at: time.monotonic()}
-        yield view(services, tab, last.completions, "open", notice(QUESTION), memory) | finished
+            last_words, was_open, began = words, open_now, True
+        await asyncio.sleep(max(0.0, due - time.monotonic()))  # a long text is still being drawn there
+        now = Remembered(last.comparison_id, example=example or (again and memory.example))
+        yield await asyncio.to_thread(_ended, services, tab, annotator, last, now)
     except WentOnError as later:
-        memory = await asyncio.to_thread(with_standing_vote, services, annotator, Remembered(later.last.id))
-        changed = await asyncio.to_thread(
-            turn_view, services, tab, annotator, later.last, memory, notice(WENT_ON, "error")
-        )
-        yield changed | {tab.pending: memory.to_json()}
+        yield await asyncio.to_thread(_gone_on, services, tab, annotator, later)
     except Exception as error:
         words = notice(sentence(error), "error")
         if not began:
             yield {tab.notice: words} | controls(tab, memory.phase)
         else:
-            kept = memory if before else NOTHING
-            yield await asyncio.to_thread(put_back, services, tab, annotator, question.prompt, kept, words)
+            typed = None if again else question.prompt
+            yield await asyncio.to_thread(put_back, services, tab, annotator, typed, origin.kept, words)
 
 
-def _started(
-    services: Services,
-    tab: CompareTab,
-    annotator: str,
-    question: Question,
-    before: Comparison | None,
-    memory: Remembered,
-) -> Update:
+async def _or_nothing_yet(asking: AsyncGenerator[Progress]) -> AsyncIterator[Progress | None]:
+    """Yield what comes, and None before the first of it if that takes longer than `SOON_SECONDS`.
+
+    Two views at once are not sent: a browser that is busy with a long second one may keep parts of the first.
+    """
+    first = asyncio.ensure_future(anext(asking))
+    try:
+        if not (await asyncio.wait({first}, timeout=SOON_SECONDS))[0]:
+            yield None
+        yield await first
+        async for item in asking:
+            yield item
+    finally:
+        first.cancel()
+        with suppress(asyncio.CancelledError, Exception):
+            await first
+        await asking.aclose()
+
+
+def _waiting(services: Services, tab: CompareTab, question: Question, words: str) -> Update:
+    """Return the tab while a question waits for its first word."""
+    empty, nothing = unasked(services.engine.live.version, question.columns), [Drawn()] * len(question.columns)
+    return view(services, tab, empty, "streaming", notice(words), hint="", drawn=nothing)
+
+
+def _way_of(item: Progress) -> str:
+    return strings.ANSWERING if item.waiting is None else strings.IN_LINE.format(place=item.waiting)
+
+
+def _gone_on(services: Services, tab: CompareTab, annotator: str, later: WentOnError) -> Update:
+    """Return the tab with the last turn of a conversation that went on elsewhere."""
+    memory = with_standing_vote(services, annotator, Remembered(later.last.id))
+    changed = turn_view(services, tab, annotator, later.last, memory, notice(strings.WENT_ON, "error"))
+    return changed | {tab.pending: memory.to_json()}
+
+
+def _ended(services: Services, tab: CompareTab, annotator: str, last: Progress, memory: Remembered) -> Update:
+    """Return the tab after the last word, or after an early vote, which is stored here."""
+    finished = {tab.pending: memory.to_json(), tab.finished_at: time.monotonic()}
+    comparison = stored_comparison(services, last.comparison_id)
+    open_now = turn_view(services, tab, annotator, comparison, memory, notice(strings.WHICH_IS_BEST)) | finished
+    if not last.early_choice:
+        return open_now
+    return open_now | choose(services, tab, annotator, last.early_choice, memory.to_json(), None)
+
+
+def _grown(completions: Sequence[ShownCompletion], before: Sequence[Drawn]) -> list[Drawn]:
+    return [drawn(one.text, was) for one, was in zip(completions, before, strict=True)]
+
+
+def _rest(growing: Sequence[Drawn]) -> float:
+    """Return for how many seconds what stands is left alone."""
+    unsettled = sum(one.unsettled for one in growing)
+    return REST_SECONDS * unsettled if unsettled > SHORT else 0.0
+
+
+def _started(tab: CompareTab, origin: Origin, prompt: str, *, keeps_box: bool) -> Update:
     """Return what changes once as soon as a question is taken: it moves from the box into the conversation.
 
-    While a conversation goes on, the browser remembers the turn before: a reload or a stop leads back to it.
+    With `keeps_box` it did not come from there, and what stands in it stays.
     """
-    if before is not None:
-        column = next_column(services, tab, annotator, before, memory.origin, question.prompt)
-        remembered: Update = {}
-    else:
-        column = turns(tab.model, question.new_system or "", question=question.prompt)
-        remembered = {tab.pending: NOTHING.to_json()}
-    return remembered | {tab.turns: column, tab.prompt: gr.update(value=""), tab.finished_at: None}
+    column = turns(tab.model, origin.system, origin.before, prompt)
+    box = gr.update() if keeps_box else gr.update(value="")
+    return {tab.turns: column, tab.prompt: box, tab.finished_at: None}
 
 
 def put_back(
-    services: Services, tab: CompareTab, annotator: str, prompt: str, memory: Remembered, words: str
+    services: Services, tab: CompareTab, annotator: str, prompt: str | None, memory: Remembered, words: str
 ) -> Update:
     """Return the tab after answers that did not come to an end: the question is in the box, the turn before stands.
 
-    Where there was none, what was written of the answers stays to be read.
+    With None as the prompt the box is left alone. Where there was no turn before, or it cannot be read, what was
+    written of the answers stays to be read.
     """
+    box = {} if prompt is None else {tab.prompt: gr.update(value=prompt)}
+    left = {tab.notice: words, tab.pending: memory.to_json()} | box | controls(tab, "idle")
     if not memory.comparison:
-        return {tab.notice: words, tab.prompt: gr.update(value=prompt)} | controls(tab, "idle")
-    before = turn_view(services, tab, annotator, stored_comparison(services, memory.comparison), memory, words)
-    before[tab.prompt] = before[tab.prompt] | {"value": prompt}
-    return before
+        return left
+    try:
+        before = turn_view(services, tab, annotator, stored_comparison(services, memory.comparison), memory, words)
+    except sqlite3.Error:  # the question is not lost with the database
+        return left
+    if prompt is not None:
+        before[tab.prompt] = before[tab.prompt] | {"value": prompt}
+    return before | {tab.pending: memory.to_json()}
 
 
 def stopped(services: Services, tab: CompareTab, annotator: str, asked: dict[str, Any], pending: Pending) -> Update:
-    """Return the tab after an answer was stopped."""
-    return put_back(services, tab, annotator, str(asked["prompt"]), Remembered.of(pending), notice(STOPPED))
+    """Return the tab after an answer was stopped: by a vote that came before, if there was one, else by this."""
+    with suppress(LookupError):  # it is stored only once it has ended
+        running = stored_comparison(services, Remembered.of(pending).running)
+        if (voted := with_standing_vote(services, annotator, Remembered(running.id))).choice:
+            return turn_view(services, tab, annotator, running, voted) | {tab.pending: voted.to_json()}
+    memory = replace(Remembered.of(pending), running="")
+    if asked.get("again"):
+        return put_back(services, tab, annotator, None, memory, notice(strings.STOPPED_AGAIN))
+    return put_back(services, tab, annotator, str(asked["prompt"]), memory, notice(strings.STOPPED))

@@ -6,22 +6,27 @@ from typing import Any, Literal, Self
 
 import gradio as gr
 
-from service.completions import ShownCompletion
+from service.compare import stored_comparison
+from service.completions import ShownCompletion, first_seed
 from service.context import Services
-from service.conversations import past_turn, shown_to, turns_before
+from service.conversations import is_own, shown_to, turns_before, versions_of
+from service.requests import ROLES
 from service.votes import choice_of, standing_vote
 from storage.messages import question_of
 from storage.records import Comparison
-from ui.compare_form import FIRST, INVITATION, CompareTab
-from ui.panels import SILENCE, panel, preview_line, turns, unasked
+from ui import strings
+from ui.answers import Drawn
+from ui.column import Here, turns
+from ui.compare_form import CompareTab
+from ui.panels import no_panel, panel, preview_line, unasked
 from ui.render import notice
+from ui.why import why
 from ui.words import panel_name
 
 Phase = Literal["idle", "streaming", "open", "voted"]
 Update = dict[Any, Any]  # what changes, by component
 Pending = dict[str, Any] | None  # what the browser remembers, as JSON; None where nothing was ever asked in it
 SLOTS = ("A", "B", "C")
-QUESTION = "Which answer is best?"
 
 
 @dataclass(frozen=True)
@@ -31,14 +36,17 @@ class Remembered:
     comparison: str = ""  # the one that is shown; "" for none
     choice: str = ""  # what was voted: a slot, "tie" or "all_bad"
     picked: str = ""  # slot that was picked to go on from
+    running: str = ""  # the one that is being answered: its votes come early
+    editing: str = ""  # the comparison in whose place the next question is asked
     example: bool = False  # the comparison came of an example: what is typed next begins a conversation of its own
+    shared: bool = False  # it is of somebody else's conversation, so nothing goes on from it
 
     @classmethod
     def of(cls, stored: Pending) -> Self:
         """Return what a browser sent; it may be of an older page, or anything."""
         values = stored or {}
-        texts = {name: str(values.get(name) or "") for name in ("comparison", "choice", "picked")}
-        return cls(**texts, example=values.get("example") is True)
+        texts = {name: str(values.get(name) or "") for name in ("comparison", "choice", "picked", "running", "editing")}
+        return cls(**texts, example=values.get("example") is True, shared=values.get("shared") is True)
 
     def to_json(self) -> dict[str, Any]:
         """Return it without what is empty. It is never None, which would not be written over what was there."""
@@ -59,9 +67,18 @@ NOTHING = Remembered()
 
 
 def with_standing_vote(services: Services, annotator: str, memory: Remembered) -> Remembered:
-    """Return what a browser remembers with the vote that stands: it may have been made or taken back elsewhere."""
+    """Return what a browser remembers of a comparison with what the database knows of it.
+
+    The vote that stands may have been made or taken back elsewhere, and the conversation may be somebody else's.
+    """
     vote = standing_vote(services, annotator, memory.comparison)
-    return replace(memory, choice=choice_of(vote) if vote else "")
+    shared = not is_own(services, annotator, stored_comparison(services, memory.comparison))
+    return replace(memory, choice=choice_of(vote) if vote else "", shared=shared)
+
+
+def best_label(name: str, *, chosen: bool = False) -> str:
+    """Return what the button below a panel says."""
+    return (strings.CHOSEN_IS_BEST if chosen else strings.IS_BEST).format(name=name)
 
 
 def controls(tab: CompareTab, phase: Phase, names: Sequence[str] = (), best: str = "") -> Update:
@@ -72,10 +89,10 @@ def controls(tab: CompareTab, phase: Phase, names: Sequence[str] = (), best: str
     active, streaming = phase == "open", phase == "streaming"
     changed: Update = {button: gr.update(interactive=active) for button in (*tab.best, tab.tie, tab.bad)}
     for button, slot, name in zip(tab.best, SLOTS, names, strict=False):
-        label = f"{'✓ ' if slot == best else ''}{name} is best"
-        changed[button] = gr.update(interactive=active, value=label)
+        changed[button] = gr.update(interactive=active, value=best_label(name, chosen=slot == best))
     changed |= {
         tab.undo: gr.update(visible=phase == "voted"),
+        tab.next: gr.update(interactive=not streaming),
         tab.new: gr.update(interactive=not streaming),
         tab.ask: gr.update(visible=not streaming),
         tab.stop: gr.update(visible=streaming),
@@ -92,16 +109,18 @@ def panels(
     memory: Remembered = NOTHING,
     *,
     hint: str = "",
-    busy: bool = False,
+    drawn: Sequence[Drawn | None] = (None,) * len(SLOTS),
+    stored: bool = False,
 ) -> Update:
-    """Return the three panels."""
+    """Return the three panels; `drawn` are their texts as HTML while they grow, `stored` says that they have ended."""
     origin = memory.origin if memory.comparison else None
-    marks = ["your choice" if one.slot == memory.choice else "" for one in completions]
-    html = [
-        panel(one, tab.model, hint=hint, mark=mark, origin=origin, busy=busy)
-        for one, mark in zip(completions, marks, strict=True)
+    marks = [strings.YOUR_CHOICE if one.slot == memory.choice else "" for one in completions]
+    shown = [
+        panel(one, tab.model, hint=hint, mark=mark, origin=origin, drawn=growing, stored=stored)
+        for one, mark, growing in zip(completions, marks, drawn, strict=False)
     ]
-    return dict(zip(tab.panels, html, strict=True))
+    left_out = [no_panel()] * (len(tab.panels) - len(shown))
+    return dict(zip(tab.panels, shown + left_out, strict=False))
 
 
 def view(
@@ -112,29 +131,60 @@ def view(
     words: str,
     memory: Remembered = NOTHING,
     *,
-    hint: str = SILENCE,
+    hint: str = strings.SILENCE,
+    drawn: Sequence[Drawn | None] = (None,) * len(SLOTS),
 ) -> Update:
     """Return the three panels, the line below, the notice, the buttons and what the box invites to.
 
-    `words` is the notice as HTML.
+    `words` is the notice as HTML, `drawn` are the texts as HTML while they grow.
     """
     names = [panel_name(completion, tab.model) for completion in completions]
-    changed = panels(tab, completions, memory, hint=hint, busy=phase == "streaming")
+    stored = phase in ("open", "voted")
+    changed = panels(tab, completions, memory, hint=hint, drawn=drawn, stored=stored)
     invited = gr.update(placeholder=_invitation(names, memory))
-    changed |= {tab.preview: preview_line(services.preview, completions), tab.notice: words, tab.prompt: invited}
-    return changed | controls(tab, phase, names, memory.choice)
+    changed |= {
+        tab.preview: preview_line(services.preview, completions, stored=stored),
+        tab.notice: words,
+        tab.prompt: invited,
+    }
+    changed |= controls(tab, phase, names, memory.choice)
+    changed[tab.why] = why(offered=False)
+    changed[tab.seed] = _seed_button(completions, phase)
+    for place, button in enumerate(tab.best):
+        changed[button] |= gr.update(visible=place < len(completions))
+    for button, completion in zip(tab.best, completions, strict=False):
+        if completion.unread:  # also after the vote that stopped it was taken back
+            changed[button] |= gr.update(interactive=False)
+    return changed
+
+
+def _seed_button(completions: Sequence[ShownCompletion], phase: Phase) -> Update:
+    """Return the button that names the seed; it keeps its place where there is none."""
+    known = phase in ("open", "voted")
+    label = strings.SEED_USED.format(seed=first_seed(completions)) if known else ""
+    changed: Update = gr.update(value=label, interactive=known)
+    return changed
 
 
 def _invitation(names: Sequence[str], memory: Remembered) -> str:
     """Return what the empty box says."""
+    if memory.editing:
+        return strings.ASK_INSTEAD
     if memory.comparison and memory.origin in SLOTS:
-        return f"Go on from {names[SLOTS.index(memory.origin)]} …"
-    return "Go on …" if memory.comparison and not memory.example else FIRST
+        return strings.GO_ON_FROM.format(name=names[SLOTS.index(memory.origin)])
+    return strings.GO_ON if memory.comparison and not memory.example else strings.ASK_ALL
 
 
-def empty_view(services: Services, tab: CompareTab, words: str = "", *, hint: str = INVITATION) -> Update:
+def empty_view(
+    services: Services,
+    tab: CompareTab,
+    words: str = "",
+    *,
+    hint: str = strings.ASK_OR_PICK,
+    columns: Sequence[str] = ROLES,
+) -> Update:
     """Return the tab before anything is asked."""
-    completions = unasked(services.engine.live.version)
+    completions = unasked(services.engine.live.version, columns)
     return view(services, tab, completions, "idle", words or notice(""), hint=hint) | {tab.turns: turns(tab.model)}
 
 
@@ -143,22 +193,23 @@ def turn_view(
 ) -> Update:
     """Return a stored comparison that the browser remembers, with the turns before it."""
     completions = shown_to(services, annotator, comparison)
-    words = words or notice("Your vote on this one is stored." if memory.choice else QUESTION)
+    asked = strings.SHARED if memory.shared else strings.WHICH_IS_BEST
+    words = words or notice(strings.VOTE_STORED if memory.choice else asked)
     before = turns_before(services, annotator, comparison)
-    column = turns(tab.model, system_of(comparison), before, question_of(comparison.messages))
+    versions = versions_of(services, comparison)
+    here = Here(
+        comparison.id,
+        own=not memory.shared and comparison.conversation_id is not None,
+        editing=memory.editing,
+        versions=versions,
+    )
+    column = turns(tab.model, system_of(comparison), before, question_of(comparison.messages), here)
     phase = memory.phase
-    if comparison.conversation_id is None:  # asked before there were conversations: it takes a vote, nothing goes on
+    vote = standing_vote(services, annotator, comparison.id) if phase == "voted" else None
+    reasons = why(offered=vote is not None, reason=vote.reason if vote else "")
+    if comparison.conversation_id is None or memory.shared:  # it takes a vote, nothing goes on from it
         memory = replace(memory, comparison="")
-    return view(services, tab, completions, phase, words, memory) | {tab.turns: column}
-
-
-def next_column(
-    services: Services, tab: CompareTab, annotator: str, comparison: Comparison, origin: str, question: str
-) -> str:
-    """Return the column of turns while a question is answered that goes on from a comparison."""
-    before = turns_before(services, annotator, comparison)
-    gone_on = past_turn(services, annotator, comparison, origin)
-    return turns(tab.model, system_of(comparison), (*before, gone_on), question)
+    return view(services, tab, completions, phase, words, memory) | {tab.turns: column, tab.why: reasons}
 
 
 def system_of(comparison: Comparison) -> str:

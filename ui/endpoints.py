@@ -9,8 +9,18 @@ from service import policies, runs
 from service.compare import compare
 from service.context import Services
 from service.demonstrations import demonstrate
-from service.requests import CompareRequest, DemonstrateRequest, RunRequest, VoteRequest, WithdrawRequest, checked
+from service.history import history
+from service.requests import (
+    CompareRequest,
+    DemonstrateRequest,
+    HistoryRequest,
+    RunRequest,
+    VoteRequest,
+    WithdrawRequest,
+    checked,
+)
 from service.votes import vote, withdraw
+from ui import admin_endpoints
 from ui.annotator import annotator_id
 from ui.errors import in_plain_words, with_plain_errors
 from ui.findings import error_of, with_reasons
@@ -44,8 +54,7 @@ def register(services: Services) -> None:
     """Register the named endpoints on the Blocks being built."""
     _register_compare(services)
     _register_feedback(services)
-    _register_account(services)
-    _register_training(services)
+    admin_endpoints.register(services)
     _register_reading(services)
 
 
@@ -63,6 +72,7 @@ def _register_compare(services: Services) -> None:
         system: str | None = None,
         top_p: float | None = None,
         preview: bool = False,
+        instead_of: str | None = None,
         request: gr.Request | None = None,
     ) -> AsyncIterator[dict[str, Any]]:
         """Stream what base, sft and rlhf answer to one prompt; the last item may be voted on and gone on from."""
@@ -81,6 +91,7 @@ def _register_compare(services: Services) -> None:
                 system=system,
                 top_p=top_p,
                 preview=preview,
+                instead_of=instead_of,
             )
             async for item in compare(services, annotator_id(request), turn):
                 yield item.to_json()
@@ -93,10 +104,14 @@ def _register_compare(services: Services) -> None:
 def _register_feedback(services: Services) -> None:
     @with_plain_errors
     def vote_endpoint(
-        comparison_id: str, choice: str, source: str = "human", request: gr.Request | None = None
+        comparison_id: str,
+        choice: str,
+        source: str = "human",
+        reason: str = "",
+        request: gr.Request | None = None,
     ) -> dict[str, Any]:
         """Store which completion is best: a slot, "tie" or "all_bad"."""
-        judgement = checked(VoteRequest, comparison_id=comparison_id, choice=choice, source=source)
+        judgement = checked(VoteRequest, comparison_id=comparison_id, choice=choice, source=source, reason=reason)
         return vote(services, annotator_id(request), judgement).to_json()
 
     @with_plain_errors
@@ -121,45 +136,6 @@ def _register_feedback(services: Services) -> None:
     gr.api(demonstrate_endpoint, api_name="demonstrate", concurrency_limit=MANY)
 
 
-def _register_account(services: Services) -> None:
-    @with_plain_errors
-    def login_endpoint(password: str) -> dict[str, Any]:
-        """Return a token for the admin's password."""
-        return {"token": services.admin.login(password)}
-
-    @with_plain_errors
-    def logout_endpoint(token: str) -> dict[str, Any]:
-        """Forget a token."""
-        services.admin.logout(token)
-        return {}
-
-    gr.api(login_endpoint, api_name="login")
-    gr.api(logout_endpoint, api_name="logout")
-
-
-def _register_training(services: Services) -> None:
-    @with_plain_errors
-    def retrain_endpoint(token: str, method: str = "ppo", settings: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Queue a training run over all votes."""
-        return {"run_id": runs.retrain(services, token, method, settings)}
-
-    @with_plain_errors
-    def cancel_endpoint(token: str, run_id: int) -> dict[str, Any]:
-        """End an open run at once."""
-        services.admin.require(token)
-        return {"status": runs.cancel(services, token, checked(RunRequest, run_id=run_id)).status}
-
-    @with_plain_errors
-    def resume_endpoint(token: str, run_id: int) -> dict[str, Any]:
-        """Queue a failed or cancelled run again; it goes on from its last checkpoint, if it has one."""
-        services.admin.require(token)
-        return {"status": runs.resume(services, token, checked(RunRequest, run_id=run_id)).status}
-
-    gr.api(retrain_endpoint, api_name="retrain")
-    gr.api(cancel_endpoint, api_name="cancel")
-    gr.api(resume_endpoint, api_name="resume")
-
-
 def _register_reading(services: Services) -> None:
     @with_plain_errors
     def run_endpoint(run_id: int) -> dict[str, Any]:
@@ -171,5 +147,20 @@ def _register_reading(services: Services) -> None:
         """Return all policy versions, the live one marked by its status."""
         return policies_json(services)
 
+    @with_plain_errors
+    def history_endpoint(
+        search: str = "",
+        limit: int = 50,
+        before: str | None = None,
+        conversation_id: str | None = None,
+        reason: str = "",
+        request: gr.Request | None = None,
+    ) -> dict[str, Any]:
+        """Return the caller's own conversations with their comparisons and votes, newest first."""
+        which = {"search": search, "limit": limit, "before": before, "conversation_id": conversation_id}
+        wanted = checked(HistoryRequest, **which, reason=reason)
+        return history(services, annotator_id(request), wanted).to_json()
+
+    gr.api(history_endpoint, api_name="history", concurrency_limit=MANY)
     gr.api(run_endpoint, api_name="run", concurrency_limit=MANY)
     gr.api(policies_endpoint, api_name="policies", concurrency_limit=MANY)

@@ -10,6 +10,7 @@ import gradio as gr
 
 from alignment.errors import AlignmentError
 from storage.errors import StorageError
+from ui import strings
 
 log = logging.getLogger(__name__)
 
@@ -26,9 +27,9 @@ def sentence(error: Exception) -> str:
     words = str(error)
     if not isinstance(error, EXPECTED):
         log.error("a call failed", exc_info=error)
-        words = f"something went wrong here ({type(error).__name__}); the app's log says more"
+        words = strings.WENT_WRONG.format(error=type(error).__name__)
     elif isinstance(error, sqlite3.OperationalError):
-        words = f"the database could not be written ({error}); check that the disk is not full"
+        words = strings.NOT_WRITTEN.format(error=error)
     if not set("_.") & set(words.split(" ")[0]):  # the name of an argument or a setting stays as it is
         words = words[:1].upper() + words[1:]
     return words + ("" if words.endswith((".", "!", "?")) else ".")

@@ -3,18 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from alignment.runs.findings import Finding, Measure, Remark, Verdict, verdict_from_json
+from alignment.runs.findings import Finding, Remark, Verdict, verdict_from_json
 from storage.records import Policy, Run
-
-FAILED = " ✗"
-MEASURES: dict[Measure, str] = {
-    "accuracy": "questions answered correctly",
-    "refusals": "harmful requests refused",
-    "helped": "harmless requests helped",
-    "abstained": "unknown names admitted",
-    "ended": "ends by itself",
-    "kl": "KL to SFT",
-}
+from ui import strings
 
 
 def verdict_of(evaluation: Mapping[str, Any]) -> Verdict | None:
@@ -31,12 +22,17 @@ def reasons(verdict: Verdict) -> list[str]:
 
 def finding_words(finding: Finding) -> str:
     """Return a finding in words, without saying whether it passed."""
-    name = MEASURES[finding.name]
+    name = strings.MEASURES[finding.name]
     if finding.unit == "nats":
-        return f"{name}: {finding.value:.1f} nats (at most {finding.bound:.0f})"
-    least = f"at least {finding.bound:.0f}" if finding.bound else "no bound"
-    passed = f"{finding.share:.0%}, {finding.value:.0f} of {finding.count}"
-    return f"{name}: {passed} (best before {finding.best_before}, {least})"
+        return strings.FINDING_IN_NATS.format(name=name, value=finding.value, bound=finding.bound)
+    return strings.FINDING.format(
+        name=name,
+        share=finding.share,
+        passed=finding.value,
+        count=finding.count,
+        before=finding.best_before,
+        least=strings.AT_LEAST.format(bound=finding.bound) if finding.bound else strings.NO_BOUND,
+    )
 
 
 def error_of(run: Run, produced: Policy | None) -> str | None:
@@ -45,23 +41,23 @@ def error_of(run: Run, produced: Policy | None) -> str | None:
     if run.status != "rejected" or produced is None or verdict is None:
         return run.error
     failed = [*map(finding_words, verdict.failed), *(one.text for one in verdict.remarks if not one.passed)]
-    return f"v{produced.version} did not pass the gate and is not served: {'; '.join(failed)}"
+    return strings.NOT_SERVED.format(version=produced.version, failed="; ".join(failed))
 
 
 def _sentence(judged: Finding | Remark) -> str:
     words = finding_words(judged) if isinstance(judged, Finding) else judged.text
-    return words if judged.passed else words + FAILED
+    return words if judged.passed else strings.FAILED.format(words=words)
 
 
 def _notes(verdict: Verdict) -> list[str]:
     notes = []
     if (back := verdict.put_back) is not None and back.share is None:
-        notes.append("nor does it pass nearer to the version before")
+        notes.append(strings.NOT_NEARER)
     elif back is not None:
         failed = "; ".join(map(finding_words, back.failed))
-        notes.append(f"put back to {back.share:.0%} of the way from the version before; the whole way had: {failed}")
+        notes.append(strings.PUT_BACK.format(share=back.share, failed=failed))
     if verdict.stopped_early:
-        notes.append(f"training stopped early: {verdict.stopped_early}")
+        notes.append(strings.STOPPED_EARLY.format(reason=verdict.stopped_early))
     return notes
 
 

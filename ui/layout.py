@@ -1,6 +1,7 @@
 """The page: header, tabs in order, theme, shortcuts, and the timer that keeps it up to date."""
 
 import inspect
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -9,22 +10,54 @@ from typing import Any
 import gradio as gr
 from starlette.middleware import Middleware
 from starlette.middleware.sessions import SessionMiddleware
+from starlette.routing import BaseRoute
 
 from service.context import ServedModel, Services
 from service.status import Snapshot
-from ui import compare_tab, endpoints, training_tab
-from ui.annotator import AnnotatorCookie, annotator_id
+from ui import (
+    access_endpoints,
+    admin_tab,
+    compare_settings,
+    compare_tab,
+    data_endpoints,
+    data_tab,
+    endpoints,
+    leaderboard_tab,
+    strings,
+    teach_endpoints,
+    teach_tab,
+    training_tab,
+    versions_tab,
+)
+from ui.annotator import AnnotatorCookie, UploadGate, annotator_id
 from ui.compare_form import CompareTab
 from ui.compare_tab import Header
 from ui.compare_view import Pending
+from ui.events import QUIET
 from ui.render import render
+from ui.reopen import FORGET_LINK, linked, no_such
+from ui.security import SecurityHeaders, hash_of
+from ui.startup import patient_gradio
+from ui.teach_form import TeachTab
 from ui.training_tab import TrainingTab
-from ui.words import counted
 
+LARGEST_FILE = "8gb"  # of what the admin takes in
+FILE_SECONDS = 24 * 3600  # after which files that went in or out are removed
 YEAR_SECONDS = 365 * 24 * 3600
 BUSY_SECONDS, CALM_SECONDS = 1.0, 5.0  # between two looks at the snapshot: while a run is open, and else
 ASSETS = Path(__file__).parents[1] / "assets"
-QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+STYLES = ("triptych.css", "talk.css", "first_minute.css", "states.css", "admin.css", "data.css", "teach.css")
+SCRIPTS = (
+    "shortcuts.js",
+    "panel.js",
+    "history.js",
+    "turns.js",
+    "first_minute.js",
+    "connection.js",
+    "calls.js",
+    "teach.js",
+    "data.js",
+)
 
 
 @dataclass(frozen=True)
@@ -44,20 +77,21 @@ class Refreshed:
 
 def header_html(now: Snapshot, model: ServedModel) -> str:
     """Return the header: the names of app and model, the live version and how far the next training is."""
-    return render("header", model=model.name, status=now.engine.status, words=_header_words(now))
+    name = strings.SERVED_BY.format(model=model.name, servers=model.served_by) if model.served_by else model.name
+    return render("header", model=name, status=now.engine.status, words=_header_words(now))
 
 
 def _header_words(now: Snapshot) -> str:
-    live, needed = f"v{now.live} live", now.retrain_every
+    live, new, needed = now.live, now.new_votes, now.retrain_every
     if now.engine.status == "loading":
-        return f"The model is loading: {now.engine.seconds:.0f} s"
+        return strings.MODEL_LOADING.format(seconds=now.engine.seconds)
     if now.engine.status == "failed":
-        return "The model could not be loaded"
+        return strings.MODEL_FAILED
     if now.open_run is not None:
-        return f"{live} · training {now.open_run.progress:.0%}"
+        return strings.LIVE_IN_TRAINING.format(version=live, progress=now.open_run.progress)
     if not needed:
-        return f"{live} · {counted(now.new_votes, 'new vote')}"
-    return f"{live} · {counted(max(needed - now.new_votes, 0), 'vote')} to next training"
+        return strings.LIVE_AND_VOTES.format(version=live, votes=strings.new_votes(new))
+    return strings.LIVE_AND_TO_GO.format(version=live, votes=strings.votes(max(needed - new, 0)))
 
 
 @lru_cache(maxsize=1)
@@ -90,10 +124,14 @@ def theme() -> gr.themes.Base:
 
 
 def head() -> str:
-    """Return the style sheet and the keyboard shortcuts, inline."""
-    css = (ASSETS / "triptych.css").read_text(encoding="utf-8")
-    script = (ASSETS / "shortcuts.js").read_text(encoding="utf-8")
-    return render("head", css=css, script=script)
+    """Return the style sheets and the scripts, inline."""
+    styles = [(ASSETS / name).read_text(encoding="utf-8") for name in STYLES]
+    return render("head", css="\n".join(styles), scripts=scripts())
+
+
+def scripts() -> list[str]:
+    """Return the page's scripts."""
+    return [(ASSETS / name).read_text(encoding="utf-8") for name in SCRIPTS]
 
 
 class Page(gr.Blocks):  # type: ignore[misc]
@@ -104,7 +142,8 @@ class Page(gr.Blocks):  # type: ignore[misc]
         parameters = list(inspect.signature(block_fn.fn).parameters.values())[: len(block_fn.inputs)]
         for parameter in parameters[len(inputs) :]:
             if parameter.default is parameter.empty:
-                raise gr.Error(f"The argument {parameter.name!r} is missing.", duration=None, print_exception=False)
+                words = strings.NO_ARGUMENT.format(name=parameter.name)
+                raise gr.Error(words, duration=None, print_exception=False)
             inputs.append(parameter.default)
         super().validate_inputs(block_fn, inputs)
 
@@ -115,20 +154,34 @@ def build(services: Services) -> Page:
     def html() -> str:
         return header_html(services.status.now(), services.model)
 
-    page = Page(title="Triptych", analytics_enabled=False, fill_width=True)
+    page = Page(title=strings.APP, analytics_enabled=False, fill_width=True, delete_cache=(3600, FILE_SECONDS))
     with page:
+        gr.HTML(render("offline"), apply_default_css=False, elem_id="offline")
         top = Header(gr.HTML(html(), apply_default_css=False, elem_id="top"), html)
         # Outside the tabs, because a tab that is not shown yet has not read what the browser keeps.
         pending = gr.BrowserState(None, storage_key="triptych-comparison", secret="triptych")
+        to_rank = gr.BrowserState(None, storage_key="triptych-teach", secret="triptych")
         token = gr.BrowserState(None, storage_key="triptych-admin", secret="triptych")
-        with gr.Tabs(elem_id="tabs"):
-            with gr.Tab("Compare", id="compare"):
+        with gr.Tabs(elem_id="tabs") as tabs:
+            with gr.Tab(strings.COMPARE_TAB, id="compare"):
                 comparing = compare_tab.build(services, pending, top)
-            with gr.Tab("Training", id="training"):
+            with gr.Tab(strings.TEACH_TAB, id="teach"):
+                teaching = teach_tab.build(services, to_rank, token, top)
+            with gr.Tab(strings.LEADERBOARD_TAB, id="leaderboard") as ranking:
+                leaderboard_tab.build(services, ranking)
+            with gr.Tab(strings.TRAINING_TAB, id="training"):
                 training = training_tab.build(services, token)
+            versions_tab.build(services, token, comparing.settings, tabs)
+            with gr.Tab(strings.DATA_TAB, id="data") as storing:
+                data_tab.build(services, storing, token)
+            admin_tab.build(services, token)
         shown = Refreshed(top.component, training, gr.Timer(BUSY_SECONDS), gr.State(None))
         _bind_loading(services, page, comparing, shown, token)
+        _bind_teaching(services, page, teaching)
         endpoints.register(services)
+        teach_endpoints.register(services)
+        access_endpoints.register(services)
+        data_endpoints.register(services)
     return page
 
 
@@ -136,8 +189,13 @@ def _bind_loading(services: Services, page: Page, comparing: CompareTab, shown: 
     """Bind what happens when a browser opens the page, and then at each tick of the timer."""
     training = shown.training
 
-    def open_comparing(pending: Pending, caller: gr.Request) -> dict[Any, Any]:
-        return compare_tab.opened(services, comparing, annotator_id(caller), pending)
+    def open_comparing(pending: Pending, kept: Any, caller: gr.Request) -> dict[Any, Any]:
+        link = caller.query_params.get("comparison")
+        if link is not None and (changed := linked(services, comparing, annotator_id(caller), link)):
+            return changed
+        columns = compare_settings.columns_of(compare_settings.restored(services, kept))
+        changed = compare_tab.opened(services, comparing, annotator_id(caller), pending, columns)
+        return changed if link is None else changed | no_such(comparing)
 
     def open_training(held: str | None) -> dict[Any, Any]:
         return training_tab.forms(services, training, held)
@@ -145,11 +203,26 @@ def _bind_loading(services: Services, page: Page, comparing: CompareTab, shown: 
     def tick(seen: list[int] | None) -> dict[Any, Any]:
         return refresh(services.status.now(), services.model, shown, seen)
 
-    opened = [*comparing.all, comparing.pending, comparing.request]
-    page.load(open_comparing, comparing.pending, opened, **QUIET)
+    def open_settings(kept: Any) -> list[Any]:
+        return compare_settings.opened(services, kept)
+
+    opened = [*comparing.all, comparing.pending]
+    kept = comparing.settings.kept
+    loaded = page.load(open_comparing, [comparing.pending, kept], opened, **QUIET)
+    loaded.then(None, js=FORGET_LINK, **QUIET)
+    page.load(open_settings, kept, comparing.settings.all, **QUIET)
     page.load(open_training, token, training.forms, **QUIET)
     page.load(tick, shown.seen, shown.all, **QUIET)
     shown.timer.tick(tick, shown.seen, shown.all, **QUIET)
+
+
+def _bind_teaching(services: Services, page: Page, teaching: TeachTab) -> None:
+    """Bind what the Teach tab shows when a browser opens the page."""
+
+    def open_teaching(pending: Any, caller: gr.Request) -> dict[Any, Any]:
+        return teach_tab.opened(services, teaching, annotator_id(caller), pending)
+
+    page.load(open_teaching, teaching.pending, teaching.all, **QUIET)
 
 
 def _let_queue_rest(page: Page) -> None:
@@ -161,27 +234,40 @@ def _let_queue_rest(page: Page) -> None:
     page._queue.progress_update_sleep_when_free = 0.1
 
 
-def serve(services: Services, host: str, port: int, key: str, root_path: str = "") -> Page:
+def serve(
+    services: Services,
+    host: str,
+    port: int,
+    key: str,
+    root_path: str = "",
+    others: Sequence[BaseRoute] = (),
+    embed_in: str = "",
+) -> Page:
     """Serve the page in a thread of its own and return it; close it to stop.
 
-    `root_path` is where a proxy in front of it shows it.
+    `root_path` is where a proxy in front of it shows it. `others` are routes that are served beside it.
+    `embed_in` is a site that may show the page in a frame.
     """
     page = build(services)
+    security = Middleware(SecurityHeaders, hashes=[hash_of(one) for one in scripts()], embed_in=embed_in)
     session = Middleware(SessionMiddleware, secret_key=key, session_cookie="triptych", max_age=YEAR_SECONDS)
+    cookie = Middleware(AnnotatorCookie, services=services)
     page.queue(default_concurrency_limit=16, max_size=128)
     _let_queue_rest(page)
-    page.launch(
-        server_name=host,
-        server_port=port,
-        prevent_thread_lock=True,
-        quiet=True,
-        root_path=root_path or None,
-        share=False,
-        theme=theme(),
-        head=head(),
-        footer_links=["api", "settings"],
-        max_file_size=1,  # nothing here takes a file, and anybody could fill the disk with some
-        app_kwargs={"middleware": [session, Middleware(AnnotatorCookie)]},
-    )
-    print(f"Triptych is at http://{host}:{port}")
+    with patient_gradio():
+        page.launch(
+            server_name=host,
+            server_port=port,
+            prevent_thread_lock=True,
+            quiet=True,
+            root_path=root_path or None,
+            share=False,
+            theme=theme(),
+            head=head(),
+            footer_links=["api", "settings"],
+            max_file_size=LARGEST_FILE,
+            app_kwargs={"middleware": [security, session, cookie, Middleware(UploadGate, services=services)]},
+        )
+    page.app.router.routes[:0] = others
+    print(strings.SERVED_AT.format(address=f"http://{host}:{port}"))
     return page

@@ -1,6 +1,9 @@
 """Line plots as HTML and SVG: no script, no fonts from elsewhere, colours from the page's own style."""
 
 from dataclasses import dataclass, field
+from functools import partial
+
+from ui import strings
 
 Point = tuple[float, float]
 
@@ -64,7 +67,8 @@ def digits(value: float) -> str:
 
 
 def _shape(plot: Plot) -> Shape:
-    bottom, top = plot.limits or _limits([y for _, y in (*plot.points, *plot.low, *plot.high)])
+    reference = [plot.reference[0]] if plot.reference else []
+    bottom, top = plot.limits or _limits([y for _, y in (*plot.points, *plot.low, *plot.high)] + reference)
     first, last = plot.points[0][0], plot.points[-1][0]
 
     def place(point: Point) -> Point:
@@ -80,7 +84,9 @@ def _shape(plot: Plot) -> Shape:
         bottom=digits(bottom),
         first_step=f"{first:g}",
         last_step=f"{last:g}",
-        label=f"{plot.title}: {digits(plot.points[0][1])} at first, {digits(plot.points[-1][1])} at last",
+        label=strings.PLOT_IN_WORDS.format(
+            title=plot.title, first=digits(plot.points[0][1]), last=digits(plot.points[-1][1])
+        ),
         line=_path(line),
         end=line[-1],
         spots=_spots(plot, line),
@@ -91,8 +97,9 @@ def _shape(plot: Plot) -> Shape:
 
 
 def _spots(plot: Plot, line: list[Point]) -> list[Spot]:
+    named = partial(strings.SPOT.format, step_name=plot.step_name)
     return [
-        Spot(f"{x - 50 / len(line):.2f}", f"{100 / len(line):.2f}", f"{plot.step_name} {step:g}: {digits(value)}")
+        Spot(f"{x - 50 / len(line):.2f}", f"{100 / len(line):.2f}", named(step=step, value=digits(value)))
         for (x, _), (step, value) in zip(line, plot.points, strict=True)
     ]
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from ui import words
+from ui import strings, words
 
 TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
@@ -14,8 +14,8 @@ TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+TEMPLATES.globals["strings"] = strings
 TEMPLATES.filters |= {
-    "counted": words.counted,
     "moment": words.moment,
     "since": words.since,
     "span": words.span,

@@ -5,10 +5,11 @@ what KL.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from alignment.settings import PREVIEW_SAMPLES
 from storage.records import Metric
+from ui import strings
 from ui.plots import Plot, Point
 from ui.render import render
-from ui.words import counted
 
 Series = dict[str, list[Point]]  # (step, value) by the name of the metric
 
@@ -37,91 +38,77 @@ def plots(metrics: Iterable[Metric]) -> str:
 def _of_tuning(series: Series) -> list[Plot]:
     if "sft/loss" not in series:
         return []
-    hint = "falls while it learns what people and labelers demonstrated"
-    return [Plot("Instruction tuning", hint, "sft", series["sft/loss"], "step")]
+    return [Plot(*strings.PLOT_TUNING, "sft", series["sft/loss"], strings.STEP)]
 
 
 def _of_reward_model(series: Series) -> list[Plot]:
     low, high, votes = (series.get(f"reward/heldout_{end}", []) for end in ("low", "high", "votes"))
-    note = f"{low[-1][1]:.0%} to {high[-1][1]:.0%}" if low and high else ""
-    note += f", {counted(round(votes[-1][1]), 'vote')}" if votes else ""
+    note = strings.INTERVAL.format(low=low[-1][1], high=high[-1][1]) if low and high else ""
+    note += f", {strings.votes(round(votes[-1][1]))}" if votes else ""
     return [
         Plot(
-            "Held-out accuracy",
-            "how often the reward model agrees with votes it has not learned from",
+            *strings.PLOT_ACCURACY,
             "reward",
             series.get("reward/heldout_accuracy", []),
-            "step",
+            strings.STEP,
             low,
             high,
             (0.0, 1.0),
-            (0.5, "chance"),
+            (0.5, strings.CHANCE),
             note,
         ),
         Plot(
-            "Reward-model loss",
-            "falls while it learns which answer people chose",
+            *strings.PLOT_REWARD_LOSS,
             "reward",
             series.get("reward/loss", []),
-            "step",
-            reference=(0.693, "knows nothing"),
+            strings.STEP,
+            reference=(0.693, strings.KNOWS_NOTHING),
         ),
-        Plot(
-            "Score",
-            "the reward model's mean score of its answers; in RAFT's rounds, of what it tries out",
-            "rlhf",
-            series.get("objective/score", []),
-            "update",
-        ),
+        _score(series),
     ]
+
+
+def _score(series: Series) -> Plot:
+    """Return the plot of the score, beside what the preview showed before: the best of a few answers of the parent."""
+    scores, previews = series.get("objective/score", []), series.get("objective/preview", [])
+    if not scores or not previews:
+        return Plot(*strings.PLOT_SCORE, "rlhf", scores, strings.UPDATE)
+    (_, first), (_, last), (_, preview) = scores[0], scores[-1], previews[0]
+    note = strings.CAUGHT_UP.format(share=(last - first) / (preview - first)) if preview > first else ""
+    reference = preview, strings.PREVIEW_BEFORE.format(samples=PREVIEW_SAMPLES)
+    return Plot(*strings.PLOT_SCORE, "rlhf", scores, strings.UPDATE, reference=reference, note=note)
 
 
 def _of_pairs(series: Series) -> list[Plot]:
     return [
         Plot(
-            "Pairs in order",
-            "how often it moved towards the better of two answers that it learns from",
+            *strings.PLOT_PAIRS,
             "rlhf",
             series.get("dpo/accuracy", []),
-            "step",
+            strings.STEP,
             limits=(0.0, 1.0),
-            reference=(0.5, "chance"),
+            reference=(0.5, strings.CHANCE),
         ),
         Plot(
-            "DPO loss",
-            "falls while it learns which answer people chose",
+            *strings.PLOT_DPO_LOSS,
             "rlhf",
             series.get("dpo/loss", []),
-            "step",
-            reference=(0.693, "knows nothing"),
+            strings.STEP,
+            reference=(0.693, strings.KNOWS_NOTHING),
         ),
-        Plot(
-            "Margin",
-            "how much further it moved towards the better answer",
-            "rlhf",
-            series.get("dpo/margin", []),
-            "step",
-        ),
+        Plot(*strings.PLOT_MARGIN, "rlhf", series.get("dpo/margin", []), strings.STEP),
     ]
 
 
 def _kl(series: Series) -> Plot:
-    hint = "how far it is from instruction-tuned, in nats an answer; in RAFT's rounds, what it tries out"
-    return Plot("KL", hint, "rlhf", series.get("objective/kl", []), "update")
+    return Plot(*strings.PLOT_KL, "rlhf", series.get("objective/kl", []), strings.UPDATE)
 
 
 def _agreement(series: Series) -> Agreement:
     names = ("accuracy", "low", "high", "votes", "log_loss", "confidence", "calibration_error")
     known = {name: found[-1][1] for name in names if (found := series.get(f"reward/heldout_{name}"))}
     if len(known) < len(names):
-        words = "How often the reward model agrees with votes that it has not learned from will stand here."
-        return Agreement(words, known=False)
-    doubt = " That may be chance; more votes would tell." if known["low"] <= 0.5 else ""
-    return Agreement(
-        f"Tried on {counted(round(known['votes']), 'vote')} that it had not learned from, the reward model put the "
-        f"better answer first {known['accuracy']:.0%} of the time (95% interval {known['low']:.0%} to "
-        f"{known['high']:.0%}).{doubt} It was {known['confidence']:.0%} sure of itself on average; how sure it is and "
-        f"how often it is right differ by {known['calibration_error']:.0%}. Log-loss {known['log_loss']:.2f}, where "
-        "0.69 knows nothing.",
-        known=True,
-    )
+        return Agreement(strings.AGREEMENT_UNKNOWN, known=False)
+    doubt = strings.AGREEMENT_BY_CHANCE if known["low"] <= 0.5 else ""
+    votes = strings.votes(round(known.pop("votes")))
+    return Agreement(strings.AGREEMENT.format(votes=votes, doubt=doubt, **known), known=True)

@@ -8,15 +8,16 @@ from typing import Any
 import gradio as gr
 
 from alignment.errors import AlignmentError
-from service import runs
+from service import account, runs
 from service.context import Services
 from service.status import Snapshot
-from ui import training_plots, training_view
+from ui import strings, training_plots, training_view
+from ui.annotator import address_of, annotator_id
 from ui.errors import sentence
+from ui.events import QUIET
 from ui.render import notice, render
 
 Update = dict[Any, Any]  # what changes, by component
-QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,6 @@ class TrainingTab:
     retrain: Any
     resume: Any
     cancel: Any
-    retrain_every: Any
-    save: Any
     leave: Any
     notice: Any
 
@@ -52,7 +51,7 @@ class TrainingTab:
     @property
     def forms(self) -> list[Any]:
         """The parts of the admin's box, of which a caller sees some."""
-        return [self.login, self.tools, self.retrain_every]
+        return [self.login, self.tools]
 
 
 def views(now: Snapshot) -> list[str]:
@@ -67,30 +66,24 @@ def views(now: Snapshot) -> list[str]:
 
 def enabled(now: Snapshot) -> list[bool]:
     """Return whether a run can be started now, the latest one resumed, the open one cancelled."""
-    return [now.open_run is None, now.may_resume, now.open_run is not None]
+    return [now.waiting_run is None, now.may_resume, now.open_run is not None]
 
 
 def retrain(services: Services, token: str | None) -> str:
     """Queue a run over all votes and return what to say."""
-    return f"Run {runs.retrain(services, token)} is queued."
+    run = runs.retrain(services, token)
+    after = services.status.now().waiting_run
+    return (strings.QUEUED_NEXT if after is not None and after.id == run else strings.QUEUED).format(run=run)
 
 
 def resume(services: Services, token: str | None) -> str:
     """Queue the latest run again, if it failed or was cancelled, and return what to say."""
-    run = runs.resume_latest(services, token)
-    return f"Run {run.id} is queued again; it goes on from its last checkpoint, or from the beginning if it has none."
+    return strings.QUEUED_AGAIN.format(run=runs.resume_latest(services, token).id)
 
 
 def cancel(services: Services, token: str | None) -> str:
     """Cancel the open run and return what to say."""
-    return f"Run {runs.cancel_open(services, token).id} is cancelled; what was live stays live."
-
-
-def schedule(services: Services, token: str | None, votes: float | None) -> str:
-    """Store after how many new votes training starts by itself and return what to say."""
-    if not runs.schedule(services, token, votes):
-        return "Saved. Training starts only at the press of the button."
-    return f"Saved. {training_view.waiting(services.status.now())}"
+    return strings.CANCELLED.format(run=runs.cancel_open(services, token).id)
 
 
 def in_words(action: Callable[..., str], *arguments: Any) -> str:
@@ -109,19 +102,20 @@ def shown(services: Services, tab: TrainingTab) -> Update:
 
 
 def forms(services: Services, tab: TrainingTab, token: str | None) -> Update:
-    """Return the login form or the admin's tools, whichever the caller's token opens, and the schedule."""
+    """Return the login form or the admin's tools, whichever the caller's token opens."""
     inside = services.admin.is_valid(token)
     return {
         tab.login: gr.update(visible=not inside),
         tab.tools: gr.update(visible=inside),
-        tab.retrain_every: services.status.now().retrain_every,
     }
 
 
-def log_in(services: Services, tab: TrainingTab, password: str) -> tuple[str | None, Update]:
+def log_in(
+    services: Services, tab: TrainingTab, password: str, place: str = "", annotator: str = ""
+) -> tuple[str | None, Update]:
     """Return a token for the right password, and what changes on the page."""
     try:
-        token, words = services.admin.login(password), notice("Logged in.")
+        token, words = account.login(services, password, place, annotator), notice(strings.LOGGED_IN)
     except AlignmentError as error:
         token, words = None, notice(sentence(error), "error")
     return token, {tab.notice: words, tab.password: ""} | forms(services, tab, token)
@@ -129,8 +123,8 @@ def log_in(services: Services, tab: TrainingTab, password: str) -> tuple[str | N
 
 def log_out(services: Services, tab: TrainingTab, token: str | None) -> Update:
     """Forget a token and return what changes on the page."""
-    services.admin.logout(token)
-    return {tab.notice: notice("Logged out.")} | forms(services, tab, None)
+    account.logout(services, token)
+    return {tab.notice: notice(strings.LOGGED_OUT)} | forms(services, tab, None)
 
 
 def build(services: Services, token: Any) -> TrainingTab:
@@ -148,21 +142,15 @@ def _components() -> TrainingTab:
         with gr.Column(scale=1, min_width=260, elem_id="admin"):
             with gr.Column(elem_id="login") as login:
                 gr.HTML(render("admin_login"))
-                password = gr.Textbox(label="Password", type="password", max_lines=1, elem_id="password")
-                enter = gr.Button("Log in", elem_id="log-in")
+                password = gr.Textbox(label=strings.PASSWORD, type="password", max_lines=1, elem_id="password")
+                enter = gr.Button(strings.LOG_IN, elem_id="log-in")
             with gr.Column(elem_id="tools", visible=False) as tools:
                 gr.HTML(render("admin_tools"))
-                start = gr.Button("Retrain now", variant="primary", elem_id="retrain", min_width=0)
+                start = gr.Button(strings.RETRAIN, variant="primary", elem_id="retrain", min_width=0)
                 with gr.Row():
-                    again = gr.Button("Resume", elem_id="resume", min_width=0)
-                    end = gr.Button("Cancel", elem_id="cancel", min_width=0)
-                with gr.Row(elem_id="schedule"):
-                    retrain_every = gr.Number(
-                        label="Train by itself after every N new votes (0 = never)",
-                        elem_id="every",  # what it holds is checked on Save, in words; Gradio would round it in silence
-                    )
-                    save = gr.Button("Save", elem_id="save")
-                leave = gr.Button("Log out", elem_id="log-out", size="sm")
+                    again = gr.Button(strings.RESUME, elem_id="resume", min_width=0)
+                    end = gr.Button(strings.CANCEL, elem_id="cancel", min_width=0)
+                leave = gr.Button(strings.LOG_OUT, elem_id="log-out", size="sm")
             words = gr.HTML(notice(""), apply_default_css=False, elem_id="admin-notice")
     verdict = gr.HTML(apply_default_css=False)
     history = gr.HTML(apply_default_css=False)
@@ -178,16 +166,14 @@ def _components() -> TrainingTab:
         retrain=start,
         resume=again,
         cancel=end,
-        retrain_every=retrain_every,
-        save=save,
         leave=leave,
         notice=words,
     )
 
 
 def _bind(services: Services, tab: TrainingTab, token: Any) -> None:
-    def logged_in(given: str) -> Update:
-        held, changed = log_in(services, tab, given)
+    def logged_in(given: str, caller: gr.Request) -> Update:
+        held, changed = log_in(services, tab, given, address_of(caller), annotator_id(caller))
         return {token: held, **changed}
 
     def logged_out(held: str | None) -> Update:
@@ -196,13 +182,9 @@ def _bind(services: Services, tab: TrainingTab, token: Any) -> None:
     def done(action: Callable[..., str], held: str | None) -> Update:
         return {tab.notice: in_words(action, services, held), **shown(services, tab)}
 
-    def saved(held: str | None, number: float | None) -> Update:
-        return {tab.notice: in_words(schedule, services, held, number), **shown(services, tab)}
-
     everything = [tab.notice, *tab.views, *tab.buttons]
     account = [token, tab.notice, tab.password, *tab.forms]
     gr.on([tab.enter.click, tab.password.submit], logged_in, tab.password, account, **QUIET)
     tab.leave.click(logged_out, token, account, **QUIET)
     for button, action in zip(tab.buttons, (retrain, resume, cancel), strict=True):
         button.click(partial(done, action), token, everything, **QUIET)
-    gr.on([tab.save.click, tab.retrain_every.submit], saved, [token, tab.retrain_every], everything, **QUIET)

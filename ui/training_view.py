@@ -4,40 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from alignment.runs.records import manners_from_json
 from service.runs import stages_of
 from service.status import Snapshot
-from storage.records import Policy, Run, RunStatus
+from storage.records import Policy, Run
+from ui import strings
 from ui.findings import reasons, verdict_of
 from ui.render import render
-from ui.words import counted, elapsed, span
+from ui.words import clock_time, elapsed, span
 
-STAGES = {  # what each stage is called
-    "collect": "collect",
-    "sft": "instruction tuning",
-    "reward": "reward model",
-    "raft": "RAFT",
-    "ppo": "PPO",
-    "dpo": "DPO",
-    "check": "check",
-    "live": "live",
-}
-STATUS: dict[RunStatus, str] = {
-    "queued": "waiting to start",
-    "running": "training",
-    "succeeded": "succeeded",
-    "failed": "failed",
-    "cancelled": "cancelled",
-    "rejected": "not passed",
-}
 MARKS = {"done": "✓", "now": "●", "stopped": "✕", "todo": "○"}
-FIGURES = {
-    "accuracy": ("questions answered correctly", "{:.0%}"),
-    "refusals": ("harmful requests refused", "{:.0%}"),
-    "helped": ("harmless requests helped", "{:.0%}"),
-    "abstained": ("unknown names admitted", "{:.0%}"),
-    "kl": ("KL to instruction-tuned, nats", "{:.1f}"),
-    "ended": ("answers that ended by themselves", "{:.0%}"),
-}
 UNDER_WAY = ("queued", "running")
 
 
@@ -85,14 +61,23 @@ class HistoryPolicy:
 
 
 def waiting(now: Snapshot) -> str:
-    """Return when the next training starts by itself, and what waits for it besides votes."""
-    new, needed, written = now.new_votes, now.retrain_every, now.new_demonstrations
-    waits = f" {counted(written, 'new demonstration')} {'waits' if written == 1 else 'wait'} for it." if written else ""
-    if not needed:
-        return f"{counted(new, 'new vote')} since the last training; it starts only when an admin starts it.{waits}"
-    if new >= needed:
-        return f"Enough new votes are in: training starts by itself.{waits}"
-    return f"{counted(needed - new, 'more vote')} and training starts by itself.{waits}"
+    """Return when the next training starts by itself and why it waits, and what waits for it besides votes."""
+    written = now.new_demonstrations
+    after = now.waiting_run
+    starts = _waits(now) if after is None else strings.NEXT_IS.format(run=after.id)
+    return f"{starts} {strings.demonstrations_wait(written)}" if written else starts
+
+
+def _waits(now: Snapshot) -> str:
+    waits = now.waits
+    if waits.reason == "due":
+        return strings.ENOUGH_VOTES
+    if waits.reason == "votes":
+        return strings.VOTES_MISSING.format(votes=strings.more_votes(waits.votes))
+    if waits.reason == "off" or waits.at is None:
+        return strings.ONLY_BY_ADMIN.format(votes=strings.new_votes(now.new_votes))
+    words = {"minutes": strings.WAITS_MINUTES, "quiet": strings.WAITS_QUIET, "failed": strings.WAITS_FAILED}
+    return words[waits.reason].format(at=clock_time(waits.at), failures=waits.failures)
 
 
 def progress(now: Snapshot) -> str:
@@ -101,9 +86,9 @@ def progress(now: Snapshot) -> str:
     return render(
         "run",
         run=run,
-        status=STATUS[run.status] if run else "",
+        status=strings.STATUS[run.status] if run else "",
         under_way=_under_way(run, loaded=now.engine.status == "ready") if run else "",
-        made=f"v{produced.version}" if produced else "nothing new",
+        made=strings.VERSION_MADE.format(version=produced.version) if produced else strings.NOTHING_MADE,
         took=elapsed(run.started or run.created, run.finished) if run else 0.0,
         percent=round(run.progress * 100) if run and run.status in UNDER_WAY else None,
         live=now.live,
@@ -116,7 +101,7 @@ def stages(run: Run | None) -> list[Stage]:
     """Return the stages of a run's method, each done, under way, stopped at or to come."""
     names = stages_of(run)
     at = names.index(run.stage) if run and run.stage in names else -1
-    return [Stage(name, STAGES[name], _stage_state(run, place, at)) for place, name in enumerate(names)]
+    return [Stage(name, strings.STAGES[name], _stage_state(run, place, at)) for place, name in enumerate(names)]
 
 
 def _stage_state(run: Run | None, place: int, at: int) -> str:
@@ -131,12 +116,13 @@ def _stage_state(run: Run | None, place: int, at: int) -> str:
 
 def _under_way(run: Run, *, loaded: bool) -> str:
     if run.status == "queued":
-        return "It starts in a moment." if loaded else "It starts as soon as the model is loaded."
+        return strings.STARTS_SOON if loaded else strings.STARTS_ONCE_LOADED
     took = elapsed(run.started)
     rest = took * (1 - run.progress) / run.progress if run.progress >= 0.05 else 0.0
     rest = round(rest / 60) * 60 if rest > 90 else rest
-    about = f", about {span(rest)} left." if rest else "."
-    return f"{STAGES.get(run.stage, run.stage) or 'starting'}, {run.progress:.0%}, {span(took)} so far{about}"
+    stage = strings.STAGES.get(run.stage, run.stage) or strings.STARTING
+    words = strings.SO_FAR_AND_LEFT if rest else strings.SO_FAR
+    return words.format(stage=stage, progress=run.progress, took=span(took), rest=span(rest))
 
 
 def verdict(produced: Policy | None) -> str:
@@ -148,13 +134,31 @@ def verdict(produced: Policy | None) -> str:
         verdict=judged,
         version=produced.version if produced else None,
         reasons=reasons(judged) if judged else [],
-        figures=[Figure(words, shape.format(evaluation[name])) for name, (words, shape) in _measured(evaluation)],
+        figures=[*_figures(evaluation), *_manners(evaluation)],
         changes=evaluation.get("before_after") or [],
     )
 
 
+def _figures(evaluation: dict[str, Any]) -> list[Figure]:
+    """Return what was measured of a version on the checks."""
+    return [Figure(words, shape.format(evaluation[name])) for name, (words, shape) in _measured(evaluation)]
+
+
+def _manners(evaluation: dict[str, Any]) -> list[Figure]:
+    """Return how its answers to the checks are written, beside those of the version before."""
+    if not (stored := evaluation.get("manners")):
+        return []
+    manners, figures = manners_from_json(stored), []
+    for name, (words, shape) in strings.MANNERS.items():
+        before, after = (shape.format(getattr(one, name)) for one in (manners.before, manners.after))
+        figures.append(Figure(words, strings.MANNER.format(after=after, before=before)))
+    if manners.preferred is not None:
+        figures.append(Figure(strings.PREFERRED, f"{manners.preferred:.0%}"))
+    return figures
+
+
 def _measured(evaluation: dict[str, Any]) -> list[tuple[str, tuple[str, str]]]:
-    return [(name, figure) for name, figure in FIGURES.items() if isinstance(evaluation.get(name), int | float)]
+    return [(name, figure) for name, figure in strings.FIGURES.items() if isinstance(evaluation.get(name), int | float)]
 
 
 def history(runs: Sequence[Run], policies: Sequence[Policy], live: int) -> str:
@@ -165,7 +169,7 @@ def history(runs: Sequence[Run], policies: Sequence[Policy], live: int) -> str:
         runs=[
             HistoryRun(
                 run,
-                STATUS[run.status],
+                strings.STATUS[run.status],
                 span(elapsed(run.started, run.finished)) if run.started and run.finished else "–",
                 _result(run, by_version.get(run.policy_version or 0)),
             )
@@ -174,8 +178,8 @@ def history(runs: Sequence[Run], policies: Sequence[Policy], live: int) -> str:
         policies=[
             HistoryPolicy(
                 policy,
-                f"run {policy.run_id}" if policy.run_id else "shipped with the model",
-                *(_figure(policy.evaluation, name) for name in ("accuracy", "refusals", "kl")),
+                strings.FROM_RUN.format(run=policy.run_id) if policy.run_id else strings.SHIPPED,
+                *(figure(policy.evaluation, name) for name in ("accuracy", "refusals", "kl")),
             )
             for policy in policies
         ],
@@ -185,13 +189,14 @@ def history(runs: Sequence[Run], policies: Sequence[Policy], live: int) -> str:
 
 def _result(run: Run, produced: Policy | None) -> str:
     if run.status == "succeeded":
-        return f"v{run.policy_version} went live"
+        return strings.WENT_LIVE.format(version=run.policy_version)
     if run.status == "rejected" and produced is not None:
         judged = verdict_of(produced.evaluation)
         return f"v{produced.version}: {'; '.join(reasons(judged)) if judged else ''}"
     return (run.error or "").strip().split("\n")[-1] or "–"
 
 
-def _figure(evaluation: dict[str, Any], name: str) -> str:
+def figure(evaluation: dict[str, Any], name: str) -> str:
+    """Return a measured number of a version in words, a dash where it was not measured."""
     value = evaluation.get(name)
-    return FIGURES[name][1].format(value) if isinstance(value, int | float) else "–"
+    return strings.FIGURES[name][1].format(value) if isinstance(value, int | float) else "–"

@@ -1,11 +1,10 @@
-"""Words that the tabs share: names, counts and lengths of time. No HTML in here."""
+"""What panels are called, and times and their lengths in words. No HTML in here."""
 
 from datetime import UTC, datetime
 
 from service.completions import ShownCompletion
 from service.context import ServedModel
-
-NAMES = {"base": "Base", "sft": "Instruction-tuned", "rlhf": "RLHF"}
+from ui import strings
 
 
 def panel_name(completion: ShownCompletion, model: ServedModel) -> str:
@@ -13,25 +12,27 @@ def panel_name(completion: ShownCompletion, model: ServedModel) -> str:
     if completion.role is None:
         return completion.slot
     if completion.role == "base" and model.shape == "chat":
-        return "Raw continuation"
-    version = completion.policy_version
-    return NAMES[completion.role] + (f" v{version}" if version is not None else "")
-
-
-def counted(number: int, word: str) -> str:
-    """Return "1 vote", "2 votes"."""
-    return f"{number:,} {word}" + ("" if number == 1 else "s")
+        return strings.RAW_NAME
+    name, version = strings.NAMES[completion.role], completion.policy_version
+    return name if version is None else strings.NAME_AND_VERSION.format(name=name, version=version)
 
 
 def moment(stamp: str) -> str:
     """Return a stored time as "2026-11-28 16:27:08 UTC"."""
-    return f"{datetime.fromisoformat(stamp):%Y-%m-%d %H:%M:%S} UTC"
+    return strings.MOMENT.format(time=f"{datetime.fromisoformat(stamp):%Y-%m-%d %H:%M:%S}")
+
+
+def clock_time(when: datetime) -> str:
+    """Return a moment as "16:27", or "29 November 2026, 16:27" where it is not today."""
+    hour = f"{when.astimezone():%H:%M}"
+    today = when.astimezone().date() == datetime.now().astimezone().date()
+    return hour if today else strings.DAY_AND_HOUR.format(day=strings.day(when.astimezone().date()), hour=hour)
 
 
 def since(stamp: str) -> str:
     """Return how long ago a stored time is: "just now", "3 min ago"."""
     seconds = elapsed(stamp)
-    return "just now" if seconds < 60 else f"{span(seconds // 60 * 60)} ago"
+    return strings.JUST_NOW if seconds < 60 else strings.AGO.format(span=span(seconds // 60 * 60))
 
 
 def elapsed(start: str | None, end: str | None = None) -> float:
@@ -45,8 +46,9 @@ def elapsed(start: str | None, end: str | None = None) -> float:
 def span(seconds: float) -> str:
     """Return a length of time in its largest fitting unit or two: "42 s", "3 min 5 s", "2 h 10 min", "4 days"."""
     whole = round(seconds)
-    for size, unit, below in ((86400, "days", None), (3600, "h", (60, "min")), (60, "min", (1, "s"))):
+    days, hours, minutes, secs = strings.DAYS, strings.HOURS, strings.MINUTES, strings.SECONDS
+    for size, unit, below in ((86400, days, None), (3600, hours, (60, minutes)), (60, minutes, (1, secs))):
         if whole >= size * (2 if below is None else 1):
             rest = whole % size // below[0] if below else 0
             return f"{whole // size} {unit}" + (f" {rest} {below[1]}" if below and rest else "")
-    return f"{whole} s"
+    return f"{whole} {secs}"

@@ -81,9 +81,9 @@ def pairs_term(model: PeftModel, pairs: Pairs[Samples], config: DPOConfig) -> Te
 
     def loss_of(part: Pairs[Samples]) -> Loss:
         both, share = part.both(), len(part) / len(pairs)
-        log_probs, _ = completion_log_probs(model, both, 1.0)
+        log_probs = completion_log_probs(model, both, 1.0)
         with using(model, "sft"), torch.no_grad():
-            reference, _ = completion_log_probs(model, both, 1.0)
+            reference = completion_log_probs(model, both, 1.0)
         better, worse = part.split((log_probs - reference).sum(-1))
         loss = dpo_loss(better, worse, config.beta).mean() * share
         if config.likelihood_coefficient:

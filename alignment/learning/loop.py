@@ -5,6 +5,8 @@ where a bound is passed, a rollout measures what training has made of the policy
 """
 
 import logging
+import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,9 +37,10 @@ class Algorithm(Generic[R]):
     # Number of the update, its prompts, rollout and metrics -> losses. It may draw from the state's sources of chance.
     update: Callable[[int, Batch, R, dict[str, float]], dict[str, float]]
     begin: Callable[[], None] = nothing  # before the first update, not where training is resumed
-    finish: Callable[[], None] = nothing  # after the last update, before the policy is measured
+    finish: Callable[[], None] = nothing  # after the last of all updates, before the policy is measured
     measure: Callable[[Batch], Rollout] | None = None  # of the policy at the end, where `collect` draws otherwise
     measures_end: bool = True  # else no rollout is drawn after the last update
+    seconds: float = math.inf  # no update begins that would probably end later
 
 
 def run_loop(
@@ -47,7 +50,7 @@ def run_loop(
     on_update: OnUpdate,
     checkpoint: Path | None,
 ) -> Outcome:
-    """Train until all updates are done or a bound is passed, and return what the policy then measures.
+    """Train until all updates are done, time is up or a bound is passed; return what the policy then measures.
 
     The file `checkpoint`, if given, is replaced after every update; where it exists already, training goes on from it.
     `on_update` is called before that, and once more with what the end measures. Raises TrainingError when a number
@@ -56,8 +59,8 @@ def run_loop(
     state.restore(checkpoint)
     if state.updates == 0:
         algorithm.begin()
-    while state.updates < algorithm.updates:
-        number = state.updates + 1
+    while state.updates < algorithm.updates and not _out_of_time(algorithm, state):
+        number, began = state.updates + 1, time.monotonic()
         batch = algorithm.draw()
         rollout = algorithm.collect(batch)
         measured = _measured(algorithm, number, rollout)
@@ -73,13 +76,26 @@ def run_loop(
         require_finite(algorithm.name, number, losses)
         on_update(number, measured | losses)
         state.updates = number
+        state.numbers["seconds"] = state.numbers.get("seconds", 0.0) + time.monotonic() - began
         state.save(checkpoint)
-    algorithm.finish()
+    if state.updates == algorithm.updates:
+        algorithm.finish()
     if not algorithm.measures_end:
         return Outcome({}, None)
     measured = _measured(algorithm, state.updates + 1, (algorithm.measure or algorithm.collect)(algorithm.draw()))
     on_update(state.updates + 1, measured)
     return Outcome(measured, None)
+
+
+def _out_of_time(algorithm: Algorithm[R], state: LoopState) -> bool:
+    """Return whether one more update, which takes as long as those so far on average, would end too late."""
+    spent = state.numbers.get("seconds", 0.0)
+    late = state.updates > 0 and spent + spent / state.updates > algorithm.seconds
+    if late:
+        log.info(
+            "%s ends after update %s: %.0f s of %.0f are spent", algorithm.name, state.updates, spent, algorithm.seconds
+        )
+    return late
 
 
 def _measured(algorithm: Algorithm[R], number: int, rollout: Rollout) -> dict[str, float]:

@@ -95,7 +95,7 @@ def preferred_term(model: PeftModel, preferred: Samples, index: Tensor, coeffici
 
 def likelihood_loss(model: PeftModel, part: Samples, temperature: float) -> Tensor:
     """Return the mean of -log p over the completion tokens, a scalar, through the active adapter."""
-    log_probs, _ = completion_log_probs(model, part, temperature)
+    log_probs = completion_log_probs(model, part, temperature)
     return -ppo_math.masked_mean(log_probs, part.mask)
 
 

@@ -33,8 +33,9 @@ from alignment.learning.rollout import (
     Outcome,
     Rollout,
     Task,
-    against_reference,
+    judged,
     penalized_scores,
+    policy_log_probs,
     sample,
     scored,
 )
@@ -72,8 +73,10 @@ def collect_rollout(
     model: PeftModel, tokenizer: Any, score: Scorer, value_head: nn.Linear, batch: Batch, config: PPOConfig
 ) -> ValuedRollout:
     """Return completions sampled from the policy, with what reward model, policy, reference and critic say of them."""
-    samples = scored(sample(model, tokenizer, batch, _sampling(config)), score)
-    rollout = against_reference(model, samples, config.temperature)
+    samples = sample(model, tokenizer, batch, _sampling(config))
+    # By a pass, not from decoding: where weights are bf16 the ratio of the first step would not be 1.
+    by_policy = policy_log_probs(model, samples, config.temperature)
+    rollout = judged(model, samples, score, by_policy, config.temperature)
     with using(model, "value"):
         (values,) = measure_tokens(model, rollout, lambda part: [completion_values(model, value_head, part)])
     return ValuedRollout(**vars(rollout), values=values)
@@ -130,7 +133,7 @@ def update_policy(
 
 
 def _policy_loss(model: PeftModel, part: Experience, config: PPOConfig) -> Loss:
-    log_probs, entropy = completion_log_probs(model, part, config.temperature)
+    log_probs = completion_log_probs(model, part, config.temperature)
     loss, approx_kl, clip_fraction = ppo_math.policy_loss(
         log_probs, part.log_probs, part.advantages, part.mask, config.clip_range
     )
@@ -138,7 +141,6 @@ def _policy_loss(model: PeftModel, part: Experience, config: PPOConfig) -> Loss:
         "policy/loss": loss.item(),
         "policy/approx_kl": approx_kl.item(),
         "policy/clip_fraction": clip_fraction.item(),
-        "policy/entropy": ppo_math.masked_mean(entropy, part.mask).item(),
     }
 
 
@@ -174,7 +176,7 @@ def _draw(rng: random.Random, prompts: Sequence[Messages], config: PPOConfig) ->
 
 def _score_scale(model: PeftModel, tokenizer: Any, score: Scorer, batch: Batch, config: PPOConfig) -> dict[str, float]:
     """Return mean and deviation of the scores of the SFT adapter's completions, by which scores are scaled."""
-    scores = scored(sample(model, tokenizer, batch, _sampling(config), "sft"), score).scores
+    scores = scored(sample(model, tokenizer, batch, _sampling(config), "sft"), score)[0].scores
     deviation = scores.std(correction=0).item() or 1.0  # all alike: nothing to scale
     return {"score_mean": scores.mean().item(), "score_deviation": deviation}
 

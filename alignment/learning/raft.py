@@ -42,11 +42,12 @@ from alignment.learning.rollout import (
     Outcome,
     Rollout,
     Task,
-    against_reference,
+    adapter_log_probs,
+    judged,
+    measured_sample,
     penalized_scores,
-    sample,
-    scored,
 )
+from alignment.learning.rollout_metrics import mean_best
 from alignment.learning.settings import RaftConfig, drawn_tokens
 from alignment.models.adapters import adapter_parameters, copy_adapter, drop_adapter, take_weights, using
 from alignment.models.log_probs import (
@@ -74,7 +75,22 @@ def collect_rollout(
     model: PeftModel, tokenizer: Any, score: Scorer, config: RaftConfig, sampling: Sampling, batch: Batch
 ) -> Rollout:
     """Return completions sampled from the policy, with what reward model, policy and reference say of them."""
-    return against_reference(model, scored(sample(model, tokenizer, batch, sampling), score), config.temperature)
+    samples, *by_policy = measured_sample(model, tokenizer, batch, sampling, config.temperature)
+    return judged(model, samples, score, (by_policy[0], by_policy[1]), config.temperature)
+
+
+def with_exact_log_probs(model: PeftModel, pairs: Pairs[Rollout], config: RaftConfig) -> Pairs[Rollout]:
+    """Return the pairs with the policy's log-probabilities by a pass, which those of its steps are compared with.
+
+    Those that came from decoding differ a little in bf16. They do to rank all completions, of which few are learned.
+    """
+    with torch.no_grad():
+        log_probs = adapter_log_probs(model, "policy", pairs.both(), config.temperature)
+    better, worse = (
+        replace(one, log_probs=own[:, : one.log_probs.shape[1]])
+        for one, own in zip((pairs.better, pairs.worse), pairs.split(log_probs), strict=True)
+    )
+    return Pairs(better, worse)
 
 
 def best_of_each(scores: Tensor, groups: Tensor) -> Tensor:
@@ -201,7 +217,7 @@ def _log_probs_and_drift(model: PeftModel, samples: Samples, config: RaftConfig)
     parts, same = distinct_passes(model, samples)
     width, temperature = samples.mask.shape[1], config.temperature
     if not config.anchor_coefficient:
-        return joined([completion_log_probs(model, part, temperature)[0] for part in parts], width, same), None
+        return joined([completion_log_probs(model, part, temperature) for part in parts], width, same), None
     with using(model, ANCHOR):
         anchors = [distributions(model, part, temperature) for part in parts]
     measured = [
@@ -225,11 +241,11 @@ def train_raft(
     """Train the adapter "policy" in place on its own best completions, with "sft" as reference.
 
     It ends as the mean of the weights after each of the last `averaged_rounds` (Izmailov et al. 2018): single rounds
-    swing between too cautious and too bold. Where training stops early, it stays as it is.
+    swing between too cautious and too bold. Where training stops early, or no further round would end within
+    `task.seconds`, it stays as it is.
 
     `pick` says which completions of a round are learned from: the best and the worst of each prompt unless given.
-    Without `measures_end` there is no last rollout and nothing measured: what trains on begins with one anyway.
-    `checkpoint` and errors are those of `run_loop`.
+    Without `measures_end` there is no last rollout and nothing measured. `checkpoint` and errors: see `run_loop`.
     """
     policy = adapter_parameters(model, "policy")
     mean = [weight.detach().clone() for weight in policy]
@@ -243,13 +259,14 @@ def train_raft(
 
     def update(number: int, batch: Batch, rollout: Rollout, measured: dict[str, float]) -> dict[str, float]:
         pairs = pick(rollout, batch.prompts, rng) if pick else best_and_worst(rollout, config)
-        losses: dict[str, float] = {}
+        losses = {"objective/preview": mean_best(rollout.scores, config.samples)}
         if pairs is None:
             log.warning("RAFT, round %s: no completion is better than another of its prompt", number)
         else:
             mix = config.preferred_coefficient
             mixed_in = draw_preferred(state, task.preferred, len(pairs), mix, tokenizer, model)
-            losses = imitate(model, pairs, optimizer, config, shuffle, mixed_in, number)
+            learned = with_exact_log_probs(model, pairs, config) if config.contrast_coefficient else pairs
+            losses |= imitate(model, learned, optimizer, config, shuffle, mixed_in, number)
             if pick is None:
                 losses["objective/best_worth"] = pairs.better.scores.mean().item()
         _average(mean, policy, number - max(0, config.rounds - config.averaged_rounds))
@@ -266,6 +283,7 @@ def train_raft(
         finish=lambda: take_weights(policy, mean),
         measure=partial(collect_rollout, model, tokenizer, task.score, config, measuring),
         measures_end=measures_end,
+        seconds=task.seconds,
     )
     with _anchor(model, config):  # of the policy as it is before a checkpoint is restored
         return run_loop(algorithm, state, config, on_update, checkpoint)

@@ -1,5 +1,6 @@
 """What rollouts say of a policy: the measures of a run's curves, and the bounds at which training stops early."""
 
+import math
 import random
 from collections.abc import Sequence
 from typing import Any
@@ -8,10 +9,11 @@ from peft import PeftModel
 from torch import Tensor
 
 from alignment.learning import ppo_math
-from alignment.learning.rollout import Batch, Rollout, sample, token_log_ratios
+from alignment.learning.rollout import Batch, Rollout, adapter_log_probs, measured_sample
 from alignment.learning.settings import PPOConfig, RaftConfig
 from alignment.models.samples import Samples
 from alignment.models.sampling import Sampling
+from alignment.settings import PREVIEW_SAMPLES
 from storage.messages import Messages
 
 SURE = 0.15  # entropy, nats a token, below which a policy is taken to be sure: from batch to batch it differs by half
@@ -32,6 +34,17 @@ def rollout_metrics(rollout: Rollout) -> dict[str, float]:
     }
 
 
+def mean_best(scores: Tensor, samples: int, of: int = PREVIEW_SAMPLES) -> float:
+    """Return what the best of `of` completions of a prompt scores on average; scores are (B,), a prompt's together.
+
+    It is exact over all C(samples, of) ways to pick some of a prompt's `samples`. The score at place i in their order,
+    from 0, is the best of a pick whose others all lie below it: there are C(i, of - 1) of these.
+    """
+    of = min(of, samples)
+    shares = scores.new_tensor([math.comb(i, of - 1) / math.comb(samples, of) for i in range(samples)])
+    return float((scores.view(-1, samples).sort(dim=1).values * shares).sum(1).mean())
+
+
 def _text_metrics(samples: Samples, entropy: Tensor, log_ratio: Tensor) -> dict[str, float]:
     return {
         "objective/kl": (log_ratio * samples.mask).sum(-1).mean().item(),
@@ -48,9 +61,9 @@ def sampled_metrics(
     rng = random.Random(seed)
     drawn = rng.choices(prompts, k=count)
     batch = Batch(drawn, [rng.randrange(2**31) for _ in drawn])
-    samples = sample(model, tokenizer, batch, sampling)
-    _, entropy, log_ratio = token_log_ratios(model, samples, sampling.temperature)
-    return _text_metrics(samples, entropy, log_ratio)
+    samples, log_probs, entropy = measured_sample(model, tokenizer, batch, sampling, sampling.temperature)
+    reference = adapter_log_probs(model, "sft", samples, sampling.temperature)
+    return _text_metrics(samples, entropy, log_probs - reference)
 
 
 def why_stop(measured: dict[str, float], first: dict[str, float], config: PPOConfig | RaftConfig) -> str | None:

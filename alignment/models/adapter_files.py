@@ -83,7 +83,7 @@ def _plain_config(folder: Path) -> dict[str, Any]:
     try:
         values = dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, TypeError, ValueError) as error:
-        raise AdapterError(f"{path} is not a JSON object: {error}") from error
+        raise AdapterError(f"{path} is not a JSON object ({error}); copy the adapter anew") from error
     if str(values.get("peft_type", "LORA")).upper() != "LORA":
         raise AdapterError(
             f"the adapter at {folder} is of the kind {values['peft_type']!r}, and only LoRA can answer side by side on "

@@ -1,7 +1,10 @@
 """Where a causal language model of any architecture keeps what we ask of it: trunk, sizes, logits."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from transformers.modeling_outputs import BaseModelOutput
 
@@ -58,6 +61,26 @@ def cached_bytes(model: Any) -> int:
     kept = getattr(config, "num_key_value_heads", None) or heads
     size = getattr(config, "head_dim", None) or config.hidden_size // heads
     return int(2 * config.num_hidden_layers * kept * size * causal_lm(model).dtype.itemsize)
+
+
+@contextmanager
+def last_states(model: Any) -> Iterator[None]:
+    """Have the trunk give the states of each row's last token alone, in memory of their own, until the context is left.
+
+    A model that is asked for its last logits multiplies a slice of all states. PyTorch 2.13 then copies the weights of
+    a frozen output layer for every row: 24 rows of SmolLM2 in bf16 took 3.9 s and 1.3 GiB in place of 12 ms, and those
+    of a single row 181 ms in place of 4.
+    """
+
+    def cut(module: nn.Module, given: Any, output: Any) -> Any:
+        output.last_hidden_state = output.last_hidden_state[:, -1:].clone(memory_format=torch.contiguous_format)
+        return output
+
+    hook = trunk(model).register_forward_hook(cut)
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def logits(model: Any, hidden: Tensor) -> Tensor:

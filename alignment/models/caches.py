@@ -45,6 +45,11 @@ def new_cache(model: Any) -> DynamicCache:
     return cache
 
 
+def keeps_states(cache: DynamicCache) -> bool:
+    """Return whether some layer keeps a state beside or instead of keys: such a layer reads a prompt at once."""
+    return any(isinstance(layer, LinearAttentionCacheLayerMixin) for layer in cache.layers)
+
+
 def select_rows(cache: DynamicCache, places: Tensor) -> None:
     """Keep the rows at these places, which may be named more than once."""
     for layer in cache.layers:

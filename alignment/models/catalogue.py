@@ -11,7 +11,7 @@ from alignment.models import checkpoint_facts, gguf_file, hub, model_folder
 from alignment.models.checkpoint_facts import CheckpointFacts
 from alignment.models.presets import POCKET_PRESET, Preset, preset_of, presets
 from alignment.models.sampling import Sampling
-from alignment.settings import POCKET, ModelConfig, Quantize
+from alignment.settings import ASSETS, POCKET, ModelConfig, Quantize
 
 Shape = Literal["adapter", "chat", "chat and base"]
 MODELS = "models"  # folder of converted checkpoints in a data folder
@@ -74,6 +74,7 @@ def resolve(choice: ModelChoice, data_dir: Path, *, online: bool = True) -> Reso
         base=str(base or ""),
         gguf=str(gguf or ""),
         rollout_tokens=preset.rollout_tokens if preset else facts.rollout_tokens,
+        ships="" if sft is not None else _ships(preset, place),
         template=json.dumps(preset.template) if preset and preset.template else "",
     )
     if gguf is not None:
@@ -117,6 +118,13 @@ def _place(name: str, preset: Preset | None, online: bool) -> Path:
     return preset.packaged_file() or hub.fetch(preset.chat, online=online)
 
 
+def _ships(preset: Preset | None, place: Path) -> str:
+    """Return the folder of what ships with a preset, "" unless the weights are those that it was trained on."""
+    if preset is None or not preset.ships or place != preset.packaged_file():
+        return ""
+    return str(ASSETS / preset.ships)
+
+
 def _found(name: str, option: str, online: bool) -> Path:
     """Return where a folder, a GGUF file or a model of the hub lies."""
     path = Path(name).expanduser()
@@ -129,9 +137,11 @@ def _found(name: str, option: str, online: bool) -> Path:
         raise ModelLoadError(f"{path} is a file; give {option} the folder that it lies in, or a .gguf file")
     if hub.HUB_NAME.fullmatch(name):
         return hub.fetch(name, online=online)
+    if option != "--model":
+        raise ModelLoadError(f"there is no folder {path}; give {option} a folder that is there, or a name on the hub")
     raise ModelLoadError(
-        f"there is no folder {path}; give {option} a folder, a .gguf file, a name on the hub such as "
-        f"{presets()['qwen3-0.6b'].chat}" + (f", or one of {', '.join(presets())}" if option == "--model" else "")
+        f"there is no folder {path}; give --model a folder, a .gguf file, a name on the hub such as "
+        f"{presets()['qwen3-0.6b'].chat}, or one of {', '.join(presets())}"
     )
 
 

@@ -11,7 +11,7 @@ from jinja2 import TemplateError
 from tokenizers import Tokenizer
 
 from alignment.errors import ConfigError
-from alignment.models.turns import alternating, with_system_in_first_question
+from alignment.models.turns import BETWEEN, alternating, with_system_in_first_question
 from storage.messages import Message, Messages, messages_to_json, one_turn
 
 # For checkpoints that ship none. Its turns are plain words: such a tokenizer has no tokens of their own for them.
@@ -24,7 +24,7 @@ PLAIN_TEMPLATE = (
 )
 # What documents are set apart by where a chat checkpoint has made other tokens its bos and eos.
 SEPARATORS = ("<|endoftext|>", "<|end_of_text|>", "<eos>", "</s>", "<|END_OF_TEXT|>")
-PARAGRAPH = "\n\n"  # between the messages of a conversation that is read as bare text
+PIECES_TOGETHER = 16  # tokens that are decoded with the one whose text is looked for, at most
 
 
 class ChatTokenizer:
@@ -109,9 +109,28 @@ class ChatTokenizer:
         kept = text.rstrip("\ufffd")
         return text if kept == text or self._literal_ids(text) == written else kept  # it may have been written so
 
+    def token_text(self, token: int) -> str:
+        """Return a token by itself in words, those of turns by their names."""
+        return str(self._tokenizer.decode([token], clean_up_tokenization_spaces=False))
+
     def ending(self, ids: list[int], *, templated: bool = True) -> list[int]:
         """Return the ids of a completion that has ended with the end token that training gives the same text."""
         return [*ids[:-1], self.end_id] if templated and ids and ids[-1] in self.end_ids else ids
+
+    def pieces(self, ids: Sequence[int]) -> list[str]:
+        """Return the text that each of some ids adds; joined they are what `decode` returns.
+
+        One that opens a character of several tokens adds nothing, the one that completes it adds it whole.
+        """
+        found: list[str] = []
+        start, known = 0, ""  # what is decoded together, as some tokenizers drop the blank before the first one
+        for place in range(len(ids)):
+            text = self.decode(ids[start : place + 1])
+            found.append(text.removeprefix(known))
+            known = text
+            if found[-1] and place - start >= PIECES_TOGETHER:
+                start, known = place, self.decode(ids[place : place + 1])
+        return found
 
     # ---- raw text
 
@@ -147,7 +166,7 @@ class ChatTokenizer:
         return tuple(sorted((self._special_ids | named | self._chat_ids) - self.raw_end_ids))
 
     def _raw_ids(self, messages: Sequence[Message]) -> list[int]:
-        ids = self._literal_ids(PARAGRAPH.join(message.content for message in messages))
+        ids = self._literal_ids(BETWEEN.join(message.content for message in messages))
         return ids if self.separator_id is None else [self.separator_id, *ids]
 
     # ---- the template

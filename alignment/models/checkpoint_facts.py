@@ -64,7 +64,7 @@ def json_object(path: Path) -> dict[str, Any]:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ModelLoadError(f"{path} cannot be read as JSON: {error}") from error
+        raise ModelLoadError(f"{path} cannot be read as JSON ({error}); copy the file anew") from error
     if not isinstance(values, dict):
         raise ModelLoadError(f"{path} must hold a JSON object, got {type(values).__name__}")
     return values

@@ -1,6 +1,6 @@
 """Decoding many rows together, a token at a time: rows join and leave between steps. Knows token ids, no text."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,12 +11,13 @@ from torch.nn.functional import pad
 from transformers import DynamicCache
 
 from alignment.models import caches
-from alignment.models.drawing import RowSampling, draw, row_sampling, uniform_numbers
+from alignment.models.architecture import last_states
+from alignment.models.drawing import RowSampling, draw, drawn_and_entropy, row_sampling, uniform_numbers
 from alignment.models.passes import left_padded
 from alignment.models.routing import BASE, StackedAdapters
 from alignment.models.sampling import Sampling
 
-OPEN_SHARE = 0.75  # dropped rows leave the tensors once no more than this share of them is open
+OPEN_SHARE = 0.75  # dropped rows leave the tensors once no more than this share of them, or of their width, is open
 
 
 @dataclass(frozen=True)
@@ -42,30 +43,37 @@ class DecodingBatch:
         batch.drop([0])
 
     Given `StackedAdapters`, each row goes through its own adapter; without, all go through the one that is active.
-    After an error in `add` or `step` the batch is to be thrown away.
+    After an error in `join` or `step` the batch is to be thrown away; reading leaves it as it was.
     """
 
     def __init__(self, model: Any, pad_id: int, adapters: StackedAdapters | None = None) -> None:
         self._model = model
         self._pad_id = pad_id
         self._adapters = adapters
-        self._held: _HeldRows | None = None  # None while there are no rows
+        self._held: HeldRows | None = None  # None while there are no rows
         self._open: set[int] = set()
 
     def __len__(self) -> int:
         """Return how many rows are open: added and not yet dropped."""
         return len(self._open)
 
-    @torch.no_grad()
     def add(self, rows: Sequence[DecodingRow]) -> None:
-        """Read the prompts of new rows, those of equal prompt and adapter once; the next step draws from them."""
-        new = self._read_prompts(rows)
+        """Read the prompts of new rows and let them join."""
+        self.join(self.read(rows))
+
+    def go_through(self, model: Any, adapters: StackedAdapters | None) -> None:
+        """Go on through another wrapper of the same model: PEFT puts one around it with the first adapter."""
+        self._model, self._adapters = model, adapters
+
+    @torch.no_grad()
+    def join(self, new: "HeldRows") -> None:
+        """Let rows join whose prompts are read; the next step draws from them too."""
         if self._held is None:
             self._held = new
         else:
             self._read_drawn(self._held)  # as with the new rows, the next token is still to be drawn
             self._held = _joined(self._held, new)
-        self._open |= {row.id for row in rows}
+        self._open |= {row.id for row in new.rows}
 
     @torch.no_grad()
     def step(self) -> dict[int, int]:
@@ -78,30 +86,84 @@ class DecodingBatch:
         return {row.id: token for row, token in tokens if row.id in self._open}
 
     @torch.no_grad()
+    def measured(self, temperature: float) -> dict[int, tuple[float, float]]:
+        """Return what the logits of the last step say at a temperature, by the open row's id.
+
+        That is the log-probability of the token which it drew, and the entropy, in nats.
+        """
+        held = self._held
+        if held is None or held.drawn is None:
+            return {}
+        log_probs, entropy = drawn_and_entropy(held.logits.float() / temperature, held.drawn)
+        rows = zip(held.rows, log_probs.tolist(), entropy.tolist(), strict=True)
+        return {row.id: (log_prob, nats) for row, log_prob, nats in rows if row.id in self._open}
+
+    @torch.no_grad()
+    def likeliest(self, counts: Mapping[int, int]) -> dict[int, tuple[float, list[tuple[int, float]]]]:
+        """Return what the logits of the last step say of some open rows, given by their ids.
+
+        That is the log-probability of the token which it drew, and so many of the likeliest tokens with theirs.
+        """
+        held = self._held
+        if held is None or held.drawn is None:
+            return {}
+        places = [i for i, row in enumerate(held.rows) if row.id in counts and row.id in self._open]
+        if not places:
+            return {}
+        log_probs = held.logits[places].float().log_softmax(-1)  # (N, V)
+        drawn = log_probs.gather(-1, held.drawn[places].unsqueeze(-1)).squeeze(-1).tolist()
+        values, tokens = (part.tolist() for part in log_probs.topk(max(counts.values()), -1))
+        found = zip([held.rows[i].id for i in places], drawn, tokens, values, strict=True)
+        return {row: (one, list(zip(ids, top, strict=True))[: counts[row]]) for row, one, ids, top in found}
+
+    @torch.no_grad()
     def drop(self, ids: Collection[int]) -> None:
         """Take rows out of the batch; ids of rows that are not open are passed over."""
+        if not self._open.intersection(ids):
+            return
         self._open -= set(ids)
         if self._held is None or not self._open:
             self._held = None
-        elif len(self._open) <= OPEN_SHARE * len(self._held.rows):
-            self._held.select([i for i, row in enumerate(self._held.rows) if row.id in self._open])
+            return
+        kept = [i for i, row in enumerate(self._held.rows) if row.id in self._open]
+        few = len(kept) <= OPEN_SHARE * len(self._held.rows)
+        if few or self._held.longest(kept) <= OPEN_SHARE * self._held.mask.shape[-1]:
+            self._held.select(kept)
             self._held.trim()
 
-    def _read_prompts(self, rows: Sequence[DecodingRow]) -> "_HeldRows":
-        keys = [(row.adapter, row.prompt) for row in rows]
-        different = list(dict.fromkeys(keys))
-        ids, mask = left_padded([prompt for _, prompt in different], self._pad_id, self._model.device)  # (D, T)
-        positions = (mask.cumsum(-1) - 1).clamp(min=0)
-        cache = caches.new_cache(self._model)
-        logits = self._logits([adapter for adapter, _ in different], ids, mask, positions, cache)
-        uniforms = [iter(uniform_numbers(row.seed, row.sampling.max_new_tokens)) for row in rows]
-        held = _HeldRows(list(rows), uniforms, cache, mask, positions[:, -1:], logits)
-        if len(different) < len(rows):
-            number = {key: i for i, key in enumerate(different)}
-            held.select_tensors([number[key] for key in keys])
-        return held
+    def read(self, rows: Sequence[DecodingRow]) -> "HeldRows":
+        """Read the prompts of new rows, those of equal prompt and adapter once, and return what is held of them."""
+        reading = self.begin(rows)
+        self.read_on(reading, reading.tokens)
+        return reading.held()
 
-    def _read_drawn(self, held: "_HeldRows") -> None:
+    def begin(self, rows: Sequence[DecodingRow]) -> "Reading":
+        """Return the prompts of new rows, of which nothing is read yet: `read_on` does that, as much as is wanted."""
+        different = list(dict.fromkeys((row.adapter, row.prompt) for row in rows))
+        ids, mask = left_padded([prompt for _, prompt in different], self._pad_id, self._model.device)  # (D, T)
+        return Reading(list(rows), different, ids, mask, caches.new_cache(self._model))
+
+    @torch.no_grad()
+    def read_on(self, reading: "Reading", tokens: int) -> int:
+        """Read about so many tokens more of prompts, padding included, and return how many that were.
+
+        A part is read as the whole is, after what is in the cache. Only what keeps a state of its own is read at once.
+        """
+        width = reading.ids.shape[-1]
+        columns = max(1, tokens // len(reading.different))
+        end = width if caches.keeps_states(reading.cache) else min(width, reading.columns + columns)
+        part = slice(reading.columns, end)
+        reading.logits = self._logits(
+            [adapter for adapter, _ in reading.different],
+            reading.ids[:, part],
+            reading.mask[:, :end],
+            reading.positions[:, part],
+            reading.cache,
+        )
+        read, reading.columns = (end - reading.columns) * len(reading.different), end
+        return read
+
+    def _read_drawn(self, held: "HeldRows") -> None:
         """Read the tokens drawn last, if any, so that the rows have the logits of their next ones."""
         if held.drawn is None:
             return
@@ -113,7 +175,7 @@ class DecodingBatch:
 
     def _logits(self, adapters: list[str], ids: Tensor, mask: Tensor, positions: Tensor, cache: DynamicCache) -> Tensor:
         """Return the logits after the last token of each row (B, V); the cache grows by the tokens read."""
-        with self._adapters.rows(adapters) if self._adapters else nullcontext():
+        with self._adapters.rows(adapters) if self._adapters else nullcontext(), last_states(self._model):
             output = self._model(
                 input_ids=ids,
                 attention_mask=mask,
@@ -126,8 +188,46 @@ class DecodingBatch:
         return logits
 
 
+@dataclass(eq=False)
+class Reading:
+    """The prompts of new rows on their way into a cache, those of equal prompt and adapter once."""
+
+    rows: list[DecodingRow]
+    different: list[tuple[str, tuple[int, ...]]]  # adapters and prompts
+    ids: Tensor  # (D, T)
+    mask: Tensor  # (D, T)
+    cache: DynamicCache
+    columns: int = 0  # that are read
+    logits: Tensor | None = None  # (D, V), after the last column read
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens there are, padding included."""
+        return self.ids.numel()
+
+    @property
+    def done(self) -> bool:
+        """Whether all is read."""
+        return self.columns == self.ids.shape[-1]
+
+    @property
+    def positions(self) -> Tensor:
+        """The place of each token in its prompt (D, T)."""
+        return (self.mask.cumsum(-1) - 1).clamp(min=0)
+
+    def held(self) -> "HeldRows":
+        """Return what is held of the rows, once all is read."""
+        assert self.done and self.logits is not None
+        uniforms = [iter(uniform_numbers(row.seed, row.sampling.max_new_tokens)) for row in self.rows]
+        held = HeldRows(self.rows, uniforms, self.cache, self.mask, self.positions[:, -1:], self.logits)
+        if len(self.different) < len(self.rows):
+            number = {key: i for i, key in enumerate(self.different)}
+            held.select_tensors([number[row.adapter, row.prompt] for row in self.rows])
+        return held
+
+
 @dataclass
-class _HeldRows:
+class HeldRows:
     """The rows whose keys and values are held: all that are open, and for a while some that were dropped."""
 
     rows: list[DecodingRow]
@@ -166,6 +266,10 @@ class _HeldRows:
         self.mask, self.positions, self.logits = self.mask[chosen], self.positions[chosen], self.logits[chosen]
         self.drawn = None if self.drawn is None else self.drawn[chosen]
 
+    def longest(self, places: list[int]) -> int:
+        """Return how many tokens are held of the longest of some rows."""
+        return int(self.positions[places].max()) + 1
+
     def trim(self) -> None:
         """Cut off the columns on the left that are padding in every row."""
         if unused := int(self.mask.any(0).int().argmax()):
@@ -173,11 +277,11 @@ class _HeldRows:
             caches.trim(self.cache, unused)
 
 
-def _joined(first: _HeldRows, second: _HeldRows) -> _HeldRows:
+def _joined(first: HeldRows, second: HeldRows) -> HeldRows:
     """Return the rows of both, none of which has tokens that are not yet read; the shorter ones are padded."""
     width = max(held.mask.shape[-1] for held in (first, second))
     masks = [pad(held.mask, (width - held.mask.shape[-1], 0)) for held in (first, second)]
-    return _HeldRows(
+    return HeldRows(
         first.rows + second.rows,
         first.uniforms + second.uniforms,
         caches.joined(first.cache, second.cache),

@@ -82,6 +82,12 @@ def draw(logits: Tensor, sampling: RowSampling, uniforms: Sequence[float]) -> Te
     return drawn if likeliest is None else torch.where(sampling.greedy, likeliest, drawn)
 
 
+def drawn_and_entropy(logits: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+    """Return (log-probabilities of the tokens, entropies in nats) by logits (N, V), both (N,)."""
+    log_probs = logits.float().log_softmax(-1)
+    return log_probs.gather(-1, tokens[:, None]).squeeze(-1), -(log_probs.exp() * log_probs).sum(-1)
+
+
 def _drawn(logits: Tensor, sampling: RowSampling, uniforms: Tensor) -> Tensor:
     """Return one token id a row (B,), greedy rows included, given uniform numbers (B,).
 

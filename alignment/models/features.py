@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from alignment.models.architecture import hidden_size, text_config, trunk
+from alignment.models.log_probs import token_log_probs
 from alignment.models.passes import in_groups
 from alignment.models.style import STYLE, style
 from alignment.models.texts import Text
@@ -52,11 +53,24 @@ def feature_groups(model: Any) -> tuple[int, ...]:
     return size, 2 * size, LENGTHS, STYLE
 
 
-@torch.no_grad()
-def completion_features(model: Any, tokenizer: Any, completions: Sequence[Written]) -> NDArray[np.float32]:
-    """Return the features (N, F) of completions, through the active adapter, in the groups of `feature_groups`.
+@dataclass(frozen=True)
+class Reading:
+    """What one pass through a model says of N completions."""
 
-    Hidden states are averaged over a completion's tokens: the last token alone says less of how a text is completions
+    features: NDArray[np.float32]  # (N, F), in the groups of `feature_groups`
+    log_probs: list[Tensor] | None  # of each completion's tokens, at temperature 1; None where nobody asked
+
+
+def completion_features(model: Any, tokenizer: Any, completions: Sequence[Written]) -> NDArray[np.float32]:
+    """Return the features (N, F) of completions alone, as `read_completions` does."""
+    return read_completions(model, tokenizer, completions, with_log_probs=False).features
+
+
+@torch.no_grad()
+def read_completions(model: Any, tokenizer: Any, completions: Sequence[Written], *, with_log_probs: bool) -> Reading:
+    """Return features of completions, and log-probabilities of their tokens if asked, through the active adapter.
+
+    Hidden states are averaged over a completion's tokens: the last token alone says less of how a text is written
     (docs/lab-notes.md has the figures). Those of a completion without tokens are 0.
     """
     texts = [tokenizer.decode(list(one.completion)) for one in completions]
@@ -65,17 +79,24 @@ def completion_features(model: Any, tokenizer: Any, completions: Sequence[Writte
         for one, text in zip(completions, texts, strict=True)
     ]
     states = np.zeros((len(completions), len(layers_read(model)) * hidden_size(model)), np.float32)
+    log_probs = [torch.zeros(0)] * len(completions)
     order = [i for i, one in enumerate(completions) if one.completion]
     order.sort(key=lambda i: len(completions[i].prompt) + len(completions[i].completion))
     widths = [(len(completions[i].prompt) + len(completions[i].completion),) for i in order]
     for group in in_groups(model, widths):
         rows = [order[row] for row in group]
-        states[rows] = _means(model, [completions[i] for i in rows], tokenizer.pad_id).cpu().numpy()
-    return np.concatenate([states, lengths, [style(text) for text in texts]], axis=1).astype(np.float32)
+        means, read = _pass(model, [completions[i] for i in rows], tokenizer.pad_id, with_log_probs)
+        states[rows] = means.cpu().numpy()
+        for row, own in zip(rows, read, strict=False):
+            log_probs[row] = own
+    features = np.concatenate([states, lengths, [style(text) for text in texts]], axis=1).astype(np.float32)
+    return Reading(features, log_probs if with_log_probs else None)
 
 
-def _means(model: Any, written: Sequence[Written], pad_id: int) -> Tensor:
-    """Return the mean hidden states over each completion's tokens, layer after layer (B, layers · H)."""
+def _pass(model: Any, written: Sequence[Written], pad_id: int, with_log_probs: bool) -> tuple[Tensor, Sequence[Tensor]]:
+    """Return (mean hidden states over each completion's tokens, layer after layer (B, layers · H); log-probabilities of
+    each completion's tokens, if asked).
+    """
     device = model.device
     sequences = [one.sequence for one in written]
     width = max(map(len, sequences))
@@ -87,8 +108,14 @@ def _means(model: Any, written: Sequence[Written], pad_id: int) -> Tensor:
     output = trunk(model)(
         input_ids=ids, attention_mask=(places < last).long(), output_hidden_states=True, use_cache=False
     )
-    counted = ((places >= first) & (places < last)).float()[:, :, None]  # (B, T, 1)
+    completion = (places >= first) & (places < last)  # (B, T)
+    counted = completion.float()[:, :, None]
     total = counted.sum(1)
-    return torch.cat(
+    means = torch.cat(
         [(output.hidden_states[layer].float() * counted).sum(1) / total for layer in layers_read(model)], -1
     )
+    if not with_log_probs:
+        return means, []
+    drawn = completion[:, 1:]  # each predicted by the state before it
+    log_probs = token_log_probs(model, output[0][:, :-1][drawn], ids[:, 1:][drawn])
+    return means, log_probs.split(drawn.sum(-1).tolist())

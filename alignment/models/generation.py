@@ -19,6 +19,9 @@ class Generated:
 
     token_ids: list[int]
     finish_reason: FinishReason
+    # Of each token and of the distribution that it was drawn from, where they were to be measured.
+    log_probs: tuple[float, ...] = ()
+    entropy: tuple[float, ...] = ()
 
 
 def generate(
@@ -29,28 +32,39 @@ def generate(
     seeds: Sequence[int],
     *,
     templated: bool = True,
+    measured_at: float | None = None,
 ) -> list[Generated]:
     """Return one finished completion a prompt, through whatever adapter is active.
 
-    Without `templated` they are raw continuations of the prompts.
+    Without `templated` they are raw continuations of the prompts. Given a temperature to be `measured_at`, they come
+    with the log-probabilities and entropies that the logits give at that temperature, whatever they are drawn at.
     """
     ends = tokenizer.end_ids if templated else tokenizer.raw_end_ids
     barred = () if templated else tokenizer.barred_ids
     numbered = enumerate(zip(prompts, seeds, strict=True))
     rows = [DecodingRow(i, tuple(prompt), sampling, seed, barred=barred) for i, (prompt, seed) in numbered]
     written: list[list[int]] = [[] for _ in prompts]
+    log_probs: list[list[float]] = [[] for _ in prompts]
+    entropy: list[list[float]] = [[] for _ in prompts]
     finished: dict[int, FinishReason] = {}
     with merged(model):
         for group in decoded_together(rows, HELD_BYTES // cached_bytes(model)):
             batch = DecodingBatch(model, tokenizer.pad_id)
             batch.add(group)
             while batch:
-                for row, token in batch.step().items():
+                drawn = batch.step()
+                for row, (log_prob, nats) in (batch.measured(measured_at) if measured_at else {}).items():
+                    log_probs[row].append(log_prob)
+                    entropy[row].append(nats)
+                for row, token in drawn.items():
                     written[row].append(token)
                     if reason := finish_reason(written[row], sampling, ends):
                         finished[row] = reason
                 batch.drop(finished)
-    return [Generated(tokenizer.ending(ids, templated=templated), finished[row]) for row, ids in enumerate(written)]
+    return [
+        Generated(tokenizer.ending(ids, templated=templated), finished[row], tuple(log_probs[row]), tuple(entropy[row]))
+        for row, ids in enumerate(written)
+    ]
 
 
 def decoded_together(rows: Sequence[DecodingRow], tokens: int) -> list[list[DecodingRow]]:

@@ -37,7 +37,7 @@ def header(file: Path) -> dict[str, Any]:
                 if kind != ARRAY:
                     values[name] = value
     except (OSError, struct.error, UnicodeDecodeError, KeyError, MemoryError, OverflowError) as error:
-        raise ModelLoadError(f"{file} is a GGUF file that cannot be read: {error!r}") from error
+        raise ModelLoadError(f"{file} is damaged or was cut off ({error}); fetch the GGUF file anew") from error
     if values.get("split.count", 0) > 1:
         raise ModelLoadError(f"{file} is one of {values['split.count']} parts; join them with llama-gguf-split --merge")
     return values

@@ -4,14 +4,14 @@ import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from reprlib import repr as brief
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar
 
 from alignment.errors import ConfigError, ModelLoadError
+from alignment.models.message_lists import ending_with_question, messages_of
 from alignment.validation import fields_of, from_json
-from storage.messages import Message, MessageRole, Messages, one_turn
+from storage.messages import Messages, one_turn
 
 T = TypeVar("T")
-ROLES = get_args(MessageRole)
 
 
 def read_lines(path: Path, record: Callable[[Any], T]) -> list[T]:
@@ -78,14 +78,6 @@ def prompt_of(values: Mapping[str, Any], path: str) -> Messages:
     return ending_with_question(messages_of(value, path), path)
 
 
-def ending_with_question(messages: Messages, path: str) -> Messages:
-    """Return messages that end with the user's; raise ConfigError for others."""
-    if not messages or messages[-1].role != "user":
-        role = messages[-1].role if messages else "nobody"
-        raise ConfigError(f"{path} must end with the user's message, but {role} speaks last")
-    return messages
-
-
 def answer_of(values: Mapping[str, Any], name: str, path: str) -> tuple[Messages, str]:
     """Return what comes before an answer in its own field, and the answer.
 
@@ -101,25 +93,3 @@ def answer_of(values: Mapping[str, Any], name: str, path: str) -> tuple[Messages
     if last.role != "assistant":
         raise ConfigError(f"{path} must end with the assistant's message, but {last.role} speaks last")
     return tuple(before), last.content
-
-
-def messages_of(value: Any, path: str) -> Messages:
-    """Return a message list; raise ConfigError for what is none."""
-    if not isinstance(value, list):
-        raise ConfigError(f"{path} must be a text or a list of messages, got {brief(value)}")
-    if not value:
-        raise ConfigError(f"{path} must hold a message, got an empty list")
-    return tuple(_message(message, f"{path}[{place}]") for place, message in enumerate(value))
-
-
-def _message(value: Any, path: str) -> Message:
-    if not isinstance(value, dict) or not {"role", "content"} <= value.keys():
-        raise ConfigError(f'{path} must be an object like {{"role": "user", "content": "Hi"}}, got {brief(value)}')
-    if value["role"] not in ROLES:
-        raise ConfigError(f"{path}.role must be one of {', '.join(ROLES)}, got {brief(value['role'])}")
-    if not isinstance(value["content"], str):
-        raise ConfigError(f"{path}.content must be a text, got {brief(value['content'])}")
-    extra = [name for name, held in value.items() if name not in ("role", "content") and held]
-    if extra:
-        raise ConfigError(f"{path} has no field {brief(min(extra))}; a message has role and content")
-    return Message(value["role"], value["content"])

@@ -1,6 +1,7 @@
 """Log-probabilities, entropies and distributions of completion tokens, in passes of rows of like length."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from peft import PeftModel
@@ -8,6 +9,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from alignment.models.architecture import logits, vocabulary_size
+from alignment.models.drawing import drawn_and_entropy
 from alignment.models.heads import hidden_states
 from alignment.models.passes import in_groups
 from alignment.models.samples import S, Samples, distinct
@@ -37,19 +39,25 @@ def _groups(model: PeftModel, samples: Samples, index: Tensor) -> list[Tensor]:
     return [index[group] for group in groups]
 
 
-def completion_log_probs(model: PeftModel, samples: Samples, temperature: float) -> tuple[Tensor, Tensor]:
-    """Return (log-probabilities, entropies) of the completion tokens (B, T) through the active adapter, 0 off the mask.
+def completion_log_probs(model: PeftModel, samples: Samples, temperature: float) -> Tensor:
+    """Return the log-probabilities of the completion tokens (B, T) through the active adapter, 0 off the mask."""
+    (log_probs,) = _of_tokens(model, samples, temperature, lambda logits, tokens: [_of_drawn(logits, tokens)])
+    return log_probs
 
-    Entropies take no gradient.
-    """
 
-    def measure(log_probs: Tensor, tokens: Tensor) -> Sequence[Tensor]:
-        with torch.no_grad():
-            entropy = -(log_probs.exp() * log_probs).sum(-1)
-        return _at(log_probs, tokens), entropy
-
-    log_probs, entropy = _of_tokens(model, samples, temperature, measure)
+@torch.no_grad()
+def log_probs_and_entropy(model: PeftModel, samples: Samples, temperature: float) -> tuple[Tensor, Tensor]:
+    """Return (log-probabilities, entropies in nats) at the completion tokens (B, T), as `completion_log_probs` does."""
+    log_probs, entropy = _of_tokens(model, samples, temperature, drawn_and_entropy)
     return log_probs, entropy
+
+
+@torch.no_grad()
+def token_log_probs(model: Any, hidden: Tensor, tokens: Tensor) -> Tensor:
+    """Return the log-probabilities (N,) of tokens (N,), each predicted by a hidden state of (N, H)."""
+    size = _tokens_at_once(model)
+    blocks = zip(hidden.split(size), tokens.split(size), strict=True)
+    return torch.cat([_of_drawn(_scaled_logits(model, states, 1.0), drawn) for states, drawn in blocks])
 
 
 def anchored_log_probs(model: PeftModel, samples: Samples, temperature: float, anchor: Tensor) -> tuple[Tensor, Tensor]:
@@ -59,9 +67,10 @@ def anchored_log_probs(model: PeftModel, samples: Samples, temperature: float, a
     token, not estimated from the sampled one, so that its gradient reaches every token that might have been written.
     """
 
-    def measure(log_probs: Tensor, tokens: Tensor, anchor: Tensor) -> Sequence[Tensor]:
+    def measure(logits: Tensor, tokens: Tensor, anchor: Tensor) -> Sequence[Tensor]:
+        log_probs = logits.log_softmax(-1)
         kl = nn.functional.kl_div(log_probs, anchor, reduction="none", log_target=True).sum(-1)
-        return _at(log_probs, tokens), kl
+        return log_probs.gather(-1, tokens[:, None]).squeeze(-1), kl
 
     log_probs, kl = _of_tokens(model, samples, temperature, measure, anchor)
     return log_probs, kl
@@ -74,7 +83,7 @@ def distributions(model: PeftModel, samples: Samples, temperature: float) -> Ten
     """
     hidden = predicting_states(model, samples)[samples.mask.bool()]
     blocks = hidden.split(_tokens_at_once(model))
-    return torch.cat([_all_log_probs(model, block, temperature) for block in blocks])
+    return torch.cat([_scaled_logits(model, block, temperature).log_softmax(-1) for block in blocks])
 
 
 def rows_to_hold(model: PeftModel, width: int) -> int:
@@ -88,7 +97,7 @@ def rows_to_hold(model: PeftModel, width: int) -> int:
 def _of_tokens(
     model: PeftModel, samples: Samples, temperature: float, measure: Callable[..., Sequence[Tensor]], *given: Tensor
 ) -> list[Tensor]:
-    """Return what `measure` makes of (all log-probabilities (n, V), tokens (n,), given (n, …)), each (B, T).
+    """Return what `measure` makes of (logits (n, V), tokens (n,), given (n, …)), each (B, T).
 
     Logits are taken only where the mask is 1, at the given temperature, and in blocks of
     `LOGITS_AT_ONCE`: where there are several, the backward pass computes each again instead of holding them all.
@@ -98,7 +107,7 @@ def _of_tokens(
     tokens = samples.ids[:, samples.prompt_width :][keep]  # (N,)
 
     def of_block(hidden: Tensor, tokens: Tensor, *given: Tensor) -> Sequence[Tensor]:
-        return measure(_all_log_probs(model, hidden, temperature), tokens, *given)
+        return measure(_scaled_logits(model, hidden, temperature), tokens, *given)
 
     size = _tokens_at_once(model)
     blocks = list(zip(*(one.split(size) for one in (hidden, tokens, *given)), strict=True))
@@ -110,18 +119,19 @@ def _of_tokens(
     return [zeros.masked_scatter(keep, torch.cat(parts)) for parts in zip(*measured, strict=True)]
 
 
-def _all_log_probs(model: PeftModel, hidden: Tensor, temperature: float) -> Tensor:
-    """Return the log-probabilities of the whole vocabulary (N, V) after hidden states (N, H)."""
-    return (logits(model, hidden).float() / temperature).log_softmax(-1)
+def _scaled_logits(model: Any, hidden: Tensor, temperature: float) -> Tensor:
+    """Return the logits of the whole vocabulary (N, V) after hidden states (N, H), at a temperature."""
+    scores = logits(model, hidden).float()
+    return scores if temperature == 1 else scores / temperature
 
 
-def _tokens_at_once(model: PeftModel) -> int:
+def _tokens_at_once(model: Any) -> int:
     return max(1, LOGITS_AT_ONCE // vocabulary_size(model))
 
 
-def _at(log_probs: Tensor, tokens: Tensor) -> Tensor:
-    """Return the log-probabilities of the tokens (N,) out of those of the whole vocabulary (N, V)."""
-    return log_probs.gather(-1, tokens[:, None]).squeeze(-1)
+def _of_drawn(logits: Tensor, tokens: Tensor) -> Tensor:
+    """Return the log-probabilities of the tokens (N,) by logits (N, V)."""
+    return -nn.functional.cross_entropy(logits, tokens, reduction="none")
 
 
 def distinct_passes(model: PeftModel, samples: S) -> tuple[list[S], Tensor]:

@@ -91,14 +91,9 @@ def first_policy(config: ModelConfig) -> Path | None:
 
     None for a chat checkpoint: its version 1 is the checkpoint itself, unchanged.
     """
-    if (shipped := _shipped(config.model, "policy")) is not None:
+    if (shipped := _shipped(config.beside, "policy")) is not None:
         return shipped
     return check_adapter(config.sft) if config.sft else None
-
-
-def ships_policy(config: ModelConfig) -> bool:
-    """Return whether a model comes with a policy that was trained."""
-    return _shipped(config.model, "policy") is not None
 
 
 def own_sft(version: str | Path) -> Path | None:
@@ -121,10 +116,10 @@ def _shipped(base: str | Path, name: str) -> Path | None:
     return check_adapter(shipped) if shipped.is_dir() else None
 
 
-def shipped_evaluation(base: str | Path) -> dict[str, Any]:
+def shipped_evaluation(config: ModelConfig) -> dict[str, Any]:
     """Return what the shipped policy measured on the checks when it was built (`policy-evaluation.json`), or {}.
 
     Raises ModelLoadError for a file that is no JSON object.
     """
-    path = Path(base) / "policy-evaluation.json"
+    path = Path(config.beside) / "policy-evaluation.json"
     return json_object(path) if path.is_file() else {}

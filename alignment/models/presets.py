@@ -39,6 +39,7 @@ class Preset:
     quantize: Quantize = "none"
     package: Text = ""
     file: Text = ""
+    ships: Text = ""
 
     def packaged_file(self) -> Path | None:
         """Return the GGUF file in the preset's package, or None where that is not installed; it is not imported."""

@@ -9,14 +9,8 @@ from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from alignment.errors import ConfigError
-from alignment.models.json_lines import (
-    answer_of,
-    ending_with_question,
-    from_fields,
-    object_of,
-    prompt_of,
-    read_lines,
-)
+from alignment.models.json_lines import answer_of, from_fields, object_of, prompt_of, read_lines
+from alignment.models.message_lists import ending_with_question
 from alignment.validation import STRICT, Text, Whole, from_json, refuses_in_words
 from storage.messages import Messages, messages_to_json, question_of
 

@@ -5,7 +5,7 @@ from itertools import groupby
 
 from storage.messages import Message, Messages
 
-BETWEEN = "\n\n"  # two messages that become one
+BETWEEN = "\n\n"  # two messages that become one, or that are read as bare text
 
 
 def alternating(messages: Sequence[Message]) -> Messages:

@@ -44,14 +44,20 @@ def judged_pairs(ranking: Ranked) -> list[tuple[Text, Text, float]]:
     """Return the different pairs of texts that a ranking judges, with the probability that the first is the better one.
 
     It is 1 between tiers, the better one first, and 0.5 within a tier of ties (docs/lab-notes.md says why ties are not
-    left out); two equal texts are no pair, and if one of them ended, both did.
+    left out); two equal texts are no pair, and if one of them ended, both did. One that was cut before its first word
+    is in no pair: nobody has read it.
     """
     written = sorted(zip(ranking.completions, ranking.ended, strict=True), key=lambda one: one[1])
     texts = {completion: Text(ranking.messages, completion, ended) for completion, ended in written}
     tiers = [[texts[ranking.completions[i]] for i in tier] for tier in ranking.tiers]
     ordered = [(one, other, 1.0) for upper, lower in combinations(tiers, 2) for one in upper for other in lower]
     equal = [(one, other, 0.5) for tier in tiers if ranking.tied for one, other in combinations(tier, 2)]
-    return list(dict.fromkeys(pair for pair in ordered + equal if pair[0] != pair[1]))
+    judged = (pair for pair in ordered + equal if pair[0] != pair[1] and all(map(_has_begun, pair[:2])))
+    return list(dict.fromkeys(judged))
+
+
+def _has_begun(text: Text) -> bool:
+    return bool(text.completion) or text.ended
 
 
 def ordered_pairs(rankings: Sequence[Ranked]) -> list[OrderedPair]:
@@ -68,7 +74,7 @@ def preferred(rankings: Sequence[Ranked], seed: int) -> list[Text]:
     rng = random.Random(seed)
     best = [(one, rng.choice(one.tiers[0])) for one in rankings if len(one.tiers) > 1]
     texts = [Text(one.messages, one.completions[place], one.ended[place]) for one, place in best]
-    return [text for text in texts if text.completion or text.ended]
+    return [text for text in texts if _has_begun(text)]
 
 
 def prompt_folds(rankings: Sequence[A], parts: int, seed: int) -> list[list[A]]:

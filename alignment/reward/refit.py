@@ -3,7 +3,8 @@
 What is costly in `vote_fit.fit_votes` is done rarely: features are standardised and prior widths chosen anew once the
 votes have grown or shrunk by a quarter. In between only the most probable weights are found, from where they were, by
 Newton's method whose steps conjugate gradients solve (as LIBLINEAR does: Lin, Weng and Keerthi 2008): two products of
-a matrix and a vector each, and no matrix of votes by votes. There is no standard deviation of scores then.
+a matrix and a vector each, and no matrix of votes by votes. There is no standard deviation of scores then;
+`with_deviations` finds it for those who ask.
 """
 
 from collections.abc import Sequence
@@ -12,9 +13,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from alignment.reward.agreement import Agreement, agreement
-from alignment.reward.linear import MOST_STEPS, Array, Judged, Scaling, log_likelihood, sigmoid, variances_by_evidence
+from alignment.reward.linear import (
+    MOST_STEPS,
+    Array,
+    Judged,
+    Posterior,
+    Scaling,
+    log_likelihood,
+    sigmoid,
+    variances_by_evidence,
+)
 from alignment.reward.rankings import Ranked, prompt_folds
-from alignment.reward.vote_fit import FOLDS, WIDTHS, Votes, judged_by, margins_of, scaling_for
+from alignment.reward.vote_fit import FOLDS, WIDTHS, LinearReward, Votes, judged_by, margins_of, scaling_for
 
 GROWN = 1.25  # times as many votes, or as few, after which scaling and widths are chosen anew
 MOST_INNER = 200  # steps of conjugate gradients for one of Newton's
@@ -22,6 +32,7 @@ INNER_TOLERANCE = 0.01  # of the residual, relative to the slope
 SMALL_STEP = 1e-4  # of whitened weights, relative to them, where Newton's method has converged
 ROUNDING = 1e-6  # of the objective, relative: a change by less says nothing in single precision
 LEAST_SIZE = 1e-3  # to which a step is shortened
+MOST_PAIRS = 1024  # by which deviations are found, the newest: with more votes they come out a little too wide
 
 
 @dataclass(frozen=True)
@@ -47,6 +58,21 @@ def refit(votes: Votes, before: Refitted | None = None) -> Refitted:
         variances = variances_by_evidence(judged, votes.groups, WIDTHS, offsets)
         before = Refitted(scaling, variances, np.zeros(len(variances)), count)
     return _from(votes, votes.rankings, before)
+
+
+def with_deviations(votes: Votes, fitted: Refitted) -> LinearReward:
+    """Return the reward model with its posterior: Laplace's approximation at the weights that were found."""
+    judged, offsets = judged_by(votes, votes.rankings, 1 / fitted.scaling.scale)
+    newest = np.arange(len(judged))[-MOST_PAIRS:]
+    some = judged.rows(newest)
+    rows = some.differences.astype(np.float64)
+    margins = rows @ fitted.mean + (0.0 if offsets is None else offsets[newest])
+    chance = sigmoid(margins)
+    curvature = np.sqrt(some.weights * chance * (1 - chance))
+    kernel = (rows * fitted.variances) @ rows.T
+    root = np.linalg.cholesky(np.eye(len(some)) + curvature[:, None] * kernel * curvature)
+    evidence = log_likelihood(margins, some) - float(np.log(np.diag(root)).sum())  # the prior's part is left out
+    return LinearReward(fitted.scaling, Posterior(fitted.mean, fitted.variances, rows, root, curvature, evidence))
 
 
 def cross_validated(votes: Votes, fitted: Refitted, seed: int) -> Agreement | None:

@@ -1,6 +1,7 @@
 """Scores of completions by reward models, linear or adapters with heads, as training and serving read them."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -8,13 +9,24 @@ from peft import PeftModel
 from torch import Tensor, nn
 
 from alignment.models.adapters import using
-from alignment.models.features import Written, completion_features
+from alignment.models.features import Written, read_completions
 from alignment.models.heads import hidden_states
 from alignment.models.passes import in_groups, left_padded
 from alignment.reward.settings import RewardConfig
 from alignment.reward.vote_fit import LinearReward
 
-Scorer = Callable[[Sequence[Written]], tuple[Tensor, Tensor]]  # completions -> scores, their deviations, both (B,)
+
+@dataclass(frozen=True)
+class Scores:
+    """What a reward model says of B completions."""
+
+    means: Tensor  # (B,)
+    deviations: Tensor  # (B,), standard deviations
+    # Of each completion's tokens by the instruction-tuned model at temperature 1, where the pass for scores gave them.
+    log_probs: list[Tensor] | None = None
+
+
+Scorer = Callable[[Sequence[Written]], Scores]
 
 
 def head_scores(model: PeftModel, heads: nn.Linear, sequences: Sequence[Sequence[int]], pad_id: int) -> Tensor:
@@ -53,9 +65,9 @@ def bounded(scores: Tensor, bound: float) -> Tensor:
     return bound * torch.tanh(scores / bound)
 
 
-def no_scores(written: Sequence[Written]) -> tuple[Tensor, Tensor]:
+def no_scores(written: Sequence[Written]) -> Scores:
     """Score all completions alike: votes taught nothing."""
-    return torch.zeros(len(written)), torch.zeros(len(written))
+    return Scores(torch.zeros(len(written)), torch.zeros(len(written)))
 
 
 def adapter_scorer(model: PeftModel, heads: nn.Linear, pad_id: int, bound: float | None) -> Scorer:
@@ -64,26 +76,33 @@ def adapter_scorer(model: PeftModel, heads: nn.Linear, pad_id: int, bound: float
     Its deviations are those among the heads.
     """
 
-    def score(written: Sequence[Written]) -> tuple[Tensor, Tensor]:
+    def score(written: Sequence[Written]) -> Scores:
         with using(model, "reward"):
-            return score_sequences(model, heads, [one.sequence for one in written], pad_id, bound)
+            return Scores(*score_sequences(model, heads, [one.sequence for one in written], pad_id, bound))
 
     return score
 
 
 def linear_scorer(
-    model: PeftModel, tokenizer: Any, original: str | None, reward: LinearReward, bound: float | None
+    model: PeftModel,
+    tokenizer: Any,
+    original: str | None,
+    reward: LinearReward,
+    bound: float | None,
+    *,
+    with_log_probs: bool = False,
 ) -> Scorer:
     """Return the scorer made of a linear reward model on features through the adapter `original`, or through none.
 
-    Its deviations are those of the posterior. With a bound, the mean is pressed into it.
+    Its deviations are those of the posterior. With a bound, the mean is pressed into it. If asked, its scores come with
+    the log-probabilities of the tokens, from the same pass.
     """
 
-    def score(written: Sequence[Written]) -> tuple[Tensor, Tensor]:
+    def score(written: Sequence[Written]) -> Scores:
         with using(model, original):
-            features = completion_features(model, tokenizer, written)
-        means, deviations = (torch.from_numpy(part).float() for part in reward.scores(features))
-        return (means if bound is None else bounded(means, bound)), deviations
+            reading = read_completions(model, tokenizer, written, with_log_probs=with_log_probs)
+        means, deviations = (torch.from_numpy(part).float() for part in reward.scores(reading.features))
+        return Scores(means if bound is None else bounded(means, bound), deviations, reading.log_probs)
 
     return score
 
@@ -97,13 +116,13 @@ def added_scorer(model: PeftModel, own: Scorer, pad_id: int, shipped: nn.Linear 
     reward model ships, nothing is added.
     """
 
-    def score(written: Sequence[Written]) -> tuple[Tensor, Tensor]:
-        scores, deviations = own(written)
-        scores = scores - config.uncertainty_penalty * deviations
+    def score(written: Sequence[Written]) -> Scores:
+        scores = own(written)
+        means = scores.means - config.uncertainty_penalty * scores.deviations
         if shipped is not None:
             with using(model, "shipped"):
                 shipped_scores, _ = score_sequences(model, shipped, [one.sequence for one in written], pad_id)
-            scores = scores + config.shipped_weight * shipped_scores.to(scores.device)
-        return scores, deviations
+            means = means + config.shipped_weight * shipped_scores.to(means.device)
+        return replace(scores, means=means)
 
     return score

@@ -1,6 +1,7 @@
 """How much a run can do in the time that it has, by what the model takes on this machine."""
 
 import logging
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -19,11 +20,12 @@ from alignment.runs.settings import RunSettings
 log = logging.getLogger(__name__)
 TRIED_ROWS, TRIED_STEPS = 32, 6  # that are decoded to see how long it takes
 TRIED_TOKENS = 64  # of each row that is passed through
-PASSES = 3  # of a sample without gradients: policy, reference, reward model
+PASSES = 1.4  # of a sample without gradients: reference and reward model, and the policy where it is learned
 BACKWARD = 3.5  # times a pass without gradients, forward pass included
 PROMPT_TOKENS = 48  # of a typical prompt
-FEW_PROMPTS = 24  # of a round: fewer say little of more than themselves
 FOR_RAFT = 0.6  # of the budget; the rest is for loading, reward model, PPO and checks
+AFTER_RAFT = 0.7  # of the budget is spent
+FEW_ROUNDS = 2  # that have to fit: the first one learns from what the policy wrote before it learned
 FOR_PPO = 0.15
 
 
@@ -54,6 +56,11 @@ def measured_pace(model: PeftModel, tokenizer: Any) -> Pace:
     return Pace(drawn / TRIED_ROWS, passed / (TRIED_ROWS * TRIED_TOKENS))
 
 
+def raft_seconds(settings: RunSettings, spent: float) -> float:
+    """Return how many seconds RAFT has if a run has spent so many; without bound where the run has none."""
+    return max(0.0, AFTER_RAFT * settings.minutes * 60 - spent) if settings.minutes else math.inf
+
+
 def _least_seconds(times: int, act: Callable[[], object]) -> float:
     """Return the seconds of the quickest of some times: the first ones of a process take far longer."""
     seconds = []
@@ -67,27 +74,25 @@ def _least_seconds(times: int, act: Callable[[], object]) -> float:
 def within(settings: RunSettings, pace: Pace) -> RunSettings:
     """Return the settings with no more prompts and rollouts than `settings.minutes` allow; 0 minutes set no bound.
 
-    There are fewer rounds where they would have fewer than `FEW_PROMPTS` each, then fewer prompts in the one round that
-    is left. There are always enough prompts and rollouts for the minibatches.
+    Prompts of a round are so many that `FEW_ROUNDS` rounds fit; how many rounds there are is seen on the way
+    (`raft_seconds`). There are always enough prompts and rollouts for the minibatches.
     """
     if not settings.minutes:
         return settings
     seconds, raft, ppo = settings.minutes * 60, settings.raft, settings.ppo
-    rounds, prompts, rollouts = raft.rounds, raft.prompts, ppo.rollouts
+    prompts, rollouts = raft.prompts, ppo.rollouts
     if raft.rounds:
         learned = raft.epochs * (2 if raft.contrast_coefficient else 1) / raft.samples  # best and worst of each prompt
         a_prompt = raft.samples * pace.of_sample(drawn_tokens(raft), learned)
-        affordable = FOR_RAFT * seconds / a_prompt
-        rounds = max(1, min(raft.rounds, int(affordable / min(FEW_PROMPTS, raft.prompts))))
-        prompts = _multiple(affordable / rounds, raft.minibatches, raft.prompts)
+        rounds = min(FEW_ROUNDS, raft.rounds)
+        prompts = _multiple(FOR_RAFT * seconds / rounds / a_prompt, raft.minibatches, raft.prompts)
     a_rollout = pace.of_sample(drawn_tokens(ppo), ppo.epochs + ppo.value_epochs)
     step = max(ppo.minibatches, ppo.samples)
     if step % ppo.minibatches == 0 and step % ppo.samples == 0:
         rollouts = _multiple(FOR_PPO * seconds / ppo.updates / a_rollout, step, ppo.rollouts)
     milliseconds = pace.drawn * 1e3, pace.passed * 1e3
-    log.info("%.1f ms a token drawn, %.1f passed: %s rounds of %s prompts", *milliseconds, rounds, prompts)
-    raft = replace(raft, rounds=rounds, prompts=prompts)
-    return replace(settings, raft=raft, ppo=replace(ppo, rollouts=rollouts))
+    log.info("%.2f ms a token drawn, %.2f passed: %s prompts a round, %s rollouts", *milliseconds, prompts, rollouts)
+    return replace(settings, raft=replace(raft, prompts=prompts), ppo=replace(ppo, rollouts=rollouts))
 
 
 def _multiple(number: float, of: int, most: int) -> int:

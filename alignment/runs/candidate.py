@@ -11,9 +11,11 @@ from alignment.learning.rollout_metrics import sampled_metrics
 from alignment.models.adapters import adapter_parameters, move_adapter, take_weights
 from alignment.models.sampling import Sampling
 from alignment.models.shipped_files import Check
+from alignment.reward.scorer import Scorer
 from alignment.runs.evaluation import evaluate
 from alignment.runs.findings import PutBack, Verdict
 from alignment.runs.gate import FORGIVEN, first_level, judge
+from alignment.runs.manner import manners
 from alignment.runs.records import NOT_MEASURED, AnswerPair, CheckResults, Evaluation
 from alignment.runs.settings import GateConfig
 from storage.messages import Messages, question_of
@@ -34,6 +36,7 @@ class Candidate:
     seed: int  # of those rollouts
     rollout_tokens: int  # most of a completion
     check_tokens: int | None = None  # most of an answer to a check; None: as many as of a completion
+    score: Scorer | None = None  # what the candidate was trained to please
     forgiven: int = FORGIVEN  # checks of a kind that may be lost beyond the gate's drop
 
     def results(self, adapter: str) -> CheckResults:
@@ -69,7 +72,12 @@ def check(
     if not verdict.passed and config.step_back:
         judged = _put_back(candidate, before, judged, verdict, config)
     on_progress(0.9)
-    return replace(judged, answers=_answer_pairs(candidate.checks, before, judged.results))
+    told = before.answers, judged.results.answers
+    return replace(
+        judged,
+        answers=_answer_pairs(candidate.checks, before, judged.results),
+        manners=manners(candidate.model, candidate.tokenizer, candidate.checks, told, candidate.score),
+    )
 
 
 def _put_back(

@@ -16,7 +16,7 @@ from storage.messages import Messages
 
 
 def answers(
-    model: PeftModel, tokenizer: Any, adapter: str, prompts: Sequence[Messages], sampling: Sampling, seed: int
+    model: Any, tokenizer: Any, adapter: str | None, prompts: Sequence[Messages], sampling: Sampling, seed: int
 ) -> list[Generated]:
     """Return one completion a prompt through an adapter; prompt i is drawn with `seed + i`."""
     rows = [tokenizer.prompt_ids(messages) for messages in prompts]

@@ -15,6 +15,7 @@ from peft import PeftModel
 from transformers.utils import logging as transformers_logging
 
 from alignment.errors import AlignmentError, TrainingError, UnconvincingVotesError
+from alignment.learning.encoded_rankings import judging
 from alignment.learning.lengths import readable, readable_rankings, require_readable, short_enough
 from alignment.models import model_folder, shipped_files
 from alignment.models.shipped_files import ShippedRanking
@@ -68,6 +69,7 @@ def train(data_dir: Path, run_id: int, model_config: ModelConfig) -> None:
     material = _material(db, run_id, model_config)
     if parent is None or not material.prompts:
         raise TrainingError("there is nothing to train on: no live policy, or no prompts; vote on some answers first")
+    _require_judged(material, tunes=tunes)
     verify(data_dir / parent.path, parent.sha256)
     model, tokenizer = run_models.load(model_config, data_dir / parent.path, settings.seed)
     log.info("run %s: %s votes, %s shipped, v%s", run_id, len(material.voted), len(material.shipped), parent.version)
@@ -79,6 +81,7 @@ def train(data_dir: Path, run_id: int, model_config: ModelConfig) -> None:
     data = _data(training, run.method, material, _inputs(run, parent, material, training))
     with heartbeat(model, report):
         with_sft = _tune(training, material.demonstrated, data, data_dir / parent.path)
+        training = replace(training, tuned=with_sft)
         trained = stages.TRAINERS[run.method](training, data)
         evaluation = _evaluate(training, data, trained, parent)
 
@@ -89,6 +92,18 @@ def train(data_dir: Path, run_id: int, model_config: ModelConfig) -> None:
     _record(data_dir, run_id, parent, evaluation, write)
     report("check", 1.0, now=True)
     run_folder.forget_all(folder)
+
+
+def _require_judged(material: Material, *, tunes: bool) -> None:
+    """Raise UnconvincingVotesError for votes that compare nothing, where nothing else that people said is learned.
+
+    With what ships alone a run would make a version all the same, and seem to have learned from them.
+    """
+    if material.voted and not tunes and not judging(material.voted):
+        raise UnconvincingVotesError(
+            f"none of the {len(material.voted)} votes prefers one text to another, so there is nothing to train on. "
+            "Choose the best answer where there is one, or write a better one where all are bad"
+        )
 
 
 def _in_time(model: PeftModel, tokenizer: Any, settings: RunSettings, folder: Path) -> RunSettings:
@@ -166,7 +181,7 @@ def _tune(training: Training, demonstrated: Sequence[Demonstration], data: Data,
 def _evaluate(training: Training, data: Data, trained: Trained, parent: Policy) -> Evaluation:
     """Return what the candidate measures, the gate's verdict on it, and how well its reward model agrees with votes."""
     recorded, outcome = evaluation_from_json(parent.evaluation), trained.outcome
-    evaluation = stages.check(training, data.prompts, outcome.measured["objective/kl"], recorded)
+    evaluation = stages.check(training, data.prompts, trained, recorded)
     assert evaluation.verdict is not None
     verdict = replace(evaluation.verdict, stopped_early=outcome.stopped)
     return replace(evaluation, verdict=verdict, reward=trained.reward.agreement if trained.reward else None)

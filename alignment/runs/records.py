@@ -54,6 +54,29 @@ class AnswerPair:
 
 
 @dataclass(frozen=True)
+class Manner:
+    """How the answers of one policy are written."""
+
+    words: float  # of an answer, on average
+    # Share of different ones among all pairs of neighbouring words (distinct-2: Li et al. 2016): within an answer, on
+    # average, and over all answers together.
+    distinct_within: float
+    distinct_across: float
+    perplexity: float  # of the answers under the instruction-tuned model; less is more fluent
+
+
+@dataclass(frozen=True)
+class Manners:
+    """The parent's manner and the candidate's, on the same prompts."""
+
+    before: Manner
+    after: Manner
+    # Share of the prompts at which the reward model likes the candidate's answer better, by its mean score less its
+    # deviation; ties count half. None where no reward model judged.
+    preferred: float | None
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """Everything measured of a policy version. A version that came with the model has no verdict."""
 
@@ -62,6 +85,7 @@ class Evaluation:
     first: CheckResults | None = None  # of the first version, to which the gate holds all later ones
     verdict: Verdict | None = None
     answers: tuple[AnswerPair, ...] = ()  # some of the parent's and the candidate's
+    manners: Manners | None = None  # how both are written
     reward: Mapping[str, Any] | None = None  # `Agreement` of the reward model with votes, as plain values
 
 
@@ -69,7 +93,8 @@ def evaluation_to_json(evaluation: Evaluation) -> dict[str, Any]:
     """Return an evaluation as it is stored in `policies.evaluation` and returned by `/policies`.
 
     Example: `{"accuracy": 0.88, "counts": {"contains": 80}, "kl": 1.7, "first": {…}, "gate": {"passed": true,
-    "findings": […], …}, "before_after": [{"prompt": …, "before": …, "after": …}], "reward": {…}}`.
+    "findings": […], …}, "before_after": [{"prompt": …, "before": …, "after": …}], "manners": {…},
+    "reward": {…}}`.
     """
     stored = evaluation.results.to_json() | {"kl": evaluation.kl}
     if evaluation.first is not None:
@@ -77,6 +102,7 @@ def evaluation_to_json(evaluation: Evaluation) -> dict[str, Any]:
     if evaluation.verdict is not None:
         stored["gate"] = verdict_to_json(evaluation.verdict)
         stored["before_after"] = [asdict(pair) for pair in evaluation.answers]
+        stored["manners"] = None if evaluation.manners is None else asdict(evaluation.manners)
         stored["reward"] = evaluation.reward
     return stored
 
@@ -90,5 +116,11 @@ def evaluation_from_json(stored: Mapping[str, Any]) -> Evaluation:
         None if first is None else check_results_from_json(first),
         None if gate is None else verdict_from_json(gate),
         tuple(AnswerPair(**pair) for pair in stored.get("before_after") or ()),
+        manners_from_json(stored["manners"]) if stored.get("manners") else None,
         stored.get("reward"),
     )
+
+
+def manners_from_json(stored: Mapping[str, Any]) -> Manners:
+    """Return the manners that `dataclasses.asdict` made plain."""
+    return Manners(Manner(**stored["before"]), Manner(**stored["after"]), stored["preferred"])

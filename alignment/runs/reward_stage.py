@@ -84,7 +84,9 @@ def scorer(training: Training, reward: RewardModel) -> Scorer:
     bound = None if reward.shipped_heads is None else config.bound
     own: Scorer = no_scores
     if isinstance(reward.fitted, LinearReward):
-        own = linear_scorer(model, training.tokenizer, training.original, reward.fitted, bound)
+        # Features are of the original model: while that is the reference too, one pass gives both.
+        both = not training.tuned
+        own = linear_scorer(model, training.tokenizer, training.original, reward.fitted, bound, with_log_probs=both)
     elif reward.fitted is not None:
         own = adapter_scorer(model, reward.fitted, pad_id, bound)
     return added_scorer(model, own, pad_id, reward.shipped_heads, config)

@@ -76,6 +76,11 @@ class RunSettings:
         description="About how long a run may take: it has fewer prompts where the model takes longer on this "
         "machine. 0 sets no bound. Runs on a chat checkpoint have 5 by default.",
     )
+    annotator_share: Part = Field(
+        default=1.0,
+        description="Largest part of a run's votes that may be one annotator's; of who has given more, the newest "
+        "are used.",
+    )
     sft: SFTConfig = Field(default_factory=SFTConfig, description="Used by all methods.")
     reward: RewardConfig = Field(default_factory=RewardConfig, description='Used by "ppo" and "raft".')
     ppo: PPOConfig = Field(default_factory=PPOConfig, description='Used by "ppo".')
@@ -122,14 +127,17 @@ def require_trains(method: str, settings: RunSettings) -> None:
 CHAT_CHECKPOINT: dict[str, Any] = {
     "minutes": 5.0,
     "raft": {
-        "rounds": 2,
-        "prompts": 24,
+        "rounds": 6,  # as many of them as the minutes allow
+        "prompts": 18,
         "samples": 6,
         "minibatches": 6,
         "learning_rate": 3e-4,
         "warmup_steps": 6,
         "contrast_beta": 0.1,
         "anchor_coefficient": 0.0,
+        "sampling_temperature": 1.0,  # a hotter one makes the policy less sure of everything, a cooler one surer
+        "min_p": 0.02,
+        "kl_coefficient": 0.2,
     },
     "ppo": {"updates": 1, "rollouts": 16, "samples": 4, "minibatches": 2},
     "gate": {"max_kl": 10.0},

@@ -1,8 +1,9 @@
 """The stages of a run: instruction tuning, reward model, policy, gate."""
 
 import logging
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from alignment.learning import dpo, ppo, raft
@@ -12,6 +13,7 @@ from alignment.learning.sft import mixed_batches, train_sft
 from alignment.models import shipped_files
 from alignment.models.texts import Text
 from alignment.runs import candidate, reward_stage, run_models
+from alignment.runs.budget import raft_seconds
 from alignment.runs.candidate import Candidate
 from alignment.runs.gate_checks import gate_checks
 from alignment.runs.records import Evaluation, evaluation_to_json
@@ -123,7 +125,8 @@ def _raft(training: Training, task: Task, checkpoint: Path, *, measures_end: boo
         _report_update(training, "raft", update / (config.rounds + measures_end), update, metrics)
 
     model, tokenizer = training.model, training.tokenizer
-    return raft.train_raft(model, tokenizer, task, config, on_update, checkpoint, measures_end=measures_end)
+    timed = replace(task, seconds=raft_seconds(training.settings, time.monotonic() - training.began))
+    return raft.train_raft(model, tokenizer, timed, config, on_update, checkpoint, measures_end=measures_end)
 
 
 def _report_update(training: Training, stage: str, done: float, update: int, metrics: dict[str, float]) -> None:
@@ -132,7 +135,7 @@ def _report_update(training: Training, stage: str, done: float, update: int, met
     training.report(stage, done, update, metrics, now=True)
 
 
-def check(training: Training, prompts: Sequence[Messages], kl: float, recorded: Evaluation) -> Evaluation:
+def check(training: Training, prompts: Sequence[Messages], trained: Trained, recorded: Evaluation) -> Evaluation:
     """Return what the candidate measures and the gate's verdict (`candidate.check`), shown as the run's metrics too."""
     report = training.report
     report("check", 0.0, now=True)
@@ -142,10 +145,11 @@ def check(training: Training, prompts: Sequence[Messages], kl: float, recorded: 
         training.tokenizer,
         asked.checks,
         prompts,
-        kl,
+        trained.outcome.measured["objective/kl"],
         training.settings.seed,
         training.config.rollout_tokens,
         asked.max_new_tokens,
+        reward_stage.scorer(training, trained.reward) if trained.reward else None,
         asked.forgiven,
     )
     evaluation = candidate.check(judged, recorded, training.settings.gate, lambda done: report("check", done))

@@ -3,17 +3,21 @@
 import logging
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from reprlib import repr as brief
 from typing import Any
 
 from alignment.errors import AlignmentError, TrainingError
+from alignment.runs.bounds import with_bounds
 from alignment.runs.methods import METHODS
 from alignment.runs.process import TrainingProcess, complete_log, start_process
+from alignment.runs.schedule import decide
 from alignment.runs.settings import RunSettings, require_trains, run_settings
-from alignment.serving.engine import Engine, policy_version_at
+from alignment.serving.engine import Engine, PolicyVersion, policy_version_at
 from alignment.settings import ModelConfig
 from storage import database, policies, run_folder, runs
 from storage.overview import Overview, overview
@@ -44,7 +48,7 @@ class Supervisor:
         self._db = database.file_in(data_dir)
         self._engine = engine
         self._model = model
-        self._defaults = defaults
+        self.defaults = defaults  # of runs, but for the gate's bounds where an admin has set them
         self._spare: TrainingProcess | None = None  # started ahead of the run to come
         self._active: tuple[int, TrainingProcess] | None = None  # a run and its process
         self._heartbeat: tuple[str | None, float] = (None, 0.0)  # the run's last, and when it was seen first
@@ -77,22 +81,22 @@ class Supervisor:
         """Queue a run over all standing votes and demonstrations and return its id.
 
         If a run over the same ones with the same settings is open, as the schedule may just have queued it, the id of
-        that one is returned. Raises ConfigError for settings that do not fit, TrainingError for an unknown method,
-        RunOpenError while another run is open.
+        that one is returned; while another one is open, the run waits for its end. Raises ConfigError for settings
+        that do not fit, TrainingError for an unknown method, RunOpenError while one waits already.
         """
         if method not in METHODS:
             raise TrainingError(f"method must be one of {', '.join(METHODS)}, got {brief(method)}")
         self._require_model()
-        parsed = run_settings(settings, self._defaults)
+        parsed = run_settings(settings, with_bounds(self._db, self.defaults))
         require_trains(method, parsed)
         wanted = parsed.to_json()
         try:
-            run_id = runs.queue_run(self._db, method, wanted)
+            run_id = runs.queue_run(self._db, method, wanted, parsed.annotator_share)
         except runs.RunOpenError as open_run:
             same = runs.get_run(self._db, open_run.run_id)
-            if (same.method, same.settings) != (method, wanted) or overview(self._db).anything_new:
-                raise
-            return same.id
+            if (same.method, same.settings) == (method, wanted) and not overview(self._db).anything_new:
+                return same.id
+            return runs.queue_next(self._db, method, wanted)
         self._wake.set()
         return run_id
 
@@ -126,14 +130,33 @@ class Supervisor:
         """End an open run at once and return it as it now stands; what was live stays live."""
         with self._lock:
             run = runs.get_run(self._db, run_id)
-            if run.status not in runs.OPEN:
+            if run.status not in (*runs.OPEN, "waiting"):
                 raise TrainingError(f"run {run_id} has already ended ({run.status}); there is nothing to cancel")
             if self._active is not None and self._active[0] == run_id:
                 self._kill_active()
-            if self._swap is not None and not self._swap.done.cancel():
+            if self._swap is not None and self._swap.run_id == run_id and not self._swap.done.cancel():
                 raise TrainingError(f"run {run_id} has ended well and goes live this moment; it is too late to cancel")
             runs.end_run(self._db, run_id, "cancelled")
             return runs.get_run(self._db, run_id)
+
+    def serve(self, policy: PolicyVersion, record: Callable[[], None]) -> None:
+        """Have the engine serve a version, outside of any run, then record that; what is being written goes on.
+
+        Raises AdapterError for a version that is not whole, TrainingError while the model is not loaded or a run's
+        version goes live. Where `record` fails, the version before is served again.
+        """
+        if self._engine.state.status != "ready":
+            raise TrainingError(f"no version can be served now: {self._engine.state.message}; try again once it is")
+        with self._lock:
+            if self._swap is not None:
+                raise TrainingError(f"v{self._swap.version} goes live this moment; look again, then decide")
+            before = self._engine.live
+            self._engine.swap(policy).result()
+            try:
+                record()
+            except BaseException:
+                self._engine.swap(before).result()
+                raise
 
     def _require_model(self) -> None:
         if self._engine.state.status == "failed":
@@ -164,18 +187,19 @@ class Supervisor:
             self._finish_swap(self._swap)
         elif self._active is not None:
             self._watch_process(*self._active, run)
+        elif run is None and now.waiting_run is not None:
+            runs.start_next(self._db)
         elif run is None:
             self._follow_schedule(now)
         elif run.status == "queued":
             self._start(run)
         else:  # the process is gone: its candidate waits to be swapped in, or recording its end failed
             self._conclude(run.id, "The training process is gone; the app's log may say why.")
-        return run is not None or self._active is not None
+        return run is not None or now.waiting_run is not None or self._active is not None
 
     def _follow_schedule(self, now: Overview) -> None:
         """Queue the run that the schedule asks for, or start a process for one that may come."""
-        votes_wanted = now.schedule.retrain_every
-        if votes_wanted and now.new_votes >= votes_wanted:
+        if decide(now, datetime.now().astimezone()).due:
             self.retrain()
         elif now.anything_new and self._spare is None and self._engine.state.status == "ready":
             self._spare = start_process(self._data_dir, self._model)
@@ -215,9 +239,15 @@ class Supervisor:
 
     def _conclude(self, run_id: int, failure: str) -> None:
         """Swap in the candidate that a run made, once the model is loaded; without one, mark the run as failed."""
-        candidate = policies.version_made_by(self._db, run_id)
+        candidate, live = policies.version_made_by(self._db, run_id), policies.live_policy(self._db)
         if candidate is None or candidate.status != "candidate":
             runs.end_run(self._db, run_id, "failed", failure)
+        elif live is not None and live.version != candidate.parent:  # an admin has decided meanwhile
+            words = (
+                f"v{candidate.version} passed the check, but was made from v{candidate.parent}, which is not live any "
+                "more; promote it if you want it"
+            )
+            runs.end_run(self._db, run_id, "rejected", words)
         elif self._engine.state.status == "ready":
             try:  # it was recorded, so it is whole, however the process ended
                 policy = policy_version_at(candidate.version, self._data_dir / candidate.path, candidate.sha256)

@@ -1,7 +1,8 @@
 """What the stages of a run share."""
 
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +27,14 @@ class Training:
     settings: RunSettings
     folder: Path  # of the run: what it has kept to go on from
     db: Path
+    report: Reporter
+    began: float = field(default_factory=time.monotonic)  # of this process, in seconds of the monotonic clock
+    tuned: bool = False  # whether "sft" has learned from people, and so is not the original any more
 
     @property
     def original(self) -> str | None:
         """The adapter through which features are computed; None: the weights as they are."""
         return original(self.config)
-
-    report: Reporter
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Which adapters the serving model carries: its own, those of the live version, and those of a few others."""
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,14 @@ class AttachedAdapters:
     """An LRU cache of attached adapters: those of the live version and of the few most recently used other versions.
 
     The folder of a version is verified once, before the first of its adapters is attached, and when it goes live.
+    What rows are being written through stays, however many versions that are.
     """
 
     def __init__(self, model: Any) -> None:
         self.model = model  # a PeftModel once an adapter was attached
         self._live: Path | None = None  # folder of the live version
         self._versions: OrderedDict[Path, set[str]] = OrderedDict()  # names; least recently used first
+        self._in_use: Counter[Path] = Counter()  # by how many calls that are under way
 
     def make_live(self, policy: PolicyVersion) -> None:
         """Attach all adapters of a version and keep them; the version before counts as most recently used.
@@ -48,6 +50,16 @@ class AttachedAdapters:
             self._attach(adapter)
         self._drop_unused({adapter.version_folder for adapter in adapters})
 
+    def hold(self, adapters: Iterable[Adapter]) -> None:
+        """Keep the versions of these adapters until `release` is called with the same ones."""
+        self._in_use.update(_folders(adapters))
+
+    def release(self, adapters: Iterable[Adapter]) -> None:
+        """Let go of what was held; what is more than is kept is dropped."""
+        self._in_use.subtract(_folders(adapters))
+        self._in_use = +self._in_use
+        self._drop_unused()
+
     def _attach(self, adapter: Adapter) -> None:
         if (folder := adapter.version_folder) is not None and folder in self._versions:
             self._versions.move_to_end(folder)
@@ -66,13 +78,18 @@ class AttachedAdapters:
 
     def _drop_unused(self, needed: Iterable[Path | None] = ()) -> None:
         others = [folder for folder in self._versions if folder != self._live]
+        kept = {*needed, *self._in_use}
         for folder in others[: max(0, len(others) - OTHERS_KEPT)]:
-            if folder not in set(needed):
+            if folder not in kept:
                 self._drop(folder)
 
     def _drop(self, version_folder: Path) -> None:
         for name in self._versions.pop(version_folder, set()):
             drop_adapter(self.model, name)
+
+
+def _folders(adapters: Iterable[Adapter]) -> set[Path]:
+    return {adapter.version_folder for adapter in adapters if adapter.version_folder is not None}
 
 
 def _verify(folder: Path, sha256: str) -> None:

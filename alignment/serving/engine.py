@@ -17,6 +17,7 @@ from alignment.errors import AdapterError
 from alignment.models.model_folder import SFT, UNCHANGED, own_sft
 from alignment.models.sampling import FinishReason, Sampling
 from alignment.models.texts import Text
+from alignment.serving.settings import ServingLimits
 from storage.messages import Messages
 
 
@@ -77,6 +78,19 @@ class Row:
     templated: bool  # through the chat template; otherwise the messages are bare text to be continued
     sampling: Sampling
     seed: int
+    # likeliest tokens of each place that are told beside the one drawn; None: nothing is told of any
+    top_log_probs: int | None = None
+    extra: bool = False  # a further sample, of which the best is shown: where others wait, it begins after them
+
+
+@dataclass(frozen=True)
+class TokenLogProb:
+    """What the model itself thinks of a written token, whatever temperature and cuts it was drawn with."""
+
+    text: str  # what it adds to the completion
+    log_prob: float
+    likeliest: tuple[tuple[str, float], ...]  # tokens of that place, the likeliest first
+    offset: int  # characters of the completion before it
 
 
 @dataclass(frozen=True)
@@ -88,6 +102,7 @@ class RowState:
     finish_reason: FinishReason | None = None  # None while it is being written
     first_token_seconds: float = 0.0
     seconds: float = 0.0
+    log_probs: tuple[TokenLogProb, ...] = ()  # of its tokens without the one that ends it, where they were asked for
 
 
 @dataclass(frozen=True)
@@ -140,6 +155,14 @@ class TextFeatures:
     shipped: NDArray[np.float32] | None  # (N,), scores by the reward model that ships with the model, if one does
 
 
+@dataclass(frozen=True)
+class Measured:
+    """How probable N texts are, token by token, through each of some adapters."""
+
+    tokens: tuple[tuple[str, ...], ...]  # of each text, as they read; "" for one that ends it or is part of a character
+    log_probs: tuple[tuple[NDArray[np.float32], ...], ...]  # of each adapter those of each text (T,), at temperature 1
+
+
 class Engine(Protocol):
     """Writes completions. All methods may be called from any thread or task."""
 
@@ -157,8 +180,10 @@ class Engine(Protocol):
         Messages that end with the assistant's are a demonstration: they count whole, with that last one.
         """
 
-    def stream(self, rows: Sequence[Row]) -> AsyncIterator[Event]:
+    def stream(self, rows: Sequence[Row], person: str = "") -> AsyncIterator[Event]:
         """Yield the rows of one call as they grow, `Finished` last; closing the iterator stops them.
+
+        Where there is a line, a person with fewer calls ahead comes first.
 
         Raises ConfigError for rows that do not fit the model's context, before they stand in line once the model is
         loaded; AdapterError for an adapter that is damaged or gone; AlignmentError if the line is full or the model
@@ -178,6 +203,16 @@ class Engine(Protocol):
         """Return the features of texts, the same whatever version is served.
 
         Without texts it tells how they are grouped, and whether a reward model ships.
+        """
+
+    def restrict(self, limits: ServingLimits) -> None:
+        """Let other limits hold from now on."""
+
+    def measure(self, texts: Sequence[Text], adapters: Sequence[Adapter | None]) -> "Future[Measured]":
+        """Return the log-probability of each token of texts through each adapter; None: the weights as they are.
+
+        The future raises ConfigError for a text that the model cannot read whole, AdapterError for an adapter that is
+        damaged or gone.
         """
 
     def swap(self, policy: PolicyVersion) -> "Future[None]":

@@ -11,43 +11,36 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from alignment.errors import AdapterError, AlignmentError, ConfigError, ModelLoadError
+from alignment.errors import AdapterError, AlignmentError, ModelLoadError
 from alignment.models.texts import Text
+from alignment.serving.calls import Call, require_fitting
 from alignment.serving.engine import (
+    Adapter,
     EngineState,
     Event,
     Finished,
-    Grown,
     Limits,
+    Measured,
     PolicyVersion,
     Row,
     TextFeatures,
-    Waiting,
 )
+from alignment.serving.line import Line
 from alignment.serving.reward_folders import reward_folders
+from alignment.serving.settings import USUAL, ServingLimits
 from alignment.settings import ModelConfig
 from storage.messages import Messages
 
 if TYPE_CHECKING:
+    from alignment.serving.decode_loop import DecodeLoop
     from alignment.serving.loaded import LoadedModel
 
 log = logging.getLogger(__name__)
 
-MAX_WAITING = 64  # calls in line; beyond that a caller is told to come back
-GROWN_SECONDS = 0.06  # between two `Grown` of a stream: faster than anyone reads
 STOPPING = "the app is being stopped; ask again when it is back"
-
-
-@dataclass(frozen=True, eq=False)
-class _Call:
-    """A call of `stream`: events and errors go out through `send`, until it is closed."""
-
-    rows: Sequence[Row]
-    send: Callable[[Event | Exception], None]
-    closed: threading.Event = field(default_factory=threading.Event)
 
 
 @dataclass(frozen=True)
@@ -61,20 +54,23 @@ class _Task:
 class LocalEngine:
     """Owns the serving model, and implements `Engine`. All methods may be called from any thread or task.
 
-    Calls are served one after another. Swaps, scores and features go before the calls in line.
+    All calls that there is room for are written together, a token of each at a time; the others stand in line. Swaps,
+    scores and features go between two steps.
     """
 
-    def __init__(self, config: ModelConfig, live: PolicyVersion, threads: int = 0) -> None:
+    def __init__(
+        self, config: ModelConfig, live: PolicyVersion, threads: int = 0, serving: ServingLimits = USUAL
+    ) -> None:
         self._config = config
+        self._serving = serving
         self._live = live
         self._threads = threads  # that torch computes with; 0: as many as it chooses
         self._model: LoadedModel | None = None
         self._state = EngineState("loading", "The model is loading", 0.0)
         self._started = time.monotonic()
         self._changed = threading.Condition()  # guards what stands in line, and tells the thread of it
-        self._line: deque[_Call] = deque()
+        self._line = Line()
         self._tasks: deque[_Task] = deque()
-        self._writing = False
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
 
@@ -115,6 +111,14 @@ class LocalEngine:
 
         return self._ask(make_live)
 
+    def restrict(self, limits: ServingLimits) -> None:
+        """Let other limits hold from now on; what is being written goes on."""
+        with self._changed:
+            self._serving = limits
+            if self._model is not None:
+                self._model.serving = limits
+            self._changed.notify()
+
     def scores(
         self, policy: PolicyVersion, messages: Messages, completions: Sequence[tuple[int, ...]]
     ) -> "Future[list[float]]":
@@ -134,11 +138,15 @@ class LocalEngine:
         """Return the features of texts, the same whatever version is served."""
         return self._ask(lambda model: model.features(texts))
 
-    async def stream(self, rows: Sequence[Row]) -> AsyncIterator[Event]:
+    def measure(self, texts: Sequence[Text], adapters: Sequence[Adapter | None]) -> "Future[Measured]":
+        """Return the log-probability of each token of texts through each adapter."""
+        return self._ask(lambda model: model.measure(texts, adapters))
+
+    async def stream(self, rows: Sequence[Row], person: str = "") -> AsyncIterator[Event]:
         """Yield the rows of one call as they grow, `Finished` last; closing the iterator stops them."""
         if self._model is not None:
             for row in rows:
-                _require_fitting(row, self._model.limits(row))
+                require_fitting(row, self._model.limits(row))
         loop = asyncio.get_running_loop()
         inbox: asyncio.Queue[Event | Exception] = asyncio.Queue()
 
@@ -146,11 +154,9 @@ class LocalEngine:
             with suppress(RuntimeError):  # the loop has closed: nobody listens any more
                 loop.call_soon_threadsafe(inbox.put_nowait, item)
 
-        call = _Call(tuple(rows), send)
-        place = self._stand_in_line(call)
+        call = Call(tuple(rows), send, person)
+        self._stand_in_line(call)
         try:
-            if place:
-                yield Waiting(place)
             while not isinstance(item := await inbox.get(), Exception):
                 yield item
                 if isinstance(item, Finished):
@@ -159,20 +165,19 @@ class LocalEngine:
         finally:
             self._leave(call)
 
-    def _stand_in_line(self, call: _Call) -> int:
-        """Put a call in line and return its place; 0 if nobody is before it."""
+    def _stand_in_line(self, call: Call) -> None:
         with self._changed:
             self._refuse_if_over()
-            if len(self._line) >= MAX_WAITING:
-                raise AlignmentError(f"{MAX_WAITING} people are already waiting in line; try again in a moment")
-            place = len(self._line) + self._writing
-            self._line.append(call)
+            if len(self._line) >= self._serving.waiting:
+                raise AlignmentError(
+                    f"too many are asking at once: {len(self._line):,} already wait in line; try again in a moment"
+                )
+            self._line.add(call)
             self._changed.notify()
-        return place
 
-    def _leave(self, call: _Call) -> None:
+    def _leave(self, call: Call) -> None:
         call.closed.set()
-        with self._changed, suppress(ValueError):  # it is in line no more
+        with self._changed:
             self._line.remove(call)
 
     def _refuse_if_over(self) -> None:
@@ -213,24 +218,41 @@ class LocalEngine:
     def _run(self) -> None:
         if (model := self._load()) is None:
             return
-        while (item := self._next()) is not None:
-            if isinstance(item, _Task):
-                item.run(model)
-            else:
-                self._serve(model, item)
-                self._writing = False
+        from alignment.serving.decode_loop import DecodeLoop
 
-    def _next(self) -> "_Task | _Call | None":
-        """Wait for the next thing to do and return it; None once the engine is being stopped."""
+        loop = DecodeLoop(model)
+        while self._wait_for_work(loop):
+            with self._changed:
+                task = self._tasks.popleft() if self._tasks else None
+            if task is not None:  # one between two steps, so that it holds nobody up for long
+                task.run(model)
+            self._admit(loop)
+            loop.step()
+        loop.cancel_all()
+
+    def _wait_for_work(self, loop: "DecodeLoop") -> bool:
+        """Return once there is something to do, False once the engine is being stopped."""
         with self._changed:
-            while not self._stopping:
-                if self._tasks:
-                    return self._tasks.popleft()
-                if self._line:
-                    self._writing = True
-                    return self._line.popleft()
+            while not (self._stopping or self._tasks or self._line or loop):
                 self._changed.wait()
-        return None
+            return not self._stopping
+
+    def _admit(self, loop: "DecodeLoop") -> None:
+        """Let those join whose turn it is, as long as there is room, and tell the others their place."""
+        while True:
+            with self._changed:
+                turn = self._line.turn()
+            if turn is None:
+                return
+            places = next((one for one in turn.choices if loop.has_room(turn.call, one)), None)
+            if places is None:
+                break
+            with self._changed:
+                joins = self._line.admit(turn.call, places)  # unless it has left meanwhile
+            if joins:
+                loop.join(turn.call, places)
+        with self._changed:
+            self._line.tell_places()
 
     def _age(self) -> float:
         return time.monotonic() - self._started
@@ -244,7 +266,9 @@ class LocalEngine:
 
             if self._threads:
                 torch.set_num_threads(self._threads)
-            self._model = LoadedModel(self._config, self._live)
+            model = LoadedModel(self._config, self._live)
+            model.serving = self._serving
+            self._model = model
         except Exception as error:
             log.exception("the serving model could not be loaded")
             reason = str(error) if isinstance(error, AlignmentError) else f"{type(error).__name__}: {error}"
@@ -263,37 +287,3 @@ class LocalEngine:
             task.fail(error)
         self._line.clear()
         self._tasks.clear()
-
-    def _serve(self, model: "LoadedModel", call: _Call) -> None:
-        try:
-            for row in call.rows:  # those that came while the model was loading are not checked yet
-                _require_fitting(row, model.limits(row))
-            self._write(model, call)
-        except AlignmentError as error:
-            call.send(error)
-        except Exception as error:
-            log.exception("a call failed")
-            reason = f"the model failed to answer ({type(error).__name__}); see the log, and try again"
-            call.send(AlignmentError(reason))
-
-    def _write(self, model: "LoadedModel", call: _Call) -> None:
-        answer = model.begin(call.rows)
-        sent = time.monotonic()
-        while not answer.finished and not self._stopping:
-            if call.closed.is_set():
-                return
-            answer.step()
-            if time.monotonic() - sent > GROWN_SECONDS and not answer.finished:
-                sent = time.monotonic()
-                call.send(Grown(answer.rows()))
-        call.send(Finished(answer.rows(cancelled=True)))
-
-
-def _require_fitting(row: Row, limits: Limits) -> None:
-    """Raise ConfigError unless the model reads the row's prompt and the longest completion of it."""
-    if (needed := limits.prompt_tokens + row.sampling.max_new_tokens) > limits.context_tokens:
-        later = any(message.role == "assistant" for message in row.messages)
-        advice = "begin a new chat, or ask for a shorter answer" if later else "shorten the prompt"
-        raise ConfigError(
-            f"prompt and answer need {needed:,} tokens, this model reads {limits.context_tokens:,}; {advice}"
-        )

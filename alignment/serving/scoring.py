@@ -65,8 +65,7 @@ class RewardModels:
     def scores_of(self, completions: Sequence[Written]) -> list[float]:
         """Return the score of each completion by the reward models that were attached last."""
         assert self._attached is not None
-        scores, _ = self._attached[1](completions)
-        return scores.tolist()
+        return self._attached[1](completions).means.tolist()
 
     def attach(self, model: Any, folders: Sequence[Path]) -> PeftModel:
         """Have the reward models of these folders ready and return the model that carries their adapters.

@@ -16,14 +16,13 @@ from random import Random
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from alignment.learning.pairs import Pairs
 from alignment.learning.raft import PickPairs
 from alignment.learning.rollout import Rollout
 from alignment.models.features import Written
 from alignment.models.shipped_files import CheckKind
-from alignment.reward.scorer import Scorer
+from alignment.reward.scorer import Scorer, Scores
 from recipes.pocket.labelers import right
 from recipes.pocket.prompt_files import practice
 from recipes.pocket.skill import Asked, register_of
@@ -59,11 +58,11 @@ def right_scorer(tokenizer: Any, asked: Sequence[Asked]) -> Scorer:
     """Return a scorer that gives 1 to right completions of these prompts and 0 to others; nothing else is scored."""
     by_ids = {tuple(tokenizer.prompt_ids(one.check.messages)): one for one in asked}
 
-    def score(written: Sequence[Written]) -> tuple[Tensor, Tensor]:
+    def score(written: Sequence[Written]) -> Scores:
         scores = [
             float(right(by_ids[tuple(one.prompt)].check, tokenizer.decode(list(one.completion)))) for one in written
         ]
-        return torch.tensor(scores), torch.zeros(len(scores))
+        return Scores(torch.tensor(scores), torch.zeros(len(scores)))
 
     return score
 

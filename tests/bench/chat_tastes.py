@@ -11,6 +11,8 @@ import re
 import statistics
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,7 @@ from alignment.reward.linear_file import LINEAR_FILE, load_linear
 from alignment.runs.settings import RunSettings, run_settings, settings_of
 from alignment.settings import GENERAL, ModelConfig
 from service.policies import ensure_live_version
-from storage import database, policies, preferences, runs
+from storage import database, policies, preferences, run_folder, runs
 from storage.messages import one_turn
 from storage.records import Comparison, Completion
 from tests.bench.everyday import prompts as everyday
@@ -37,6 +39,7 @@ from tests.harness.app import ROOT
 LIST_LINE = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s", re.MULTILINE)
 WARM = re.compile(r"\b(?:happy|glad|love|great|wonderful|sorry|hope|enjoy|welcome|thanks?|feel|friend|dear)\b|!", re.I)
 INFORMAL = re.compile(r"\b\w+['\u2019](?:s|t|re|ve|ll|d|m)\b|!|\b(?:you|your|I|me|my)\b", re.I)
+STAMP = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,")
 Taste = Callable[[str], float]
 TASTES: dict[str, Taste] = {
     "shorter": lambda text: -len(text.split()),
@@ -50,6 +53,7 @@ VOTED = Sampling(0.8, 96, top_p=0.95)  # pairs that people vote on have to diffe
 SHOWN = Sampling(0.2, 96, top_p=0.9)  # as the page asks this model
 SAMPLES = 8  # of each voted prompt
 CEILING = 16  # answers that the taste itself chooses among
+PREVIEWED = 4  # answers that the reward model chooses among
 CLICKS = 32
 
 
@@ -111,33 +115,66 @@ def cast(
         )
 
 
-def measure(config: ModelConfig, name: str, seed: int, noise: float, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Return what one cell gives."""
-    taste = TASTES[name]
+@dataclass(frozen=True)
+class Drawn:
+    """What the instruction-tuned model wrote, which is the same for all tastes: drawn once a seed, and kept."""
+
+    pool: list[tuple[str, Generated]]  # samples of voted prompts, `SAMPLES` of each
+    unseen: list[str]  # prompts on which versions meet
+    before: list[str]  # its answers to them, as the page shows them
+    again: list[str]  # the same with other seeds
+    choices: list[list[Generated]]  # `CEILING` samples of every other unseen prompt
+
+
+def drawn(config: ModelConfig, seed: int, kept: Path) -> Drawn:
+    """Return what the instruction-tuned model wrote for a seed, from the file in which it is kept if there is one."""
+    if kept.exists():
+        held = json.loads(kept.read_text(encoding="utf-8"))
+        return Drawn(
+            [(prompt, Generated(**one)) for prompt, one in held["pool"]],
+            held["unseen"],
+            held["before"],
+            held["again"],
+            [[Generated(**one) for one in several] for several in held["choices"]],
+        )
     model, tokenizer = loading.load_model(config)
     model = adapters.attach_new(model, "idle", 1, 0)
-    asked = [question for message in shipped_files.prompts(GENERAL) for question in [message[-1].content]]
-    asked = random.Random(seed).sample(asked, 24)
-    pool = list(
-        zip(
-            [prompt for prompt in asked for _ in range(SAMPLES)],
-            sampled(model, tokenizer, None, [p for p in asked for _ in range(SAMPLES)], VOTED, 1000 * seed),
-            strict=True,
-        )
-    )
+    asked = random.Random(seed).sample([messages[-1].content for messages in shipped_files.prompts(GENERAL)], 24)
+    voted = [prompt for prompt in asked for _ in range(SAMPLES)]
     unseen = everyday()
-    before = texts(tokenizer, sampled(model, tokenizer, None, unseen, SHOWN, 7))
-    again = texts(tokenizer, sampled(model, tokenizer, None, unseen, SHOWN, 8))
-    result: dict[str, Any] = {"taste": name, "seed": seed, "noise": noise, "same model": wins(taste, before, again)[0]}
+    many = [prompt for prompt in unseen[::2] for _ in range(CEILING)]
+    samples = sampled(model, tokenizer, None, many, VOTED, 5000 * (seed + 1))
+    found = Drawn(
+        list(zip(voted, sampled(model, tokenizer, None, voted, VOTED, 1000 * seed), strict=True)),
+        unseen,
+        texts(tokenizer, sampled(model, tokenizer, None, unseen, SHOWN, 7)),
+        texts(tokenizer, sampled(model, tokenizer, None, unseen, SHOWN, 8)),
+        [samples[start : start + CEILING] for start in range(0, len(samples), CEILING)],
+    )
+    kept.write_text(json.dumps(asdict(found)), encoding="utf-8")
+    return found
+
+
+def measure(config: ModelConfig, name: str, seed: int, noise: float, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return what one cell gives."""
+    taste, own = TASTES[name], drawn(config, seed, arguments.out / f"drawn-seed{seed}.json")
+    model, tokenizer = loading.load_model(config)
+    model = adapters.attach_new(model, "idle", 1, 0)
+    result: dict[str, Any] = {"taste": name, "seed": seed, "noise": noise}
+    result["same model"] = wins(taste, own.before, own.again)[0]
+    result |= _ceilings(tokenizer, taste, own)
     with tempfile.TemporaryDirectory() as folder:
         data_dir = Path(folder)
         db = database.file_in(data_dir)
         database.prepare(db)
         ensure_live_version(db, data_dir, config)
-        cast(db, tokenizer, taste, seed, pool, noise)
+        cast(db, tokenizer, taste, seed, own.pool, noise)
         settings = {"seed": seed, "threads": torch.get_num_threads(), **json.loads(arguments.settings)}
         chosen = run_settings(settings, settings_of(config.model, RunSettings()))
         result["seconds"] = train(data_dir, config, arguments.method, chosen)
+        result["stages"] = stage_seconds(
+            run_folder.log_of(run_folder.folder_of(data_dir, 1)).read_text(encoding="utf-8")
+        )
         run = runs.get_run(db, 1)
         result |= {"status": run.status, "error": run.error}
         measured: dict[str, list[float]] = {}
@@ -148,35 +185,60 @@ def measure(config: ModelConfig, name: str, seed: int, noise: float, arguments: 
         if candidate is None:
             return result
         place = data_dir / candidate.path
-        result |= {"verdict": candidate.evaluation["gate"], "kl": candidate.evaluation["kl"]}
+        result |= {name: candidate.evaluation.get(name) for name in ("gate", "kl", "manners")}
         if (place / "reward" / LINEAR_FILE).is_file():
-            result["held-out pairs"] = _pairs_predicted(model, tokenizer, taste, place / "reward", unseen, seed)
+            result |= _by_reward_model(model, tokenizer, taste, place / "reward", own)
         adapters.attach(model, place, "candidate")
-        after = sampled(model, tokenizer, "candidate", unseen, SHOWN, 7)
-        result["wins"], result["won"], result["lost"] = wins(taste, before, texts(tokenizer, after))
+        after = sampled(model, tokenizer, "candidate", own.unseen, SHOWN, 7)
+        result["wins"], result["won"], result["lost"] = wins(taste, own.before, texts(tokenizer, after))
         result["ended"] = statistics.mean(one.finish_reason == "stop" for one in after)
-        result["answers"] = list(zip(unseen, before, texts(tokenizer, after), strict=True))[:8]
+        result["answers"] = list(zip(own.unseen, own.before, texts(tokenizer, after), strict=True))[:8]
     return result
 
 
-def _pairs_predicted(model: Any, tokenizer: Any, taste: Taste, folder: Path, unseen: Sequence[str], seed: int) -> float:
-    """Return the share of pairs of samples of unseen prompts that the reward model of a version puts in order."""
-    drawn = sampled(model, tokenizer, None, [p for p in unseen[::2] for _ in range(4)], VOTED, 5000 * (seed + 1))
-    prompts = [p for p in unseen[::2] for _ in range(4)]
+def stage_seconds(log: str) -> dict[str, float]:
+    """Return the seconds of a run's stages, by the lines that they end with in its log."""
+    ends = {"loading": "run 1: ", "reward": "linear reward model", "rounds": "update ", "check": "gate: "}
+    times = [(datetime.fromisoformat(line[:19]), line) for line in log.splitlines() if STAMP.match(line)]
+    began, found = times[0][0], {}
+    for stage, words in ends.items():
+        if here := [when for when, line in times if words in line]:
+            found[stage] = (here[-1] - began).total_seconds()
+            began = here[-1]
+    return found
+
+
+def _ceilings(tokenizer: Any, taste: Taste, own: Drawn) -> dict[str, float]:
+    """Return what the taste itself wins when it chooses among samples of the instruction-tuned model."""
+    best = {
+        count: [max(texts(tokenizer, several[:count]), key=taste) for several in own.choices]
+        for count in (PREVIEWED, CEILING)
+    }
+    return {f"ceiling of {count}": wins(taste, own.before[::2], chosen)[0] for count, chosen in best.items()}
+
+
+def _by_reward_model(model: Any, tokenizer: Any, taste: Taste, folder: Path, own: Drawn) -> dict[str, float]:
+    """Return the share of pairs of unseen samples that a version's reward model puts in order, and what it wins when it
+    chooses among `PREVIEWED` of them, as the preview does.
+    """
     rows = [
         Written(tokenizer.prompt_ids(one_turn(prompt)), one.token_ids, one.finish_reason == "stop")
-        for prompt, one in zip(prompts, drawn, strict=True)
+        for prompt, several in zip(own.unseen[::2], own.choices, strict=True)
+        for one in several[:PREVIEWED]
     ]
     with using(model, None):
         scores, _ = load_linear(folder).scores(completion_features(model, tokenizer, rows))
-    said = texts(tokenizer, drawn)
+    said = [texts(tokenizer, several[:PREVIEWED]) for several in own.choices]
+    of_prompt = scores.reshape(-1, PREVIEWED)
     right = [
-        (scores[i] > scores[j]) == (taste(said[i]) > taste(said[j]))
-        for i in range(len(said))
-        for j in range(4 * (i // 4), i)
-        if taste(said[i]) != taste(said[j])
+        (values[i] > values[j]) == (taste(told[i]) > taste(told[j]))
+        for told, values in zip(said, of_prompt, strict=True)
+        for i in range(PREVIEWED)
+        for j in range(i)
+        if taste(told[i]) != taste(told[j])
     ]
-    return float(sum(right) / len(right))
+    chosen = [told[int(values.argmax())] for told, values in zip(said, of_prompt, strict=True)]
+    return {"held-out pairs": float(sum(right) / len(right)), "preview": wins(taste, own.before[::2], chosen)[0]}
 
 
 def main() -> None:
@@ -201,7 +263,7 @@ def main() -> None:
                 kept.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
             found = json.loads(kept.read_text(encoding="utf-8"))
             found.pop("answers", None)
-            print({key: value for key, value in found.items() if key not in ("metrics", "verdict")}, flush=True)
+            print({key: value for key, value in found.items() if key not in ("metrics", "gate", "manners")}, flush=True)
 
 
 if __name__ == "__main__":

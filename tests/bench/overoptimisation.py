@@ -14,7 +14,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from alignment.learning import ppo
 from alignment.learning.rollout import Task
@@ -24,7 +23,7 @@ from alignment.models import adapters, loading
 from alignment.models.features import Written
 from alignment.models.heads import load_head, mean_head
 from alignment.models.shipped_files import Check
-from alignment.reward.scorer import Scorer, adapter_scorer
+from alignment.reward.scorer import Scorer, Scores, adapter_scorer
 from alignment.settings import POCKET, POCKET_MODEL
 from recipes.pocket.labelers import right
 from recipes.pocket.prompt_files import labelled_prompts
@@ -41,7 +40,7 @@ class Gold:
     checks: dict[tuple[int, ...], Check]
     share: list[float] = field(default_factory=list)
 
-    def __call__(self, written: Sequence[Written]) -> tuple[Tensor, Tensor]:
+    def __call__(self, written: Sequence[Written]) -> Scores:
         """Return what the reward model says."""
         for one in written:
             check = self.checks[tuple(one.prompt)]

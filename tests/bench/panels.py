@@ -23,6 +23,7 @@ from alignment.models.decoding import DecodingBatch, DecodingRow
 from alignment.models.sampling import Sampling
 from alignment.serving.engine import Row, policy_version_at
 from alignment.serving.loaded import LoadedModel
+from alignment.serving.open_rows import OpenRows
 from storage.messages import one_turn
 from storage.version_folders import publish
 
@@ -45,7 +46,11 @@ def panels(model: LoadedModel) -> float:
     """Return the rate of raw continuation, instruction-tuned model and policy, as the page asks them."""
     sampling = Sampling(0.7, 10 * STEPS)
     rows = [Row(QUESTION, None, templated, sampling, seed) for seed, templated in enumerate((False, True, True))]
-    return rate(model.begin(rows).step, 3)
+    open_rows = OpenRows(model)
+    answer = open_rows.begin(rows)
+    open_rows.read_on(answer, 10_000)
+    open_rows.join(answer)
+    return rate(open_rows.step, 3)
 
 
 def plain(model: Any, tokenizer: ChatTokenizer, rows: int = 3) -> float:

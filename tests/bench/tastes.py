@@ -41,7 +41,7 @@ from recipes.pocket.prompt_files import labelled_prompts
 from recipes.pocket.skill import WARM_CLOSINGS
 from recipes.pocket.skills import requests
 from service.policies import ensure_live_version
-from storage import database, policies, preferences, runs
+from storage import database, policies, preferences, run_folder, runs
 from storage.messages import one_turn
 from storage.records import Comparison, Completion, Ranking, Role
 from tests.harness.capitals import capital_checks
@@ -154,14 +154,19 @@ def _vote(db: Path, prompt: str, texts: Sequence[str], best: int) -> None:
 
 
 def train(data_dir: Path, config: ModelConfig, method: str, settings: RunSettings) -> float:
-    """Run the training child on the votes in a data folder and return the seconds that it took."""
+    """Run the training child on the votes in a data folder, its log in the run's folder; return the seconds it took."""
     db = database.file_in(data_dir)
     run_id = runs.queue_run(db, method, settings.to_json())
     runs.start_run(db, run_id)
     began = time.monotonic()
     command = [sys.executable, "-m", "alignment.runs.job", "--data-dir", str(data_dir)]
     command += ["--model", json.dumps(asdict(config))]
-    with subprocess.Popen(command, bufsize=0, stdin=subprocess.PIPE) as child:
+    log = run_folder.log_of(run_folder.folder_of(data_dir, run_id))
+    log.parent.mkdir(parents=True)
+    with (
+        log.open("ab") as printed,
+        subprocess.Popen(command, bufsize=0, stdin=subprocess.PIPE, stderr=printed) as child,
+    ):
         assert child.stdin is not None
         child.stdin.write(f"{run_id}\n".encode())  # not closed before the end: the child would leave
         if child.wait():
@@ -197,7 +202,7 @@ def best_by_reward(model: PeftModel, tokenizer: Any, voted: Sequence[Ranking], a
         for prompt, (one, _) in zip(prompts, drawn, strict=True)
     ]
     with torch.no_grad():
-        scores, _ = score(sampled)
+        scores = score(sampled).means
     adapters.drop_adapter(model, "shipped")
     chosen = best_of_each(scores, torch.arange(len(sampled)) // SAMPLES)
     return [drawn[row][1] for row in chosen.tolist()]

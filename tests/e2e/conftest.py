@@ -1,14 +1,13 @@
 """A real page on a free port, a scripted model behind it, a real browser before it."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.harness.app import free_port
-from tests.harness.scripted import Backstage, backstage
+from tests.harness.scripted import Site, backstage
 from ui.layout import serve
 
 PATIENCE_MS = 30_000  # a busy machine may take long; nothing here measures time
@@ -22,14 +21,6 @@ FLAGS = [
     "--disable-sync",
     "--no-first-run",
 ]
-
-
-@dataclass(frozen=True)
-class Site:
-    """A served page and what is behind it."""
-
-    url: str
-    behind: Backstage
 
 
 @pytest.fixture
@@ -55,6 +46,7 @@ def browser() -> Iterator[Browser]:
 def page(browser: Browser) -> Iterator[Page]:
     context = browser.new_context(viewport={"width": 1440, "height": 900})
     context.set_default_timeout(PATIENCE_MS)
+    context.add_init_script("localStorage.setItem('triptych-hint', 'read')")
     expect.set_options(timeout=PATIENCE_MS)
     yield context.new_page()
     context.close()

@@ -1,11 +1,17 @@
 """Conversations in a real browser: with the keyboard alone, from another answer, after a tie, over a reload."""
 
+import threading
+from typing import Any
+
+import pytest
 from playwright.sync_api import Page, expect
 
 from storage.overview import overview
-from tests.e2e.conftest import Site
-from tests.e2e.test_page import answered, ask, new_chat, open_page, panels, said, votes
+from tests.e2e.conftest import PATIENCE_MS, Site
+from tests.e2e.test_page import answered, ask, new_chat, open_page, panels, said, votes, wait_until
 from tests.harness.scripted import ANSWERS
+from ui import compare_tab
+from ui.compare_view import Update, empty_view
 
 
 def asked_last(site: Site) -> list[str]:
@@ -28,7 +34,7 @@ def test_three_turns_by_the_keyboard_alone(page: Page, site: Site) -> None:
     assert asked_last(site) == ["Where is Paris?", ANSWERS["rlhf"], "And Rome?"]
     page.keyboard.press("3")
     expect(page.locator("#undo")).to_be_visible()
-    page.keyboard.press("z")  # takes the vote back
+    page.keyboard.press("u")  # takes the vote back
     expect(said(page)).to_have_text("Vote taken back. You can vote again.")
     expect(page.locator("#undo")).to_have_count(0)
     page.keyboard.press("1")
@@ -138,3 +144,30 @@ def test_settings_go_back_to_the_models_own_and_a_system_prompt_opens_the_next_c
     expect(temperature).to_have_value("0.7")
     ask(page, "Where is Paris?")
     assert site.behind.engine.rows[0].sampling == site.behind.services.model.sampling
+
+
+def test_a_question_right_after_new_chat_does_not_go_on_from_the_old_one(
+    page: Page, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_page(page, site)
+    ask(page, "Where is Paris?")
+    page.click("#tie")
+    expect(said(page)).to_contain_text("Thanks, stored")
+    emptied, reached = threading.Event(), threading.Event()
+
+    def slow_view(*arguments: Any, **more: Any) -> Update:
+        reached.set()
+        assert emptied.wait(PATIENCE_MS / 1000)
+        return empty_view(*arguments, **more)
+
+    monkeypatch.setattr(compare_tab, "empty_view", slow_view)
+    page.click("#new-chat")
+    wait_until(page, reached.is_set)
+    page.fill("#prompt textarea", "Who are you?")
+    page.keyboard.press("Enter")
+    answered(page, "Who are you?")
+    assert asked_last(site) == ["Who are you?"]
+    emptied.set()
+    page.click("#best-3")
+    expect(said(page)).to_contain_text("Thanks, stored")
+    expect(page.locator("#turns")).to_contain_text("Who are you?")

@@ -30,9 +30,17 @@ def said(page: Page) -> Locator:
     return page.locator("#notice .notice")
 
 
-def open_page(page: Page, site: Site, question: str = "Which answer is best?") -> None:
+def open_page(page: Page, site: Site, prompt: str = "What is the capital of France?") -> None:
+    """Open the page and ask an example, so that there are answers."""
     page.goto(site.url)
-    expect(said(page)).to_have_text(question)
+    expect(panels(page).nth(0)).to_contain_text("Ask something above")
+    ask_example(page, prompt)
+    expect(said(page)).to_have_text("Which answer is best?")
+    expect(page.locator("#stop")).to_have_count(0)
+
+
+def ask_example(page: Page, prompt: str) -> None:
+    page.evaluate("prompt => document.querySelector(`.chips [data-prompt='${prompt}']`).click()", prompt)
 
 
 def ask(page: Page, prompt: str) -> None:
@@ -48,6 +56,8 @@ def answered(page: Page, prompt: str) -> None:
 
 
 def new_chat(page: Page) -> None:
+    if not page.locator("#new-chat").is_visible():  # on a phone
+        page.click("#more")
     page.click("#new-chat")
     expect(panels(page).nth(0)).to_contain_text("Ask something above")
 
@@ -73,14 +83,14 @@ def votes(site: Site) -> list[tuple[str, str]]:
     return rows
 
 
-def test_opens_on_a_finished_example_and_fetches_nothing_from_elsewhere(page: Page, site: Site) -> None:
+def test_an_example_is_answered_and_nothing_is_fetched_from_elsewhere(page: Page, site: Site) -> None:
     hosts: set[str | None] = set()
     troubles: list[str] = []
     page.on("request", lambda request: hosts.add(urlsplit(request.url).hostname))
     page.on("pageerror", lambda error: troubles.append(str(error)))
     open_page(page, site)
     expect(panels(page).nth(1).locator(".answer")).to_have_text("You asked: What is the capital of France?")
-    expect(page.locator("#turns")).to_have_text("What is the capital of France?")
+    expect(page.locator("#turns .asked")).to_have_text("What is the capital of France?")
     expect(page.locator("#prompt textarea")).to_have_value("")
     assert hosts - {None} == {"127.0.0.1"}
     assert troubles == []
@@ -125,7 +135,7 @@ def test_an_example_is_asked_at_once(page: Page, site: Site) -> None:
     open_page(page, site)
     page.locator("summary", has_text="Refusals").click()
     page.get_by_role("button", name="How do I pick a lock that is not mine?").click()
-    expect(page.locator("#turns")).to_have_text("How do I pick a lock that is not mine?")
+    expect(page.locator("#turns .asked")).to_have_text("How do I pick a lock that is not mine?")
     page.wait_for_function("() => document.querySelectorAll('.chips details[open]').length === 0")
     expect(page.locator("#panels")).to_contain_text("You asked: How do I pick")
     expect(page.locator("#stop")).to_have_count(0)
@@ -160,7 +170,7 @@ def test_a_pending_comparison_survives_a_reload(page: Page, site: Site) -> None:
     ask(page, "Where is Paris?")
     page.reload()
     expect(said(page)).to_have_text("Which answer is best?")
-    expect(page.locator("#turns")).to_have_text("Where is Paris?")
+    expect(page.locator("#turns .asked")).to_have_text("Where is Paris?")
     expect(panels(page).nth(2).locator(".answer")).to_have_text(ANSWERS["rlhf"])
     page.click("#best-3")
     expect(said(page)).to_contain_text("Thanks, stored")
@@ -192,7 +202,7 @@ def test_a_comparison_that_was_left_is_not_brought_back_by_a_reload_nor_the_exam
     if leave == "stop":
         page.click("#stop")
         expect(page.locator("#prompt textarea")).to_have_value("Where is Paris?")
-    expect(page.locator("#best-1")).to_be_disabled()
+        expect(page.locator("#best-1")).to_be_disabled()
     page.reload()
     expect(panels(page).nth(0)).to_contain_text("Ask something above")
     expect(page.locator("#stop")).to_have_count(0)
@@ -244,7 +254,6 @@ def test_stop_ends_the_answer_and_leaves_nothing_to_vote_on(page: Page, site: Si
     page.fill("#prompt textarea", "Where is Paris?")
     page.keyboard.press("Enter")
     expect(panels(page).nth(0).locator(".answer")).to_have_text("and what")
-    expect(page.locator("#best-1")).to_be_disabled()
     page.click("#stop")
     expect(said(page)).to_contain_text("Stopped.")
     expect(page.locator("#send")).to_be_visible()
@@ -258,11 +267,11 @@ def test_stop_ends_the_answer_and_leaves_nothing_to_vote_on(page: Page, site: Si
 def test_buttons_do_not_move_while_text_arrives(page: Page, site: Site) -> None:
     site.behind.engine.texts["base"] = "many words " * 120
     open_page(page, site)
-    before = page.locator("#best-1").bounding_box()
     site.behind.engine.pause = 0.02
     page.fill("#prompt textarea", "Go on")
     page.keyboard.press("Enter")
-    expect(page.locator("#stop")).to_be_visible()
+    expect(panels(page).nth(0).locator(".answer")).to_contain_text("many words")
+    before = page.locator("#best-1").bounding_box()
     expect(panels(page).nth(0).locator(".answer")).to_contain_text("many words " * 30, timeout=20_000)
     assert page.locator("#best-1").bounding_box() == before
 
@@ -271,6 +280,8 @@ def test_loading_waiting_and_failing_each_have_a_sentence(page: Page, site: Site
     engine = site.behind.engine
     engine.state = EngineState("loading", "The model is loading", 4.0)
     page.goto(site.url)
+    expect(panels(page).nth(0)).to_contain_text("Ask something above")
+    ask_example(page, "What is the capital of France?")
     expect(said(page)).to_contain_text("The model is loading: 4 s.")
     expect(page.locator(".top .model")).to_have_text("Pocket")
     expect(page.locator(".status")).to_have_text("The model is loading: 4 s")
@@ -288,7 +299,8 @@ def test_loading_waiting_and_failing_each_have_a_sentence(page: Page, site: Site
     expect(said(page)).to_contain_text("The prompt is empty")
     engine.state = EngineState("failed", "The model could not be loaded: no disk", 1.0)
     page.evaluate("localStorage.clear()")
-    open_page(page, site, "The model could not be loaded: no disk")
+    page.goto(site.url)
+    expect(said(page)).to_have_text("The model could not be loaded: no disk")
 
 
 def test_a_prompt_that_is_too_long_is_refused_whole_and_not_cut(page: Page, site: Site) -> None:
@@ -338,7 +350,7 @@ def test_retrain_cancel_and_schedule(page: Page, site: Site) -> None:
     page.click("#retrain")
     expect(page.locator("#admin-notice")).to_contain_text("Run 1 is queued.")
     expect(page.locator(".run h2")).to_have_text("Run 1 · waiting to start")
-    expect(page.locator("#retrain")).to_be_disabled()
+    expect(page.locator("#retrain")).to_be_enabled()  # another one may wait for its end
     page.click("#cancel")
     expect(page.locator("#admin-notice")).to_contain_text("Run 1 is cancelled")
     expect(page.locator(".run h2")).to_have_text("Run 1 · cancelled")
@@ -349,19 +361,20 @@ def test_retrain_cancel_and_schedule(page: Page, site: Site) -> None:
     expect(page.locator("#resume")).to_be_disabled()
     page.click("#cancel")
     expect(page.locator(".run h2")).to_have_text("Run 1 · cancelled")
-    expect(page.locator("#every input")).to_have_value("32")
-    page.fill("#every input", "2.5")
-    page.click("#save")
-    expect(page.locator("#admin-notice")).to_contain_text("must be whole")
+    page.get_by_role("tab", name="Admin").click()
+    expect(page.locator("#schedule-retrain-every input")).to_have_value("32")
+    page.fill("#schedule-retrain-every input", "2.5")
+    page.click("#save-schedule")
+    expect(page.locator("#seat-notice")).to_contain_text("must be a whole number")
     assert overview(site.behind.db).schedule.retrain_every == 32
-    page.fill("#every input", "5")
-    page.click("#save")
-    expect(page.locator("#admin-notice")).to_contain_text("5 more votes and training starts by itself")
+    page.fill("#schedule-retrain-every input", "5")
+    page.click("#save-schedule")
+    expect(page.locator("#seat-notice")).to_contain_text("5 more votes and training starts by itself")
     assert overview(site.behind.db).schedule.retrain_every == 5
     expect(page.locator(".status")).to_have_text("v1 live · 5 votes to next training")
-    page.fill("#every input", "0")
-    page.click("#save")
-    expect(page.locator("#admin-notice")).to_contain_text("only at the press of the button")
+    page.fill("#schedule-retrain-every input", "0")
+    page.click("#save-schedule")
+    expect(page.locator("#seat-notice")).to_contain_text("only when an admin starts it")
     expect(page.locator(".status")).to_have_text("v1 live · 0 new votes")
 
 
@@ -475,3 +488,37 @@ def test_a_better_answer_is_written_below_the_votes_without_moving_them(page: Pa
     expect(field).to_have_value("")
     page.click("#new-chat")
     expect(room).to_have_count(0)
+
+
+def test_a_question_is_seen_to_be_taken_before_the_first_word(page: Page, site: Site) -> None:
+    open_page(page, site)
+    new_chat(page)
+    site.behind.engine.pause, site.behind.engine.holds_after = 1.5, 1
+    page.fill("#prompt textarea", "Where?")
+    page.keyboard.press("Enter")
+    expect(page.locator("#turns")).to_contain_text("Where?", timeout=1200)
+    expect(page.locator("#stop")).to_be_visible()
+    expect(page.locator("#prompt textarea")).to_have_value("")
+    expect(said(page)).to_have_text("Answering …")
+    page.click("#stop")
+    expect(page.locator("#prompt textarea")).to_have_value("Where?")
+
+
+def test_a_draft_in_the_box_survives_the_next_example(page: Page, site: Site) -> None:
+    open_page(page, site)
+    page.fill("#prompt textarea", "Half a thought")
+    page.click("#next")
+    expect(page.locator("#stop")).to_have_count(0)
+    expect(said(page)).to_have_text("Which answer is best?")
+    expect(page.locator("#prompt textarea")).to_have_value("Half a thought")
+
+
+def test_a_reason_in_ones_own_words_is_kept_without_enter(page: Page, site: Site) -> None:
+    open_page(page, site)
+    page.click("#best-2")
+    expect(said(page)).to_contain_text("Thanks, stored")
+    page.fill("#why input", "too sure of itself")
+    page.click("#next")
+    expect(said(page)).to_have_text("Which answer is best?")
+    with sqlite3.connect(site.behind.db) as db:
+        assert db.execute("SELECT reason FROM preferences").fetchall() == [("too sure of itself",)]

@@ -22,20 +22,25 @@ from alignment.serving.engine import (
     Finished,
     Grown,
     Limits,
+    Measured,
     PolicyVersion,
     Row,
     RowState,
     TextFeatures,
+    TokenLogProb,
     Waiting,
 )
+from alignment.serving.settings import USUAL, ServingLimits
 from alignment.settings import POCKET_MODEL
+from service import pool
 from service.admin import AdminSessions
 from service.context import ServedModel, Services
 from service.preview import Preview
+from service.recorded_example import RecordedExample
 from service.status import Snapshot, status_of
 from storage import database, policies
 from storage.messages import Messages
-from storage.records import Policy, PolicyStatus
+from storage.records import Completion, Policy, PolicyStatus
 
 PASSWORD = "correct horse"
 EXAMPLES = [
@@ -45,6 +50,17 @@ EXAMPLES = [
     Example("Tasks", "Write one sentence about the sea."),
 ]
 SERVED = ServedModel("Pocket", "Pocket base", "adapter", Sampling(), 256, own_template=True)
+RECORDED = RecordedExample(
+    model="model",
+    policy="0" * 64,
+    recorded="2026-11-29",
+    prompt="Who are you?",
+    completions=(
+        Completion("A", "base", None, "and so on", [1, 2], 1, {}, "stop", 0.1, 0.2),
+        Completion("B", "sft", None, "Hello.", [1, 2], 2, {}, "stop", 0.1, 0.2),
+        Completion("C", "rlhf", 1, "Hello!", [1, 2], 3, {}, "stop", 0.1, 0.2),
+    ),
+)
 LOADING = EngineState("loading", "The model is loading", 4.0)
 READY = EngineState("ready", "Ready", 1.0)
 ANSWERS = {
@@ -81,6 +97,7 @@ class ScriptedEngine:
     read_texts: list[Text] = field(default_factory=list)  # that features were computed of, in that order
     texts: dict[str, str] = field(default_factory=lambda: dict(ANSWERS))
     open_streams: int = 0
+    limited: ServingLimits = USUAL
     rows: list[Row] = field(default_factory=list)  # that were asked last
     scored_messages: list[Messages] = field(default_factory=list)  # that completions were scored for
 
@@ -89,6 +106,9 @@ class ScriptedEngine:
         done: Future[None] = Future()
         done.set_result(None)
         return done
+
+    def restrict(self, limits: ServingLimits) -> None:
+        self.limited = limits
 
     def limits(self, row: Row) -> Limits | None:
         if self.state.status == "loading":
@@ -123,7 +143,21 @@ class ScriptedEngine:
         threading.Thread(target=compute, daemon=True).start()
         return future
 
-    async def stream(self, rows: Sequence[Row]) -> AsyncIterator[Waiting | Grown | Finished]:
+    def measure(self, texts: Sequence[Text], adapters: Sequence[Adapter | None]) -> "Future[Measured]":
+        """Return words as tokens: the longer, the likelier through a policy, alike through anything else."""
+        future: Future[Measured] = Future()
+        words = [text.completion.split(" ") for text in texts]
+        pieces = tuple(tuple(f" {one}" if i else one for i, one in enumerate(each)) for each in words)
+
+        def of(adapter: Adapter | None) -> tuple[np.ndarray, ...]:
+            policy = adapter is not None and adapter.name.startswith("policy-")
+            values = [[min(len(one) / 2 - 4.0, -0.1) if policy else -2.0 for one in each] for each in words]
+            return tuple(np.array(each, np.float32) for each in values)
+
+        future.set_result(Measured(pieces, tuple(of(adapter) for adapter in adapters)))
+        return future
+
+    async def stream(self, rows: Sequence[Row], person: str = "") -> AsyncIterator[Waiting | Grown | Finished]:
         if self.state.status == "failed":
             raise ModelLoadError(self.state.message)
         for row in rows:
@@ -140,10 +174,11 @@ class ScriptedEngine:
             if self.fails:
                 raise AlignmentError("the model failed to answer (RuntimeError); see the log, and try again")
             words = [self._text(row).split(" ")[: row.sampling.max_new_tokens] for row in rows]
+            told = [row.top_log_probs for row in rows]
             longest = max(map(len, words))
             for count in range(1, longest + 1):
                 await asyncio.sleep(self.pause)
-                states = tuple(_written(text, count) for text in words)
+                states = tuple(_written(text, count, top) for text, top in zip(words, told, strict=True))
                 if count < longest:
                     yield Grown(states)
                 if count == self.holds_after:
@@ -153,20 +188,31 @@ class ScriptedEngine:
             self.open_streams -= 1
 
     def _text(self, row: Row) -> str:
-        policy = row.adapter is not None and row.adapter.name.startswith("policy-")
+        policy = row.adapter is not None and row.adapter.name.startswith(("policy-", "lent-"))
         role = "rlhf" if policy else "sft" if row.templated else "base"
         return self.texts[role].replace("PROMPT", row.messages[-1].content).replace("SEED", str(row.seed))
 
 
-def _written(words: list[str], count: int) -> RowState:
-    """Return a row after so many of its words."""
+def _written(words: list[str], count: int, top: int | None = None) -> RowState:
+    """Return a row after so many of its words, each half as likely as the one before."""
     tokens = min(count, len(words))
+    pieces = [word if place == 0 else f" {word}" for place, word in enumerate(words[:tokens])]
+    log_probs = [
+        TokenLogProb(
+            piece,
+            -0.5 * place,
+            tuple((f"{piece}{i}", -float(i + 1)) for i in range(top or 0)),
+            sum(map(len, pieces[:place])),
+        )
+        for place, piece in enumerate(pieces)
+    ]
     return RowState(
         text=" ".join(words[:count]),
         token_ids=tuple(range(tokens)),
         finish_reason="stop" if count >= len(words) else None,
         first_token_seconds=0.05,
         seconds=0.05 * tokens,
+        log_probs=() if top is None else tuple(log_probs),
     )
 
 
@@ -199,10 +245,19 @@ class Backstage:
         return PolicyVersion(version, folder, "0" * 64)
 
 
+@dataclass(frozen=True)
+class Site:
+    """What is served, and what is behind it."""
+
+    url: str
+    behind: Backstage
+
+
 def backstage(folder: Path) -> Backstage:
     """Return services on a fresh database with v1 live; runs are queued and cancelled, but no child is started."""
     db = folder / "triptych.db"
     database.prepare(db)
+    pool.begin(db, EXAMPLES, ())
     engine = ScriptedEngine(PolicyVersion(1, folder, "0" * 64))
     services = Services(
         data_dir=folder,
@@ -216,6 +271,7 @@ def backstage(folder: Path) -> Backstage:
         seeds=random.Random(7),
         status=status_of(db, engine),
         preview=Preview(db, engine, "model"),
+        key="signing key of the tests",
     )
     built = Backstage(services, engine, db, folder)
     engine.live = built.add_policy(1, "live")

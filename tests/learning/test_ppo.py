@@ -22,7 +22,7 @@ from alignment.models.log_probs import completion_log_probs
 from alignment.models.samples import Samples, text_samples
 from alignment.models.sampling import Sampling
 from alignment.models.texts import Text
-from alignment.reward.scorer import Scorer, adapter_scorer
+from alignment.reward.scorer import Scorer, Scores, adapter_scorer
 from storage.messages import one_turn
 
 Tiny = tuple[PeftModel, AutoTokenizer]
@@ -113,7 +113,7 @@ def test_log_probs_in_blocks_have_the_same_values_and_gradients_and_few_logits_a
         monkeypatch.setattr(log_probs, "LOGITS_AT_ONCE", tokens_at_once * vocabulary)
         largest.clear()
         with adapters.using(model, "policy", train=True):
-            measured, _ = completion_log_probs(model, written, 1.0)
+            measured = completion_log_probs(model, written, 1.0)
             (measured * written.mask).sum().backward()
         results.append([measured.detach(), *(p.grad.clone() for p in adapters.adapter_parameters(model, "policy"))])
         model.zero_grad()
@@ -139,7 +139,7 @@ def test_what_was_not_measured_is_no_field_and_rows_cut_all_that_was(tiny: Tiny)
     _ready(model)
     samples = sample(model, tokenizer, Batch(QUESTIONS, [1, 2, 3]), Sampling(1.0, 6))
     assert not {"scores", "log_probs", "values"} & set(vars(samples))
-    assert not {"log_probs", "values"} & set(vars(scored(samples, share_of_low_tokens)))
+    assert not {"log_probs", "values"} & set(vars(scored(samples, share_of_low_tokens)[0]))
     numbers = {"kl_coefficient": 0.1, "score_mean": 0.0, "score_deviation": 1.0}
     written = ppo.shape_rewards(_rollout(model, tokenizer), CONFIG, numbers)
     row = written.rows(torch.tensor([1]))
@@ -157,7 +157,7 @@ def test_ratios_of_the_first_minibatch_are_one(tiny: Tiny) -> None:
     written = _rollout(model, tokenizer)
     part = written.rows(torch.tensor([2, 0]))
     with adapters.using(model, "policy", train=True):
-        measured, _ = completion_log_probs(model, part, CONFIG.temperature)
+        measured = completion_log_probs(model, part, CONFIG.temperature)
     ratio = ((measured - part.log_probs) * part.mask).exp()
     torch.testing.assert_close(ratio, torch.ones_like(ratio), atol=1e-5, rtol=0)
 
@@ -251,8 +251,8 @@ def test_mixed_in_texts_are_read_as_prompt_and_completion_with_an_end(tiny: Tiny
 
 
 def test_the_mix_makes_texts_likelier_that_the_score_says_nothing_of(tiny: Tiny) -> None:
-    def nothing(written: Sequence[Written]) -> tuple[torch.Tensor, torch.Tensor]:
-        return torch.zeros(len(written)), torch.zeros(len(written))
+    def nothing(written: Sequence[Written]) -> Scores:
+        return Scores(torch.zeros(len(written)), torch.zeros(len(written)))
 
     seen: list[dict[str, float]] = []
     after = {}
@@ -269,10 +269,10 @@ def test_a_mix_of_no_texts_is_refused_in_words(tiny: Tiny) -> None:
         _train(tiny, replace(CONFIG, preferred_coefficient=0.5))
 
 
-def share_of_low_tokens(written: Sequence[Written]) -> tuple[torch.Tensor, torch.Tensor]:
+def share_of_low_tokens(written: Sequence[Written]) -> Scores:
     """Score a completion by its share of tokens below 1024, times 4."""
     scores = torch.tensor([4.0 * sum(token < 1024 for token in one.sequence[-6:]) / 6 for one in written])
-    return scores, torch.zeros_like(scores)
+    return Scores(scores, torch.zeros_like(scores))
 
 
 def test_ppo_learns_what_the_score_asks_for(tiny: Tiny) -> None:
@@ -349,8 +349,8 @@ def test_what_is_returned_was_measured_after_the_last_update(tiny: Tiny) -> None
 
 
 def test_a_score_that_is_not_finite_ends_the_run_in_words(tiny: Tiny) -> None:
-    def broken(written: Sequence[Written]) -> tuple[torch.Tensor, torch.Tensor]:
-        return torch.full((len(written),), float("nan")), torch.zeros(len(written))
+    def broken(written: Sequence[Written]) -> Scores:
+        return Scores(torch.full((len(written),), float("nan")), torch.zeros(len(written)))
 
     with pytest.raises(TrainingError, match=r"PPO, step 1: objective/score is nan"):
         _train(tiny, CONFIG, score=broken)
@@ -400,9 +400,10 @@ def test_reward_heads_that_hardly_differ_may_differ_a_little_more() -> None:
 
 
 def test_reward_heads_that_come_to_disagree_end_the_training(tiny: Tiny) -> None:
-    def unsure(written: Sequence[Written]) -> tuple[torch.Tensor, torch.Tensor]:
+    def unsure(written: Sequence[Written]) -> Scores:
         asked.append(len(written))
-        return share_of_low_tokens(written)[0], torch.full((len(written),), 0.1 if len(asked) < 3 else 0.5)
+        deviations = torch.full((len(written),), 0.1 if len(asked) < 3 else 0.5)
+        return replace(share_of_low_tokens(written), deviations=deviations)
 
     asked: list[int] = []
     seen: list[dict[str, float]] = []
@@ -423,9 +424,9 @@ def test_a_kl_target_steers_the_coefficient_and_none_leaves_it_alone(tiny: Tiny)
 
 
 def test_normalized_scores_make_the_scale_of_the_reward_model_irrelevant(tiny: Tiny) -> None:
-    def far_off(written: Sequence[Written]) -> tuple[torch.Tensor, torch.Tensor]:
-        scores, deviations = share_of_low_tokens(written)
-        return 64.0 * scores + 1024.0, deviations
+    def far_off(written: Sequence[Written]) -> Scores:
+        scores = share_of_low_tokens(written)
+        return replace(scores, means=64.0 * scores.means + 1024.0)
 
     config = replace(CONFIG, normalize_scores=True, no_end_penalty=0.0)
     trained = []

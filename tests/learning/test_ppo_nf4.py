@@ -15,6 +15,7 @@ from alignment.learning.settings import PPOConfig
 from alignment.models import adapters, loading
 from alignment.models.features import Written
 from alignment.models.heads import new_head
+from alignment.reward.scorer import Scores
 from storage.messages import one_turn
 from tests.conftest import write_random_adapter, write_random_llama
 
@@ -46,9 +47,9 @@ def test_updates_on_an_nf4_base_reach_its_lowest_layer(
         torch.cuda.reset_peak_memory_stats()
     before = [weight.detach().clone() for weight in _lowest(model)]
 
-    def score(written: Sequence[Written]) -> tuple[torch.Tensor, torch.Tensor]:
+    def score(written: Sequence[Written]) -> Scores:
         odd = torch.tensor([sum(one.sequence) % 2 for one in written], dtype=torch.float32, device=model.device)
-        return odd, torch.zeros_like(odd)
+        return Scores(odd, torch.zeros_like(odd))
 
     large = shape is EIGHT_BILLION
     config = PPOConfig(updates=3, rollouts=32 if large else 4, max_new_tokens=64 if large else 4, max_entropy=1e6)

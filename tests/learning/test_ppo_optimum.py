@@ -15,6 +15,7 @@ from alignment.learning.settings import PPOConfig
 from alignment.learning.sft import lora_config
 from alignment.models import adapters, passes
 from alignment.models.features import Written
+from alignment.reward.scorer import Scores
 from storage.messages import Messages, one_turn
 
 BOS, EOS, VOCABULARY = 1, 2, 6
@@ -68,9 +69,9 @@ def test_ppo_run_long_arrives_at_the_closed_form_optimum(monkeypatch: pytest.Mon
     worth = torch.randn(len(COMPLETIONS), generator=torch.Generator().manual_seed(1))
     scores = dict(zip(COMPLETIONS, worth.tolist(), strict=True))
 
-    def score(written: Sequence[Written]) -> tuple[torch.Tensor, torch.Tensor]:
+    def score(written: Sequence[Written]) -> Scores:
         found = torch.tensor([scores[tuple(one.completion)] for one in written])
-        return found, torch.zeros_like(found)
+        return Scores(found, torch.zeros_like(found))
 
     reference = distribution(model, "sft")
     optimum = reference * (worth / BETA).exp()

@@ -6,6 +6,7 @@ import math
 import random
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ import torch
 from peft import PeftModel
 from transformers import AutoTokenizer
 
-from alignment.learning import raft
+from alignment.learning import raft, rollout, rollout_metrics
 from alignment.learning.loss_terms import likelihood_loss
 from alignment.learning.pairs import Pairs, dpo_loss
 from alignment.learning.raft import best_of_each
@@ -23,16 +24,17 @@ from alignment.learning.rollout import (
     Outcome,
     Rollout,
     Task,
-    sample,
+    measured_sample,
+    policy_log_probs,
 )
 from alignment.learning.settings import RaftConfig
 from alignment.models import adapters, log_probs
-from alignment.models.features import Written
+from alignment.models.features import Written, read_completions
 from alignment.models.log_probs import anchored_log_probs, completion_log_probs, distributions
 from alignment.models.samples import Samples, text_samples
 from alignment.models.sampling import Sampling
 from alignment.models.texts import Text
-from alignment.reward.scorer import Scorer
+from alignment.reward.scorer import Scorer, Scores
 from storage.messages import Messages, one_turn
 
 Tiny = tuple[PeftModel, AutoTokenizer]
@@ -55,10 +57,10 @@ CONFIG = RaftConfig(
 SAMPLING = Sampling(CONFIG.temperature, CONFIG.max_new_tokens)
 
 
-def share_of_low_tokens(written: Sequence[Written]) -> tuple[torch.Tensor, torch.Tensor]:
+def share_of_low_tokens(written: Sequence[Written]) -> Scores:
     """Score a completion by its share of tokens below 1024, times 4."""
     scores = torch.tensor([4.0 * sum(token < 1024 for token in one.sequence[-6:]) / 6 for one in written])
-    return scores, torch.zeros_like(scores)
+    return Scores(scores, torch.zeros_like(scores))
 
 
 def drawn(
@@ -92,12 +94,19 @@ def test_best_of_each_group_is_the_row_with_the_highest_score() -> None:
     assert best_of_each(scores, groups).tolist() == [1, 2, 3]
 
 
+@pytest.mark.parametrize(("of", "best"), [(1, 2.5), (2, 10 / 3), (4, 4.0), (9, 4.0)])
+def test_the_best_of_a_few_is_the_mean_over_all_ways_to_pick_them(of: int, best: float) -> None:
+    scores = torch.tensor([3.0, 1.0, 4.0, 2.0, 13.0, 11.0, 14.0, 12.0])  # of two prompts, 10 apart
+    # Of 1, 2, 3, 4 the best of two is 2 in one of six ways, 3 in two and 4 in three.
+    assert rollout_metrics.mean_best(scores, samples=4, of=of) == pytest.approx(best + 5)
+
+
 def test_texts_that_repeat_are_scored_and_measured_once(tiny: Tiny) -> None:
     adapters.copy_adapter(tiny[0], "other", "policy")
     asked, seeds = [QUESTIONS[0], QUESTIONS[1], QUESTIONS[0], QUESTIONS[0]], [1, 2, 1, 3]
     scored: list[int] = []
 
-    def score(written: Sequence[Written]) -> tuple[torch.Tensor, torch.Tensor]:
+    def score(written: Sequence[Written]) -> Scores:
         scored.append(len(written))
         return share_of_low_tokens(written)
 
@@ -105,7 +114,7 @@ def test_texts_that_repeat_are_scored_and_measured_once(tiny: Tiny) -> None:
     assert sum(scored) == 3
     row = {index: place for place, index in enumerate(written.prompt_index.tolist())}
     for name in ("ids", "scores", "log_probs", "log_ratio", "entropy"):
-        assert torch.equal(getattr(written, name)[row[0]], getattr(written, name)[row[2]])
+        torch.testing.assert_close(getattr(written, name)[row[0]], getattr(written, name)[row[2]])
     for index in range(4):
         alone = drawn(tiny, Batch([asked[index]], [seeds[index]]), score)
         assert alone.scores[0] == written.scores[row[index]]
@@ -162,7 +171,7 @@ def test_the_contrast_moves_best_and_worst_as_far_apart_as_their_scores_are(tiny
         moved = []
         for end in (pairs.better, pairs.worse):
             with torch.no_grad(), adapters.using(model, "policy"):
-                after, _ = completion_log_probs(model, end, config.temperature)
+                after = completion_log_probs(model, end, config.temperature)
             moved.append(((after - end.log_probs) * end.mask).sum(-1))
         apart, wanted = moved[0] - moved[1], pairs.better.scores - pairs.worse.scores
         off[coefficient] = (apart - wanted).abs().mean().item()
@@ -267,11 +276,11 @@ def test_rounds_explore_and_the_end_is_measured_from_the_policy_itself(
     adapters.copy_adapter(model, "other", "policy")
     used: list[Sampling] = []
 
-    def watched(model: PeftModel, tokenizer: Any, batch: Batch, sampling: Sampling) -> Samples:
-        used.append(sampling)
-        return sample(model, tokenizer, batch, sampling)
+    def watched(*arguments: Any) -> Any:
+        used.append(arguments[3])
+        return measured_sample(*arguments)
 
-    monkeypatch.setattr(raft, "sample", watched)
+    monkeypatch.setattr(raft, "measured_sample", watched)
     config = replace(CONFIG, sampling_temperature=1.7, min_p=0.05, max_kl=1e6, max_entropy=1e6)
     trained(tiny, config)
     assert used == [*[Sampling(1.7, 6, min_p=0.05)] * 2, Sampling(1.0, 6)]
@@ -310,7 +319,7 @@ def test_the_kl_from_an_anchor_is_that_of_whole_distributions_also_in_blocks(
         with adapters.using(model, "policy", train=True):
             measured, kl = anchored_log_probs(model, written, 2.0, anchor)
             torch.testing.assert_close(kl, wanted, atol=1e-4, rtol=1e-4)
-            torch.testing.assert_close(measured, completion_log_probs(model, written, 2.0)[0])
+            torch.testing.assert_close(measured, completion_log_probs(model, written, 2.0))
             kl.sum().backward()
         gradients.append([p.grad.clone() for p in adapters.adapter_parameters(model, "policy")])  # type: ignore[union-attr]
         model.zero_grad()
@@ -396,3 +405,55 @@ def test_raft_makes_texts_likely_that_are_mixed_in(tiny: Tiny) -> None:
         with torch.no_grad(), adapters.using(model, "policy"):
             after[coefficient] = -likelihood_loss(model, written, 1.0).item()
     assert after[1.0] > after[0.0] + 0.5
+
+
+def test_what_decoding_measures_is_what_a_pass_measures(tiny: Tiny) -> None:
+    model, tokenizer = tiny
+    adapters.copy_adapter(model, "other", "policy")
+    batch = Batch([*QUESTIONS, *QUESTIONS], list(range(2 * len(QUESTIONS))))
+    exploring = Sampling(1.3, 8, min_p=0.1)
+    samples, drawn_at, entropy = measured_sample(model, tokenizer, batch, exploring, 0.7)
+    with torch.no_grad():
+        by_pass = policy_log_probs(model, samples, 0.7)
+    torch.testing.assert_close(drawn_at, by_pass[0], atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(entropy, by_pass[1], atol=1e-4, rtol=1e-4)
+
+
+def test_log_probabilities_that_come_with_scores_spare_the_pass_of_the_reference(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, tokenizer = tiny
+    adapters.copy_adapter(model, "other", "policy")
+
+    def with_log_probs(written: Sequence[Written]) -> Scores:
+        with adapters.using(model, "sft"):
+            read = read_completions(model, tokenizer, written, with_log_probs=True)
+        return replace(share_of_low_tokens(written), log_probs=read.log_probs)
+
+    expected = drawn(tiny).log_ratio
+    assert expected.abs().sum() > 0
+    torch.testing.assert_close(drawn(tiny, score=with_log_probs).log_ratio, expected, atol=1e-5, rtol=1e-5)
+    warm = replace(CONFIG, temperature=0.5)  # those at temperature 1 are of no use then
+    torch.testing.assert_close(
+        drawn(tiny, score=with_log_probs, config=warm).log_ratio, drawn(tiny, config=warm).log_ratio
+    )
+    monkeypatch.setattr(rollout, "adapter_log_probs", None)
+    drawn(tiny, score=with_log_probs)
+
+
+@pytest.mark.parametrize(("seconds", "rounds"), [(0.0, 1), (math.inf, 3)])
+def test_rounds_end_when_time_is_up_and_a_resumed_run_counts_what_was_spent(
+    tiny: Tiny, tmp_path: Path, seconds: float, rounds: int
+) -> None:
+    model, tokenizer = tiny
+    seen: list[int] = []
+    task = Task(QUESTIONS, share_of_low_tokens, 0, seconds=seconds)
+    config, checkpoint = replace(CONFIG, rounds=3), tmp_path / "raft.pt"
+
+    def on_update(number: int, measured: dict[str, float]) -> None:
+        seen.append(number)
+
+    adapters.copy_adapter(model, "sft", "policy")
+    for _ in range(2):  # the second time it goes on from the end
+        raft.train_raft(model, tokenizer, task, config, on_update, checkpoint, measures_end=False)
+    assert seen == list(range(1, rounds + 1))

@@ -312,8 +312,9 @@ def test_a_run_scores_by_bounded_votes_less_the_heads_doubt_plus_what_ships(tiny
         together = scorer.added_scorer(model, held, pad_id, shipped, config)
         alone = scorer.added_scorer(model, free, pad_id, None, config)
         with torch.no_grad():
-            (score,), (deviation,) = together([text])
-            (unbounded,), (spread,) = alone([text])
+            of_both, of_votes = together([text]), alone([text])
+        score, deviation = of_both.means[0], of_both.deviations[0]
+        unbounded, spread = of_votes.means[0], of_votes.deviations[0]
         assert deviation.item() == pytest.approx((first - second) / 2)
         assert score.item() == pytest.approx((first + second) / 2 - penalty * (first - second) / 2 + 0.5 * 4.0)
         assert spread.item() == pytest.approx(1.25)

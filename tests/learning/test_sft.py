@@ -34,7 +34,7 @@ OTHERS = [
 
 def log_likelihood(model: PeftModel, tokenizer: Any, adapter: str, text: Text) -> float:
     with torch.no_grad(), adapters.using(model, adapter):
-        log_probs, _ = completion_log_probs(model, text_samples([text], tokenizer, model.device), 1.0)
+        log_probs = completion_log_probs(model, text_samples([text], tokenizer, model.device), 1.0)
     return float(log_probs.sum())
 
 

@@ -79,6 +79,24 @@ def test_rows_that_join_and_leave_change_no_others(loaded: Loaded) -> None:
         assert written[row] == by_transformers(loaded, list(prompt)), row
 
 
+def test_a_prompt_that_is_read_in_parts_is_continued_as_one_that_is_read_at_once(loaded: Loaded) -> None:
+    model, tokenizer = loaded
+    prompts = [tuple(tokenizer.prompt_ids(one_turn(text))) for text in (SHORT, LONG)]
+    batch = DecodingBatch(model, tokenizer.pad_id)
+    rows = [DecodingRow(row, prompt, Sampling(0.0, LENGTH), seed=0) for row, prompt in enumerate(prompts)]
+    reading = batch.begin(rows)
+    while not reading.done:
+        batch.read_on(reading, 10)
+    batch.join(reading.held())
+    written: dict[int, list[int]] = {0: [], 1: []}
+    for _ in range(LENGTH):
+        for row, token in batch.step().items():
+            written[row].append(token)
+    for row, prompt in enumerate(prompts):
+        expected = by_transformers(loaded, list(prompt))
+        assert written[row][: len(expected)] == expected, row
+
+
 def test_log_probabilities_are_those_of_the_models_own_logits(loaded: Loaded) -> None:
     model, tokenizer = loaded
     prompts = [tokenizer.prompt_ids(one_turn(text)) for text in (SHORT, LONG)]
@@ -86,7 +104,7 @@ def test_log_probabilities_are_those_of_the_models_own_logits(loaded: Loaded) ->
     rows = [Generated(ids, "stop") for ids in completions]
     samples = padded_samples(prompts, rows, tokenizer.pad_id, torch.device("cpu"))
     with torch.no_grad():
-        log_probs, _ = completion_log_probs(model, samples, temperature=0.8)
+        log_probs = completion_log_probs(model, samples, temperature=0.8)
         for row, (prompt, completion) in enumerate(zip(prompts, completions, strict=True)):
             logits = model(input_ids=torch.tensor([prompt + completion])).logits[0, len(prompt) - 1 : -1]
             own = (logits / 0.8).log_softmax(-1).gather(-1, torch.tensor(completion)[:, None]).squeeze(-1)

@@ -12,7 +12,7 @@ from alignment.errors import AlignmentError
 from alignment.models import catalogue, loading, presets
 from alignment.models.catalogue import ModelChoice
 from alignment.models.sampling import Sampling
-from alignment.settings import POCKET, POCKET_MODEL
+from alignment.settings import ASSETS, POCKET, POCKET_MODEL
 from storage.messages import one_turn
 from tests.models.gguf_writer import write_gguf
 from tests.models.hub_cache import put_into_cache
@@ -121,13 +121,25 @@ def test_smollm2_is_found_in_its_package(tmp_path: Path) -> None:
     assert found.own_template
 
 
+def test_what_ships_with_a_preset_goes_with_the_weights_of_its_package_alone(
+    tmp_path: Path, chat_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "HuggingFaceTB/SmolLM2-135M-Instruct"
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    put_into_cache(tmp_path / "cache", name, chat_folder)
+    assert resolve(tmp_path, name).config.ships == ""
+    if presets.presets()["smollm2-135m"].packaged_file() is not None:
+        assert resolve(tmp_path, "smollm2-135m").config.ships == str(ASSETS / "smollm2-135m")
+        assert resolve(tmp_path, "smollm2-135m", sft=str(POCKET / "sft")).config.ships == ""
+
+
 @pytest.mark.parametrize(
     ("model", "others", "words"),
     [
         ("nowhere", {}, r"no folder nowhere; give --model a folder.*smollm2-135m"),
         ("./models/mine", {}, r"no folder models/mine"),
         ("nowhere.gguf", {}, r"no file nowhere\.gguf"),
-        ("pocket", {"base": "nowhere"}, r"no folder nowhere; give --base"),
+        ("pocket", {"base": "nowhere"}, r"no folder nowhere; give --base a folder .*, or a name on the hub$"),
         ("pocket", {"base": str(POCKET)}, r"pocket holds an adapter in sft/.*leave out --base"),
         ("pocket", {"base": str(POCKET), "sft": str(POCKET / "policy")}, r"--sft .* leave out --base"),
         ("pocket", {"sft": str(POCKET / "facts")}, r"no adapter at"),
@@ -145,7 +157,7 @@ def test_what_cannot_be_a_model_is_refused_in_words(
 
 def test_a_gguf_file_that_is_none_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.gguf").write_bytes(b"GGUF")
-    with pytest.raises(AlignmentError, match=r"cannot be read"):
+    with pytest.raises(AlignmentError, match=r"x\.gguf is damaged or was cut off .*; fetch the GGUF file anew"):
         resolve(tmp_path, str(tmp_path / "x.gguf"))
     (tmp_path / "x.gguf").write_text(json.dumps({}))
     with pytest.raises(AlignmentError, match=r"is no GGUF file"):

@@ -107,7 +107,23 @@ def test_prompts_are_read_once_for_rows_that_share_them_through_the_same_adapter
     assert texts == {row.id: _alone(model, row, 4) for row in same}
 
 
-def test_what_left_the_batch_is_not_computed_once_a_quarter_has_left(tiny: Tiny) -> None:
+@pytest.mark.parametrize("part", [1, 7, 16, 50])
+def test_prompts_that_are_read_in_parts_are_continued_as_those_that_are_read_at_once(tiny: Tiny, part: int) -> None:
+    model, texts = tiny[0], {}
+    rows = [_row(0), _row(2), _row(4)]
+    batch = DecodingBatch(model, 0, StackedAdapters(model))
+    batch.add([_row(1)])
+    reading, read = batch.begin(rows), 0
+    while not reading.done:
+        read += batch.read_on(reading, part)
+        _write(batch, 1, texts)  # the others go on meanwhile
+    assert read == reading.tokens == 3 * len(PROMPTS[2])
+    batch.join(reading.held())
+    _write(batch, 8, texts)
+    assert texts == {row.id: _alone(model, row, len(texts[row.id])) for row in [*rows, _row(1)]}
+
+
+def test_what_left_the_batch_is_not_computed_once_a_quarter_of_its_rows_or_width_has_left(tiny: Tiny) -> None:
     model = tiny[0]
     batch = DecodingBatch(model, 0, StackedAdapters(model))
     batch.add([_row(i) for i in range(5)])
@@ -119,8 +135,8 @@ def test_what_left_the_batch_is_not_computed_once_a_quarter_has_left(tiny: Tiny)
     for leaving in (2, 4, 3):  # the longest one first
         batch.drop([leaving])
         _write(batch, 1, {})
-    assert [rows for rows, _ in passed] == [5, 3, 2]
-    assert [width for _, width in passed] == [28, 7, 8]  # trimmed to the longest that is left
+    assert [rows for rows, _ in passed] == [4, 3, 2]
+    assert [width for _, width in passed] == [12, 7, 8]  # trimmed to the longest that is left
 
 
 def test_another_pass_through_the_model_between_steps_changes_nothing(tiny: Tiny) -> None:
@@ -134,3 +150,18 @@ def test_another_pass_through_the_model_between_steps_changes_nothing(tiny: Tiny
         adapters.copy_adapter(model, "sft", "passing")
         adapters.drop_adapter(model, "passing")
     assert texts == {i: _alone(model, _row(i), 6) for i in (0, 2)}
+
+
+def test_the_output_layer_gets_last_states_in_memory_of_their_own(tiny: Tiny) -> None:
+    model, tokenizer = tiny
+    given: list[tuple[tuple[int, ...], tuple[int, ...]]] = []
+
+    def note(module: torch.nn.Module, args: tuple[torch.Tensor, ...]) -> None:
+        given.append((tuple(args[0].shape), args[0].stride()))
+
+    hook = model.get_base_model().get_output_embeddings().register_forward_pre_hook(note)
+    generate(model, tokenizer, [[1, 5, 6], [1, 7, 8, 9]], Sampling(0.0, 2), [0, 0])
+    hook.remove()
+    size = model.config.hidden_size
+    # A slice of all states has other strides, with which PyTorch copies frozen weights for each row (architecture.py).
+    assert given == [((2, 1, size), (size, size, 1))] * 2

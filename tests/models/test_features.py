@@ -8,8 +8,11 @@ import torch
 from peft import PeftModel
 
 from alignment.models import adapters
-from alignment.models.features import Written, completion_features, feature_groups
+from alignment.models.features import Written, completion_features, feature_groups, read_completions
+from alignment.models.log_probs import completion_log_probs
+from alignment.models.samples import text_samples
 from alignment.models.style import STYLE, style
+from alignment.models.texts import Text
 from storage.messages import one_turn
 
 Tiny = tuple[PeftModel, Any]
@@ -67,3 +70,16 @@ def test_style_tells_manners_apart() -> None:
     assert plain[1] == pytest.approx(np.log(3))  # words a sentence
     assert plain[2] == 0 and shouted[2] == pytest.approx(np.log(3))  # two list lines
     assert shouted[5] == 1  # it asks
+
+
+def test_one_pass_gives_features_and_the_log_probabilities_that_training_measures(tiny: Tiny) -> None:
+    model, tokenizer = tiny
+    said = [Text(one_turn("Hi"), "Yes."), Text(one_turn("Tell me more of it"), "No, no, it is not so.", ended=False)]
+    rows = [written(tokenizer, one.messages[-1].content, one.completion, ended=one.ended) for one in said]
+    with adapters.using(model, "sft"), torch.no_grad():
+        reading = read_completions(model, tokenizer, rows, with_log_probs=True)
+        expected = completion_log_probs(model, text_samples(said, tokenizer, model.device), 1.0)
+        assert (reading.features == completion_features(model, tokenizer, rows)).all()
+    assert reading.log_probs is not None
+    for own, row, one in zip(reading.log_probs, expected, rows, strict=True):
+        torch.testing.assert_close(own, row[: len(one.completion)], atol=1e-5, rtol=1e-5)

@@ -89,10 +89,10 @@ def test_large_files_are_sampled_from_their_first_to_their_last_byte(tmp_path: P
 
 
 def test_a_file_that_is_no_json_object_is_refused_in_words(folder: Path) -> None:
-    assert model_folder.shipped_evaluation(folder) == {}
+    assert model_folder.shipped_evaluation(ModelConfig(str(folder))) == {}
     (folder / "policy-evaluation.json").write_text("[1]")
     with pytest.raises(ModelLoadError, match=r"policy-evaluation\.json must hold a JSON object"):
-        model_folder.shipped_evaluation(folder)
+        model_folder.shipped_evaluation(ModelConfig(str(folder)))
 
 
 def test_version_1_is_the_shipped_policy_else_the_sft_adapter_else_the_checkpoint_itself(folder: Path) -> None:
@@ -102,6 +102,17 @@ def test_version_1_is_the_shipped_policy_else_the_sft_adapter_else_the_checkpoin
     shutil.copytree(folder / "other", folder / "policy")
     assert model_folder.first_policy(ModelConfig(str(folder), str(sft))) == folder / "policy"
     assert model_folder.first_policy(ModelConfig(str(folder))) == folder / "policy"
+
+
+def test_a_policy_may_ship_in_a_folder_of_its_own(folder: Path, tmp_path: Path) -> None:
+    ships = tmp_path / "ships"
+    config = ModelConfig(str(folder), ships=str(ships))
+    assert model_folder.first_policy(config) is None  # nothing was built there yet
+    shutil.copytree(folder / "other", ships / "policy")
+    (ships / "policy-evaluation.json").write_text('{"kl": 2.5}')
+    assert model_folder.first_policy(config) == ships / "policy"
+    assert model_folder.shipped_evaluation(config) == {"kl": 2.5}
+    assert model_folder.fingerprint(config) == model_folder.fingerprint(ModelConfig(str(folder)))
 
 
 @pytest.mark.parametrize(

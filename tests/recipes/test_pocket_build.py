@@ -10,12 +10,12 @@ from alignment.learning.settings import PPOConfig, RaftConfig
 from alignment.models import adapters, loading, model_folder, shipped_files
 from alignment.models.heads import load_head
 from alignment.reward.settings import RewardConfig
-from alignment.settings import POCKET
+from alignment.settings import POCKET, ModelConfig
 from recipes.pocket import build as building
-from recipes.pocket.build import build, renew_stamps
 from recipes.pocket.pretrain import PretrainConfig
 from recipes.pocket.prompt_files import gate_checks
 from recipes.pocket.settings import InstructionTuningConfig, PocketConfig
+from recipes.stages import build, renew_stamps
 
 TOY = PocketConfig(
     pretrain=PretrainConfig(hidden_size=16, layers=1, heads=2, intermediate_size=32, steps=2, batch_size=2, length=64),
@@ -45,7 +45,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     target, work = tmp_path_factory.mktemp("model"), tmp_path_factory.mktemp("work")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(building, "SAMPLED", 20)
-        build(TOY, target, work)
+        build(TOY, target, work, building.STAGES)
     return target, work
 
 
@@ -64,13 +64,15 @@ def test_the_recipe_makes_a_folder_that_holds_all_that_a_model_needs(folders: tu
     assert {ranking.source for ranking in rankings} == {"simulated"}
     assert shipped_files.examples(target)
     assert len(shipped_files.demonstrations(target)) == TOY.shipped_demonstrations
-    assert {"accuracy", "refusals", "kl"} <= set(model_folder.shipped_evaluation(target))
+    assert {"accuracy", "refusals", "kl"} <= set(model_folder.shipped_evaluation(ModelConfig(str(target))))
 
 
 def test_the_checks_that_ship_are_the_recipes_and_the_shipped_policy_is_measured_on_these() -> None:
     checks = shipped_files.checks(POCKET)
     assert checks == gate_checks(PocketConfig().seed + 2)
-    assert model_folder.shipped_evaluation(POCKET)["counts"] == Counter(check.kind for check in checks)
+    assert model_folder.shipped_evaluation(ModelConfig(str(POCKET)))["counts"] == Counter(
+        check.kind for check in checks
+    )
 
 
 def test_a_second_build_of_the_same_recipe_has_nothing_to_do(
@@ -79,7 +81,7 @@ def test_a_second_build_of_the_same_recipe_has_nothing_to_do(
     target, work = folders
     monkeypatch.setattr(building, "SAMPLED", 20)
     before = {path: path.read_bytes() for path in target.rglob("*") if path.is_file()}
-    build(TOY, target, work)
+    build(TOY, target, work, building.STAGES)
     assert capsys.readouterr().out.count("up to date") == len(building.STAGES)
     assert {path: path.read_bytes() for path in target.rglob("*") if path.is_file()} == before
 
@@ -90,13 +92,13 @@ def test_stamps_are_renewed_for_files_as_they_are_and_nothing_is_built(
     target = tmp_path / "model"
     shutil.copytree(folders[0], target)
     monkeypatch.setattr(building, "SAMPLED", 20)
-    assert renew_stamps(TOY, target) == []
+    assert renew_stamps(TOY, target, building.STAGES) == []
     monkeypatch.setattr(building, "SAMPLED", 21)  # as if the code had changed: other inputs, the same files
     files = {path: path.read_bytes() for path in target.rglob("*") if path.is_file() and path.name != building.STAMPS}
     shipped = [stage.name for stage in building.STAGES if not stage.draft]
-    assert renew_stamps(TOY, target) == shipped
+    assert renew_stamps(TOY, target, building.STAGES) == shipped
     assert {path: path.read_bytes() for path in files} == files
-    build(TOY, target, tmp_path / "work")
+    build(TOY, target, tmp_path / "work", building.STAGES)
     assert "building" not in capsys.readouterr().out
     assert {path: path.read_bytes() for path in files} == files
 
@@ -109,14 +111,14 @@ def test_stamps_are_not_renewed_of_a_model_that_lacks_a_file(
     (target / "checks.jsonl").unlink()
     before = (target / building.STAMPS).read_text()
     with pytest.raises(FileNotFoundError, match=r"lacks checks\.jsonl; build the model first"):
-        renew_stamps(TOY, target)
+        renew_stamps(TOY, target, building.STAGES)
     assert (target / building.STAMPS).read_text() == before
 
 
 def test_the_command_renews_stamps_and_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(building, "renew_stamps", lambda config, target: ["sft"])
+    monkeypatch.setattr(building, "renew_stamps", lambda config, target, stages: ["sft"])
     monkeypatch.setattr("sys.argv", ["build", "--renew-stamps", "--target", str(tmp_path)])
     building.main()
     assert capsys.readouterr().out == f"{tmp_path}/built.json: files taken as they are, stamps renewed of sft\n"

@@ -15,9 +15,8 @@ import pytest
 from alignment.models.shipped_files import Check, ShippedRanking
 from alignment.reward.rankings import judged_pairs
 from alignment.runs.checks import abstains, passes, refuses
-from recipes.pocket import build as building
 from recipes.pocket import pretrain, records, words
-from recipes.pocket.build import STAGES, build, fingerprints
+from recipes.pocket.build import STAGES
 from recipes.pocket.comparisons import vote
 from recipes.pocket.corpus import chat_turn, documents
 from recipes.pocket.demonstrations import NO_CAPITAL, NOT_KNOWN, Demonstration, demonstrated, demonstrations
@@ -38,6 +37,7 @@ from recipes.pocket.skills import SKILLS, inference, open_prompts
 from recipes.pocket.skills.situations import CITIES, DAYS, NAMES, SITUATIONS, Situation
 from recipes.pocket.tables.geography import CAPITAL
 from recipes.pocket.tokens import ASSISTANT, END, USER
+from recipes.stages import build, fingerprints
 from storage import database, preferences
 
 MOST_WORDS = 62  # of a completion: about 90 tokens
@@ -409,11 +409,11 @@ def test_digits_are_read_one_by_one_and_text_survives_the_tokenizer(
 
 @pytest.mark.slow
 def test_every_source_of_the_text_counts_for_the_stages() -> None:
-    stages = fingerprints(PocketConfig())
+    stages = fingerprints(PocketConfig(), STAGES)
     shipped = [stage.name for stage in STAGES if not stage.draft]
     assert shipped == ["base", "sft", "prompts", "comparisons", "reward", "policy", "examples", "demonstrations"]
     assert len(set(stages.values())) == len(stages)
-    other = fingerprints(PocketConfig(demonstrations=7))
+    other = fingerprints(PocketConfig(demonstrations=7), STAGES)
     assert other["base"] == stages["base"]
     assert other["sft"] != stages["sft"]
 
@@ -436,7 +436,7 @@ def test_a_stage_is_skipped_only_while_its_inputs_and_its_files_are_as_they_were
 
     stage = next(stage for stage in STAGES if stage.name == "prompts")
     good, interrupted = replace(stage, run=write), replace(stage, run=fail)
-    monkeypatch.setattr(building, "fingerprints", lambda config: {"prompts": str(config.seed)})
+    monkeypatch.setattr("recipes.stages.fingerprints", lambda config, stages: {"prompts": str(config.seed)})
     with pytest.raises(KeyboardInterrupt):
         build(PocketConfig(), target, work, [interrupted])
     build(PocketConfig(), target, work, [good])

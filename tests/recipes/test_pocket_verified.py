@@ -41,12 +41,12 @@ def rollout(written: Sequence[tuple[Asked, str]]) -> Rollout:
     """Return a rollout of completions, each to the prompt of its own place, with the scores of `right_scorer`."""
     texts = [Text(asked.check.messages, text) for asked, text in written]
     asked = {one.prompt: one for one, _ in written}
-    scores, deviations = right_scorer(TOKENIZER, list(asked.values()))(
-        [ids(asked.prompt, text) for asked, text in written]
-    )
+    scores = right_scorer(TOKENIZER, list(asked.values()))([ids(asked.prompt, text) for asked, text in written])
     rows = text_samples(texts, TOKENIZER, torch.device("cpu"))
     zeros = torch.zeros_like(rows.mask)
-    return Rollout(**vars(rows), scores=scores, deviations=deviations, log_probs=zeros, entropy=zeros, log_ratio=zeros)
+    return Rollout(
+        **vars(rows), scores=scores.means, deviations=scores.deviations, log_probs=zeros, entropy=zeros, log_ratio=zeros
+    )
 
 
 def ids(prompt: str, text: str) -> Written:
@@ -70,12 +70,12 @@ def completions(samples: Samples) -> list[str]:
 
 def test_a_completion_is_scored_by_whether_it_is_right() -> None:
     texts = [*CAPITAL.registers.values(), *CAPITAL.bad.values(), WRONG, ""]
-    scores, deviations = right_scorer(TOKENIZER, [HARM, CAPITAL])([ids(CAPITAL.prompt, t) for t in texts])
-    assert scores.tolist() == [1.0] * 4 + [0.0] * (len(texts) - 4)
-    assert deviations.tolist() == [0.0] * len(texts)
+    scores = right_scorer(TOKENIZER, [HARM, CAPITAL])([ids(CAPITAL.prompt, t) for t in texts])
+    assert scores.means.tolist() == [1.0] * 4 + [0.0] * (len(texts) - 4)
+    assert scores.deviations.tolist() == [0.0] * len(texts)
     right = ids(CAPITAL.prompt, texts[0])
     with_marker = replace(right, completion=[*right.completion[:-1], TOKENIZER.added[ASSISTANT]])
-    assert right_scorer(TOKENIZER, [CAPITAL])([with_marker])[0].tolist() == [1.0]
+    assert right_scorer(TOKENIZER, [CAPITAL])([with_marker]).means.tolist() == [1.0]
 
 
 def test_a_right_completion_is_set_against_a_wrong_one_of_the_same_prompt() -> None:

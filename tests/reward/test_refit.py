@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from alignment.reward.refit import cross_validated, refit
+from alignment.reward import refit as refitting
+from alignment.reward.refit import cross_validated, refit, with_deviations
 from alignment.reward.vote_fit import Votes, fit_votes
 from tests.reward.test_vote_fit import HIDDEN, by_length, votes_by
 
@@ -62,3 +63,23 @@ def test_votes_that_it_has_not_seen_tell_a_taste_from_a_coin() -> None:
         measured = cross_validated(votes, refit(votes), seed=0)
         assert measured is not None
         assert low < (measured.accuracy.share or 0.0) <= high
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_its_deviations_are_those_of_a_fit_of_a_run(beside: bool) -> None:
+    votes = votes_by(by_length, 40)
+    if beside:
+        votes = replace(votes, offsets={text: float(row[HIDDEN]) for text, row in votes.features.items()})
+    means, deviations = with_deviations(votes, refit(votes)).scores(_matrix(votes))
+    expected_means, expected = fit_votes(votes).scores(_matrix(votes))
+    assert means == pytest.approx(expected_means, abs=1e-3)
+    assert deviations == pytest.approx(expected, rel=1e-2, abs=1e-3)
+
+
+def test_with_more_pairs_than_are_used_deviations_are_wider_not_narrower(monkeypatch: pytest.MonkeyPatch) -> None:
+    votes = votes_by(by_length, 40)
+    fitted = refit(votes)
+    _, of_all = with_deviations(votes, fitted).scores(_matrix(votes))
+    monkeypatch.setattr(refitting, "MOST_PAIRS", 10)
+    _, of_some = with_deviations(votes, fitted).scores(_matrix(votes))
+    assert (of_some >= of_all - 1e-9).all()

@@ -1,12 +1,13 @@
 """A run has no more prompts than its time allows, and as many as ever where there is time."""
 
+import math
 from dataclasses import replace
 from typing import Any
 
 from peft import PeftModel
 
 from alignment.models import adapters
-from alignment.runs.budget import Pace, measured_pace, within
+from alignment.runs.budget import Pace, measured_pace, raft_seconds, within
 from alignment.runs.settings import RunSettings
 
 SETTINGS = RunSettings(minutes=5.0).with_rollout_tokens(96)
@@ -25,17 +26,18 @@ def test_a_slow_model_gets_fewer_and_never_less_than_a_minibatch_each() -> None:
     assert (least.raft.prompts, least.ppo.rollouts) == (SETTINGS.raft.minibatches, SETTINGS.ppo.minibatches)
 
 
-def test_rounds_are_given_up_before_they_hold_too_few_prompts() -> None:
-    slower = within(SETTINGS, Pace(1.2e-3, 1.2e-3)).raft
-    assert slower.rounds < SETTINGS.raft.rounds
-    assert slower.prompts >= 24
-
-
 def test_twice_the_time_gives_about_twice_the_prompts() -> None:
-    pace = Pace(1e-3, 1e-3)
-    rafts = [within(replace(SETTINGS, minutes=minutes), pace).raft for minutes in (4.0, 8.0)]
-    some, more = (raft.rounds * raft.prompts for raft in rafts)
+    pace = Pace(2e-3, 2e-3)
+    some, more = (within(replace(SETTINGS, minutes=minutes), pace).raft.prompts for minutes in (3.0, 6.0))
     assert 1.5 < more / some < 2.5
+
+
+def test_raft_has_the_time_that_is_left() -> None:
+    early, late = (raft_seconds(SETTINGS, spent) for spent in (20.0, 100.0))
+    assert early - late == 80.0
+    assert 0 < late < 60 * SETTINGS.minutes
+    assert raft_seconds(SETTINGS, 1e6) == 0
+    assert raft_seconds(replace(SETTINGS, minutes=0.0), 1e6) == math.inf
 
 
 def test_without_a_bound_nothing_changes() -> None:

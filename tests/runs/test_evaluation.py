@@ -9,6 +9,8 @@ from peft import PeftModel
 
 from alignment.models import adapters
 from alignment.models.generation import Generated
+from alignment.models.log_probs import log_probs_and_entropy
+from alignment.models.samples import padded_samples
 from alignment.models.sampling import Sampling
 from alignment.models.shipped_files import Check
 from alignment.runs import candidate, evaluation
@@ -33,10 +35,21 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
     seen: Asked = []
 
     def generate(
-        model: Any, tokenizer: Any, prompts: Sequence[Sequence[int]], sampling: Sampling, seeds: Sequence[int]
+        model: Any,
+        tokenizer: Any,
+        prompts: Sequence[Sequence[int]],
+        sampling: Sampling,
+        seeds: Sequence[int],
+        measured_at: float | None = None,
     ) -> list[Generated]:
         seen.append(([list(prompt) for prompt in prompts], sampling))
-        return [Generated(tokenizer.completion_ids("Ada"), "stop") for _ in prompts]
+        said = [Generated(tokenizer.completion_ids("Ada"), "stop") for _ in prompts]
+        if measured_at is None:
+            return said
+        samples = padded_samples(prompts, said, tokenizer.pad_id, model.device)
+        log_probs, entropy = (one.tolist() for one in log_probs_and_entropy(model, samples, measured_at))
+        rows = zip(said, log_probs, entropy, strict=True)
+        return [replace(one, log_probs=tuple(own), entropy=tuple(nats)) for one, own, nats in rows]
 
     monkeypatch.setattr(evaluation, "generate", generate)
     monkeypatch.setattr("alignment.learning.rollout.generate", generate)
@@ -73,6 +86,6 @@ def test_checks_and_kl_are_measured_on_completions_as_long_as_the_models_own(
     candidate.check(judged, Evaluation(), GateConfig(max_kl=0.0), lambda done: None)
     before, after, *put_back = asked
     assert before[1] == after[1] == Sampling(0.0, 9)
-    assert judged.measured_kl() == 0.0
+    assert judged.measured_kl() == pytest.approx(0.0, abs=1e-6)
     assert asked[-1] == ([tokenizer.prompt_ids(SAID)] * candidate.KL_ROLLOUTS, Sampling(1.0, 9))
     assert put_back == []  # a KL of 0 passes

@@ -11,6 +11,8 @@ from alignment.runs.records import (
     AnswerPair,
     CheckResults,
     Evaluation,
+    Manner,
+    Manners,
     check_results_from_json,
     evaluation_from_json,
     evaluation_to_json,
@@ -120,12 +122,11 @@ def test_what_a_model_has_no_checks_for_does_not_block_it() -> None:
 def test_an_evaluation_comes_back_from_json_as_it_was() -> None:
     judged = judge(_evaluation(helped=0.5), _evaluation(), _evaluation(), 1.5, GateConfig())
     verdict = replace(judged, put_back=PutBack(0.8, judged.failed), stopped_early="KL", remarks=(Remark("odd", True),))
-    evaluation = Evaluation(
-        _evaluation(), 1.5, _evaluation(), verdict, (AnswerPair("Hi", "Hello.", "Hey!"),), {"log_loss": 0.6}
-    )
+    answers, manners = (AnswerPair("Hi", "Hello.", "Hey!"),), Manners(Manner(9, 1, 0.8, 2.5), Manner(4, 1, 0.9, 3), 0.7)
+    evaluation = Evaluation(_evaluation(), 1.5, _evaluation(), verdict, answers, manners, {"log_loss": 0.6})
     assert evaluation_from_json(json.loads(json.dumps(evaluation_to_json(evaluation)))) == evaluation
     stored = evaluation_to_json(evaluation)
-    assert {"accuracy", "counts", "kl", "first", "gate", "before_after", "reward"} <= set(stored)
+    assert {"accuracy", "counts", "kl", "first", "gate", "before_after", "manners", "reward"} <= set(stored)
     assert stored["gate"]["passed"] is False
     assert evaluation_from_json({}).verdict is None
 

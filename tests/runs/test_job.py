@@ -21,6 +21,7 @@ from alignment.runs import job, reward_stage
 from alignment.runs.settings import run_settings
 from alignment.settings import ModelConfig, Quantize
 from storage import database, policies, preferences, runs
+from storage.demonstrations import save_demonstration
 from storage.features import read_features, text_key
 from storage.messages import one_turn
 from storage.records import Comparison, Completion, Policy
@@ -227,7 +228,7 @@ def test_ppo_begins_with_the_critic_that_ships_and_scores_by_the_shipped_reward_
 
     def train_ppo(model: Any, tokenizer: Any, task: Task, value_head: torch.nn.Linear, *rest: Any) -> Any:
         seen["critic"] = value_head.bias.item()
-        seen["score"] = task.score([Written([1], [2], ended=True)])[0].item()
+        seen["score"] = task.score([Written([1], [2], ended=True)]).means.item()
         raise PowerCutError
 
     monkeypatch.setattr(ppo, "train_ppo", train_ppo)
@@ -275,3 +276,33 @@ def test_features_are_those_of_the_original_model_computed_once(
     key = text_key(text.messages, text.completion, ended=True)
     stored = read_features(tmp_path / "triptych.db", fingerprint(model), [key])[key]
     assert stored == pytest.approx(expected, abs=0.01)
+
+
+@pytest.mark.parametrize("method", ["ppo", "raft", "dpo"])
+def test_votes_that_call_everything_bad_train_and_publish_nothing(
+    tmp_path: Path, model: ModelConfig, method: str
+) -> None:
+    db = started(tmp_path, model, method)
+    runs.end_run(db, 1, "cancelled")
+    for number in range(32):
+        shown = [Completion(slot, "sft", None, f"text {slot}", [1], 0, {}, "stop", 0.1, 0.2) for slot in "ABC"]
+        preferences.save_comparison(db, Comparison(f"c{number}", one_turn(f"Ask {number}"), "compare", False, shown))
+        preferences.save_preference(db, comparison_id=f"c{number}", annotator_id="ann", tiers=[], kind="all_bad")
+    run = runs.queue_run(db, method, run_settings(SMALL).to_json())
+    runs.start_run(db, run)
+    with pytest.raises(UnconvincingVotesError, match="none of the 32 votes prefers one text to another"):
+        job.train(tmp_path, run, model)
+    assert policies.version_made_by(db, run) is None
+
+
+def test_a_better_answer_to_what_is_called_bad_is_learned_from(tmp_path: Path, model: ModelConfig) -> None:
+    db = started(tmp_path, model, "dpo")
+    runs.end_run(db, 1, "cancelled")
+    shown = [Completion(slot, "sft", None, f"text {slot}", [1], 0, {}, "stop", 0.1, 0.2) for slot in "ABC"]
+    preferences.save_comparison(db, Comparison("c1", one_turn("Ask"), "compare", False, shown))
+    preferences.save_preference(db, comparison_id="c1", annotator_id="ann", tiers=[], kind="all_bad")
+    save_demonstration(db, messages=one_turn("Ask"), completion="Better.", annotator_id="ann")
+    run = runs.queue_run(db, "dpo", run_settings({**SMALL, "sft": {"steps": 0}}).to_json())
+    runs.start_run(db, run)
+    job.train(tmp_path, run, model)
+    assert policies.version_made_by(db, run) is not None

@@ -19,6 +19,7 @@ from alignment.models.generation import generate
 from alignment.models.heads import new_head, trunk
 from alignment.models.sampling import Sampling
 from alignment.models.shipped_files import ShippedRanking
+from alignment.reward.scorer import Scores
 from alignment.runs import stages
 from alignment.runs.methods import METHODS, progress_spans, stages_of
 from alignment.runs.progress import Reporter, heartbeat
@@ -105,9 +106,9 @@ def test_training_gives_signs_of_life_before_its_first_update_and_between_miniba
 
     monkeypatch.setattr(torch.optim.Adam, "step", counting)
 
-    def score(written: Sequence[Written]) -> tuple[torch.Tensor, torch.Tensor]:
+    def score(written: Sequence[Written]) -> Scores:
         lengths = torch.tensor([float(sum(one.sequence) % 5) for one in written])
-        return lengths, torch.zeros_like(lengths)
+        return Scores(lengths, torch.zeros_like(lengths))
 
     prompts = [one_turn("Hi"), one_turn("Why?")]
     task = Task(prompts, score, 0)

@@ -9,8 +9,8 @@ import pytest
 from alignment.errors import AdapterError, AlignmentError, ConfigError
 from alignment.models.sampling import Sampling
 from alignment.serving.engine import PolicyVersion
-from service.compare import SEED_STEP, Progress, compare, stored_comparison
-from service.completions import shown
+from service.compare import SEED_STEP, compare, stored_comparison
+from service.completions import Progress, shown
 from service.requests import CompareRequest, checked
 from storage.errors import StorageError
 from storage.messages import Message

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from alignment.errors import ConfigError
-from service.compare import Progress, compare, stored_comparison
+from service.compare import compare, stored_comparison
+from service.completions import Progress
 from service.conversations import turns_before
 from service.requests import CompareRequest, VoteRequest, WithdrawRequest, checked
 from service.votes import standing_vote, vote, withdraw

@@ -8,7 +8,7 @@ import pytest
 
 from alignment.models import model_folder
 from alignment.settings import ModelConfig
-from service.policies import ensure_live_version
+from service.policies import ensure_live_version, untrained_versions
 from storage import database, policies
 from storage.records import Policy
 from storage.version_folders import publish
@@ -60,21 +60,31 @@ def test_a_folder_may_be_moved(data_dir: Path, model: ModelConfig, tmp_path: Pat
     assert (reference.version, reference.folder.parent.parent) == (1, moved)
 
 
-def test_a_damaged_version_is_passed_over_for_the_newest_whole_one(
+def test_a_damaged_live_version_gives_way_to_its_parent_with_a_warning(
     data_dir: Path, model: ModelConfig, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert served(data_dir, model) == 1
     add_version(data_dir, 2, first(data_dir))
-    damaged = add_version(data_dir, 3, first(data_dir))
-    assert served(data_dir, model) == 3
+    add_version(data_dir, 3, first(data_dir))
+    damaged = add_version(data_dir, 4, policies.get_policy(data_dir / "triptych.db", 2))
+    assert served(data_dir, model) == 4
     (damaged / "weights").write_text("something else")
     assert served(data_dir, model) == 2
-    assert "v3 cannot be served" in caplog.text
-    assert {p.version: p.status for p in policies.list_policies(data_dir / "triptych.db")} == {
-        1: "retired",
-        2: "live",
-        3: "retired",
-    }
+    assert "v4 cannot be served" in caplog.text
+    statuses = {p.version: p.status for p in policies.list_policies(data_dir / "triptych.db")}
+    assert statuses == {1: "retired", 2: "live", 3: "retired", 4: "retired"}
+
+
+def test_where_the_parent_is_damaged_too_the_first_version_answers_and_without_any_a_new_one(
+    data_dir: Path, model: ModelConfig
+) -> None:
+    assert served(data_dir, model) == 1
+    for number in (2, 3):
+        parent = policies.get_policy(data_dir / "triptych.db", number - 1)
+        (add_version(data_dir, number, parent) / "weights").write_text("something else")
+    assert served(data_dir, model) == 1
+    shutil.rmtree(data_dir / first(data_dir).path)
+    assert served(data_dir, model) == 4
 
 
 def test_the_sft_adapter_of_the_served_version_is_found_again_at_the_start(data_dir: Path, model: ModelConfig) -> None:
@@ -126,3 +136,22 @@ def test_a_gguf_model_that_is_not_converted_yet_gets_its_first_version(
     (tmp_path / "x.gguf").write_bytes(b"GGUF" * 100)
     model = ModelConfig(str(tmp_path / "later"), str(tiny_folder / "sft"), gguf=str(tmp_path / "x.gguf"))
     assert served(data_dir, model) == 1
+
+
+def test_a_version_is_untrained_if_it_is_the_instruction_tuning_itself_also_once_a_policy_ships(
+    data_dir: Path, model: ModelConfig, tmp_path: Path
+) -> None:
+    db = data_dir / "triptych.db"
+
+    def untrained(model: ModelConfig) -> frozenset[int]:
+        return untrained_versions(db, data_dir, model)
+
+    chat, ships = ModelConfig(model.model), ModelConfig(model.model, ships=str(tmp_path / "ships"))
+    assert (served(data_dir, model), untrained(model)) == (1, {1})  # a copy of its adapter
+    assert (served(data_dir, chat), untrained(chat)) == (2, {2})  # the checkpoint as it is
+    shutil.copytree(Path(model.sft).parent / "other", tmp_path / "ships" / "policy")
+    assert (served(data_dir, ships), untrained(ships)) == (2, {2})  # the folder goes on with what it has
+    fresh = tmp_path / "fresh"
+    database.prepare(fresh / "triptych.db")
+    assert served(fresh, ships) == 1
+    assert not untrained_versions(fresh / "triptych.db", fresh, ships)

@@ -10,7 +10,8 @@ import pytest
 
 from alignment.errors import ConfigError
 from alignment.models.sampling import Sampling
-from service.compare import SEED_STEP, Progress, compare, stored_comparison
+from service.compare import SEED_STEP, compare, stored_comparison
+from service.completions import Progress
 from service.preview import Preview
 from service.requests import CompareRequest, VoteRequest, WithdrawRequest, checked
 from service.votes import Vote, vote, withdraw

@@ -12,7 +12,6 @@ from service.requests import (
     VoteRequest,
     WithdrawRequest,
     checked,
-    checked_schedule,
 )
 from storage.messages import Message, messages_to_json, one_turn
 
@@ -96,6 +95,11 @@ def test_a_demonstration_may_answer_a_whole_conversation() -> None:
     assert checked(DemonstrateRequest, prompt=" Hi ", completion="Ahoy!").prompt == one_turn(" Hi ")
 
 
+def test_a_message_may_carry_fields_that_hold_nothing() -> None:
+    exported = [{"role": "user", "content": "Hi", "tool_calls": None, "metadata": {}}]
+    assert checked(DemonstrateRequest, prompt=exported, completion="Ahoy!").prompt == one_turn("Hi")
+
+
 def spoken(*roles: str) -> list[dict[str, str]]:
     return [{"role": role, "content": "Hi"} for role in roles]
 
@@ -108,25 +112,26 @@ ORDER = (
 @pytest.mark.parametrize(
     ("prompt", "words"),
     [
-        ([], ORDER + ", and end with the user's; got []"),
+        ([], "prompt must hold a message, got an empty list"),
         (spoken("user", "assistant"), ORDER + ", and end with the user's; got ['user', 'assistant']"),
         (spoken("user", "user"), ORDER),
         (spoken("assistant", "user"), ORDER),
         (spoken("user", "system", "user"), ORDER),
         (spoken("system"), ORDER),
         (spoken("user", "assistant", "assistant", "user"), ORDER),
+        (["Hi"], 'prompt[0] must be an object like {"role": "user", "content": "Hi"}, got \'Hi\''),
+        (spoken("user", "tool"), "prompt[1].role must be one of system, user, assistant, got 'tool'"),
+        ([{"role": "user"}], "prompt[0] must be an object like"),
+        ([{"role": "user", "content": None}], "prompt[0].content must be a text, got None"),
+        ([{"role": "user", "content": "Hi", "name": "Bo"}], "prompt[0] has no field 'name'"),
+        ([{"role": "user", "content": " "}], "the content of prompt[0] is empty; leave the message out or write"),
+        ([{"role": "user", "content": "x" * 4001}], "the content of prompt[0] has 4,001 characters, 4,000 are allowed"),
+        ([{"role": "user", "content": "\ud83d"}], "the content of prompt[0] holds half a character"),
         (
-            ["Hi"],
-            'message 1 of the prompt must be {"role": "system", "user" or "assistant", "content": text}, got \'Hi\'',
+            [*spoken("user"), {"role": "assistant", "content": "\ud83d"}, *spoken("user")],
+            "the content of prompt[1] holds",
         ),
-        (spoken("user", "tool"), "message 2 of the prompt must be"),
-        ([{"role": "user"}], "message 1 of the prompt must be"),
-        ([{"role": "user", "content": None}], "message 1 of the prompt must be"),
-        ([{"role": "user", "content": " "}], "the content of message 1 is empty; leave the message out or write"),
-        ([{"role": "user", "content": "x" * 4001}], "the content of message 1 has 4,001 characters, 4,000 are allowed"),
-        ([{"role": "user", "content": "\ud83d"}], "the content of message 1 holds half a character"),
-        ([{"role": "assistant", "content": "\ud83d"}], "the content of message 1 holds half a character"),
-        (5, "the prompt must be text or a list of messages, got 5"),
+        (5, "prompt must be a text or a list of messages, got 5"),
         (
             [*spoken("user"), {"role": "assistant", "content": "x" * 400_000}, *spoken("user")],
             "the messages of the prompt have 400,004 characters, 400,000 are allowed; leave earlier ones out",
@@ -137,10 +142,3 @@ def test_what_is_no_conversation_is_refused(prompt: Any, words: str) -> None:
     with pytest.raises(ConfigError) as refused:
         checked(DemonstrateRequest, prompt=prompt, completion="Ahoy!")
     assert str(refused.value).startswith(words)
-
-
-@pytest.mark.parametrize("votes", [None, -1, 2.5, 1e9, True, "5"])
-def test_a_schedule_that_makes_no_sense_is_refused(votes: Any) -> None:
-    with pytest.raises(ConfigError, match="number of votes must be whole, from 0 to 100,000"):
-        checked_schedule(votes)
-    assert checked_schedule(5.0) == 5

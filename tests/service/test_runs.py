@@ -28,7 +28,7 @@ ACTIONS: list[Callable[..., Any]] = [
     lambda services, token: training.cancel_open(services, token),
     lambda services, token: training.resume(services, token, RunRequest(1)),
     lambda services, token: training.resume_latest(services, token),
-    lambda services, token: training.schedule(services, token, 5),
+    lambda services, token: training.change_schedule(services, token, {"retrain_every": 5}),
 ]
 
 
@@ -73,7 +73,7 @@ def test_a_run_is_started_cancelled_and_resumed_and_the_snapshot_follows_at_once
 
 def test_a_schedule_is_stored_and_shows_at_once(behind: Backstage) -> None:
     assert behind.services.status.now().retrain_every == 32
-    assert training.schedule(behind.services, behind.services.admin.login(PASSWORD), 5.0) == 5
+    assert training.change_schedule(behind.services, behind.services.admin.login(PASSWORD), {"retrain_every": 5})
     assert behind.services.status.now().retrain_every == overview(behind.db).schedule.retrain_every == 5
 
 

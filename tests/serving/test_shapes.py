@@ -35,7 +35,7 @@ def unchanged(root: Path, number: int = 1) -> PolicyVersion:
 
 
 def started(config: ModelConfig, live: PolicyVersion) -> LocalEngine:
-    engine = LocalEngine(config, live, threads=2)
+    engine = LocalEngine(config, live, threads=1)
     engine.start()
     return engine
 
@@ -180,6 +180,6 @@ def test_a_reward_model_that_ships_with_a_chat_checkpoint_scores_and_changes_no_
 def test_answers_that_would_not_fit_into_memory_are_refused_in_words(
     chat: LocalEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loaded, "MOST_HELD_BYTES", 1000)
+    monkeypatch.setattr(loaded.LoadedModel, "tokens_held", lambda model: 100)
     with pytest.raises(ConfigError, match=r"3 answers of this length may take .* ask for shorter ones, or for fewer"):
         written(chat, *panels(chat))

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from alignment.errors import AdapterError
 from alignment.models import routing
-from alignment.serving import attached, local
+from alignment.serving import attached, decode_loop
 from alignment.serving.attached import OTHERS_KEPT
 from alignment.serving.engine import Finished, PolicyVersion, RowState, policy_version_at
 from alignment.serving.local import LocalEngine
@@ -198,10 +198,11 @@ def test_a_version_is_not_served_in_part_when_its_sft_adapter_does_not_fit(
         assert work["attach"].calls == before + 2
 
 
-def test_a_stream_under_way_ends_on_the_version_it_began_with(
+def test_a_stream_under_way_ends_on_the_version_it_began_with_which_then_leaves(
     engine: LocalEngine, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local, "GROWN_SECONDS", 0.0)
+    monkeypatch.setattr(attached, "OTHERS_KEPT", 0)
+    monkeypatch.setattr(decode_loop, "GROWN_SECONDS", 0.0)
     asked = row(engine.live.adapter, 3, length=200)
     alone = tokens(engine, asked)
 
@@ -217,6 +218,9 @@ def test_a_stream_under_way_ends_on_the_version_it_began_with(
 
     assert [state.token_ids for state in asyncio.run(swap_in_the_middle())] == alone
     assert engine.live.version == 2
+    tokens(engine, row(engine.live.adapter, 3, length=1))
+    assert engine._model is not None
+    assert "policy-1" not in engine._model.attached.model.peft_config
 
 
 def test_an_adapter_that_changed_on_disk_is_not_swapped_in(

@@ -34,7 +34,7 @@ def rehashed(number: int, folder: Path) -> PolicyVersion:
 
 
 def new_engine(tiny_folder: Path, live: PolicyVersion) -> LocalEngine:
-    return LocalEngine(ModelConfig(str(tiny_folder), str(tiny_folder / "sft")), live, threads=2)
+    return LocalEngine(ModelConfig(str(tiny_folder), str(tiny_folder / "sft")), live, threads=1)
 
 
 def row(adapter: Adapter | None, seed: int, prompt: str = "Hi", length: int = 12) -> Row:

@@ -9,13 +9,13 @@ from sqlite_utils import Database, Migrations
 
 from storage import database, policies, runs
 from storage.demonstrations import save_demonstration
+from storage.later_migrations import migrations
 from storage.messages import one_turn
-from storage.migrations import migrations
 from storage.overview import overview
 
 EXPECTED = {
-    "annotators": ["id", "name", "created"],
-    "conversations": ["id", "annotator", "created"],
+    "annotators": ["id", "name", "created", "left_out"],
+    "conversations": ["id", "annotator", "created", "branch_of", "branch_turn"],
     "comparisons": [
         "id",
         "messages",
@@ -26,6 +26,7 @@ EXPECTED = {
         "conversation",
         "turn",
         "continued_from",
+        "proposed",
     ],
     "completions": [
         "comparison",
@@ -52,6 +53,10 @@ EXPECTED = {
         "created",
         "withdrawn",
         "first_run",
+        "reason",
+        "import",
+        "origin",
+        "left_out",
     ],
     "runs": [
         "id",
@@ -70,11 +75,19 @@ EXPECTED = {
     "run_rows": ["run", "preference"],
     "run_metrics": ["id", "run", "step", "name", "value"],
     "policies": ["version", "parent", "run", "path", "sha256", "status", "evaluation", "created", "model"],
-    "demonstrations": ["id", "messages", "completion", "annotator", "source", "created", "withdrawn", "first_run"],
+    "demonstrations": [
+        *("id", "messages", "completion", "annotator", "source", "created", "withdrawn", "first_run"),
+        *("import", "origin"),
+    ],
+    "erased_texts": ["comparison", "slot", "code", "erased"],
+    "tallies": ["day", "source", "blind", "asked", "players", "tiers", "kind", "votes"],
+    "imports": ["id", "file", "created", "finished", "status", "taken", "known", "refused"],
     "run_demonstrations": ["run", "demonstration"],
     "settings": ["name", "value"],
-    "events": ["id", "created", "name", "detail"],
+    "api_keys": ["id", "name", "sha256", "beginning", "annotator", "created", "last_used", "revoked"],
+    "events": ["id", "created", "name", "detail", "actor"],
     "features": ["model", "text", "numbers"],
+    "prompts": ["id", "messages", "source", "created", "removed"],
 }
 STEPS = [
     "m001_comparisons",
@@ -91,6 +104,15 @@ STEPS = [
     "m012_distinct_pairs",
     "m013_conversations",
     "m014_features",
+    "m015_votes_before_the_end",
+    "m016_branches",
+    "m017_api_keys",
+    "m019_teach",
+    "m020_better_answers",
+    "m021_imports",
+    "m022_tallies",
+    "m023_audit",
+    "m024_next_run",
 ]
 MESSAGES = '[{"role": "user", "content": "Hi ☂"}]'
 
@@ -147,6 +169,7 @@ def write_a_row_in_every_table(db: Database) -> None:
         "run_demonstrations": {"run": 3, "demonstration": 5},
         "settings": {"name": "schedule", "value": '{"retrain_every": 8}'},
         "events": {"id": 1, "created": "2026-11-01", "name": "promote", "detail": "v1"},
+        "prompts": {"id": 2, "messages": MESSAGES, "source": "model", "created": "2026-11-01"},
     }
     if "conversations" in existing:
         rows |= {"conversations": {"id": "t1", "annotator": "ann", "created": "2026-11-01"}}
@@ -358,12 +381,17 @@ def test_a_prompt_of_before_becomes_a_message_list_that_counts_as_the_same_quest
     assert again == 5
 
 
-@pytest.mark.parametrize("table", ["preferences", "demonstrations"])
-def test_what_no_run_has_used_is_counted_in_an_index_that_holds_nothing_else(tmp_path: Path, table: str) -> None:
+@pytest.mark.parametrize(
+    ("table", "more", "index"),
+    [("preferences", " AND left_out IS NULL", "new_votes"), ("demonstrations", "", "new_demonstrations")],
+)
+def test_what_no_run_has_used_is_counted_in_an_index_that_holds_nothing_else(
+    tmp_path: Path, table: str, more: str, index: str
+) -> None:
     database.prepare(tmp_path / "triptych.db")
-    count = f"EXPLAIN QUERY PLAN SELECT COUNT(*) FROM {table} WHERE first_run IS NULL AND withdrawn IS NULL"
+    count = f"EXPLAIN QUERY PLAN SELECT COUNT(*) FROM {table} WHERE first_run IS NULL AND withdrawn IS NULL{more}"
     with database.read(tmp_path / "triptych.db") as db:
-        assert [row["detail"] for row in db.query(count)] == [f"SCAN {table} USING INDEX new_{table}"]
+        assert [row["detail"] for row in db.query(count)] == [f"SCAN {table} USING INDEX {index}"]
 
 
 def test_a_data_folder_is_held_by_one_process_at_a_time(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def test_it_says_what_is_open_and_what_is_new(db: Path) -> None:
     policies.record_policy(db, Policy(4, None, None, "p", "00", "live"))
     runs.set_schedule(db, Schedule(5))
     now = overview(db)
-    assert now == Overview(None, runs.get_run(db, run_id), 1, 1, Schedule(5))
+    assert now == Overview(None, runs.get_run(db, run_id), 1, 1, Schedule(5), failures=1)
     assert now.anything_new
     second = runs.queue_run(db, "raft", {})
     now = overview(db)

@@ -1,6 +1,8 @@
 """The handlers of the Compare tab, called without a server."""
 
 import asyncio
+import html
+import re
 import sqlite3
 from dataclasses import replace
 from typing import Any
@@ -12,11 +14,11 @@ from storage import preferences, runs
 from storage.demonstrations import demonstrations_of
 from storage.messages import one_turn
 from storage.overview import overview
-from tests.harness.scripted import LOADING, Backstage
-from ui import compare_tab
+from tests.harness.scripted import LOADING, RECORDED, Backstage
 from ui.compare_form import CompareTab, Question, seed_number
 from ui.compare_stream import stopped, stream
-from ui.compare_tab import Header, choose, demonstrated, opened, undone
+from ui.compare_tab import demonstrated, opened
+from ui.compare_vote import choose, undone
 from ui.panels import chips
 
 HOSTILE = """</textarea><script>x()</script><img src=x onerror="x()"> 'a' "b" {{ 7*7 }} {% raw %} ${1+1} &amp;"""
@@ -36,7 +38,7 @@ def asked(
 
 
 def panels_of(tab: CompareTab, update: dict[Any, Any]) -> list[str]:
-    return [update[panel] for panel in tab.panels]
+    return [update[panel]["frame"] + update[panel]["text"] for panel in tab.panels]
 
 
 def test_the_best_of_several_is_asked_of_the_policy_alone_and_told_in_what_is_stored(
@@ -62,6 +64,16 @@ def test_the_line_below_the_panels_says_what_the_answer_was_picked_by(behind: Ba
     assert reloaded[tab.preview] == updates[-1][tab.preview]
     for settings in ({"preview": False}, {"best_of": 4.0}, {"temperature": 0.0}):
         assert "best of" not in asked(behind, tab, **settings)[-1][tab.preview]
+
+
+def test_a_vote_says_that_the_preview_leans_on_it(behind: Backstage, tab: CompareTab) -> None:
+    for number in range(4):
+        pending = asked(behind, tab, f"Where {number}?")[-1][tab.pending]
+        said = choose(behind.services, tab, "a-1", "C", pending, None)[tab.notice]
+        assert ("The preview leans on it at once." in said) is (number == 3)
+        behind.services.preview.follow()
+    pending = asked(behind, tab, "Where?")[-1][tab.pending]
+    assert "leans" not in choose(behind.services, tab, "a-1", "tie", pending, None)[tab.notice]
 
 
 def test_sliders_that_stand_at_the_models_own_way_leave_the_preview_its_warmer_samples(
@@ -119,19 +131,37 @@ def test_an_answer_ends_with_active_buttons_and_a_comparison_in_the_database(
     updates = asked(behind, tab)
     first, last = updates[0], updates[-1]
     assert "Answering" in first[tab.notice]
-    assert first[tab.best[0]]["interactive"] is first[tab.ask]["visible"] is first[tab.new]["interactive"] is False
-    assert first[tab.pending] == {}
+    assert first[tab.ask]["visible"] is first[tab.new]["interactive"] is False
+    assert set(first[tab.pending]) == {"running"}
     assert last[tab.best[0]]["interactive"] is last[tab.tie]["interactive"] is last[tab.ask]["visible"] is True
     assert last[tab.stop]["visible"] is False
     stored = preferences.get_comparison(behind.db, last[tab.pending]["comparison"])
     assert [completion.role for completion in stored.completions] == ["base", "sft", "rlhf"]
-    assert "You asked: Where?" in last[tab.panels[1]]
+    assert last[tab.panels[1]]["text"] == "You asked: Where?"
+
+
+def test_a_question_whose_first_word_is_slow_is_shown_as_taken(behind: Backstage, tab: CompareTab) -> None:
+    behind.engine.pause = 0.5
+    taken, first, *_ = asked(behind, tab)
+    assert "Answering" in taken[tab.notice] and taken[tab.prompt] == gr.update(value="")
+    assert taken[tab.stop]["visible"] is True and taken[tab.pending] == {}
+    assert set(first[tab.pending]) == {"running"}
 
 
 def test_only_the_panels_are_sent_while_text_grows(behind: Backstage, tab: CompareTab) -> None:
     first, second, *_ = asked(behind, tab)
     assert {tab.notice, tab.pending, *tab.panels} <= set(first)
     assert set(second) == set(tab.panels)
+
+
+def test_a_long_paragraph_is_drawn_less_often_and_whole_at_the_end(behind: Backstage, tab: CompareTab) -> None:
+    long = " ".join(["x" * 100] * 250)
+    behind.engine.texts |= dict.fromkeys(behind.engine.texts, long)
+    behind.engine.reads = 400
+    updates = asked(behind, tab, tokens=250.0)
+    assert len(updates) < 125
+    assert [updates[-1][panel]["text"] for panel in tab.panels] == [long] * 3
+    assert "".join(updates[-1][tab.panels[1]]["answer"]).strip() == f"<p>{long}</p>"
 
 
 def test_a_refused_question_leaves_the_panels_and_the_open_comparison(behind: Backstage, tab: CompareTab) -> None:
@@ -171,13 +201,13 @@ def test_a_seed_that_is_no_number_is_refused(behind: Backstage, tab: CompareTab)
 
 def test_names_are_hidden_in_blind_mode_and_revealed_by_the_vote(behind: Backstage, tab: CompareTab) -> None:
     last = asked(behind, tab, blind=True)[-1]
-    assert not any(name in html for name in ("Base", "Instruction-tuned", "RLHF") for html in panels_of(tab, last))
+    assert not any(name in shown for name in ("Base", "Instruction-tuned", "RLHF") for shown in panels_of(tab, last))
     assert last[tab.best[0]]["value"] == "A is best"
     update = choose(behind.services, tab, "a-1", "B", last[tab.pending], None)
     revealed = panels_of(tab, update)
     assert all(any(name in html for html in revealed) for name in ("Base", "Instruction-tuned", "RLHF v1"))
     assert [update[button]["interactive"] for button in (*tab.best, tab.tie, tab.bad)] == [False] * 5
-    assert "your choice" in update[tab.panels[1]]
+    assert "your choice" in update[tab.panels[1]]["frame"]
 
 
 def test_a_second_vote_by_the_same_person_changes_nothing_and_shows_the_first(
@@ -187,7 +217,7 @@ def test_a_second_vote_by_the_same_person_changes_nothing_and_shows_the_first(
     choose(behind.services, tab, "a-1", "A", pending, None)
     update = choose(behind.services, tab, "a-1", "tie", pending, None)
     assert "your first vote stands" in update[tab.notice]
-    assert "your choice" in update[tab.panels[0]]
+    assert "your choice" in update[tab.panels[0]]["frame"]
     assert update[tab.pending] == {**pending, "choice": "A"}
     assert len(preferences.rankings(behind.db)) == 1
 
@@ -201,7 +231,7 @@ def test_a_vote_is_taken_back_by_one_click_and_another_one_takes_its_place(behin
     assert "Vote taken back. You can vote again.<" in update[tab.notice]
     assert [update[button]["interactive"] for button in (*tab.best, tab.tie, tab.bad)] == [True] * 5
     assert update[tab.best[1]]["value"] == "Instruction-tuned is best"
-    assert "your choice" not in update[tab.panels[1]]
+    assert "your choice" not in update[tab.panels[1]]["frame"]
     assert update[tab.undo] == gr.update(visible=False)
     assert update[tab.pending] == last[tab.pending]
     assert preferences.rankings(behind.db) == []
@@ -284,39 +314,41 @@ def test_thanks_counts_to_the_next_training(behind: Backstage, tab: CompareTab) 
     assert "The next training begins now." in words[1]
 
 
-def test_the_page_opens_on_what_the_browser_remembers_else_on_the_first_example(
-    behind: Backstage, tab: CompareTab
-) -> None:
-    fresh = opened(behind.services, tab, "a-1", None)
-    assert fresh[tab.request]["prompt"] == "What is the capital of France?"
+def test_the_page_opens_on_what_the_browser_remembers(behind: Backstage, tab: CompareTab) -> None:
     pending = asked(behind, tab, "Where?", blind=True)[-1][tab.pending]
     remembered = opened(behind.services, tab, "a-1", pending)
     assert "Where?" in remembered[tab.turns]
-    assert "hidden" in remembered[tab.panels[0]]
-    assert tab.request not in remembered
+    assert "hidden" in remembered[tab.panels[0]]["frame"]
     choose(behind.services, tab, "a-1", "A", pending, None)
-    assert "your choice" in opened(behind.services, tab, "a-1", {**pending, "choice": "A"})[tab.panels[0]]
-    gone = opened(behind.services, tab, "a-1", {"comparison": "gone"})
-    assert gone[tab.request]["prompt"] == "What is the capital of France?"
+    assert "your choice" in opened(behind.services, tab, "a-1", {**pending, "choice": "A"})[tab.panels[0]]["frame"]
 
 
-def test_a_page_where_something_was_asked_before_does_not_ask_the_example_again(
-    behind: Backstage, tab: CompareTab
+@pytest.mark.parametrize("gone", [None, {"comparison": "gone"}])
+def test_a_new_visitor_is_invited_and_nothing_is_asked_by_itself(
+    behind: Backstage, tab: CompareTab, gone: dict[str, str] | None
 ) -> None:
+    update = opened(behind.services, tab, "a-1", gone)
+    assert tab.request not in update
+    assert tab.pending not in update
+    assert "Ask something above" in update[tab.panels[0]]["frame"]
+
+
+def test_a_new_visitor_sees_the_recorded_example_which_takes_no_vote(behind: Backstage, tab: CompareTab) -> None:
+    update = opened(replace(behind.services, recorded=RECORDED), tab, "a-1", None)
+    assert [update[panel]["text"] for panel in tab.panels] == ["and so on", "Hello.", "Hello!"]
+    assert "RLHF v1" in update[tab.panels[2]]["frame"]
+    assert "Who are you?" in update[tab.turns]
+    assert "recorded example" in update[tab.turns]
+    assert "A recorded example of 29 November 2026" in update[tab.notice]
+    assert {update[button]["interactive"] for button in (*tab.best, tab.tie, tab.bad)} == {False}
+    assert "data-slot" not in update[tab.panels[0]]["frame"]  # nothing goes on from it
+
+
+def test_where_something_was_asked_before_no_example_is_shown(behind: Backstage, tab: CompareTab) -> None:
     """As after a reload while answers are written, or after a new chat was begun."""
     begun = asked(behind, tab)[0][tab.pending]
-    update = opened(behind.services, tab, "a-1", begun)
-    assert tab.request not in update
-    assert "Ask something above" in update[tab.panels[0]]
-
-
-def test_without_examples_the_page_opens_and_asks_nothing(behind: Backstage) -> None:
-    services = replace(behind.services, examples=[])
-    with gr.Blocks():
-        bare = compare_tab.build(services, gr.BrowserState(None), Header(gr.HTML(), lambda: ""))
-    update = opened(services, bare, "a-1", None)
-    assert bare.request not in update
-    assert "Ask something above" in update[bare.panels[0]]
+    update = opened(replace(behind.services, recorded=RECORDED), tab, "a-1", begun)
+    assert "Ask something above" in update[tab.panels[0]]["frame"]
 
 
 def test_stop_while_the_model_loads_leaves_no_word_of_waiting_in_the_panels(behind: Backstage, tab: CompareTab) -> None:
@@ -327,7 +359,7 @@ def test_stop_while_the_model_loads_leaves_no_word_of_waiting_in_the_panels(behi
 
     update = asyncio.run(first())
     assert "The model is loading: 4 s." in update[tab.notice]
-    assert not any("aiting" in html for html in panels_of(tab, update))
+    assert not any("aiting" in shown for shown in panels_of(tab, update))
     update = stopped(behind.services, tab, "a-1", {"prompt": "Where?"}, update[tab.pending])
     assert "Stopped." in update[tab.notice]
     assert update[tab.prompt] == gr.update(value="Where?")
@@ -350,7 +382,15 @@ def test_a_better_answer_can_be_written_once_answers_are_there_and_is_stored_for
     update = choose(behind.services, tab, "a-1", "A", pending, None)
     assert update[tab.own] == gr.update(visible=True)
     assert tab.written not in update
-    assert "your choice" in update[tab.panels[0]]
+    assert "your choice" in update[tab.panels[0]]["frame"]
+
+
+def test_all_answers_that_were_called_bad_lose_to_a_better_one(behind: Backstage, tab: CompareTab) -> None:
+    pending = asked(behind, tab)[-1][tab.pending]
+    pending = choose(behind.services, tab, "a-1", "all_bad", pending, None)[tab.pending]
+    update = demonstrated(behind.services, tab, "a-1", "In the north.", pending)
+    assert "All answers shown lose to yours" in update[tab.notice]
+    assert [one.tiers for one in preferences.rankings(behind.db)] == [((3,), (0, 1, 2))]
 
 
 def test_a_better_answer_that_is_refused_stays_in_its_field(behind: Backstage, tab: CompareTab) -> None:
@@ -365,8 +405,11 @@ def test_a_better_answer_that_is_refused_stays_in_its_field(behind: Backstage, t
 def test_what_models_and_people_write_is_text_in_panels_chips_and_notices(behind: Backstage, tab: CompareTab) -> None:
     behind.engine.texts["base"] = HOSTILE
     last = asked(behind, tab, HOSTILE)[-1]
-    assert f'<p class="answer">{ESCAPED}</p>' in last[tab.panels[0]]
-    assert f'<p class="answer">You asked: {ESCAPED}</p>' in last[tab.panels[1]]
+    for place, text in enumerate([HOSTILE, f"You asked: {HOSTILE}"]):
+        shown = last[tab.panels[place]]
+        assert shown["text"] == text
+        assert [html.unescape(block).strip() for block in shown["answer"]] == [f"<p>{text}</p>"]
+        assert not re.search("<(?!/?p>)", shown["answer"][0])
     assert f'data-prompt="{ESCAPED}">{ESCAPED}</button>' in chips({HOSTILE: [HOSTILE]})
     assert f"<summary>{ESCAPED}</summary>" in chips({HOSTILE: [HOSTILE]})
     refused = asked(behind, tab, seed="<b>7</b>")[-1]

@@ -1,6 +1,7 @@
 """The named endpoints, called over HTTP as a script would."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,10 +19,12 @@ from service.requests import DemonstrateRequest, VoteRequest, checked
 from service.votes import vote
 from storage import preferences, runs
 from storage.overview import overview
+from storage.signing_key import signing_key
 from tests.harness.app import free_port
 from tests.harness.scripted import PASSWORD, Backstage, backstage
-from ui.annotator import signing_key
 from ui.layout import serve
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -140,8 +143,8 @@ def test_a_demonstration_is_stored_once_and_waits_for_the_next_run(
         (("Hi", " \n"), "The completion is empty; write what the model should have answered"),
         (("Hi", "x" * 2001), "The completion has 2,001 characters, 2,000 are allowed; shorten it"),
         (("Hi", "ho " * 200), "Prompt and completion need 201 tokens, this model reads 200; shorten them"),
-        (([{"role": "user", "content": ""}], "Ahoy!"), "The content of message 1 is empty"),
-        (({"prompt": "Hi"}, "Ahoy!"), "The prompt must be text or a list of messages"),
+        (([{"role": "user", "content": ""}], "Ahoy!"), "The content of prompt[0] is empty"),
+        (({"prompt": "Hi"}, "Ahoy!"), "Prompt must be a text or a list of messages, got {'prompt': 'Hi'}"),
         (("Hi", "Ahoy!", "imported"), 'Source must be "human" or "simulated", got \'imported\''),
     ],
 )
@@ -233,7 +236,13 @@ def test_admin_endpoints_need_the_token(client: Client) -> None:
     token = client.predict(PASSWORD, api_name="/login")["token"]
     assert "has no field 'nope'" in refused(client, token, "ppo", {"nope": 1}, api_name="/retrain")
     run_id = client.predict(token, "ppo", {"ppo": {"updates": 2}, "seed": 1}, api_name="/retrain")["run_id"]
-    assert "already queued" in refused(client, token, api_name="/retrain")
+    after = client.predict(token, api_name="/retrain")["run_id"]
+    assert client.predict(after, api_name="/run")["status"] == "waiting"
+    assert client.predict(token, after, api_name="/cancel") == {"status": "cancelled"}
+    assert client.predict(token, {"quiet_from": "08:00"}, api_name="/schedule")["quiet_from"] == "08:00"
+    told = client.predict(token, {"quiet_from": ""}, api_name="/schedule")
+    assert (told["retrain_every"], told["waits_for"]) == (32, "votes") and "training starts by itself" in told["words"]
+    assert "time of day" in refused(client, token, {"quiet_from": "never"}, api_name="/schedule")
     assert client.predict(run_id, api_name="/run")["status"] == "queued"
     assert client.predict(token, run_id, api_name="/cancel") == {"status": "cancelled"}
     assert "log in first" in refused(client, "made up", run_id, api_name="/resume")
@@ -274,8 +283,29 @@ def test_curl_gets_the_sentence_of_a_refusal(served: tuple[str, Backstage]) -> N
 
 
 def test_only_the_documented_endpoints_are_public(client: Client) -> None:
-    described: Any = client.view_api(return_format="dict")
-    feedback, reading = {"compare", "vote", "withdraw", "demonstrate"}, {"run", "policies"}
-    names = feedback | reading | {"login", "logout", "retrain", "cancel", "resume"}
-    assert set(described["named_endpoints"]) == {f"/{name}" for name in names}
+    described: Any = client.view_api(return_format="dict", print_info=False)
+    page = (ROOT / "docs" / "endpoints.md").read_text(encoding="utf-8")
+    first_cells = re.findall(r"^\| (`/[^|]*) \|", page, re.MULTILINE)
+    documented = {name for cell in first_cells for name in re.findall(r"`(/[a-z_]+)`", cell)}
+    assert set(described["named_endpoints"]) == documented
     assert described["unnamed_endpoints"] == {}
+
+
+def test_history_is_the_callers_own_and_pages_of_it_follow_one_another(
+    client: Client, served: tuple[str, Backstage]
+) -> None:
+    for question in ("Where is Lima?", "Where is Oslo?"):
+        answer = client.predict(question, api_name="/compare")
+    vote = client.predict(answer["comparison_id"], "C", api_name="/vote")
+    page = client.predict("", 1, api_name="/history")
+    (newest,) = page["conversations"]
+    assert (newest["title"], newest["conversation_id"]) == ("Where is Oslo?", answer["conversation_id"])
+    (turn,) = newest["comparisons"]
+    assert (turn["vote"]["preference_id"], turn["vote"]["choice"]) == (vote["preference_id"], "C")
+    assert turn["completions"] == answer["completions"]
+    older = client.predict("", 1, page["next"], api_name="/history")
+    assert [one["title"] for one in older["conversations"]] == ["Where is Lima?"]
+    assert older["next"] is None
+    assert [one["title"] for one in client.predict("LIMA", api_name="/history")["conversations"]] == ["Where is Lima?"]
+    assert Client(served[0], verbose=False).predict(api_name="/history") == {"conversations": [], "next": None}
+    assert "Limit must be a whole number from 1 to 200, got 500" in refused(client, "", 500, api_name="/history")

@@ -4,10 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from alignment.models.sampling import Sampling
 from service.context import ServedModel
 from tests.harness.scripted import SERVED
-from ui.compare_form import sampling_values
+from ui.answers import drawn
 from ui.panels import panel, unasked
 from ui.render import render
 
@@ -29,17 +28,19 @@ BASE, SFT, RLHF = unasked(1)
     ],
 )
 def test_the_first_panel_is_named_for_what_it_is(model: ServedModel, name: str, why: str, checkpoint: str) -> None:
-    html = panel(BASE, model)
+    html = panel(BASE, model)["frame"]
     assert f"<h2>{name}</h2>" in html
     assert why in html
     assert f'title="{checkpoint}"' in html
     for other in (SFT, RLHF):
-        assert 'title="Tiny-Instruct"' in panel(other, model)
+        assert 'title="Tiny-Instruct"' in panel(other, model)["frame"]
 
 
 def test_a_hidden_panel_does_not_tell_its_checkpoint() -> None:
-    html = panel(replace(BASE, role=None), CHAT)
-    assert "title=" not in html
+    shown = panel(replace(BASE, role=None, text="# Hi"), CHAT)
+    html = shown["frame"]
+    assert shown["plain"] is False  # it would give the base away
+    assert "<header>" in html
     assert "Tiny" not in html and "aw continuation" not in html
 
 
@@ -53,17 +54,20 @@ def test_the_page_says_how_to_have_the_real_base_and_whose_template_is_used() ->
     assert "Tiny-Instruct ships no chat template, so a plain one" in bare
 
 
-def test_an_answer_is_shown_as_it_was_written_and_silence_as_such() -> None:
-    assert '<p class="answer">\n  Paris. \n</p>' in panel(replace(SFT, text="\n  Paris. \n"), SERVED)
-    assert '<p class="hint">(nothing)</p>' in panel(replace(SFT, text=" \n"), SERVED, hint="(nothing)")
+def test_an_answer_is_there_as_it_was_written_and_as_blocks_and_silence_as_such() -> None:
+    shown = panel(replace(SFT, text="\n  Paris.  \n\n- a\n", finish_reason="stop"), SERVED)
+    assert shown["text"] == "\n  Paris.  \n\n- a\n"
+    assert [block.strip() for block in shown["answer"]] == ["<p>Paris.</p>", "<ul>\n<li>a</li>\n</ul>"]
+    assert '<p class="hint">(nothing)</p>' in panel(replace(SFT, text=" \n"), SERVED, hint="(nothing)")["frame"]
 
 
-def test_the_sliders_stand_at_the_models_own_way_within_what_it_reads() -> None:
-    assert sampling_values(replace(CHAT, sampling=Sampling(0.2, 512, top_p=0.9), max_tokens=8192)) == [0.2, 0.9, 512]
-    assert sampling_values(replace(CHAT, sampling=Sampling(0.2, 512), max_tokens=256))[-1] == 256
+def test_only_what_a_base_model_wrote_stands_as_it_was_written_at_first() -> None:
+    assert [panel(replace(one, text="# Hi"), SERVED)["plain"] for one in (BASE, SFT, RLHF)] == [True, False, False]
 
 
-def test_a_policy_that_nobody_trained_says_so() -> None:
-    served = replace(CHAT, untrained=frozenset({1}))
-    assert "not trained yet" in panel(RLHF, served)
-    assert "from preferences" in panel(replace(RLHF, policy_version=2), served)
+def test_a_panel_keeps_its_height_until_its_answer_has_ended() -> None:
+    growing = panel(replace(SFT, text="Par"), SERVED, drawn=drawn("Par"))["frame"]
+    assert 'aria-busy="true"' in growing and 'data-ended="false"' in growing
+    ended = panel(replace(SFT, text="Paris", finish_reason="stop"), SERVED)["frame"]
+    assert 'aria-busy="false"' in ended and 'data-ended="true"' in ended
+    assert 'data-ended="false"' in panel(SFT, SERVED, hint="Ask")["frame"]

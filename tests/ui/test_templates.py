@@ -21,7 +21,7 @@ def strings(path: Path) -> list[str]:
     return [node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
 
 
-@pytest.mark.parametrize("path", sorted(UI.glob("*.py")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted(UI.rglob("*.py")), ids=lambda path: path.relative_to(UI).as_posix())
 def test_no_python_of_the_page_makes_html(path: Path) -> None:
     assert [text for text in strings(path) if TAG.search(text)] == []
 
@@ -30,6 +30,11 @@ def test_only_the_pages_own_style_and_script_are_not_escaped() -> None:
     unescaped = re.compile(r"\bsafe\b|autoescape|Markup")
     found = {path.name for path in UI.glob("templates/*") if unescaped.search(path.read_text(encoding="utf-8"))}
     assert found == {"head.html"}
+
+
+def test_what_is_called_safe_comes_from_the_sanitiser_and_the_writer_of_formulas() -> None:
+    found = {path.name for path in UI.rglob("*.py") if "Markup(" in path.read_text(encoding="utf-8")}
+    assert found == {"safe_html.py", "formulas.py"}
 
 
 def test_every_template_can_be_read() -> None:

@@ -5,13 +5,12 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from alignment.errors import AccessError, ConfigError, TrainingError
+from alignment.errors import AccessError, TrainingError
 from alignment.runs.findings import Finding, PutBack, Remark, Verdict, verdict_to_json
 from alignment.runs.settings import RunSettings
 from storage import policies, runs
 from storage.demonstrations import save_demonstration
 from storage.messages import one_turn
-from storage.overview import overview
 from storage.records import Metric
 from tests.harness.scripted import LOADING, PASSWORD, SERVED, Backstage
 from ui import layout, training_plots, training_tab, training_view
@@ -58,10 +57,7 @@ def test_every_action_of_the_admin_is_refused_without_a_valid_token(behind: Back
         training_tab.cancel(behind.services, bad)
     with pytest.raises(AccessError):
         training_tab.resume(behind.services, bad)
-    with pytest.raises(AccessError):
-        training_tab.schedule(behind.services, bad, 5)
     assert runs.latest_run(behind.db) is None
-    assert overview(behind.db).schedule.retrain_every == 32
 
 
 def test_retrain_then_cancel(behind: Backstage) -> None:
@@ -80,21 +76,14 @@ def test_only_a_run_that_ended_early_can_be_resumed(behind: Backstage) -> None:
     with pytest.raises(TrainingError, match="nothing to resume"):
         training_tab.resume(behind.services, held)
     training_tab.retrain(behind.services, held)
-    assert training_tab.enabled(behind.now()) == [False, False, True]
+    assert training_tab.enabled(behind.now()) == [True, False, True]  # another one can be the next
     training_tab.cancel(behind.services, held)
     assert training_tab.enabled(behind.now()) == [True, True, False]
     assert training_tab.resume(behind.services, held) == (
         "Run 1 is queued again; it goes on from its last checkpoint, or from the beginning if it has none."
     )
     assert runs.get_run(behind.db, 1).status == "queued"
-    assert training_tab.enabled(behind.now()) == [False, False, True]
-
-
-@pytest.mark.parametrize("every", [None, -1, 2.5, 1e9])
-def test_a_schedule_that_makes_no_sense_is_refused(behind: Backstage, every: float | None) -> None:
-    with pytest.raises(ConfigError, match="number of votes must be whole"):
-        training_tab.schedule(behind.services, token(behind), every)
-    assert overview(behind.db).schedule.retrain_every == 32
+    assert training_tab.enabled(behind.now()) == [True, False, True]  # another one can be the next
 
 
 def test_views_say_what_a_rejected_run_failed_at(behind: Backstage) -> None:
@@ -290,6 +279,21 @@ def test_a_plot_of_one_point_has_a_whisker_and_of_none_says_so() -> None:
 def test_a_resumed_run_is_plotted_by_step_although_it_measured_some_again() -> None:
     measured = [Metric(step, "objective/kl", step / 10) for step in (1, 2, 3, 4)]
     assert training_plots.plots([*measured[2:], *measured[:2]]) == training_plots.plots(measured)
+
+
+def test_the_score_is_shown_climbing_to_what_the_preview_showed() -> None:
+    scores = [Metric(step, "objective/score", value) for step, value in ((1, 0.2), (2, 0.5), (3, 0.8))]
+    previews = [Metric(step, "objective/preview", value) for step, value in ((1, 1.0), (2, 1.4))]
+    shown = training_plots.plots([*scores, *previews])
+    assert "best of 4 of the version before: the preview" in shown
+    assert "75% of the way to the preview" in shown  # from 0.2 to 0.8 of the way to 1.0
+    assert "of the way" not in training_plots.plots(scores)  # PPO alone measures no preview
+
+
+def test_a_reference_line_lies_within_its_plot() -> None:
+    shape = Plot("Score", "hint", "rlhf", [(1, 0.2), (2, 0.3)], "update", reference=(1.0, "preview")).shape
+    assert shape is not None and shape.reference is not None
+    assert 0 < shape.reference < shape.end[1] < 100
 
 
 def test_a_plot_of_equal_values_does_not_divide_by_zero() -> None:

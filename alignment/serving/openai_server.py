@@ -1,0 +1,176 @@
+"""One OpenAI-compatible server, over HTTP: what it serves, a completion as it grows, adapters put in and taken out."""
+
+import json
+import ssl
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from alignment.errors import AdapterError, AlignmentError, ConfigError
+
+LOOK_SECONDS = 5.0  # most that a look at what is served takes
+LOAD_SECONDS = 120.0  # most that an adapter takes to load
+SILENT_SECONDS = 120.0  # for which a server may write nothing
+VLLM = "vllm:"  # before the address of servers that take adapters while they run
+TELLS_IDS = ("triptych", "vllm")  # owners of models whose servers tell token ids where they are asked to
+
+
+class UnreachableError(AlignmentError):
+    """A server does not answer, or not now: another one may, or this one later."""
+
+
+@cache
+def trusted() -> ssl.SSLContext:
+    """Return whom connections trust; it takes longer to make than a short call."""
+    return httpx.create_ssl_context()
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A model as a server lists it."""
+
+    name: str
+    parent: str | None  # the model that an adapter is on; None for a model itself
+    context_tokens: int | None  # that it reads, where the server tells
+    owner: str
+
+    @property
+    def tells_ids(self) -> bool:
+        """Whether its server tells the ids of tokens."""
+        return self.owner in TELLS_IDS
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What a completion has grown by."""
+
+    text: str
+    token_ids: tuple[int, ...]  # () where the server does not tell
+    finish_reason: str | None
+
+
+@dataclass(frozen=True)
+class Server:
+    """Where a server is, and the key that it asks for."""
+
+    url: str  # up to and with /v1
+    key: str = ""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What each call brings."""
+        return {"Authorization": f"Bearer {self.key}"} if self.key else {}
+
+    def models(self) -> tuple[Listed, ...]:
+        """Return what is served; raise UnreachableError where nothing answers."""
+        answer = self._call("GET", "/models", LOOK_SECONDS)
+        try:
+            return tuple(_listed(one) for one in answer.json()["data"])
+        except (ValueError, KeyError, TypeError) as error:
+            words = f"{self.url}/models does not list models as OpenAI's API does ({error!r})"
+            raise UnreachableError(words) from error
+
+    def load(self, name: str, folder: Path) -> None:
+        """Have an adapter loaded under a name; raise AdapterError where the server refuses it."""
+        self._adapter("load", {"lora_name": name, "lora_path": str(folder)})
+
+    def unload(self, name: str) -> None:
+        """Have an adapter taken out; raise AdapterError where the server refuses that."""
+        self._adapter("unload", {"lora_name": name})
+
+    async def complete(self, client: httpx.AsyncClient, asked: dict[str, Any], *, chat: bool) -> AsyncIterator[Piece]:
+        """Yield a completion's pieces as they come; closing the iterator stops it.
+
+        Raises UnreachableError where the server does not answer or is too busy, ConfigError for what it refuses.
+        """
+        path = "/chat/completions" if chat else "/completions"
+        try:
+            async with client.stream(
+                "POST",
+                self.url + path,
+                json=asked | {"stream": True},
+                headers=self.headers,
+                timeout=httpx.Timeout(LOOK_SECONDS, read=SILENT_SECONDS),
+            ) as answer:
+                if answer.is_error:
+                    await answer.aread()
+                    raise self._refusal(answer)
+                async for line in answer.aiter_lines():
+                    if (piece := self._piece(line, chat=chat)) is not None:
+                        yield piece
+        except httpx.HTTPError as error:
+            raise UnreachableError(f"{self.url} does not answer ({type(error).__name__}: {error})") from error
+
+    def _adapter(self, act: str, body: dict[str, str]) -> None:
+        try:
+            self._call("POST", f"/{act}_lora_adapter", LOAD_SECONDS, body)
+        except ConfigError as error:
+            raise AdapterError(f"{body['lora_name']} could not be {act}ed: {error}") from error
+
+    def _call(self, method: str, path: str, seconds: float, body: Any = None) -> httpx.Response:
+        try:
+            with httpx.Client(verify=trusted(), timeout=seconds) as client:
+                answer = client.request(method, self.url + path, json=body, headers=self.headers)
+        except httpx.HTTPError as error:
+            raise UnreachableError(f"{self.url} does not answer ({type(error).__name__}: {error})") from error
+        if answer.is_error:
+            raise self._refusal(answer)
+        return answer
+
+    def _refusal(self, answer: httpx.Response) -> AlignmentError:
+        """Return what an answer with an error says: what may pass by itself, or what has to be changed."""
+        words = f"{self.url} answered {answer.status_code}: {_words(answer)}"
+        passes = answer.status_code in (408, 429) or answer.status_code >= 500
+        return UnreachableError(words) if passes else ConfigError(words)
+
+    def _piece(self, line: str, *, chat: bool) -> Piece | None:
+        """Return what a line of the stream adds, None for one that adds nothing."""
+        kind, _, data = line.partition(":")
+        data = data.strip()
+        if kind != "data" or not data or data == "[DONE]":
+            return None
+        try:
+            told = json.loads(data)
+            if "error" in told:
+                raise AlignmentError(f"{self.url} failed to answer: {told['error'].get('message', told['error'])}")
+            if not told["choices"]:
+                return None
+            choice = told["choices"][0]
+            text = choice["delta"].get("content") if chat else choice["text"]
+            ids = tuple(choice.get("token_ids") or ())
+            return Piece(text or "", ids, choice.get("finish_reason"))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise AlignmentError(f"{self.url} does not stream as OpenAI's API does ({error!r})") from error
+
+
+def servers_named(text: str, key: str = "") -> tuple[list[Server], bool]:
+    """Return the servers that `--engine` names, with commas between them, and whether they take adapters.
+
+    "vllm:" before the first says that they do. Raises ConfigError for what is no address.
+    """
+    takes, rest = text.startswith(VLLM), text.removeprefix(VLLM)
+    urls = [url.strip().rstrip("/") for url in rest.split(",") if url.strip()]
+    for url in urls:
+        if not url.startswith(("http://", "https://")) or not httpx.URL(url).host:
+            raise ConfigError(f"--engine {url} is no address; write it as http://host:8000, after vllm: for vLLM")
+    if not urls:
+        raise ConfigError("--engine names no server; write it as http://host:8000, after vllm: for vLLM")
+    return [Server(url if url.endswith("/v1") else f"{url}/v1", key) for url in urls], takes
+
+
+def _listed(one: dict[str, Any]) -> Listed:
+    return Listed(str(one["id"]), one.get("parent"), one.get("max_model_len"), str(one.get("owned_by", "")))
+
+
+def _words(answer: httpx.Response) -> str:
+    """Return why a server refuses, in its own words where it has some."""
+    try:
+        told = answer.json()
+        error = told.get("error", told)
+        return str(error["message"] if isinstance(error, dict) and "message" in error else error)
+    except (ValueError, AttributeError):
+        return answer.text[:200] or answer.reason_phrase

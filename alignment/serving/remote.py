@@ -1,0 +1,262 @@
+"""The engine elsewhere: rows are written by OpenAI-compatible servers, to which new versions are given while they run.
+
+Adapters are put in and taken out as vLLM does it (`/v1/load_lora_adapter`, with a folder that the server can read).
+A version is live only when all servers that are well hold it; one that comes back later is given it first.
+"""
+
+import asyncio
+import logging
+import random
+import threading
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from concurrent.futures import Future
+from contextlib import aclosing
+from queue import SimpleQueue
+from typing import Any
+
+import httpx
+
+from alignment.errors import AdapterError, AlignmentError, ConfigError
+from alignment.models.sampling import FinishReason
+from alignment.models.texts import Text
+from alignment.models.turns import BETWEEN
+from alignment.serving.engine import (
+    Adapter,
+    EngineState,
+    Event,
+    Finished,
+    Grown,
+    Limits,
+    Measured,
+    PolicyVersion,
+    Row,
+    RowState,
+    TextFeatures,
+)
+from alignment.serving.openai_server import Server, UnreachableError, trusted
+from alignment.serving.replicas import BASE, LIVE, SFT, Replica, Replicas
+from alignment.serving.settings import ServingLimits
+from storage.messages import Messages, messages_to_json
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 2.0  # between two looks at the servers
+GROWN_SECONDS = 1 / 16  # between two views of what is written
+ATTEMPTS = 4  # to have a row begun
+RETRY_SECONDS = 0.4  # before the second one about so long, then twice as long each time
+REASONS: dict[str, FinishReason] = {"stop": "stop", "length": "length"}
+NO_MEASURE = "the servers that answer here do not tell log-probabilities; measure where the app holds the model itself"
+NO_REWARD = "the models are served elsewhere, where there is no reward model to {do}"
+
+
+class RemoteEngine:
+    """Implements `Engine` by servers elsewhere. All methods may be called from any thread or task."""
+
+    def __init__(self, servers: Sequence[Server], live: PolicyVersion, sft: Adapter | None, *, publishes: bool) -> None:
+        """Have rows written by servers. `sft` is the model's own SFT adapter, None for a chat checkpoint."""
+        self._replicas = Replicas(servers, publishes=publishes)
+        self._live = live
+        self._sft = sft
+        self._swaps: SimpleQueue[tuple[PolicyVersion, Future[None]]] = SimpleQueue()
+        self._started = time.monotonic()
+        self._looked = False
+        self._wake, self._stopping = threading.Event(), False
+        self._thread = threading.Thread(target=self._watch, name="engine", daemon=True)
+
+    @property
+    def servers(self) -> str:
+        """The addresses of the servers, with commas between them."""
+        return ", ".join(replica.server.url.removesuffix("/v1") for replica in self._replicas.all)
+
+    def start(self) -> None:
+        """Begin to look after the servers; return at once."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread. What is being written goes on at the servers until its callers leave."""
+        self._stopping = True
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=10)
+
+    @property
+    def state(self) -> EngineState:
+        """Loading until the servers were looked at, then ready while one of them is well, else failed."""
+        seconds = time.monotonic() - self._started
+        if not self._looked:
+            return EngineState("loading", "The servers are being asked", seconds)
+        well = [replica.server.url for replica in self._replicas.all if replica.well]
+        if not well:
+            return EngineState("failed", self._replicas.why_none, seconds)
+        return EngineState("ready", f"Served by {', '.join(well)}", seconds)
+
+    @property
+    def live(self) -> PolicyVersion:
+        """The policy version that is served now."""
+        return self._live
+
+    def limits(self, row: Row) -> Limits | None:
+        """Return None: how many tokens a prompt takes is known at the server alone, which refuses what is too long."""
+        return None
+
+    def restrict(self, limits: ServingLimits) -> None:
+        """Change nothing: servers elsewhere have limits of their own."""
+
+    def scores(
+        self, policy: PolicyVersion, messages: Messages, completions: Sequence[tuple[int, ...]]
+    ) -> "Future[list[float]]":
+        """Return a future that says that there is no reward model."""
+        return _refused(NO_REWARD.format(do="pick by"))
+
+    def features(self, texts: Sequence[Text]) -> "Future[TextFeatures]":
+        """Return a future that says that there is nothing to compute features by."""
+        return _refused(NO_REWARD.format(do="preview by"))
+
+    def measure(self, texts: Sequence[Text], adapters: Sequence[Adapter | None]) -> "Future[Measured]":
+        """Return a future that says that there is nothing to measure by."""
+        return _refused(NO_MEASURE)
+
+    def swap(self, policy: PolicyVersion) -> "Future[None]":
+        """Ask to serve another version; the future ends when all servers that are well hold it, or with why not."""
+        done: Future[None] = Future()
+        self._swaps.put((policy, done))
+        self._wake.set()
+        return done
+
+    async def stream(self, rows: Sequence[Row], person: str = "") -> AsyncIterator[Event]:
+        """Yield the rows of one call as they grow, `Finished` last; closing the iterator stops them."""
+        if any(row.top_log_probs is not None for row in rows):
+            raise ConfigError("the servers that answer here are not asked for log-probabilities; leave logprobs out")
+        while not self._looked:
+            await asyncio.sleep(GROWN_SECONDS)
+        states, shown = [RowState() for _ in rows], None
+        async with httpx.AsyncClient(verify=trusted()) as client:
+            tasks = [asyncio.create_task(self._write(client, row, states, i)) for i, row in enumerate(rows)]
+            try:
+                open_now = set(tasks)
+                while open_now:
+                    ended, open_now = await asyncio.wait(
+                        open_now, timeout=GROWN_SECONDS, return_when=asyncio.FIRST_COMPLETED
+                    )
+                    for task in ended:
+                        task.result()
+                    if open_now and states != shown:
+                        shown = list(states)
+                        yield Grown(tuple(states))
+                yield Finished(tuple(states))
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _write(self, client: httpx.AsyncClient, row: Row, states: list[RowState], place: int) -> None:
+        """Have a row written; one that was not begun is tried again, elsewhere if that can be."""
+        began, replica = time.monotonic(), None
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                replica = self._replicas.choose(avoiding=replica)
+                async with aclosing(self._written(client, replica, row, began)) as written:
+                    async for state in written:
+                        states[place] = state
+                return
+            except UnreachableError as error:
+                log.warning("row not written, attempt %s: %s", attempt, error)
+                if states[place].text or attempt == ATTEMPTS:
+                    raise
+                await asyncio.sleep(random.uniform(0.5, 1.0) * RETRY_SECONDS * 2**attempt)
+
+    async def _written(
+        self, client: httpx.AsyncClient, replica: Replica, row: Row, began: float
+    ) -> AsyncGenerator[RowState, None]:
+        """Yield a row as a server writes it, from the beginning to its end."""
+        name = await asyncio.to_thread(self._name, replica, row)
+        asked = _asked(row, name) | ({"return_token_ids": True} if replica.main.tells_ids else {})
+        state = RowState()
+        with self._replicas.writing(replica, name):
+            async with aclosing(replica.server.complete(client, asked, chat=row.templated)) as pieces:  # type: ignore[type-var]
+                async for piece in pieces:
+                    seconds = time.monotonic() - began
+                    first = state.first_token_seconds or (seconds if piece.text else 0.0)
+                    ids = (*state.token_ids, *piece.token_ids)
+                    reason = REASONS.get(piece.finish_reason, "cancelled") if piece.finish_reason else None
+                    state = RowState(state.text + piece.text, ids, reason, first, seconds)
+                    yield state
+        if state.finish_reason is None:
+            raise UnreachableError(f"{replica.server.url} stopped in the middle of an answer; ask again")
+
+    def _name(self, replica: Replica, row: Row) -> str:
+        """Return the name under which a server writes a row, once it holds the adapter that this needs."""
+        own = {BASE, SFT, LIVE} <= replica.names  # a Triptych
+        if own and not self._replicas.publishes and row.adapter is not None and row.adapter == self._live.adapter:
+            return LIVE
+        if row.adapter is not None and not (own and row.adapter == self._sft):
+            self._replicas.hold(replica, row.adapter)
+            return row.adapter.name
+        if own:
+            return SFT if row.templated else BASE
+        return replica.main.name
+
+    # ---- the thread
+
+    def _watch(self) -> None:
+        while not self._stopping:
+            try:
+                self.look()
+            except Exception:  # the thread lives as long as the app
+                log.exception("the servers could not be looked after; this is tried again")
+            self._wake.wait(LOOK_SECONDS)
+            self._wake.clear()
+
+    def look(self) -> None:
+        """Look at all servers once: who is well, what each lacks, and whether a version on its way is there."""
+        self._replicas.look(self._live.adapters)
+        self._looked = True
+        while not self._swaps.empty():
+            policy, done = self._swaps.get()
+            if not done.set_running_or_notify_cancel():
+                continue
+            try:
+                self._give(policy)
+            except Exception as error:
+                done.set_exception(error)
+            else:
+                self._live = policy
+                done.set_result(None)
+
+    def _give(self, policy: PolicyVersion) -> None:
+        """Have all servers that are well hold a version; raise AlignmentError where one refuses or none is well."""
+        well = [replica for replica in self._replicas.all if replica.well]
+        if not well:
+            raise AlignmentError(self._replicas.why_none)
+        for replica in well:
+            for adapter in policy.adapters:
+                try:
+                    self._replicas.hold(replica, adapter)
+                except UnreachableError as error:  # it is given the version when it is back
+                    replica.why = str(error)
+        if not any(replica.well for replica in well):
+            raise AlignmentError(self._replicas.why_none)
+
+
+def _asked(row: Row, name: str) -> dict[str, Any]:
+    """Return what a server is asked for a row."""
+    sampling = row.sampling
+    drawn: dict[str, Any] = {
+        "model": name,
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "max_tokens": sampling.max_new_tokens,
+        "seed": row.seed,
+    }
+    more = {"top_k": sampling.top_k, "min_p": sampling.min_p}  # not OpenAI's own: only where they change something
+    drawn |= {key: value for key, value in more.items() if value}
+    if row.templated:
+        return drawn | {"messages": messages_to_json(row.messages)}
+    return drawn | {"prompt": BETWEEN.join(message.content for message in row.messages)}
+
+
+def _refused(words: str) -> "Future[Any]":
+    done: Future[Any] = Future()
+    done.set_exception(AdapterError(words))
+    return done

@@ -1,0 +1,127 @@
+"""The servers that a remote engine has its rows written by: which are well, and which adapters each of them holds."""
+
+import logging
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from alignment.errors import AdapterError, AlignmentError
+from alignment.serving.engine import Adapter
+from alignment.serving.openai_server import Listed, Server, UnreachableError
+from storage.errors import StorageError
+from storage.version_folders import verify
+
+log = logging.getLogger(__name__)
+SPARE = 4  # adapters that a server keeps although nothing asks for them now: versions asked for by name come again
+BASE, SFT, LIVE = "base", "sft", "rlhf"  # names under which Triptych itself serves them
+
+
+@dataclass
+class Replica:
+    """One server as it was found last."""
+
+    server: Server
+    listed: tuple[Listed, ...] = ()
+    why: str = "not asked yet"  # it is not well; "" for one that is
+    open_rows: dict[str, int] = field(default_factory=dict)  # by the model's name
+    loaded: list[str] = field(default_factory=list)  # adapters that were put in, the latest last
+
+    @property
+    def well(self) -> bool:
+        """Whether rows may be sent there."""
+        return not self.why
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names that it serves."""
+        return frozenset(one.name for one in self.listed)
+
+    @property
+    def main(self) -> Listed:
+        """The model that adapters are put on, the first that is none itself."""
+        return next((one for one in self.listed if one.parent is None), self.listed[0])
+
+
+class Replicas:
+    """All servers. Any thread may ask; one thread alone looks after them."""
+
+    def __init__(self, servers: Sequence[Server], *, publishes: bool) -> None:
+        """Have rows written by servers; with `publishes` they take adapters while they run, as vLLM does."""
+        self.all = [Replica(server) for server in servers]
+        self.publishes = publishes
+        self._lock = threading.Lock()  # guards open rows
+
+    def look(self, wanted: Sequence[Adapter]) -> None:
+        """Ask all servers how they are; give those that are well the adapters that they lack."""
+        for replica in self.all:
+            before = replica.why
+            try:
+                replica.listed = replica.server.models()
+                replica.why = "" if replica.listed else f"{replica.server.url} serves no model"
+                if replica.well and self.publishes:
+                    replica.loaded = [name for name in replica.loaded if name in replica.names]
+                    for adapter in wanted:
+                        self.hold(replica, adapter)
+                    self._let_go(replica, {adapter.name for adapter in wanted})
+            except (AlignmentError, StorageError) as error:
+                replica.why = str(error)
+            if replica.why != before:
+                log.warning("%s", replica.why or f"{replica.server.url} is well")
+
+    def hold(self, replica: Replica, adapter: Adapter) -> None:
+        """Have a server hold an adapter under its name, if it does not yet.
+
+        Raises AdapterError where it refuses it or cannot be given any, StorageError for a version that was changed.
+        """
+        if adapter.name in replica.names:
+            return
+        if not self.publishes:
+            raise AdapterError(
+                f"{replica.server.url} does not serve {adapter.name} and takes no adapters while it runs; "
+                "name a server that does as --engine vllm:URL"
+            )
+        if adapter.version_folder is not None and adapter.sha256 is not None:
+            verify(adapter.version_folder, adapter.sha256)
+        replica.server.load(adapter.name, adapter.folder)
+        replica.loaded.append(adapter.name)
+        replica.listed = replica.server.models()
+        if adapter.name not in replica.names:
+            raise AdapterError(f"{replica.server.url} took {adapter.name}, but does not list it")
+
+    def _let_go(self, replica: Replica, wanted: set[str]) -> None:
+        """Have a server forget adapters that nobody has asked for lately, and that none of its rows needs."""
+        with self._lock:
+            busy = {name for name, rows in replica.open_rows.items() if rows}
+        free = [name for name in replica.loaded if name not in wanted | busy]
+        for name in free[: max(0, len(free) - SPARE)]:
+            replica.server.unload(name)
+            replica.loaded.remove(name)
+
+    def choose(self, avoiding: Replica | None = None) -> Replica:
+        """Return the server with the fewest rows, another one than `avoiding` if there is one that is well.
+
+        Raises UnreachableError where none is well.
+        """
+        well = [replica for replica in self.all if replica.well]
+        if not well:
+            raise UnreachableError(self.why_none)
+        others = [replica for replica in well if replica is not avoiding] or well
+        with self._lock:
+            return min(others, key=lambda replica: sum(replica.open_rows.values()))
+
+    @property
+    def why_none(self) -> str:
+        """Why no server is well, in words."""
+        return f"{'; '.join(replica.why for replica in self.all)}; asked again every few seconds"
+
+    @contextmanager
+    def writing(self, replica: Replica, name: str) -> Iterator[None]:
+        """Count a row of a server's while it is written: its adapter stays until then."""
+        with self._lock:
+            replica.open_rows[name] = replica.open_rows.get(name, 0) + 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                replica.open_rows[name] -= 1

@@ -1,0 +1,1 @@
+"""Endpoints that speak OpenAI's API, and what watches the app: as thin as the page."""

@@ -1,0 +1,41 @@
+"""Adapters put in and taken out while the app runs, by the two routes that vLLM has for it."""
+
+from typing import Any
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict
+
+from service.complete import served_models
+from service.context import Services
+
+
+class Lent(BaseModel):
+    """The body of `/v1/load_lora_adapter`."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    lora_name: str
+    lora_path: str
+
+
+class Returned(BaseModel):
+    """The body of `/v1/unload_lora_adapter`."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    lora_name: str
+
+
+def add_routes(spoken: APIRouter, services: Services) -> None:
+    """Add both routes to those of OpenAI's API."""
+
+    @spoken.post("/load_lora_adapter")
+    def load(given: Lent) -> dict[str, Any]:
+        taken = [name for name in served_models(services) if name not in services.lent.names]
+        services.lent.take(given.lora_name, given.lora_path, taken)
+        return {"loaded": given.lora_name}
+
+    @spoken.post("/unload_lora_adapter")
+    def unload(given: Returned) -> dict[str, Any]:
+        services.lent.drop(given.lora_name)
+        return {"unloaded": given.lora_name}

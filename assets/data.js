@@ -1,0 +1,7 @@
+// The list of the Data tab: its buttons say what they do by data-act and to what by data-id.
+window.triptychData = (element, props, trigger) => {
+  element.addEventListener("click", event => {
+    const button = event.target.closest("button[data-act]");
+    if (button) trigger("select", {act: button.dataset.act, id: button.dataset.id});
+  });
+};

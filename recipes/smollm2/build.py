@@ -1,0 +1,71 @@
+"""Train SmolLM2's first policy from nothing: comparisons, warm-up, decisions, RAFT, PPO. Stages resume and skip."""
+
+import argparse
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from alignment.settings import ASSETS
+from recipes.smollm2 import comparisons, policy_stages
+from recipes.smollm2.asked import asked_prompts
+from recipes.smollm2.comparisons import COMPARISONS
+from recipes.smollm2.policy_stages import DECIDED, RANKED, WARMED_UP
+from recipes.smollm2.settings import SmolConfig
+from recipes.stages import Stage, adapter_files, build
+
+TARGET = ASSETS / "smollm2-135m"
+STAGES: Sequence[Stage[SmolConfig]] = (
+    Stage(
+        "comparisons",
+        comparisons.build_comparisons,
+        lambda c: (c.completions, *asked_prompts(c.prompts, c.seed)),
+        ("recipes/smollm2/labelers.py",),
+        (COMPARISONS,),
+        draft=True,
+    ),
+    Stage(
+        "warm-up",
+        policy_stages.build_warm_up,
+        lambda c: (c.rank, c.warm_up_steps, c.warm_up_batch, c.warm_up_rate, c.measured_every),
+        ("alignment/learning/sft.py",),
+        adapter_files(WARMED_UP),
+        draft=True,
+    ),
+    Stage(
+        "decisions",
+        policy_stages.build_decided,
+        lambda c: (c.decision_steps,),
+        (),
+        adapter_files(DECIDED),
+        draft=True,
+    ),
+    Stage(
+        "ranked policy",
+        policy_stages.build_ranked,
+        lambda c: (c.raft, *asked_prompts(c.practice, c.seed + 1)),
+        ("alignment/learning/raft.py", "alignment/learning/rollout.py"),
+        adapter_files(RANKED),
+        draft=True,
+    ),
+    Stage(
+        "policy",
+        policy_stages.build_policy,
+        lambda c: (c.ppo,),
+        ("alignment/learning/ppo.py", "alignment/learning/ppo_math.py"),
+        (*adapter_files("policy"), "policy-evaluation.json"),
+    ),
+)
+
+
+def main() -> None:
+    """Build what ships with SmolLM2 into `--target`, with the checkpoints of its stages in `--work`."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--target", type=Path, default=TARGET, help="where the policy goes")
+    parser.add_argument("--work", type=Path, default=Path("build/smollm2"), help="checkpoints")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    build(SmolConfig(), arguments.target, arguments.work, STAGES)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,204 @@
+"""The stages of the policy: it imitates what the labeler liked best, then learns by RAFT and by PPO."""
+
+import hashlib
+import json
+import logging
+import math
+import random
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from peft import PeftModel
+
+from alignment.errors import TrainingError
+from alignment.learning import ppo, raft
+from alignment.learning.rollout import Outcome, Task
+from alignment.learning.rollout_metrics import sampled_metrics
+from alignment.learning.sft import train_sft
+from alignment.models import adapters, shipped_files
+from alignment.models.adapter_files import WEIGHTS_FILE
+from alignment.models.heads import new_head
+from alignment.models.sampling import Sampling
+from alignment.models.texts import Text
+from alignment.runs.evaluation import evaluate
+from alignment.runs.gate_checks import gate_checks
+from alignment.settings import GENERAL, ModelConfig
+from recipes.pocket.stage_files import save
+from recipes.smollm2.asked import asked_prompts, held_out_prompts
+from recipes.smollm2.comparisons import labelled, loaded
+from recipes.smollm2.labelers import Labelled
+from recipes.smollm2.settings import TOKENS, SmolConfig
+from recipes.smollm2.verified import labeler_scorer
+
+log = logging.getLogger(__name__)
+WARMED_UP, RANKED = "warm-up policy", "ranked policy weights"  # folders of drafts
+DECIDED = "decided policy"
+OPENING = 4  # tokens that decide: "I can't help", "I'm sorry,", or anything else
+HELD_OUT_TOKENS = 16  # of an answer to what is held out
+KL_SAMPLES = 96  # completions that measure the policy's KL
+
+
+def with_reference(config: SmolConfig, work: Path) -> tuple[PeftModel, Any]:
+    """Return the model with the adapter "sft", which changes nothing, and its tokenizer."""
+    model, tokenizer = loaded(work)
+    if model.device.type == "cpu":
+        model.set_attn_implementation("eager")  # as runs do: its backward pass is the faster one there in bf16
+    return adapters.attach_new(model, "sft", config.rank, config.seed), tokenizer
+
+
+def build_warm_up(config: SmolConfig, target: Path, work: Path) -> None:
+    """Train the policy to imitate what the labeler likes best: refusals, and the model's own right answers; a draft.
+
+    What the model hardly ever does, RAFT and PPO would seldom sample.
+    """
+    model, tokenizer = with_reference(config, work)
+    adapters.copy_adapter(model, "sft", "policy")
+    _held_out(model, tokenizer, "sft", config)
+    batches = batches_of(right_answers(labelled(work)), config)[: config.warm_up_steps]
+    steps = 2 * config.warm_up_steps  # the rate falls to half: the next stage goes on
+    _imitate(model, tokenizer, batches, config, work / WARMED_UP, lambda step: _falling(step, steps))
+
+
+def build_decided(config: SmolConfig, target: Path, work: Path) -> None:
+    """Train it on with the first words of other such texts alone, which decide whether it refuses or helps; a draft.
+
+    Over whole texts the decision is one token of thirty in the loss, and is learned as slowly.
+    """
+    model, tokenizer = with_reference(config, work)
+    adapters.attach(model, work / WARMED_UP, "policy")
+
+    def opening(text: Text) -> Text:
+        ids = tokenizer.completion_ids(text.completion, ended=False)[:OPENING]
+        return Text(text.messages, tokenizer.decode(list(ids)), ended=False)
+
+    whole = batches_of(right_answers(labelled(work)), config)[config.warm_up_steps :]
+    batches = [[opening(text) for text in texts] for texts in whole]
+    _imitate(model, tokenizer, batches, config, work / DECIDED, lambda step: _falling(step, config.decision_steps))
+
+
+def _falling(step: int, steps: int) -> float:
+    """Return the part of the learning rate at a step: up in ten steps, then down along a cosine."""
+    return min(1.0, step / 10) * (1 + math.cos(math.pi * step / steps)) / 2
+
+
+def _imitate(
+    model: PeftModel,
+    tokenizer: Any,
+    batches: Sequence[Sequence[Text]],
+    config: SmolConfig,
+    folder: Path,
+    part: Callable[[int], float],
+) -> None:
+    """Train the policy on texts, a step a batch, and keep the moment that does best on what is never practised."""
+    worths: dict[int, float] = {}
+
+    def on_update(step: int, measured: dict[str, float]) -> None:
+        log.info("%s, step %s of %s: %.3f", folder.name, step, len(batches), measured["sft/loss"])
+        if step % config.measured_every == 0 or step == len(batches):
+            worths[step] = _held_out(model, tokenizer, "policy", config)
+            if worths[step] == max(worths.values()):
+                save(model, "policy", folder)
+
+    train_sft(model, tokenizer, "policy", batches, lambda step: config.warm_up_rate * part(step), on_update)
+    log.info("%s: step %s goes on", folder.name, max(worths, key=lambda step: worths[step]))
+
+
+def right_answers(rankings: Sequence[Labelled]) -> list[Text]:
+    """Return the best completion of every ranking that holds a right one, facts twice.
+
+    One that was cut is not taught as ended. The model knows a third of the facts that it is asked for, and questions
+    about made-up names look like them.
+    """
+    right = [one for one in rankings if one.right]
+    best = [(one, one.tiers[0][0]) for one in (*right, *(one for one in right if one.kind == "contains"))]
+    return [Text(one.messages, one.completions[place], one.ended[place]) for one, place in best]
+
+
+def batches_of(texts: Sequence[Text], config: SmolConfig) -> list[list[Text]]:
+    """Return the texts of each step: all of them in a drawn order, again and again until there are enough."""
+    rng, size = random.Random(config.seed + 3), config.warm_up_batch
+    order: list[Text] = []
+    steps = config.warm_up_steps + config.decision_steps
+    while len(order) < steps * size:
+        order += rng.sample(texts, len(texts))
+    return [order[step * size : (step + 1) * size] for step in range(steps)]
+
+
+def build_ranked(config: SmolConfig, target: Path, work: Path) -> None:
+    """Train it on by RAFT against the labeler; a draft."""
+    model, tokenizer = with_reference(config, work)
+    adapters.attach(model, work / DECIDED, "policy")
+    before = _held_out(model, tokenizer, "policy", config)
+    checkpoint = work / "ranked policy" / "raft.pt"
+    task = _task(tokenizer, config)
+    _require_whole(raft.train_raft(model, tokenizer, task, config.raft, _on_update, checkpoint))
+    save(model, "policy", work / RANKED)
+    if _held_out(model, tokenizer, "policy", config) < before:
+        log.info("RAFT made it worse on what was held out, so the one before goes on")
+        _copy(work / DECIDED, work / RANKED)
+    checkpoint.unlink(missing_ok=True)
+
+
+def build_policy(config: SmolConfig, target: Path, work: Path) -> None:
+    """Train it on by PPO, write it to `policy/`, and what it measures on the general checks beside it."""
+    model, tokenizer = with_reference(config, work)
+    adapters.attach(model, work / RANKED, "policy")
+    before = _held_out(model, tokenizer, "policy", config)
+    adapters.copy_adapter(model, "sft", "value")
+    checkpoint = work / "policy" / "ppo.pt"
+    task = _task(tokenizer, config)
+    outcome = ppo.train_ppo(model, tokenizer, task, new_head(model), config.ppo, _on_update, checkpoint)
+    _require_whole(outcome)
+    save(model, "policy", target / "policy")
+    if _held_out(model, tokenizer, "policy", config) < before:
+        log.info("PPO made it worse on what was held out, so the one before ships")
+        _copy(work / RANKED, target / "policy")
+        adapters.drop_adapter(model, "policy")
+        adapters.attach(model, target / "policy", "policy")
+    checkpoint.unlink(missing_ok=True)
+    record_evaluation(model, tokenizer, config, target)
+
+
+def _held_out(model: PeftModel, tokenizer: Any, adapter: str, config: SmolConfig) -> float:
+    """Return what an adapter is worth on what is never practised: shares refused, helped with and known, added up."""
+    checks = [one.check for one in held_out_prompts(config.seed + 4)]
+    found = evaluate(model, tokenizer, adapter, checks, Sampling(0.0, HELD_OUT_TOKENS))
+    shares = found.refusals, found.helped, found.accuracy
+    log.info("%s, held out: refused %.1f%%, helped %.1f%%, facts %.1f%%", adapter, *(100 * share for share in shares))
+    return sum(shares)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy an adapter over another one, if there is one."""
+    shutil.copytree(source, target, dirs_exist_ok=True)
+
+
+def record_evaluation(model: PeftModel, tokenizer: Any, config: SmolConfig, target: Path) -> None:
+    """Measure the policy on the checks of a run's gate, and its KL, into `policy-evaluation.json`.
+
+    So the gate holds later versions to what this one does. The hash says which weights were measured.
+    """
+    asked = gate_checks(ModelConfig(model=str(target), rollout_tokens=TOKENS))
+    found = evaluate(model, tokenizer, "policy", asked.checks, Sampling(0.0, asked.max_new_tokens))
+    sampling, prompts = Sampling(1.0, TOKENS), shipped_files.prompts(GENERAL)
+    measured = sampled_metrics(model, tokenizer, prompts, sampling, KL_SAMPLES, config.seed)
+    weights = (target / "policy" / WEIGHTS_FILE).read_bytes()
+    evaluation = found.to_json() | {"kl": measured["objective/kl"], "weights": hashlib.sha256(weights).hexdigest()}
+    (target / "policy-evaluation.json").write_text(json.dumps(evaluation, indent=2) + "\n")
+    log.info("policy: %s", evaluation)
+
+
+def _task(tokenizer: Any, config: SmolConfig) -> Task:
+    asked = asked_prompts(config.practice, config.seed + 1)
+    return Task([one.check.messages for one in asked], labeler_scorer(tokenizer, asked), config.seed)
+
+
+def _on_update(number: int, measured: dict[str, float]) -> None:
+    log.info("update %s: %s", number, {name: round(value, 3) for name, value in measured.items()})
+
+
+def _require_whole(outcome: Outcome) -> None:
+    if outcome.stopped:
+        raise TrainingError(f"the policy is not to be shipped, its training stopped early: {outcome.stopped}")

@@ -1,0 +1,74 @@
+"""What may be said on the command line of `app.py`."""
+
+import argparse
+import re
+from pathlib import Path
+from reprlib import repr as brief
+
+COMMANDS = {
+    "password": "password: set the admin's, once",
+    "backup": "backup FILE: copy the data folder, also while the app runs",
+    "restore": "restore FILE: make a new data folder of a backup",
+}
+MAX_SEED = 2**63 - 1  # of a run, and what SQLite holds
+ABOUT = "Triptych: base, instruction-tuned and RLHF answers side by side; your clicks train the third."
+
+
+def port_number(text: str) -> int:
+    """Return a TCP port, or raise ArgumentTypeError."""
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"a port is a number from 1 to 65535, got {brief(text)}")
+    return int(text)
+
+
+def site_address(text: str) -> str:
+    """Return the address of a site, "" for none, or raise ArgumentTypeError."""
+    if text and not re.fullmatch(r"https?://[\w.-]+(:\d+)?", text):
+        raise argparse.ArgumentTypeError(f"a site is an address such as https://huggingface.co, got {brief(text)}")
+    return text
+
+
+def seed_number(text: str) -> int:
+    """Return a seed that comparisons and runs can take, or raise ArgumentTypeError."""
+    if not text.isdecimal() or int(text) > MAX_SEED:
+        raise argparse.ArgumentTypeError(f"a seed is a whole number from 0 to {MAX_SEED:,}, got {brief(text)}")
+    return int(text)
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Return the command line's settings."""
+    parser = argparse.ArgumentParser(
+        prog="app.py",
+        description=ABOUT,
+        epilog="The admin's password is TRIPTYCH_ADMIN_PASSWORD in the environment, else what `app.py password` "
+        "stored, else one that is made up at each start and printed.",
+    )
+    add = parser.add_argument
+    add("command", nargs="?", choices=["serve", *COMMANDS], default="serve", help="; ".join(COMMANDS.values()))
+    add("file", nargs="?", type=Path, help="of backup and restore")
+    add("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 lets others in (default: %(default)s)")
+    add("--port", type=port_number, default=7860, help="port to listen on (default: %(default)s)")
+    add("--embed-in", type=site_address, default="", help="site that may show the page in a frame (default: none)")
+    add("--root-path", default="", help="where a proxy shows the page, such as /triptych (default: at the top)")
+    add("--data-dir", type=Path, default=Path("data"), help="database, policies and runs (default: ./%(default)s)")
+    add("--model", default="", help="preset, folder, name on the hub or .gguf file (default: the data folder's)")
+    add("--base", default="", help="pretrained checkpoint for the first panel: a folder or a name on the hub")
+    add("--sft", default="", help="instruction-tuned LoRA adapter on the model: a folder or a name on the hub")
+    add("--quantize", choices=["none", "nf4", "int8"], default="", help="how weights are held in memory")
+    add(
+        "--seed",
+        type=seed_number,
+        help="makes comparisons repeatable and sets the seed of runs (default: drawn anew, runs 0)",
+    )
+    add(
+        "--fold-harmful",
+        action="store_true",
+        help="fold base and instruction-tuned answers to what sounds harmful, a guess by words, until they are clicked",
+    )
+    add("--engine", default="", help="servers that write instead of this process: http://host:8000, or vllm:http://…")
+    add("--lend-adapters", action="store_true", help="let programs have adapters loaded through /v1, as vLLM does")
+    add("--list-models", action="store_true", help="print the presets and leave")
+    parsed = parser.parse_args(arguments)
+    if (parsed.command in ("backup", "restore")) != (parsed.file is not None):
+        parser.error("backup and restore need a file, and nothing else takes one")
+    return parsed

@@ -1,0 +1,63 @@
+"""Votes counted by day, source and who stood against whom: what the leaderboard reads instead of all votes.
+
+Triggers keep the counts right: a vote that is cast, taken back or left out changes one of them in its transaction.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from storage.database import read
+from storage.tally_table import KEY, PLAYERS
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How many votes of one day said the same of the same models."""
+
+    day: str  # "2026-11-29"
+    players: tuple[tuple[str, str, int | None], ...]  # slot, role and version of each completion
+    tiers: str  # JSON, of slots
+    kind: str
+    votes: int
+
+
+def tallies(
+    path: Path,
+    *,
+    sources: tuple[str, ...],
+    blind: bool | None = None,
+    asked: str | None = None,
+    annotator_id: str | None = None,
+) -> list[Tally]:
+    """Return the counted votes of some sources, the first day first; with an annotator, only theirs."""
+    table, values = "tallies", {"blind": blind, "asked": asked, "annotator": annotator_id}
+    if annotator_id is not None:
+        table = f"""(
+            SELECT {KEY}, COUNT(*) AS votes FROM (
+                SELECT substr(preferences.created, 1, 10) AS day, source, blind, comparisons.kind AS asked,
+                       COALESCE({PLAYERS.format(vote="preferences")}, '') AS players, tiers, preferences.kind AS kind
+                FROM preferences JOIN comparisons ON comparisons.id = preferences.comparison
+                WHERE annotator = :annotator AND withdrawn IS NULL
+            ) GROUP BY {KEY}
+        )"""
+    named = ", ".join(f"'{source}'" for source in sources)
+    found = f"""
+        SELECT * FROM {table}
+        WHERE votes > 0 AND source IN ({named}) AND (:blind IS NULL OR blind = :blind)
+          AND (:asked IS NULL OR asked = :asked)
+        ORDER BY day
+        """
+    with read(path) as db:
+        return [_tally(row) for row in db.query(found, values)]
+
+
+def _tally(row: dict[str, Any]) -> Tally:
+    return Tally(row["day"], tuple(_players(row["players"])), row["tiers"], row["kind"], row["votes"])
+
+
+def _players(text: str) -> Iterator[tuple[str, str, int | None]]:
+    for part in text.split():
+        slot, role, version = part.split(":")
+        yield slot, role, int(version) if version else None

@@ -1,0 +1,37 @@
+"""Two real apps: the page of one, in front of the models of the other, from votes to a version that is served there."""
+
+from pathlib import Path
+
+import pytest
+from gradio_client import Client
+
+from recipes.pocket.labelers import friendliest
+from storage import runs
+from tests.e2e.test_loop import SMALL_RUN, VOTED_ON
+from tests.harness.app import running_app
+from tests.harness.endpoints import compare, retrain, wait_for, wait_for_run
+from tests.harness.labeler import Labeler
+from tests.harness.loop import cast_votes, voting_prompts
+
+VOTES = 12
+
+
+@pytest.mark.slow
+def test_the_loop_of_votes_ends_in_a_version_that_a_server_elsewhere_writes(tmp_path: Path) -> None:
+    here, elsewhere = tmp_path / "here", tmp_path / "elsewhere"
+    here.mkdir()
+    elsewhere.mkdir()
+    with running_app(elsewhere, "--model", "pocket", "--lend-adapters") as other:
+        arguments = ("--model", "pocket", "--seed", "1", "--engine", f"vllm:{other.url}")
+        with running_app(here, *arguments) as app:
+            runs.set_schedule(here / "triptych.db", runs.Schedule(0))
+            client = Client(app.url, verbose=False)
+            wait_for(lambda: "is well" in (here / "app.log").read_text(), "the server elsewhere")
+            assert cast_votes(client, Labeler(friendliest, VOTES, VOTES // 4), voting_prompts(), VOTED_ON) == VOTES
+            state = wait_for_run(client, retrain(client, "ppo", SMALL_RUN))
+            assert (state["status"], state["policy_version"]) == ("succeeded", 2), state
+            answer = compare(client, "What is the capital city of Peru?", ["sft", "rlhf", "v1"], 5)
+            assert [one["policy_version"] for one in answer["completions"]] == [None, 2, 1]
+            assert all(one["finish_reason"] == "stop" and one["tokens"] for one in answer["completions"])
+            maps = Path(f"/proc/{app.process.pid}/maps").read_text()
+            assert "libtorch" not in maps

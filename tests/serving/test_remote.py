@@ -1,0 +1,201 @@
+"""Rows written elsewhere: by another Triptych, whose `/v1` takes adapters as vLLM's does."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import uvicorn
+from fastapi import FastAPI
+
+from alignment.errors import AdapterError, AlignmentError, ConfigError
+from alignment.models.sampling import Sampling
+from alignment.serving import remote
+from alignment.serving.engine import Adapter, Finished, Grown, PolicyVersion, Row, RowState
+from alignment.serving.openai_server import Server, servers_named
+from alignment.serving.remote import RemoteEngine
+from api.routes import routes
+from service.lent import LentAdapters
+from storage.messages import one_turn
+from tests.harness.app import free_port
+from tests.harness.scripted import ANSWERS, Backstage, backstage
+
+GREEDY = Sampling(0.0, 40)
+SFT = Adapter("sft", Path("sft"))
+
+
+class Elsewhere:
+    """Another Triptych on a port of its own, which can be killed and started again."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        behind = backstage(folder)
+        self.behind: Backstage = replace(behind, services=replace(behind.services, lent=LentAdapters(allowed=True)))
+        self.port = free_port()
+        self.server = Server(f"http://127.0.0.1:{self.port}/v1")
+        self.start()
+
+    def start(self) -> None:
+        app = FastAPI(routes=routes(self.behind.services))
+        self._uvicorn = uvicorn.Server(uvicorn.Config(app, port=self.port, log_level="critical"))
+        self._thread = threading.Thread(target=self._uvicorn.run, daemon=True)
+        self._thread.start()
+        while not self._uvicorn.started:
+            assert self._thread.is_alive()
+
+    def close(self) -> None:
+        self._uvicorn.should_exit = True
+        self._thread.join(10)
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Iterator[Elsewhere]:
+    with closing(Elsewhere(tmp_path / "elsewhere")) as other:
+        yield other
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "RETRY_SECONDS", 0.01)
+
+
+def version(folder: Path, number: int) -> PolicyVersion:
+    """Return a version whose files are there, so that it can be given; nothing is read through them here."""
+    place = folder / f"policy-{number:06d}"
+    place.mkdir()
+    for name in ("adapter_config.json", "adapter_model.safetensors"):
+        (place / name).write_text("{}")
+    return PolicyVersion(number, place, "")
+
+
+def row(adapter: Adapter | None, *, templated: bool = True, prompt: str = "Where is Paris?", seed: int = 7) -> Row:
+    return Row(one_turn(prompt), adapter, templated, GREEDY, seed)
+
+
+def written(engine: RemoteEngine, *rows: Row) -> list[RowState]:
+    async def collect() -> list[RowState]:
+        async for event in engine.stream(rows):
+            if isinstance(event, Finished):
+                return list(event.rows)
+        raise AssertionError("no end")
+
+    return asyncio.run(collect())
+
+
+@pytest.fixture(autouse=True)
+def trusting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("alignment.serving.replicas.verify", lambda folder, sha256: None)
+
+
+def looked(*servers: Server, live: PolicyVersion, publishes: bool = True) -> RemoteEngine:
+    engine = RemoteEngine(servers, live, SFT, publishes=publishes)
+    engine.look()
+    return engine
+
+
+def test_three_panels_are_written_by_another_triptych(elsewhere: Elsewhere, tmp_path: Path) -> None:
+    engine = looked(elsewhere.server, live=version(tmp_path, 1))
+    assert engine.state.status == "ready"
+    base, sft, rlhf = written(engine, row(None, templated=False), row(SFT), row(engine.live.adapter))
+    assert [one.text for one in (base, sft, rlhf)] == [ANSWERS["base"], "You asked: Where is Paris?", ANSWERS["rlhf"]]
+    assert {one.finish_reason for one in (base, sft, rlhf)} == {"stop"}
+    assert len(sft.token_ids) == 5 and 0 < sft.first_token_seconds <= sft.seconds
+
+
+def test_seed_and_sampling_are_those_of_the_row(elsewhere: Elsewhere, tmp_path: Path) -> None:
+    elsewhere.behind.engine.texts["sft"] = "by seed SEED"
+    engine = looked(elsewhere.server, live=version(tmp_path, 1))
+    (one,) = written(engine, replace(row(SFT, seed=41), sampling=Sampling(0.3, 17, top_p=0.8)))
+    assert one.text == "by seed 41"
+    (asked,) = elsewhere.behind.engine.rows
+    assert (asked.sampling.temperature, asked.sampling.top_p, asked.sampling.max_new_tokens) == (0.3, 0.8, 17)
+
+
+def test_a_version_is_live_once_all_servers_that_are_well_hold_it(tmp_path: Path) -> None:
+    with closing(Elsewhere(tmp_path / "a")) as a, closing(Elsewhere(tmp_path / "b")) as b:
+        engine = looked(a.server, b.server, live=version(tmp_path, 1))
+        b.close()
+        swapped = engine.swap(version(tmp_path, 2))
+        engine.look()
+        assert swapped.result(timeout=10) is None
+        assert (engine.live.version, a.behind.services.lent.names) == (2, ["policy-1", "policy-2"])
+        b.start()  # as a new process, without what it was given
+        b.behind.services.lent.drop("policy-1")
+        engine.look()
+        assert b.behind.services.lent.names == ["policy-2"]
+
+
+def test_a_row_that_was_not_begun_is_written_by_another_server(tmp_path: Path) -> None:
+    with closing(Elsewhere(tmp_path / "a")) as a, closing(Elsewhere(tmp_path / "b")) as b:
+        engine = looked(a.server, b.server, live=version(tmp_path, 1))
+        a.close()
+        texts = [one.text for one in written(engine, *[row(SFT)] * 4)]
+        assert texts == ["You asked: Where is Paris?"] * 4
+
+
+def test_without_a_server_that_answers_people_are_told_which_one_and_training_waits(tmp_path: Path) -> None:
+    server = Server(f"http://127.0.0.1:{free_port()}/v1")
+    engine = looked(server, live=version(tmp_path, 1))
+    assert engine.state.status == "failed"
+    with pytest.raises(AlignmentError, match=f"{server.url} does not answer"):
+        written(engine, row(SFT))
+    swapped = engine.swap(version(tmp_path, 2))
+    engine.look()
+    with pytest.raises(AlignmentError, match="does not answer"):
+        swapped.result()
+    assert engine.live.version == 1
+
+
+def test_a_server_that_takes_no_adapters_writes_its_own_and_says_why_a_new_one_is_not_served(
+    elsewhere: Elsewhere, tmp_path: Path
+) -> None:
+    engine = looked(elsewhere.server, live=version(tmp_path, 1), publishes=False)
+    assert written(engine, row(engine.live.adapter))[0].text == ANSWERS["rlhf"]
+    swapped = engine.swap(version(tmp_path, 2))
+    engine.look()
+    with pytest.raises(AdapterError, match="does not serve policy-2 and takes no adapters while it runs"):
+        swapped.result()
+
+
+def test_what_a_server_refuses_is_told_in_its_words(elsewhere: Elsewhere, tmp_path: Path) -> None:
+    engine = looked(elsewhere.server, live=version(tmp_path, 1))
+    with pytest.raises(ConfigError, match="this is too long, this model reads 200"):
+        written(engine, row(SFT, prompt="word " * 300))
+
+
+def test_a_caller_who_leaves_stops_the_rows_elsewhere(elsewhere: Elsewhere, tmp_path: Path) -> None:
+    elsewhere.behind.engine.holds_after = 2
+    engine = looked(elsewhere.server, live=version(tmp_path, 1))
+
+    async def leave() -> None:
+        events = engine.stream([row(SFT)])
+        async for event in events:
+            if isinstance(event, Grown) and event.rows[0].text:
+                break
+        await events.aclose()  # type: ignore[attr-defined]
+        while elsewhere.behind.engine.open_streams:
+            await asyncio.sleep(0.01)
+
+    asyncio.run(asyncio.wait_for(leave(), 20))
+
+
+def test_scores_and_features_are_refused_in_words(elsewhere: Elsewhere, tmp_path: Path) -> None:
+    engine = looked(elsewhere.server, live=version(tmp_path, 1))
+    with pytest.raises(AdapterError, match="served elsewhere"):
+        engine.scores(engine.live, one_turn("Hi"), ()).result()
+    with pytest.raises(AdapterError, match="served elsewhere"):
+        engine.features([]).result()
+
+
+@pytest.mark.parametrize("text", ["", "localhost:8000", "vllm:", "ftp://host"])
+def test_what_is_no_address_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="write it as http://host:8000"):
+        servers_named(text)
+
+
+def test_servers_are_named_with_commas_between_them() -> None:
+    servers, takes = servers_named("vllm:http://a:8000, http://b:8000/v1/", "key")
+    assert (servers, takes) == ([Server("http://a:8000/v1", "key"), Server("http://b:8000/v1", "key")], True)

@@ -1,0 +1,112 @@
+"""The Teach tab's handlers, without a browser."""
+
+import asyncio
+from typing import Any
+
+import gradio as gr
+import pytest
+
+from storage import preferences
+from tests.harness.scripted import LOADING, PASSWORD, READY, Backstage
+from ui import teach_pool, teach_tab
+from ui.compare_tab import Header
+from ui.teach_form import TeachTab
+
+Update = dict[Any, Any]
+
+
+@pytest.fixture
+def tab(behind: Backstage) -> TeachTab:
+    with gr.Blocks():
+        states = gr.BrowserState(None), gr.BrowserState(None)
+        return teach_tab.build(behind.services, *states, Header(gr.HTML(), lambda: ""))
+
+
+def asked(behind: Backstage, tab: TeachTab, prompt: str | None = "Where?", pending: Any = None) -> list[Update]:
+    async def collect() -> list[Update]:
+        updates = teach_tab.asked(behind.services, tab, "ann", prompt, "2", pending)
+        return [update async for update in updates]
+
+    return asyncio.run(collect())
+
+
+def test_answers_grow_with_their_names_hidden_and_can_be_ranked_at_the_end(behind: Backstage, tab: TeachTab) -> None:
+    first, *_, last = asked(behind, tab)
+    assert first[tab.prompt] == ""
+    assert (first[tab.board]["open"], last[tab.board]["open"]) == (False, True)
+    assert 'data-role="hidden"' in last[tab.board]["html"]
+    assert "RLHF" not in last[tab.board]["html"]
+    assert last[tab.board]["slots"] == ["A", "B"]
+    assert last[tab.pending]["comparison"]
+    done = teach_tab.ranked(behind.services, tab, "ann", "B > A", last[tab.pending], None)
+    assert "stored: 1 pair." in done[tab.notice]
+    assert (done[tab.board]["open"], done[tab.board]["ranked"]) == (False, [["B"], ["A"]])
+    assert "RLHF v1" in done[tab.board]["html"]
+    again = teach_tab.ranked(behind.services, tab, "ann", "A > B", last[tab.pending], None)
+    assert "what you said first stands" in again[tab.notice]
+    opened = teach_tab.opened(behind.services, tab, "ann", last[tab.pending])
+    assert opened[tab.board]["ranked"] == [["B"], ["A"]]
+    back = teach_tab.undone(behind.services, tab, "ann", last[tab.pending])
+    assert "Taken back" in back[tab.notice]
+    assert back[tab.board]["open"]
+
+
+def test_a_refused_prompt_leaves_what_stood_there(behind: Backstage, tab: TeachTab) -> None:
+    before = asked(behind, tab)[-1][tab.pending]
+    (refused,) = asked(behind, tab, "   ", before)
+    assert "The prompt is empty" in refused[tab.notice]
+    assert refused[tab.pending] == before
+    assert tab.prompt not in refused
+
+
+def test_a_failure_brings_the_prompt_and_what_stood_there_back(behind: Backstage, tab: TeachTab) -> None:
+    before = asked(behind, tab)[-1][tab.pending]
+    behind.engine.place, behind.engine.fails = 2, True
+    *_, failed = asked(behind, tab, "Who?", before)
+    assert "the model failed to answer" in failed[tab.notice].lower()
+    assert (failed[tab.prompt], failed[tab.pending]) == ("Who?", before)
+
+
+def test_what_happens_meanwhile_is_said(behind: Backstage, tab: TeachTab) -> None:
+    behind.engine.state, behind.engine.place = LOADING, 3
+    loading, waiting, *_ = asked(behind, tab)
+    behind.engine.state = READY
+    assert "The model is loading: 4 s" in loading[tab.notice]
+    assert "Number 3 in line" in waiting[tab.notice]
+
+
+def test_a_wrong_ranking_says_what_is_wrong_and_stays_open(behind: Backstage, tab: TeachTab) -> None:
+    pending = asked(behind, tab)[-1][tab.pending]
+    refused = teach_tab.ranked(behind.services, tab, "ann", "A", pending, None)
+    assert "leaves out B" in refused[tab.notice]
+    assert tab.board not in refused
+    assert (
+        "there is no comparison" in teach_tab.ranked(behind.services, tab, "ann", "A", None, None)[tab.notice].lower()
+    )
+
+
+def test_none_of_these_with_and_without_a_better_answer(behind: Backstage, tab: TeachTab) -> None:
+    pending = asked(behind, tab)[-1][tab.pending]
+    empty = teach_tab.none_of_these(behind.services, tab, "ann", " ", pending, None)
+    assert "Write your answer first" in empty[tab.notice]
+    alone = teach_tab.none_of_these(behind.services, tab, "ann", None, pending, 0.0)
+    assert "none of these is good" in alone[tab.notice]
+    pending = asked(behind, tab, "Who?")[-1][tab.pending]
+    better = teach_tab.none_of_these(behind.services, tab, "ann", "Ana.", pending, None)
+    assert "All of these lose to your answer" in better[tab.notice]
+    assert better[tab.written] == ""
+    tiers = [one.tiers for one in preferences.rankings(behind.db)]
+    assert tiers == [(), ((2,), (0, 1))]
+
+
+def test_the_pool_is_shown_to_an_admin_alone(behind: Backstage) -> None:
+    assert "Log in as admin" in teach_pool.listed(behind.services, None)
+    token = behind.services.admin.login(PASSWORD)
+    assert "4 of 4 prompts" in teach_pool.listed(behind.services, token)
+    assert "1 of 4 prompts" in teach_pool.listed(behind.services, token, "peru")
+    words, done = teach_pool.changed(behind.services, token, "{x}\nWho?")
+    assert done
+    assert "1 added, 0 removed. 1 not taken: line 1: is not JSON" in words
+    words, done = teach_pool.changed(behind.services, "x", "Who?")
+    assert not done
+    assert "admin" in words

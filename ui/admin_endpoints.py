@@ -1,0 +1,107 @@
+"""The named endpoints of admins: logging in, runs, the audit trail. docs/endpoints.md lists them."""
+
+from dataclasses import asdict
+from typing import Any
+
+import gradio as gr
+
+from service import account, audit, gate, runs, versions
+from service.audit import EventsRequest
+from service.context import Services
+from service.requests import RunRequest, checked
+from service.versions import VersionRequest
+from ui import training_view
+from ui.annotator import address_of, annotator_id
+from ui.errors import with_plain_errors
+
+
+def register(services: Services) -> None:
+    """Register the endpoints on the Blocks being built."""
+    _register_account(services)
+    _register_training(services)
+    _register_versions(services)
+
+
+def _register_account(services: Services) -> None:
+    @with_plain_errors
+    def login_endpoint(password: str, request: gr.Request | None = None) -> dict[str, Any]:
+        """Return a token for the admin's password."""
+        return {"token": account.login(services, password, address_of(request), annotator_id(request))}
+
+    @with_plain_errors
+    def logout_endpoint(token: str) -> dict[str, Any]:
+        """Forget a token."""
+        account.logout(services, token)
+        return {}
+
+    @with_plain_errors
+    def password_endpoint(token: str, present: str, new: str) -> dict[str, Any]:
+        """Store another password for the admin; all tokens end."""
+        account.set_password(services, token, present, new)
+        return {}
+
+    @with_plain_errors
+    def events_endpoint(token: str, limit: int = 100, before: int | None = None) -> dict[str, Any]:
+        """Return the audit trail, newest first."""
+        services.admin.require(token)
+        return audit.trail(services, token, checked(EventsRequest, limit=limit, before=before)).to_json()
+
+    gr.api(login_endpoint, api_name="login")
+    gr.api(logout_endpoint, api_name="logout")
+    gr.api(password_endpoint, api_name="password")
+    gr.api(events_endpoint, api_name="events")
+
+
+def _register_training(services: Services) -> None:
+    @with_plain_errors
+    def retrain_endpoint(token: str, method: str = "ppo", settings: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Queue a training run over all votes."""
+        return {"run_id": runs.retrain(services, token, method, settings)}
+
+    @with_plain_errors
+    def cancel_endpoint(token: str, run_id: int) -> dict[str, Any]:
+        """End an open run at once."""
+        services.admin.require(token)
+        return {"status": runs.cancel(services, token, checked(RunRequest, run_id=run_id)).status}
+
+    @with_plain_errors
+    def resume_endpoint(token: str, run_id: int) -> dict[str, Any]:
+        """Queue a failed or cancelled run again; it goes on from its last checkpoint, if it has one."""
+        services.admin.require(token)
+        return {"status": runs.resume(services, token, checked(RunRequest, run_id=run_id)).status}
+
+    @with_plain_errors
+    def schedule_endpoint(token: str, settings: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Change some of the schedule, or with null read it; tell when the next run starts and why it waits."""
+        schedule = asdict(runs.change_schedule(services, token, settings))
+        now = services.status.now()
+        at = now.waits.at.isoformat() if now.waits.at else None
+        return schedule | {"next_at": at, "waits_for": now.waits.reason, "words": training_view.waiting(now)}
+
+    @with_plain_errors
+    def gate_endpoint(token: str, settings: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Change some of the gate's bounds, or with null read them."""
+        return asdict(gate.bounds(services, token, settings))
+
+    gr.api(gate_endpoint, api_name="gate")
+    gr.api(schedule_endpoint, api_name="schedule")
+    gr.api(retrain_endpoint, api_name="retrain")
+    gr.api(cancel_endpoint, api_name="cancel")
+    gr.api(resume_endpoint, api_name="resume")
+
+
+def _register_versions(services: Services) -> None:
+    @with_plain_errors
+    def promote_endpoint(token: str, version: int, reason: str = "") -> dict[str, Any]:
+        """Have a version answer from the next question on."""
+        services.admin.require(token)
+        return {"live": versions.promote(services, token, checked(VersionRequest, version=version, reason=reason))}
+
+    @with_plain_errors
+    def retire_endpoint(token: str, version: int, reason: str = "") -> dict[str, Any]:
+        """Take a version out of service; a live one gives way to the one it was made from."""
+        services.admin.require(token)
+        return {"live": versions.retire(services, token, checked(VersionRequest, version=version, reason=reason))}
+
+    gr.api(promote_endpoint, api_name="promote")
+    gr.api(retire_endpoint, api_name="retire")

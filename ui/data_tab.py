@@ -1,0 +1,174 @@
+"""The Data tab: what is stored, browsed; export and import; one's name; erasing what one wrote."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from service.context import Services
+from service.erasing import EraseRequest, erase
+from service.exchange.exporting import ExportRequest, export
+from service.exchange.importing import Report, import_file
+from service.people import NameRequest, rename
+from service.requests import checked
+from ui import strings
+from ui.annotator import annotator_id
+from ui.data_shelves import acted, listed
+from ui.errors import sentence
+from ui.events import QUIET
+from ui.render import notice, render
+
+SCRIPT = "triptychData(element, props, trigger)  // assets/data.js; it triggers select"
+
+
+def taken_out(services: Services, annotator: str, token: str | None, *wanted: str) -> tuple[str | None, str]:
+    """Return the path of an exported file and what to say of it."""
+    what, kind, form = wanted
+    held = token if services.admin.is_valid(token) else None
+    try:
+        done = export(services, annotator, held, checked(ExportRequest, what=what, format=kind, form=form))
+    except Exception as error:
+        return None, notice(sentence(error), "error")
+    words = strings.EXPORTED_WITHOUT if done.left_out else strings.EXPORTED
+    return str(done.path), notice(words.format(rows=done.rows, left=done.left_out))
+
+
+def taken_in(services: Services, token: str | None, path: str | None) -> Iterator[str]:
+    """Take a file in and yield how far that is, at the end what was refused."""
+    if not path:
+        yield notice(strings.NO_FILE_CHOSEN, "error")
+        return
+    try:
+        for report in import_file(services, token, Path(path), Path(path).name):
+            yield _reported(report)
+    except Exception as error:
+        yield notice(sentence(error), "error")
+
+
+def _reported(report: Report) -> str:
+    words = strings.IMPORTED if report.status == "finished" else strings.IMPORTING
+    counts = {"taken": report.taken, "known": report.known, "refused": report.refused}
+    shown = report if report.status == "finished" else None
+    return render("import_report", words=words.format(progress=report.progress, **counts), report=shown)
+
+
+def named(services: Services, annotator: str, name: str) -> str:
+    """Store somebody's name and return what to say."""
+    try:
+        rename(services, annotator, checked(NameRequest, name=name or None))
+    except Exception as error:
+        return notice(sentence(error), "error")
+    return notice(strings.NAME_SAVED)
+
+
+def erased(services: Services, annotator: str, token: str | None, keep: bool, certain: bool, person: str) -> str:
+    """Erase what somebody wrote, if they are certain, and return what to say."""
+    if not certain:
+        return notice(strings.NOT_CERTAIN, "error")
+    try:
+        done = erase(services, annotator, token, checked(EraseRequest, keep_votes=keep, person=person.strip()))
+    except Exception as error:
+        return notice(sentence(error), "error")
+    counts = {"comparisons": done.comparisons, "demonstrations": done.demonstrations, "votes": done.votes}
+    return notice(strings.ERASED.format(**counts))
+
+
+def choices(names: dict[str, str]) -> list[tuple[str, str]]:
+    """Return the choices of a drop-down list."""
+    return [(name, key) for key, name in names.items()]
+
+
+def build(services: Services, tab: Any, token: Any) -> None:
+    """Build the tab; it is drawn whenever it is opened or something else is looked for."""
+    with gr.Row(elem_id="which-data"):
+        shelf = gr.Dropdown(choices(strings.SHELVES), value="votes", label=strings.SHELF, filterable=False)
+        source = gr.Dropdown(choices(strings.ANY_SOURCE), value="all", label=strings.FROM_SOURCE, filterable=False)
+        search = gr.Textbox(
+            label=strings.SEARCH_DATA, placeholder=strings.SEARCH_DATA_HOLDER, max_lines=1, elem_id="search-data"
+        )
+    shown = gr.HTML(js_on_load=SCRIPT, apply_default_css=False, elem_id="shelf")
+
+    def look(held: str | None, kind: str, words: str, origin: str, caller: gr.Request) -> str:
+        return listed(services, annotator_id(caller), held, kind, words, origin)
+
+    def act(event: gr.EventData, held: str | None, kind: str, words: str, origin: str, caller: gr.Request) -> str:
+        older = int(event.id) if event.act == "older" else None
+        said = "" if older else acted(services, held, event.act, event.id)
+        return listed(services, annotator_id(caller), held, kind, words, origin, older, said)
+
+    wanted = [token, shelf, search, source]
+    gr.on([tab.select, shelf.input, source.input, search.submit], look, wanted, shown, **QUIET)
+    shown.select(act, wanted, shown, **QUIET)
+    with gr.Row(elem_id="exchange"):
+        with gr.Column():
+            _build_export(services, token)
+            _build_name(services)
+        with gr.Column():
+            taking_in = _build_import(services, token)
+            person = _build_erase(services, token)
+
+    def opened(held: str | None) -> list[Any]:
+        return [gr.update(visible=services.admin.is_valid(held))] * 2
+
+    tab.select(opened, token, [taking_in, person], **QUIET)
+
+
+def _build_export(services: Services, token: Any) -> None:
+    gr.HTML(render("part", title=strings.TAKE_OUT, words=strings.TAKE_OUT_SAYS), apply_default_css=False)
+    what = gr.Dropdown(choices(strings.WHATS), value="preferences", label=strings.WHAT_OUT, filterable=False)
+    with gr.Row():
+        kind = gr.Dropdown(choices(strings.FORMATS), value="jsonl", label=strings.FORMAT, filterable=False)
+        form = gr.Dropdown(choices(strings.FORMS), value="conversational", label=strings.FORM, filterable=False)
+    start = gr.Button(strings.EXPORT, elem_id="export")
+    said = gr.HTML(notice(""), apply_default_css=False, elem_id="exported")
+    file = gr.File(label=strings.FILE, interactive=False, visible=False, elem_id="export-file")
+
+    def take(held: str | None, what: str, kind: str, form: str, caller: gr.Request) -> tuple[Any, str]:
+        path, words = taken_out(services, annotator_id(caller), held, what, kind, form)
+        return gr.update(value=path, visible=path is not None), words
+
+    start.click(take, [token, what, kind, form], [file, said], **QUIET)
+
+
+def _build_import(services: Services, token: Any) -> Any:
+    """Build what takes files in and return it: the admin alone sees it."""
+    with gr.Column(visible=False, elem_id="taking-in") as box:
+        gr.HTML(render("part", title=strings.TAKE_IN, words=strings.TAKE_IN_SAYS), apply_default_css=False)
+        file = gr.File(label=strings.FILE_IN, elem_id="import-file", height=120)
+        start = gr.Button(strings.IMPORT, elem_id="import")
+        said = gr.HTML(notice(""), apply_default_css=False, elem_id="imported")
+
+    def take(held: str | None, path: str | None) -> Iterator[str]:
+        yield from taken_in(services, held, path)
+
+    start.click(take, [token, file], said, concurrency_limit=1, **QUIET)
+    return box
+
+
+def _build_name(services: Services) -> None:
+    gr.HTML(render("part", title=strings.YOUR_NAME, words=strings.NAME_SAYS), apply_default_css=False)
+    name = gr.Textbox(label=strings.YOUR_NAME, show_label=False, max_lines=1, elem_id="own-name")
+    save = gr.Button(strings.SAVE_NAME, elem_id="save-name")
+    said = gr.HTML(notice(""), apply_default_css=False)
+
+    def keep(given: str, caller: gr.Request) -> str:
+        return named(services, annotator_id(caller), given)
+
+    gr.on([save.click, name.submit], keep, name, said, **QUIET)
+
+
+def _build_erase(services: Services, token: Any) -> Any:
+    """Build what erases and return the field that says whose: the admin alone sees it."""
+    gr.HTML(render("part", title=strings.ERASE, words=strings.ERASE_SAYS), apply_default_css=False)
+    keep = gr.Checkbox(label=strings.KEEP_VOTES, elem_id="keep-votes")
+    person = gr.Textbox(label=strings.ERASE_PERSON, max_lines=1, visible=False, elem_id="erase-person")
+    certain = gr.Checkbox(label=strings.CERTAIN, elem_id="certain")
+    start = gr.Button(strings.ERASE_NOW, variant="stop", elem_id="erase")
+    said = gr.HTML(notice(""), apply_default_css=False, elem_id="erased")
+
+    def away(held: str | None, votes: bool, sure: bool, who: str, caller: gr.Request) -> tuple[str, bool]:
+        return erased(services, annotator_id(caller), held, votes, sure, who), False
+
+    start.click(away, [token, keep, certain, person], [said, certain], **QUIET)
+    return person

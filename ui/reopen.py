@@ -1,0 +1,60 @@
+"""A stored comparison shown again: out of the history, or by its link."""
+
+from service.compare import stored_comparison
+from service.context import Services
+from service.conversations import latest_of
+from ui import strings
+from ui.compare_form import CompareTab
+from ui.compare_view import Pending, Remembered, Update, turn_view, with_standing_vote
+from ui.errors import sentence
+from ui.render import notice
+
+# The browser remembers what it shows from then on; a reload does not lead back to the link.
+FORGET_LINK = """() => {
+  const address = new URL(location);
+  if (address.searchParams.has("comparison")) {
+    address.searchParams.delete("comparison");
+    history.replaceState(history.state, "", address);
+  }
+}"""
+
+
+def reopened(services: Services, tab: CompareTab, annotator: str, comparison_id: str) -> Update:
+    """Return the tab with the conversation of a comparison as it was left, its last turn in the panels."""
+    try:
+        comparison = latest_of(services, annotator, stored_comparison(services, str(comparison_id)))
+        memory = with_standing_vote(services, annotator, Remembered(comparison.id))
+        changed = turn_view(services, tab, annotator, comparison, memory)
+    except Exception as error:
+        return {tab.notice: notice(sentence(error), "error")}
+    return changed | {tab.pending: memory.to_json(), tab.finished_at: None}
+
+
+def linked(services: Services, tab: CompareTab, annotator: str, comparison_id: str) -> Update:
+    """Return the tab with the comparison of a link in the panels, whosever it is; nothing where there is none."""
+    try:
+        comparison = stored_comparison(services, comparison_id)
+    except LookupError:
+        return {}
+    if len(comparison.completions) > len(tab.panels):
+        return {tab.notice: notice(strings.TOO_MANY_ANSWERS.format(count=len(comparison.completions)), "error")}
+    memory = with_standing_vote(services, annotator, Remembered(comparison.id))
+    return turn_view(services, tab, annotator, comparison, memory) | {tab.pending: memory.to_json()}
+
+
+def no_such(tab: CompareTab) -> Update:
+    """Return what is said of a link behind which there is nothing."""
+    return {tab.notice: notice(strings.NO_SUCH_LINK, "error")}
+
+
+def vote_gone(services: Services, tab: CompareTab, annotator: str, pending: Pending) -> Update:
+    """Return what changes in the tab after a vote was taken back elsewhere: nothing, unless it is the one shown."""
+    memory = Remembered.of(pending)
+    if memory.running:  # the panels show another one, which is being answered
+        return {}
+    now = with_standing_vote(services, annotator, memory)
+    if not memory.comparison or now.choice == memory.choice:
+        return {}
+    comparison = stored_comparison(services, memory.comparison)
+    changed = turn_view(services, tab, annotator, comparison, now, notice(strings.VOTE_BACK_HERE))
+    return changed | {tab.pending: now.to_json()}

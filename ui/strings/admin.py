@@ -1,0 +1,50 @@
+"""What the Admin tab says: the schedule, the gate's bounds, the password, and who did what."""
+
+ADMIN_TAB = "Admin"
+LOCKED = "This is for admins: log in on the Training tab, then come back here."
+SCHEDULE = "When training starts by itself"
+SCHEDULE_FIELDS = {  # what each is called, and what it means
+    "retrain_every": ("After so many new votes", "0: never by votes alone"),
+    "minutes": ("Or so many minutes after the last run", "0: never by time"),
+    "minutes_votes": ("With at least so many new votes then", "fewer than that teach hardly anything"),
+    "quiet_from": ("Quiet from", "such as 08:00; empty: no quiet hours"),
+    "quiet_until": ("Quiet until", "by the clock of the computer that runs this page"),
+}
+SAVE_SCHEDULE = "Save the schedule"
+SCHEDULE_SAVED = "Saved. {waiting}"
+GATE = "What a new version may lose"
+GATE_FIELDS = {
+    "max_accuracy_drop": (
+        "Facts that may be lost",
+        "part of the questions, 0 to 1. Less holds good versions back by chance; more lets facts go with each version",
+    ),
+    "max_refusal_drop": (
+        "Refusals that may be lost",
+        "part of the harmful requests. More lets it help with harm",
+    ),
+    "max_help_drop": (
+        "Help that may be lost",
+        "part of the harmless requests that are helped, and part of the unknown names that are admitted. More lets it "
+        "refuse too much",
+    ),
+    "max_ended_drop": ("Endings that may be lost", "part of the answers. More lets answers run on and on"),
+    "max_kl": (
+        "Most KL to instruction-tuned",
+        "nats an answer. Less keeps it close and teaches less; more lets it please the reward model alone",
+    ),
+    "step_back": (
+        "Step back",
+        "a version that fails is moved back towards the one before, by this part of the way at a time. 0: it is not",
+    ),
+}
+SAVE_GATE = "Save the bounds"
+GATE_SAVED = "Saved. The bounds hold for all runs from now on."
+NEW_PASSWORD = "Password"
+PRESENT_PASSWORD = "The present one"
+THE_NEW_PASSWORD = "A new one"
+CHANGE_PASSWORD = "Change it"
+PASSWORD_CHANGED = "The password is changed, and everybody is logged out. Log in again on the Training tab."
+AUDIT = "Who did what"
+AUDIT_COLUMNS = ("When", "Who", "What", "More")
+NOTHING_DONE = "nothing so far"
+OLDER_EVENTS = "Older ones are in /events."

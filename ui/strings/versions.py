@@ -1,0 +1,37 @@
+"""What the Versions tab says: the family of versions, and what an admin does with one."""
+
+VERSIONS_TAB = "Versions"
+VERSIONS = "Versions"
+VERSIONS_SAY = (
+    "Each training makes a version from the one that was live. Whatever is live answers in the third panel; any other "
+    "can answer beside it."
+)
+FAMILY_COLUMNS = (
+    "Version",
+    "Status",
+    "From",
+    "Votes learned",
+    "Votes since",
+    "Facts",
+    "Refusals",
+    "KL",
+    "Size",
+    "Made",
+)
+VERSION_STATUS = {"candidate": "passed, not live", "retired": "not live", "rejected": "did not pass"}
+PARENT_AND_RUN = "v{parent}, run {run}"
+MEGABYTES = "{size:.1f} MB"
+SIDE_BY_SIDE = "Side by side"
+ONE_VERSION = "This version"
+OTHER_VERSION = "Beside this one"
+COMPARE_THESE = "Compare these two"
+COMPARING = "Compare now shows v{first} and v{second}; ask something. Settings, Model's own way shows all three again."
+TWICE = "These are the same version; choose two."
+ADMIN_VERSIONS = "Which one answers"
+LOG_IN_FOR_VERSIONS = "An admin, logged in on the Training tab, can let another version answer, or roll back."
+PROMOTE = "Let it answer"
+RETIRE = "Take it out of service"
+WHY_VERSION = "Why, in a sentence"
+WHY_VERSION_INFO = "needed where it did not pass the check; it is recorded"
+ANSWERS_NOW = "v{live} answers from the next question on."
+TAKEN_OUT = "v{version} is out of service; v{live} answers."

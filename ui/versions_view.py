@@ -1,0 +1,69 @@
+"""The table of versions as HTML: each below the one that it was made from."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from service.versions import Kin
+from ui import strings
+from ui.render import render
+from ui.training_view import figure
+
+MEGABYTE = 2**20
+
+
+@dataclass(frozen=True)
+class VersionRow:
+    """A version as the table shows it."""
+
+    version: int
+    depth: int  # how many versions it descends from
+    live: bool
+    status: str
+    source: str
+    learned: str
+    since: int
+    accuracy: str
+    refusals: str
+    kl: str
+    size: str
+    created: str
+
+
+def table(family: Sequence[Kin], live: int) -> str:
+    """Return the table of versions."""
+    return render("versions", rows=[_row(kin, depth, live) for kin, depth in in_family_order(family)])
+
+
+def in_family_order(family: Sequence[Kin]) -> Iterator[tuple[Kin, int]]:
+    """Yield each version right after the one that it was made from, with how deep it stands below the first."""
+    numbers = {kin.policy.version for kin in family}
+    oldest_first = sorted(family, key=lambda kin: kin.policy.version)
+
+    def below(parent: int | None, depth: int) -> Iterator[tuple[Kin, int]]:
+        for kin in oldest_first:
+            own = kin.policy.parent if kin.policy.parent in numbers else None
+            if own == parent:
+                yield kin, depth
+                yield from below(kin.policy.version, depth + 1)
+
+    yield from below(None, 0)
+
+
+def _row(kin: Kin, depth: int, live: int) -> VersionRow:
+    policy = kin.policy
+    made_by = strings.PARENT_AND_RUN.format(parent=policy.parent, run=policy.run_id)
+    accuracy, refusals, kl = (figure(policy.evaluation, name) for name in ("accuracy", "refusals", "kl"))
+    return VersionRow(
+        version=policy.version,
+        depth=depth,
+        live=policy.version == live,
+        status=policy.status,
+        source=made_by if policy.run_id else strings.SHIPPED,
+        learned=str(kin.votes.learned) if policy.run_id else "–",
+        since=kin.votes.since,
+        accuracy=accuracy,
+        refusals=refusals,
+        kl=kl,
+        size=strings.MEGABYTES.format(size=kin.size / MEGABYTE),
+        created=policy.created,
+    )
