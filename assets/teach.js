@@ -167,15 +167,13 @@ window.triptychTeach = (element, props, trigger, watch) => {
   });
 
   const better = () => {
-    const room = find("teach-better"), field = room?.querySelector("textarea");
-    if (!room) return;
-    if (!field?.offsetParent) room.querySelector("button").click();
-    const focus = tries => {
-      const now = room.querySelector("textarea");
-      if (now?.offsetParent) now.focus();
-      else if (tries) setTimeout(() => focus(tries - 1), 50);
+    const open = tries => { // it comes a moment after the answers have ended, and closed
+      const field = find("teach-written")?.querySelector("textarea");
+      if (field?.offsetParent) return field.focus();
+      find("teach-better")?.querySelector(".label-wrap:not(.open)")?.click();
+      if (tries) setTimeout(() => open(tries - 1), 50);
     };
-    focus(20);
+    open(40);
   };
   const press = id => {
     const button = find(id);

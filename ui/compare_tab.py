@@ -31,7 +31,7 @@ from ui.compare_view import (
 )
 from ui.compare_vote import clicked, undone
 from ui.errors import sentence
-from ui.events import FOCUS_PROMPT, QUIET
+from ui.events import FOCUS_PROMPT, QUIET, once_opened
 from ui.first_minute import first_view
 from ui.render import notice
 
@@ -153,9 +153,10 @@ def _bind_questions(services: Services, tab: CompareTab, header: Header, clearin
     )
     answering.then(None, js=FOCUS_SAID, **QUIET)  # after a vote that came early
     tab.next.click(None, js="() => triptychNext()", **QUIET)
-    typed, ended = [tab.ask.click, tab.prompt.submit], [answering, clearing]
-    gr.on(typed, lambda prompt: new_question(tab, prompt), tab.prompt, tab.request, cancels=ended, **QUIET)
-    tab.examples.click(example, None, tab.request, cancels=ended, **QUIET)
+    typed = [tab.ask.click, tab.prompt.submit]
+    asking = {"js": once_opened("compare"), "cancels": [answering, clearing]} | QUIET
+    gr.on(typed, lambda prompt: new_question(tab, prompt), tab.prompt, tab.request, **asking)
+    tab.examples.click(example, None, tab.request, **asking)
     tab.turns.retry(again, tab.pending, tab.request, cancels=answering, **QUIET)
     branches.bind(services, tab, answering)
     stopping = tab.stop.click(stop, [tab.request, tab.pending], [*tab.all, tab.pending], cancels=answering, **QUIET)

@@ -5,3 +5,13 @@ from typing import Any
 # An event of the page itself: without Gradio's veil over what it changes, and no endpoint of its own.
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 FOCUS_PROMPT = "() => document.querySelector('#prompt textarea').focus()"
+
+
+def opened(tab: str) -> str:
+    """Return what the browser does once a tab, "compare" or "teach", shows what it remembers."""
+    return f"() => triptychOpened('{tab}')"  # assets/opening.js
+
+
+def once_opened(tab: str) -> str:
+    """Return what an event that asks does first: it waits for that moment."""
+    return f"async (...inputs) => {{ await triptychOnceOpened('{tab}'); return inputs; }}"

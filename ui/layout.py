@@ -33,7 +33,7 @@ from ui.annotator import AnnotatorCookie, UploadGate, annotator_id
 from ui.compare_form import CompareTab
 from ui.compare_tab import Header
 from ui.compare_view import Pending
-from ui.events import QUIET
+from ui.events import QUIET, opened
 from ui.render import render
 from ui.reopen import FORGET_LINK, linked, no_such
 from ui.security import SecurityHeaders, hash_of
@@ -48,6 +48,7 @@ BUSY_SECONDS, CALM_SECONDS = 1.0, 5.0  # between two looks at the snapshot: whil
 ASSETS = Path(__file__).parents[1] / "assets"
 STYLES = ("triptych.css", "talk.css", "first_minute.css", "states.css", "admin.css", "data.css", "teach.css")
 SCRIPTS = (
+    "opening.js",
     "shortcuts.js",
     "panel.js",
     "history.js",
@@ -206,10 +207,10 @@ def _bind_loading(services: Services, page: Page, comparing: CompareTab, shown: 
     def open_settings(kept: Any) -> list[Any]:
         return compare_settings.opened(services, kept)
 
-    opened = [*comparing.all, comparing.pending]
     kept = comparing.settings.kept
-    loaded = page.load(open_comparing, [comparing.pending, kept], opened, **QUIET)
+    loaded = page.load(open_comparing, [comparing.pending, kept], [*comparing.all, comparing.pending], **QUIET)
     loaded.then(None, js=FORGET_LINK, **QUIET)
+    loaded.then(None, js=opened("compare"), **QUIET)
     page.load(open_settings, kept, comparing.settings.all, **QUIET)
     page.load(open_training, token, training.forms, **QUIET)
     page.load(tick, shown.seen, shown.all, **QUIET)
@@ -222,7 +223,8 @@ def _bind_teaching(services: Services, page: Page, teaching: TeachTab) -> None:
     def open_teaching(pending: Any, caller: gr.Request) -> dict[Any, Any]:
         return teach_tab.opened(services, teaching, annotator_id(caller), pending)
 
-    page.load(open_teaching, teaching.pending, teaching.all, **QUIET)
+    loaded = page.load(open_teaching, teaching.pending, teaching.all, **QUIET)
+    loaded.then(None, js=opened("teach"), **QUIET)
 
 
 def _let_queue_rest(page: Page) -> None:

@@ -23,7 +23,7 @@ from ui.answers import Drawn, drawn
 from ui.compare_tab import Header
 from ui.compare_vote import taken_back
 from ui.errors import sentence
-from ui.events import QUIET
+from ui.events import QUIET, once_opened
 from ui.render import notice
 from ui.teach_form import TeachTab, board, components, empty_board
 
@@ -221,8 +221,9 @@ def _bind_asking(services: Services, tab: TeachTab) -> None:
     answering = tab.request.change(
         answer, [tab.request, tab.k, tab.pending], outputs, concurrency_limit=64, trigger_mode="multiple", **QUIET
     )
-    gr.on([tab.ask.click, tab.prompt.submit], typed, tab.prompt, tab.request, cancels=answering, **QUIET)
-    tab.next.click(proposed, None, tab.request, cancels=answering, **QUIET)
+    asking = {"js": once_opened("teach"), "cancels": answering} | QUIET
+    gr.on([tab.ask.click, tab.prompt.submit], typed, tab.prompt, tab.request, **asking)
+    tab.next.click(proposed, None, tab.request, **asking)
     tab.stop.click(stop, [tab.request, tab.pending], outputs, cancels=answering, **QUIET)
 
 

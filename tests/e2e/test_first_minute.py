@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
@@ -11,6 +13,7 @@ from tests.e2e.conftest import PATIENCE_MS, Site
 from tests.e2e.test_page import VOTES, ask, open_page, panels, said
 from tests.harness.app import free_port
 from tests.harness.scripted import RECORDED, backstage
+from ui import compare_tab
 from ui.layout import serve
 
 
@@ -67,6 +70,28 @@ def test_the_first_question_begins_a_conversation_of_its_own(newcomer: Page, rec
     assert [message.content for message in recorded_site.behind.engine.rows[0].messages] == ["Where is Paris?"]
     page.click("#best-2")
     expect(said(page)).to_contain_text("Thanks, stored. 31 votes to the next training.")
+
+
+def test_a_question_asked_before_the_page_has_opened_is_answered_and_stays(
+    newcomer: Page, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page, opens, open_now = newcomer, compare_tab.opened, Event()
+
+    def late(*arguments: Any) -> Any:
+        assert open_now.wait(PATIENCE_MS / 1000)
+        return opens(*arguments)
+
+    monkeypatch.setattr(compare_tab, "opened", late)
+    page.goto(site.url)
+    page.fill("#prompt textarea", "Hi")
+    page.keyboard.press("Enter")
+    page.wait_for_timeout(500)
+    assert site.behind.engine.rows == []
+    open_now.set()
+    expect(panels(page).nth(1)).to_contain_text("You asked: Hi")
+    expect(said(page)).to_have_text("Which answer is best?")
+    page.click("#best-2")
+    expect(said(page)).to_contain_text("Thanks, stored.")
 
 
 def test_the_hint_goes_away_once_it_was_read_and_comes_when_it_is_asked_for(newcomer: Page, site: Site) -> None:

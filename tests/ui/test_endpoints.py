@@ -239,10 +239,12 @@ def test_admin_endpoints_need_the_token(client: Client) -> None:
     after = client.predict(token, api_name="/retrain")["run_id"]
     assert client.predict(after, api_name="/run")["status"] == "waiting"
     assert client.predict(token, after, api_name="/cancel") == {"status": "cancelled"}
-    assert client.predict(token, {"quiet_from": "08:00"}, api_name="/schedule")["quiet_from"] == "08:00"
-    told = client.predict(token, {"quiet_from": ""}, api_name="/schedule")
+    assert "belong together" in refused(client, token, {"quiet_from": "08:00"}, api_name="/schedule")
+    quiet = {"quiet_from": "08:00", "quiet_until": "09:00"}
+    assert client.predict(token, quiet, api_name="/schedule")["quiet_from"] == "08:00"
+    told = client.predict(token, {"quiet_from": "", "quiet_until": ""}, api_name="/schedule")
     assert (told["retrain_every"], told["waits_for"]) == (32, "votes") and "training starts by itself" in told["words"]
-    assert "time of day" in refused(client, token, {"quiet_from": "never"}, api_name="/schedule")
+    assert "time of day" in refused(client, token, quiet | {"quiet_from": "never"}, api_name="/schedule")
     assert client.predict(run_id, api_name="/run")["status"] == "queued"
     assert client.predict(token, run_id, api_name="/cancel") == {"status": "cancelled"}
     assert "log in first" in refused(client, "made up", run_id, api_name="/resume")
