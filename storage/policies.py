@@ -101,6 +101,17 @@ def rename_model(path: Path, before: str, after: str) -> None:
         db.conn.execute("UPDATE policies SET model = ? WHERE model = ?", [after, before])
 
 
+def first_of(path: Path, version: int) -> Policy:
+    """Return the version that another one descends from, itself if it was made from none; or UnknownVersionError."""
+    by_version = {policy.version: policy for policy in list_policies(path)}
+    if version not in by_version:
+        return get_policy(path, version)
+    one = by_version[version]
+    while one.parent is not None and one.parent < one.version and one.parent in by_version:
+        one = by_version[one.parent]
+    return one
+
+
 def list_policies(path: Path) -> list[Policy]:
     """Return all versions, newest first."""
     with read(path) as db:

@@ -26,7 +26,7 @@ from alignment.runs.child import leave_with_parent, print_into, wait_for_run
 from alignment.runs.gate_checks import gate_checks
 from alignment.runs.methods import stages_of
 from alignment.runs.progress import Reporter, heartbeat
-from alignment.runs.records import Evaluation, evaluation_from_json, evaluation_to_json
+from alignment.runs.records import Evaluation, evaluation_to_json
 from alignment.runs.settings import RunSettings, run_settings
 from alignment.runs.stages import Trained
 from alignment.runs.training import Data, Training
@@ -180,10 +180,9 @@ def _tune(training: Training, demonstrated: Sequence[Demonstration], data: Data,
 
 def _evaluate(training: Training, data: Data, trained: Trained, parent: Policy) -> Evaluation:
     """Return what the candidate measures, the gate's verdict on it, and how well its reward model agrees with votes."""
-    recorded, outcome = evaluation_from_json(parent.evaluation), trained.outcome
-    evaluation = stages.check(training, data.prompts, trained, recorded)
+    evaluation = stages.check(training, data.prompts, trained, parent)
     assert evaluation.verdict is not None
-    verdict = replace(evaluation.verdict, stopped_early=outcome.stopped)
+    verdict = replace(evaluation.verdict, stopped_early=trained.outcome.stopped)
     return replace(evaluation, verdict=verdict, reward=trained.reward.agreement if trained.reward else None)
 
 

@@ -16,11 +16,12 @@ from alignment.runs import candidate, reward_stage, run_models
 from alignment.runs.budget import raft_seconds
 from alignment.runs.candidate import Candidate
 from alignment.runs.gate_checks import gate_checks
-from alignment.runs.records import Evaluation, evaluation_to_json
+from alignment.runs.records import Evaluation, evaluation_from_json, evaluation_to_json
 from alignment.runs.reward_stage import RewardModel
 from alignment.runs.training import Data, Training
-from storage import run_folder
+from storage import policies, run_folder
 from storage.messages import Messages
+from storage.records import Policy
 
 log = logging.getLogger(__name__)
 
@@ -135,9 +136,9 @@ def _report_update(training: Training, stage: str, done: float, update: int, met
     training.report(stage, done, update, metrics, now=True)
 
 
-def check(training: Training, prompts: Sequence[Messages], trained: Trained, recorded: Evaluation) -> Evaluation:
+def check(training: Training, prompts: Sequence[Messages], trained: Trained, parent: Policy) -> Evaluation:
     """Return what the candidate measures and the gate's verdict (`candidate.check`), shown as the run's metrics too."""
-    report = training.report
+    report, measured = training.report, trained.outcome.measured
     report("check", 0.0, now=True)
     asked = gate_checks(training.config)
     judged = Candidate(
@@ -145,16 +146,27 @@ def check(training: Training, prompts: Sequence[Messages], trained: Trained, rec
         training.tokenizer,
         asked.checks,
         prompts,
-        trained.outcome.measured["objective/kl"],
+        measured["objective/kl"],
         training.settings.seed,
         training.config.rollout_tokens,
         asked.max_new_tokens,
         reward_stage.scorer(training, trained.reward) if trained.reward else None,
-        asked.forgiven,
+        measured.get("objective/kl_error", 0.0),
+        first=_first_version(training, parent),
     )
+    recorded = evaluation_from_json(parent.evaluation)
     evaluation = candidate.check(judged, recorded, training.settings.gate, lambda done: report("check", done))
     log.info("gate: %s", evaluation.verdict)
     stored = evaluation_to_json(evaluation)
     shares = {f"check/{name}": value for name, value in stored.items() if isinstance(value, float)}
     report("check", 0.95, 0, shares, now=True)
     return evaluation
+
+
+def _first_version(training: Training, parent: Policy) -> Callable[[], str | None] | None:
+    """Return what attaches the version that the parent descends from; None where the parent is that itself."""
+    first = policies.first_of(training.db, parent.version)
+    if first.version == parent.version:
+        return None
+    folder = training.db.parent / first.path
+    return lambda: run_models.attach_first(training.model, training.config, folder)
