@@ -47,8 +47,8 @@ NOTHING_PRUNED = (
 FILES_GONE = "files removed"
 DAMAGED = "damaged"
 DAMAGED_SAYS = (
-    "v{version} could not be served when the app started: {why}. v{live} answers instead. Put its folder back from a "
-    "backup and let it answer again, or go on from v{live}."
+    "v{version} could not be served when the app started: {why}. v{live} answers instead; once its folder is whole "
+    "again, let v{version} answer again below."
 )
 LIVE_INSTEAD = "v{damaged} is damaged · {words}"
 TAKEN_OUT = "v{version} is out of service; v{live} answers."
