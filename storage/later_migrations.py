@@ -173,3 +173,10 @@ def m023_audit(db: Database) -> None:
 def m024_next_run(db: Database) -> None:
     """One run may wait for the open one to end."""
     db.execute("CREATE UNIQUE INDEX one_waiting_run ON runs (1) WHERE status = 'waiting'")
+
+
+@migrations()
+def m027_files_gone(db: Database) -> None:
+    """When the files of a version were removed to save room, and why one could not be served at a start."""
+    db.execute("ALTER TABLE policies ADD COLUMN pruned TEXT")
+    db.execute("ALTER TABLE policies ADD COLUMN damaged TEXT")

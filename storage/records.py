@@ -132,6 +132,8 @@ class Policy:
     evaluation: dict[str, Any] = field(default_factory=dict)
     model: str = ""  # fingerprint of the base and SFT adapter that it belongs to
     created: str = ""
+    pruned: str | None = None  # when its files were removed to save room; the row stays
+    damaged: str | None = None  # why it could not be served when the app started
 
 
 @dataclass(frozen=True)

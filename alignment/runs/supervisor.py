@@ -47,7 +47,7 @@ class Supervisor:
         self._data_dir = data_dir
         self._db = database.file_in(data_dir)
         self._engine = engine
-        self._model = model
+        self.model = model
         self.defaults = defaults  # of runs, but for the gate's bounds where an admin has set them
         self._spare: TrainingProcess | None = None  # started ahead of the run to come
         self._active: tuple[int, TrainingProcess] | None = None  # a run and its process
@@ -202,7 +202,7 @@ class Supervisor:
         if decide(now, datetime.now().astimezone()).due:
             self.retrain()
         elif now.anything_new and self._spare is None and self._engine.state.status == "ready":
-            self._spare = start_process(self._data_dir, self._model)
+            self._spare = start_process(self._data_dir, self.model)
 
     def _start(self, run: Run) -> None:
         if self._engine.state.status != "ready" or not runs.start_run(self._db, run.id):
@@ -210,7 +210,7 @@ class Supervisor:
         try:
             if self._spare is None or not self._spare.assign(run.id):
                 self._drop_spare()
-                self._spare = start_process(self._data_dir, self._model)
+                self._spare = start_process(self._data_dir, self.model)
                 self._spare.assign(run.id)  # one that has died by now is found dead as any other
         except OSError as error:
             runs.end_run(self._db, run.id, "failed", f"The training process could not be started: {error}")

@@ -74,7 +74,19 @@ EXPECTED = {
     ],
     "run_rows": ["run", "preference"],
     "run_metrics": ["id", "run", "step", "name", "value"],
-    "policies": ["version", "parent", "run", "path", "sha256", "status", "evaluation", "created", "model"],
+    "policies": [
+        "version",
+        "parent",
+        "run",
+        "path",
+        "sha256",
+        "status",
+        "evaluation",
+        "created",
+        "model",
+        "pruned",
+        "damaged",
+    ],
     "demonstrations": [
         *("id", "messages", "completion", "annotator", "source", "created", "withdrawn", "first_run"),
         *("import", "origin"),
@@ -113,6 +125,7 @@ STEPS = [
     "m022_tallies",
     "m023_audit",
     "m024_next_run",
+    "m027_files_gone",
 ]
 MESSAGES = '[{"role": "user", "content": "Hi ☂"}]'
 
