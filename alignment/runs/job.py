@@ -23,6 +23,7 @@ from alignment.reward.rankings import preferred
 from alignment.runs import run_models, stages
 from alignment.runs.budget import Pace, measured_pace, within
 from alignment.runs.child import leave_with_parent, print_into, wait_for_run
+from alignment.runs.dataset import digest
 from alignment.runs.gate_checks import gate_checks
 from alignment.runs.methods import stages_of
 from alignment.runs.progress import Reporter, heartbeat
@@ -67,6 +68,7 @@ def train(data_dir: Path, run_id: int, model_config: ModelConfig) -> None:
     report = Reporter(db, run_id, stages_of(run.method, sft=tunes, raft_rounds=settings.raft.rounds))
     report("collect", 0.0, now=True)
     material = _material(db, run_id, model_config)
+    runs.set_dataset(db, run_id, _dataset(material))
     if parent is None or not material.prompts:
         raise TrainingError("there is nothing to train on: no live policy, or no prompts; vote on some answers first")
     _require_judged(material, tunes=tunes)
@@ -135,6 +137,16 @@ def _material(db: Path, run_id: int, config: ModelConfig) -> Material:
         shipped_files.comparisons(config.model),
         [*prompts, *(ranking.messages for ranking in voted)],
     )
+
+
+def _dataset(material: Material) -> dict[str, Any]:
+    """Return what is recorded of the rows that a run learns from."""
+    return {
+        "sha256": digest(material.voted, material.demonstrated),
+        "votes": len(material.voted),
+        "demonstrations": len(material.demonstrated),
+        "shipped": len(material.shipped),
+    }
 
 
 def _inputs(run: Run, parent: Policy, material: Material, training: Training) -> dict[str, Any]:
