@@ -35,8 +35,8 @@ class RunPanel:
 def components() -> RunPanel:
     """Build the panel and return its components."""
     said = gr.HTML(notice(""), apply_default_css=False, elem_id="run-notice")
-    page = gr.HTML(js_on_load=SCRIPT, apply_default_css=False, elem_id="run-page")
     beside = gr.HTML(apply_default_css=False, elem_id="runs-compared")
+    page = gr.HTML(js_on_load=SCRIPT, apply_default_css=False, elem_id="run-page")
     return RunPanel(page, beside, said)
 
 

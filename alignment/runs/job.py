@@ -20,7 +20,7 @@ from alignment.learning.lengths import readable, readable_rankings, require_read
 from alignment.models import model_folder, shipped_files
 from alignment.models.shipped_files import ShippedRanking
 from alignment.reward.rankings import preferred
-from alignment.runs import run_models, stages
+from alignment.runs import run_models, stages, tensorboard
 from alignment.runs.budget import Pace, measured_pace, within
 from alignment.runs.child import leave_with_parent, print_into, wait_for_run
 from alignment.runs.dataset import digest
@@ -35,7 +35,7 @@ from alignment.settings import GENERAL, ModelConfig
 from storage import database, demonstrations, policies, preferences, run_folder, runs
 from storage.errors import StorageError
 from storage.messages import Messages
-from storage.records import Demonstration, Policy, PolicyStatus, Ranking, Run
+from storage.records import Demonstration, Metric, Policy, PolicyStatus, Ranking, Run
 from storage.version_folders import next_version, publish, verify
 
 log = logging.getLogger(__name__)
@@ -65,7 +65,8 @@ def train(data_dir: Path, run_id: int, model_config: ModelConfig) -> None:
     torch.manual_seed(settings.seed)
     torch.set_num_threads(settings.threads)
     tunes = bool(settings.sft.steps) and _has_demonstrations(data_dir, run, parent)
-    report = Reporter(db, run_id, stages_of(run.method, sft=tunes, raft_rounds=settings.raft.rounds))
+    names = stages_of(run.method, sft=tunes, raft_rounds=settings.raft.rounds)
+    report = Reporter(db, run_id, names, _also(data_dir, run_id, settings))
     report("collect", 0.0, now=True)
     material = _material(db, run_id, model_config)
     runs.set_dataset(db, run_id, _dataset(material))
@@ -137,6 +138,16 @@ def _material(db: Path, run_id: int, config: ModelConfig) -> Material:
         shipped_files.comparisons(config.model),
         [*prompts, *(ranking.messages for ranking in voted)],
     )
+
+
+def _also(data_dir: Path, run_id: int, settings: RunSettings) -> Callable[[Sequence[Metric]], None] | None:
+    """Return what writes the run's metrics for TensorBoard as well, where its settings ask for that."""
+    if not settings.tensorboard:
+        return None
+    if not tensorboard.installed():
+        log.warning("metrics are not written for TensorBoard: the package tensorboard is not installed any more")
+        return None
+    return tensorboard.event_writer(data_dir / run_folder.ROOT / tensorboard.FOLDER / f"run-{run_id:06d}")
 
 
 def _dataset(material: Material) -> dict[str, Any]:

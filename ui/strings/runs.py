@@ -3,7 +3,7 @@
 PICK_RUN = "Open run {run}"
 STANDS_ABOVE = "Its curves and its check stand above."
 CLOSE_RUN = "Close"
-RUN_PAGE = "Run {run} · {method}"
+RUN_PAGE = "Run {run} · {method} · {status}"
 METHODS = {"ppo": "PPO", "raft": "RAFT", "dpo": "DPO"}
 SET_BESIDE = "Set beside"
 NO_OTHER = "another run …"
