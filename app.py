@@ -202,6 +202,10 @@ def carry_out(arguments: argparse.Namespace) -> None:
             print(commands.set_password(data_dir))
         elif arguments.command == "backup":
             print(commands.back_up(data_dir, arguments.file))
+        elif arguments.command == "hand-off":
+            stay_offline()
+            given = ModelChoice(arguments.model, arguments.base, arguments.sft, arguments.quantize)
+            print(commands.hand_over(data_dir, given, arguments.to, arguments.trainer))
         else:
             print(commands.restore(data_dir, arguments.file))
     except (AlignmentError, StorageError, OSError) as error:
