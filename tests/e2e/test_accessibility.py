@@ -8,6 +8,7 @@ from playwright.sync_api import Page, expect
 
 from tests.e2e.conftest import Site
 from tests.e2e.test_page import ask, open_page, panels, said
+from tests.harness.scripted import PASSWORD
 
 AXE = Path(os.environ.get("TRIPTYCH_TEST_AXE", "axe.min.js is not named"))
 
@@ -78,6 +79,46 @@ def test_axe_finds_nothing_serious_while_teaching(page: Page, site: Site, theme:
     expect(page.locator("#changes .legend")).to_be_visible()
     page.locator("#changes summary").click()
     assert serious(page) == []
+
+
+@pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not installed (TRIPTYCH_TEST_AXE)")
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "height"), [(1440, 900), (390, 844)])
+def test_axe_finds_nothing_serious_on_the_admins_tabs(
+    page: Page, site: Site, theme: str, width: int, height: int
+) -> None:
+    site.behind.add_policy(2, "rejected", gate={"passed": False, "findings": []})
+    page.set_viewport_size({"width": width, "height": height})
+    open_page(page, site)
+    page.click("#best-2")
+    expect(said(page)).to_contain_text("Thanks, stored")
+    page.goto(f"{site.url}?__theme={theme}")
+    show(page, "Training")
+    page.fill("#password input", PASSWORD)
+    page.click("#log-in")
+    expect(page.locator("#retrain")).to_be_visible()
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    found = {"Training": serious(page)}
+    whole = {
+        "Leaderboard": "#leaderboard table",
+        "Versions": "#family table",
+        "Data": "#shelf table",
+        "Admin": "#events li",
+    }
+    for tab, part in whole.items():
+        show(page, tab)
+        expect(page.locator(part).first).to_be_visible()
+        found[tab] = serious(page)
+    assert not any(found.values()), found
+
+
+def show(page: Page, tab: str) -> None:
+    """Open a tab, which on a phone may stand behind the menu of tabs."""
+    expect(page.get_by_role("tab", name="Compare")).to_be_visible()
+    if not page.get_by_role("tab", name=tab).is_visible():
+        page.get_by_role("button", name="More tabs").click()
+        return page.locator(".overflow-dropdown").get_by_text(tab).click()
+    return page.get_by_role("tab", name=tab).click()
 
 
 def serious(page: Page) -> list[str]:
