@@ -56,8 +56,8 @@ def openrlhf_arguments(settings: RunSettings) -> dict[str, dict[str, Any]]:
     and `$HERE`.
     """
     ppo, dpo = settings.ppo, settings.dpo
-    chat = {"data.apply_chat_template": True}
     pairs = {
+        "data.apply_chat_template": True,
         "data.dataset": "$HERE/preferences.jsonl",
         "data.prompt_key": "prompt",
         "data.chosen_key": "chosen",
@@ -65,7 +65,6 @@ def openrlhf_arguments(settings: RunSettings) -> dict[str, dict[str, Any]]:
         "data.max_len": MAX_LENGTH,
         "train.seed": settings.seed,
         "max_norm": ppo.max_gradient_norm,
-        **chat,
     }
     return {
         "train_rm": {"model.model_name_or_path": "$MODEL", "ckpt.output_dir": "$HERE/out/reward", **pairs},
@@ -82,6 +81,7 @@ def openrlhf_arguments(settings: RunSettings) -> dict[str, dict[str, Any]]:
             "ckpt.output_dir": "$HERE/out/ppo",
             "data.prompt_dataset": "$HERE/prompts.jsonl",
             "data.input_key": "prompt",
+            "data.apply_chat_template": True,
             "data.max_len": MAX_LENGTH,
             "train.colocate_all": True,
             "vllm.enable_sleep": True,
@@ -107,7 +107,6 @@ def openrlhf_arguments(settings: RunSettings) -> dict[str, dict[str, Any]]:
             "critic.max_norm": ppo.max_gradient_norm,
             **({"algo.kl.target": ppo.kl_target} if ppo.kl_target else {}),
             **({"reward.normalize_enable": True} if ppo.normalize_scores else {}),
-            **chat,
         },
     }
 
