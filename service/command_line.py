@@ -66,6 +66,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         action="store_true",
         help="fold base and instruction-tuned answers to what sounds harmful, a guess by words, until they are clicked",
     )
+    add("--workers", type=int, choices=range(1, 65), metavar="N", default=1, help="processes that train a run together")
     add("--engine", default="", help="servers that write instead of this process: http://host:8000, or vllm:http://…")
     add("--lend-adapters", action="store_true", help="let programs have adapters loaded through /v1, as vLLM does")
     add("--to", type=Path, help="new folder that hand-off writes")
