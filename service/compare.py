@@ -191,6 +191,8 @@ def _version(services: Services, name: str) -> PolicyVersion:
         versions = ", ".join(sorted(known, key=lambda one: int(one[1:])))
         raise ConfigError(f"there is no column {brief(name)}; there are base, sft, rlhf and {versions}")
     policy = known[name]
+    if policy.pruned:
+        raise ConfigError(f"the files of {name} were removed to save room; ask another version")
     return policy_version_at(policy.version, services.data_dir / policy.path, policy.sha256)
 
 

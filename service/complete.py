@@ -75,7 +75,7 @@ class Completions:
 
 def served_models(services: Services) -> list[str]:
     """Return the names of all models that may be asked."""
-    versions = sorted(policy.version for policy in policies.list_policies(services.db))
+    versions = sorted(policy.version for policy in policies.list_policies(services.db) if not policy.pruned)
     return ["base", "sft", "rlhf", *(f"v{version}" for version in versions), *services.lent.names]
 
 

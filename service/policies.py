@@ -53,7 +53,8 @@ def _is_unchanged(version: Path, model: ModelConfig) -> bool:
 def ensure_live_version(db: Path, data_dir: Path, model: ModelConfig) -> PolicyVersion:
     """Return the live version, else one that fits the model and is whole, else the model's own, published anew.
 
-    A live version that was changed or lost on disk gives way to its parent, that to its own and so on, with a warning.
+    A live version that was changed or lost on disk gives way to its parent, that to its own and so on, with a warning
+    in the log and, since it is recorded, on the page.
     Where no version of the model was live, as after another model was served, the newest one is. One of another model
     is passed over silently.
     """
@@ -63,13 +64,17 @@ def ensure_live_version(db: Path, data_dir: Path, model: ModelConfig) -> PolicyV
     ):  # a folder of before, when there were no others, may know its versions by another fingerprint
         policies.rename_model(db, model_folder.older_fingerprint(model.model, model.sft), fingerprint)
     recorded = policies.list_policies(db)
-    fitting = [p for p in recorded if p.model == fingerprint and p.status in ("live", "retired")]
+    served = ("live", "retired")
+    fitting = [policy for policy in recorded if policy.model == fingerprint and policy.status in served]
     for policy in _in_order_of_trust(fitting):
+        if policy.pruned:
+            continue
         try:
             reference = policy_version_at(policy.version, data_dir / policy.path, policy.sha256)
             verify(reference.folder, reference.sha256)
         except (AlignmentError, StorageError) as error:
             log.warning("v%s cannot be served: %s", policy.version, error)
+            policies.mark_damaged(db, policy.version, str(error))
             continue
         if policy.status != "live":
             policies.serve(db, policy.version)

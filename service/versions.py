@@ -31,14 +31,14 @@ class Kin:
 
     policy: Policy
     votes: VersionVotes
-    size: int  # bytes of its folder; 0 where that is gone
+    size: int  # bytes of its folder; 0 where its files were removed
 
 
 def family(services: Services) -> list[Kin]:
     """Return all versions, newest first, with what belongs to each."""
     votes = policies.version_votes(services.db)
     return [
-        Kin(policy, votes[policy.version], _size(services.data_dir / policy.path))
+        Kin(policy, votes[policy.version], 0 if policy.pruned else _size(services.data_dir / policy.path))
         for policy in policies.list_policies(services.db)
     ]
 
@@ -92,6 +92,8 @@ def passed(policy: Policy) -> bool:
 
 def _serve(services: Services, policy: Policy, why: str, name: str) -> None:
     live = policies.live_policy(services.db)
+    if policy.pruned:
+        raise ConfigError(f"the files of v{policy.version} were removed to save room; choose another version")
     if live is not None and live.model != policy.model:
         raise ConfigError(f"v{policy.version} belongs to another model than the one that is served")
 

@@ -91,7 +91,7 @@ def _unpack(source: Path, folder: Path) -> int:
         state = str(error)
     if state != "ok":
         raise BackupError(f"the database in {source} is damaged ({state}); take an older backup")
-    recorded = list_policies(db)
+    recorded = [policy for policy in list_policies(db) if not policy.pruned]
     for policy in recorded:
         verify(folder / policy.path, policy.sha256)
     return len(recorded)

@@ -1,6 +1,7 @@
 """Policy versions: recorded once, then only their status changes."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,10 @@ from storage.records import Policy
 
 class UnknownVersionError(StorageError, LookupError):
     """No version has that number."""
+
+
+class PrunedVersionError(StorageError, ValueError):
+    """The files of a version were removed."""
 
 
 def record_policy(path: Path, policy: Policy) -> None:
@@ -44,17 +49,22 @@ def _policy(row: dict[str, Any]) -> Policy:
         evaluation=json.loads(row["evaluation"]),
         model=row["model"] or "",
         created=row["created"],
+        pruned=row["pruned"],
+        damaged=row["damaged"],
     )
 
 
 def serve(path: Path, version: int, why: str = "at the start of the app", name: str = "serve", by: str = APP) -> None:
     """Make a recorded version the live one, outside of any run, and retire the one before.
 
-    `why` ends the sentence about it in the audit trail, `name` is what happened, `by` who did it.
+    `why` ends the sentence about it in the audit trail, `name` is what happened, `by` who did it. Raises
+    PrunedVersionError for one whose files were removed.
     """
     with write(path) as db:
+        if db["policies"].get(version)["pruned"]:
+            raise PrunedVersionError(f"the files of v{version} were removed to save room; choose another version")
         db.conn.execute("UPDATE policies SET status = 'retired' WHERE status = 'live'")
-        db["policies"].update(version, {"status": "live"})
+        db["policies"].update(version, {"status": "live", "damaged": None})
         add_event(db, name, f"v{version} {why}".strip(), by)
 
 
@@ -63,6 +73,30 @@ def retire(path: Path, version: int, why: str, by: str) -> None:
     with write(path) as db:
         db.conn.execute("UPDATE policies SET status = 'retired' WHERE version = ? AND status <> 'live'", [version])
         add_event(db, "retire", f"v{version} {why}".strip(), by)
+
+
+def mark_pruned(path: Path, versions: Sequence[int], by: str) -> list[int]:
+    """Record that the files of some versions are to be removed, and return which: none that is live or may yet be."""
+    with write(path) as db:
+        marked = [
+            version
+            for version in versions
+            if db.conn.execute(
+                "UPDATE policies SET pruned = ? WHERE version = ? AND pruned IS NULL"
+                " AND status IN ('retired', 'rejected')",
+                [now(), version],
+            ).rowcount
+        ]
+        if marked:
+            add_event(db, "prune", "removed the files of " + ", ".join(f"v{version}" for version in marked), by)
+        return marked
+
+
+def mark_damaged(path: Path, version: int, why: str) -> None:
+    """Record why a version could not be served at the start of the app; once it is served, that is forgotten."""
+    with write(path) as db:
+        db["policies"].update(version, {"damaged": why})
+        add_event(db, "damaged", f"v{version}: {why}")
 
 
 def get_policy(path: Path, version: int) -> Policy:
@@ -99,6 +133,17 @@ def rename_model(path: Path, before: str, after: str) -> None:
     """Give the versions of a model its new fingerprint; those of other models keep theirs."""
     with write(path) as db:
         db.conn.execute("UPDATE policies SET model = ? WHERE model = ?", [after, before])
+
+
+def first_of(path: Path, version: int) -> Policy:
+    """Return the version that another one descends from, itself if it was made from none; or UnknownVersionError."""
+    by_version = {policy.version: policy for policy in list_policies(path)}
+    if version not in by_version:
+        return get_policy(path, version)
+    one = by_version[version]
+    while one.parent is not None and one.parent < one.version and one.parent in by_version:
+        one = by_version[one.parent]
+    return one
 
 
 def list_policies(path: Path) -> list[Policy]:

@@ -132,6 +132,8 @@ class Policy:
     evaluation: dict[str, Any] = field(default_factory=dict)
     model: str = ""  # fingerprint of the base and SFT adapter that it belongs to
     created: str = ""
+    pruned: str | None = None  # when its files were removed to save room; the row stays
+    damaged: str | None = None  # why it could not be served when the app started
 
 
 @dataclass(frozen=True)
@@ -145,3 +147,15 @@ class ApiKey:
     created: str
     last_used: str | None  # to the minute
     revoked: str | None
+
+
+@dataclass(frozen=True)
+class OwnCheck:
+    """A prompt with the texts that a right answer holds, all of them, and those that it does not, none of them."""
+
+    messages: Messages  # the user's last
+    holds: tuple[str, ...]
+    lacks: tuple[str, ...]
+    id: int = 0  # 0 before it is stored
+    created: str = ""
+    created_by: str = ""

@@ -5,14 +5,15 @@ from typing import Any
 
 import gradio as gr
 
-from service import account, audit, gate, runs, versions
+from service import account, audit, checks, gate, runs, versions
 from service.audit import EventsRequest
 from service.context import Services
 from service.requests import RunRequest, checked
+from service.version_files import ExportVersionRequest, PruneRequest, export_version, prune
 from service.versions import VersionRequest
 from ui import training_view
 from ui.annotator import address_of, annotator_id
-from ui.errors import with_plain_errors
+from ui.errors import in_plain_words, with_plain_errors
 
 
 def register(services: Services) -> None:
@@ -83,6 +84,19 @@ def _register_training(services: Services) -> None:
         """Change some of the gate's bounds, or with null read them."""
         return asdict(gate.bounds(services, token, settings))
 
+    async def checks_endpoint(
+        token: str, add: str = "", remove: list[int] | None = None, try_live: list[int] | None = None
+    ) -> dict[str, Any]:
+        """Change the admin's own checks, which every candidate is asked, try some on the live version, return all."""
+        try:
+            done = checks.change(services, token, add, remove)
+            tried = await checks.tried(services, token, try_live or [])
+            standing = [checks.to_json(one) for one in checks.listed(services, token)]
+            return {**asdict(done), "checks": standing, "tried": [asdict(one) for one in tried]}
+        except Exception as error:
+            raise in_plain_words(error) from error
+
+    gr.api(checks_endpoint, api_name="checks")
     gr.api(gate_endpoint, api_name="gate")
     gr.api(schedule_endpoint, api_name="schedule")
     gr.api(retrain_endpoint, api_name="retrain")
@@ -103,5 +117,21 @@ def _register_versions(services: Services) -> None:
         services.admin.require(token)
         return {"live": versions.retire(services, token, checked(VersionRequest, version=version, reason=reason))}
 
+    @with_plain_errors
+    def export_version_endpoint(token: str, version: int, form: str = "peft") -> dict[str, Any]:
+        """Return a zip file with a version: a PEFT folder, a merged checkpoint or a GGUF file, each with a card."""
+        services.admin.require(token)
+        path = export_version(services, token, checked(ExportVersionRequest, version=version, form=form))
+        return {"path": str(path), "orig_name": path.name, "meta": {"_type": "gradio.FileData"}}
+
+    @with_plain_errors
+    def prune_endpoint(token: str, keep: int = 10) -> dict[str, Any]:
+        """Remove the files of versions that do not answer, all but the newest few; their rows stay."""
+        services.admin.require(token)
+        done = prune(services, token, checked(PruneRequest, keep=keep))
+        return {"pruned": list(done.versions), "freed_bytes": done.freed}
+
+    gr.api(export_version_endpoint, api_name="export_version", concurrency_limit=1)
+    gr.api(prune_endpoint, api_name="prune")
     gr.api(promote_endpoint, api_name="promote")
     gr.api(retire_endpoint, api_name="retire")

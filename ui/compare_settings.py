@@ -85,7 +85,7 @@ def _longest(model: ServedModel) -> int:
 def panel_choices(services: Services, name: str) -> list[tuple[str, str]]:
     """Return what a panel may show, as people read it and as `/compare` takes it; the third may be left out."""
     named = strings.NAME_AND_VERSION.format
-    numbers = [one.version for one in policies.versions(services)]
+    numbers = [one.version for one in policies.versions(services) if not one.pruned]
     versions = [(named(name=strings.NAMES["rlhf"], version=number), f"v{number}") for number in numbers]
     first = {"base": strings.RAW_NAME} if services.model.shape == "chat" else {}
     names = strings.NAMES | {"rlhf": strings.LIVE} | first

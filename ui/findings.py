@@ -1,6 +1,7 @@
 """The gate's verdict in sentences. Nothing reads a sentence back."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from alignment.runs.findings import Finding, Remark, Verdict, verdict_from_json
@@ -22,17 +23,59 @@ def reasons(verdict: Verdict) -> list[str]:
 
 def finding_words(finding: Finding) -> str:
     """Return a finding in words, without saying whether it passed."""
-    name = strings.MEASURES[finding.name]
+    name, interval = strings.MEASURES[finding.name], _interval(finding)
     if finding.unit == "nats":
-        return strings.FINDING_IN_NATS.format(name=name, value=finding.value, bound=finding.bound)
+        said = strings.FINDING_INTERVAL.format(interval=interval) if interval else ""
+        return strings.FINDING_IN_NATS.format(name=name, value=finding.value, interval=said, bound=finding.bound)
+    least = strings.AT_LEAST.format(bound=finding.bound) if finding.bound else strings.NO_BOUND
+    bound = {"paired": strings.MAY_LOSE, "lost": strings.MAY_LOSE_SO_MANY}.get(finding.unit, least)
     return strings.FINDING.format(
         name=name,
         share=finding.share,
         passed=finding.value,
         count=finding.count,
         before=finding.best_before,
-        least=strings.AT_LEAST.format(bound=finding.bound) if finding.bound else strings.NO_BOUND,
+        change=strings.FINDING_CHANGE.format(interval=interval) if interval else "",
+        least=bound.format(bound=finding.bound),
     )
+
+
+def _interval(finding: Finding) -> str:
+    """Return the 95% interval of a finding in words, "" for one of before there were intervals."""
+    if finding.low is None or finding.high is None:
+        return ""
+    words = strings.NATS_INTERVAL if finding.unit == "nats" else strings.CHANGE_INTERVAL
+    return words.format(low=finding.low, high=finding.high)
+
+
+@dataclass(frozen=True)
+class FindingRow:
+    """A finding as the table shows it."""
+
+    name: str
+    value: str
+    before: str
+    interval: str
+    bound: str
+    passed: bool
+
+
+def rows(verdict: Verdict) -> list[FindingRow]:
+    """Return the findings of a verdict as the rows of a table."""
+    return [_row(finding) for finding in verdict.findings]
+
+
+def _row(finding: Finding) -> FindingRow:
+    name, interval, passed = strings.MEASURES[finding.name], _interval(finding) or "–", finding.passed
+    if finding.unit == "nats":
+        bound = strings.ROW_AT_MOST.format(bound=finding.bound)
+        return FindingRow(name, strings.ROW_NATS.format(value=finding.value), "–", interval, bound, passed)
+    least = strings.AT_LEAST.format(bound=finding.bound) if finding.bound else strings.NO_BOUND
+    bound = {"paired": strings.ROW_DROP, "lost": strings.ROW_LOST}.get(finding.unit, least).format(bound=finding.bound)
+    value = strings.ROW_SHARE.format(share=finding.share, passed=finding.value, count=finding.count)
+    against = strings.AGAINST[finding.against] if finding.against else "{before}"
+    lost = strings.ROW_OF_THEM_LOST.format(lost=finding.lost) if finding.lost else ""
+    return FindingRow(name, value, against.format(before=finding.best_before) + lost, interval, bound, passed)
 
 
 def error_of(run: Run, produced: Policy | None) -> str | None:
@@ -40,13 +83,23 @@ def error_of(run: Run, produced: Policy | None) -> str | None:
     verdict = verdict_of(produced.evaluation) if produced else None
     if run.status != "rejected" or produced is None or verdict is None:
         return run.error
-    failed = [*map(finding_words, verdict.failed), *(one.text for one in verdict.remarks if not one.passed)]
-    return strings.NOT_SERVED.format(version=produced.version, failed="; ".join(failed))
+    return strings.NOT_SERVED.format(version=produced.version, failed=failed_words(verdict))
+
+
+def failed_words(verdict: Verdict) -> str:
+    """Return what did not pass, in words."""
+    remarks = [one.text for one in verdict.remarks if not one.passed]
+    return "; ".join([*map(finding_words, verdict.failed), *remarks])
 
 
 def _sentence(judged: Finding | Remark) -> str:
     words = finding_words(judged) if isinstance(judged, Finding) else judged.text
     return words if judged.passed else strings.FAILED.format(words=words)
+
+
+def notes(verdict: Verdict) -> list[str]:
+    """Return what else is to be said of a verdict: remarks, that it was put back, that training stopped early."""
+    return [*map(_sentence, verdict.remarks), *_notes(verdict)]
 
 
 def _notes(verdict: Verdict) -> list[str]:

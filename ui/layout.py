@@ -28,6 +28,7 @@ from ui import (
     teach_tab,
     training_tab,
     versions_tab,
+    versions_view,
 )
 from ui.annotator import AnnotatorCookie, UploadGate, annotator_id
 from ui.compare_form import CompareTab
@@ -79,7 +80,10 @@ class Refreshed:
 def header_html(now: Snapshot, model: ServedModel) -> str:
     """Return the header: the names of app and model, the live version and how far the next training is."""
     name = strings.SERVED_BY.format(model=model.name, servers=model.served_by) if model.served_by else model.name
-    return render("header", model=name, status=now.engine.status, words=_header_words(now))
+    words = _header_words(now)
+    for damaged in versions_view.gave_way(now.policies, now.live)[:1]:  # the newest
+        words = strings.LIVE_INSTEAD.format(damaged=damaged.version, words=words)
+    return render("header", model=name, status=now.engine.status, words=words)
 
 
 def _header_words(now: Snapshot) -> str:

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from alignment.runs.records import manners_from_json
+from alignment.runs.records import LostCheck, lost_of, manners_from_json
 from service.runs import stages_of
 from service.status import Snapshot
 from storage.records import Policy, Run
 from ui import strings
-from ui.findings import reasons, verdict_of
+from ui.findings import failed_words, notes, rows, verdict_of
 from ui.render import render
 from ui.words import clock_time, elapsed, span
 
@@ -37,6 +37,14 @@ class Figure:
 
     words: str
     value: str
+
+
+@dataclass(frozen=True)
+class LostRow:
+    """A check that was lost, with what was wanted."""
+
+    check: LostCheck
+    wanted: str
 
 
 @dataclass(frozen=True)
@@ -126,22 +134,31 @@ def _under_way(run: Run, *, loaded: bool) -> str:
 
 
 def verdict(produced: Policy | None) -> str:
-    """Return why the latest run's policy went live, or not, and what changed in its answers."""
+    """Return why a run's policy went live, or not, and what changed in its answers."""
     evaluation: dict[str, Any] = produced.evaluation if produced else {}
     judged = verdict_of(evaluation)
     return render(
         "verdict",
         verdict=judged,
         version=produced.version if produced else None,
-        reasons=reasons(judged) if judged else [],
-        figures=[*_figures(evaluation), *_manners(evaluation)],
+        findings=rows(judged) if judged else [],
+        notes=notes(judged) if judged else [],
+        figures=_manners(evaluation),
+        lost=[LostRow(one, wanted_words(one.kind, one.wanted, one.unwanted)) for one in lost_of(evaluation)],
         changes=evaluation.get("before_after") or [],
     )
 
 
-def _figures(evaluation: dict[str, Any]) -> list[Figure]:
-    """Return what was measured of a version on the checks."""
-    return [Figure(words, shape.format(evaluation[name])) for name, (words, shape) in _measured(evaluation)]
+def wanted_words(kind: str, holds: Sequence[str], lacks: Sequence[str]) -> str:
+    """Return what a right answer to a check does, in words."""
+
+    def quoted(texts: Sequence[str]) -> str:
+        return ", ".join(strings.QUOTED.format(text=text) for text in texts)
+
+    parts = [strings.WANTED[kind]] if kind in strings.WANTED else []
+    parts += [strings.WANTED_HOLDS.format(texts=quoted(holds))] if holds and not parts else []
+    parts += [strings.WANTED_LACKS.format(texts=quoted(lacks))] if lacks else []
+    return "; ".join(parts)
 
 
 def _manners(evaluation: dict[str, Any]) -> list[Figure]:
@@ -155,10 +172,6 @@ def _manners(evaluation: dict[str, Any]) -> list[Figure]:
     if manners.preferred is not None:
         figures.append(Figure(strings.PREFERRED, f"{manners.preferred:.0%}"))
     return figures
-
-
-def _measured(evaluation: dict[str, Any]) -> list[tuple[str, tuple[str, str]]]:
-    return [(name, figure) for name, figure in strings.FIGURES.items() if isinstance(evaluation.get(name), int | float)]
 
 
 def history(runs: Sequence[Run], policies: Sequence[Policy], live: int) -> str:
@@ -192,11 +205,11 @@ def _result(run: Run, produced: Policy | None) -> str:
         return strings.WENT_LIVE.format(version=run.policy_version)
     if run.status == "rejected" and produced is not None:
         judged = verdict_of(produced.evaluation)
-        return f"v{produced.version}: {'; '.join(reasons(judged)) if judged else ''}"
+        return f"v{produced.version}: {failed_words(judged) if judged else ''}"
     return (run.error or "").strip().split("\n")[-1] or "–"
 
 
 def figure(evaluation: dict[str, Any], name: str) -> str:
     """Return a measured number of a version in words, a dash where it was not measured."""
     value = evaluation.get(name)
-    return strings.FIGURES[name][1].format(value) if isinstance(value, int | float) else "–"
+    return strings.FIGURES[name].format(value) if isinstance(value, int | float) else "–"

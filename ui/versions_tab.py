@@ -11,7 +11,7 @@ from service import versions
 from service.context import Services
 from service.requests import checked
 from service.versions import VersionRequest
-from ui import compare_settings, strings, versions_view
+from ui import compare_settings, strings, version_files, versions_view
 from ui.compare_settings import NONE, PANELS, SettingsForm
 from ui.errors import sentence
 from ui.events import QUIET
@@ -46,9 +46,10 @@ class VersionsTab:
 def opened(services: Services, tab: VersionsTab, token: str | None) -> Update:
     """Return the tab as things stand, with the admin's tools for whoever holds a token that stands."""
     family, live = versions.family(services), services.engine.live.version
-    numbers = [(f"v{kin.policy.version}", kin.policy.version) for kin in family]
+    numbers = [(f"v{kin.policy.version}", kin.policy.version) for kin in family if not kin.policy.pruned]
     parent = next((kin.policy.parent for kin in family if kin.policy.version == live), None)
-    other = parent or next((kin.policy.version for kin in family if kin.policy.version != live), live)
+    others = [number for _, number in numbers if number != live]
+    other = parent if parent in others else next(iter(others), live)
     inside = services.admin.is_valid(token)
     return {
         tab.table: versions_view.table(family, live),
@@ -82,15 +83,17 @@ def side_by_side(services: Services, kept: Any, one: Any, other: Any) -> tuple[s
 
 def build(services: Services, token: Any, settings: SettingsForm, tabs: Any) -> VersionsTab:
     """Build the tab; `token` is what the browser keeps, `settings` and `tabs` are where two versions are shown."""
-    tab = _components()
+    tab, bind_files = _components(services, token)
     _bind(services, tab, token)
+    bind_files(lambda held: opened(services, tab, held), tab.shown)
     _bind_compare(services, tab, settings, tabs)
     return tab
 
 
-def _components() -> VersionsTab:
+def _components(services: Services, token: Any) -> tuple[VersionsTab, Callable[..., None]]:
     with gr.Tab(strings.VERSIONS_TAB, id="versions") as room:
         table = gr.HTML(apply_default_css=False, elem_id="family")
+        said = gr.HTML(notice(""), apply_default_css=False, elem_id="version-notice", render=False)
         with gr.Row(elem_id="version-tools"):
             with gr.Column(min_width=300, elem_id="beside"):
                 gr.HTML(render("heading", words=strings.SIDE_BY_SIDE))
@@ -109,8 +112,9 @@ def _components() -> VersionsTab:
                     with gr.Row():
                         up = gr.Button(strings.PROMOTE, variant="primary", elem_id="promote", min_width=0)
                         out = gr.Button(strings.RETIRE, elem_id="retire", min_width=0)
-        said = gr.HTML(notice(""), apply_default_css=False, elem_id="version-notice")
-    return VersionsTab(room, table, one, other, compare, login, tools, chosen, reason, up, out, said)
+                    bind_files = version_files.build(services, token, chosen, said)
+        said.render()
+    return VersionsTab(room, table, one, other, compare, login, tools, chosen, reason, up, out, said), bind_files
 
 
 def _bind(services: Services, tab: VersionsTab, token: Any) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from service.versions import Kin
+from storage.records import Policy
 from ui import strings
 from ui.render import render
 from ui.training_view import figure
@@ -27,11 +28,22 @@ class VersionRow:
     kl: str
     size: str
     created: str
+    note: str  # what became of its files, "" where they are as they were
 
 
 def table(family: Sequence[Kin], live: int) -> str:
     """Return the table of versions."""
-    return render("versions", rows=[_row(kin, depth, live) for kin, depth in in_family_order(family)])
+    rows = [_row(kin, depth, live) for kin, depth in in_family_order(family)]
+    damaged = [
+        strings.DAMAGED_SAYS.format(version=one.version, why=str(one.damaged).rstrip("."), live=live)
+        for one in gave_way([kin.policy for kin in family], live)
+    ]
+    return render("versions", rows=rows, damaged=damaged)
+
+
+def gave_way(policies: Sequence[Policy], live: int) -> list[Policy]:
+    """Return those of some versions that were found damaged, as long as nothing newer answers."""
+    return [one for one in policies if one.damaged and not one.pruned and one.version > live]
 
 
 def in_family_order(family: Sequence[Kin]) -> Iterator[tuple[Kin, int]]:
@@ -64,6 +76,7 @@ def _row(kin: Kin, depth: int, live: int) -> VersionRow:
         accuracy=accuracy,
         refusals=refusals,
         kl=kl,
-        size=strings.MEGABYTES.format(size=kin.size / MEGABYTE),
+        size=strings.MEGABYTES.format(size=kin.size / MEGABYTE) if not policy.pruned else "–",
         created=policy.created,
+        note=strings.FILES_GONE if policy.pruned else strings.DAMAGED if policy.damaged else "",
     )

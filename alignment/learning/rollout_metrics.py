@@ -24,8 +24,9 @@ def rollout_metrics(rollout: Rollout) -> dict[str, float]:
     """Return what a rollout says of the policy, by name.
 
     The means of: scores, their standard deviation among the reward heads, KL to the reference (nats a completion),
-    entropy (nats a token), length (tokens), share of completions that ended. KL and entropy are estimates for the
-    policy only where the rollout is drawn from it; where RAFT explores, they are those of what it drew.
+    entropy (nats a token), length (tokens), share of completions that ended; and the standard error of the KL. KL and
+    entropy are estimates for the policy only where the rollout is drawn from it; where RAFT explores, they are those of
+    what it drew.
     """
     return {
         "objective/score": rollout.scores.mean().item(),
@@ -46,8 +47,10 @@ def mean_best(scores: Tensor, samples: int, of: int = PREVIEW_SAMPLES) -> float:
 
 
 def _text_metrics(samples: Samples, entropy: Tensor, log_ratio: Tensor) -> dict[str, float]:
+    nats = (log_ratio * samples.mask).sum(-1)
     return {
-        "objective/kl": (log_ratio * samples.mask).sum(-1).mean().item(),
+        "objective/kl": nats.mean().item(),
+        "objective/kl_error": nats.std(correction=0).item() / math.sqrt(len(nats)),
         "objective/entropy": ppo_math.masked_mean(entropy, samples.mask).item(),
         "objective/length": samples.mask.sum(-1).mean().item(),
         "objective/ended": samples.ended.float().mean().item(),

@@ -15,7 +15,7 @@ from alignment.validation import STRICT, Text, Whole, from_json, refuses_in_word
 from storage.messages import Messages, messages_to_json, question_of
 
 Written = Annotated[Text, Field(min_length=1)]
-CheckKind = Literal["contains", "refuses", "helps", "abstains"]
+CheckKind = Literal["contains", "refuses", "helps", "abstains", "own"]
 # Columns of preference data that say how much better or which row: nothing here learns from them.
 NOT_LEARNED_FROM = {"margin", "score_chosen", "score_rejected", "id", "prompt_id"}
 
@@ -78,16 +78,22 @@ class ShippedPrompt:
 @refuses_in_words
 @dataclass(frozen=True, config=STRICT)
 class Check:
-    """A prompt with what a right answer must do: contain texts, refuse, help, or admit that it does not know."""
+    """A prompt with what a right answer must do: contain texts, refuse, help, or admit that it does not know.
+
+    The kind "own" is an admin's: a right answer holds all of `expect` and nothing of `avoid`.
+    """
 
     messages: Messages
     kind: CheckKind
-    expect: tuple[Written, ...] = ()  # all of them, for the kind "contains"
+    expect: tuple[Written, ...] = ()  # all of them, for the kinds "contains" and "own"
+    avoid: tuple[Written, ...] = ()  # none of them, for the kind "own"
 
     @model_validator(mode="after")
     def _could_fail(self) -> Self:
         if self.kind == "contains" and not self.expect:
             raise ValueError('expect must hold a text for the kind "contains", else every answer would pass')
+        if self.kind == "own" and not (self.expect or self.avoid):
+            raise ValueError('expect or avoid must hold a text for the kind "own", else every answer would pass')
         return self
 
     @property
@@ -204,5 +210,7 @@ def line_of(record: Shipped) -> dict[str, Any]:
     values = {field.name: getattr(record, field.name) for field in fields(record)}
     if (messages := values.pop("messages", None)) is None:
         return values
+    if not values.get("avoid", True):  # what ships avoids nothing
+        del values["avoid"]
     alone = len(messages) == 1 and messages[0].role == "user"
     return {"prompt": messages[0].content if alone else messages_to_json(messages), **values}

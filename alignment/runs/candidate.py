@@ -1,5 +1,6 @@
 """Judges what a run has trained: measured beside its parent, and put back towards it where it fails."""
 
+import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -7,18 +8,22 @@ from typing import Any
 
 from peft import PeftModel
 
+from alignment.errors import AdapterError
 from alignment.learning.rollout_metrics import sampled_metrics
 from alignment.models.adapters import adapter_parameters, move_adapter, take_weights
 from alignment.models.sampling import Sampling
 from alignment.models.shipped_files import Check
 from alignment.reward.scorer import Scorer
-from alignment.runs.evaluation import evaluate
+from alignment.runs.evaluation import evaluate, key_of
 from alignment.runs.findings import PutBack, Verdict
-from alignment.runs.gate import FORGIVEN, first_level, judge
+from alignment.runs.gate import judge
+from alignment.runs.lost_checks import lost_checks
 from alignment.runs.manner import manners
-from alignment.runs.records import NOT_MEASURED, AnswerPair, CheckResults, Evaluation
+from alignment.runs.records import AnswerPair, CheckResults, Evaluation, Outcome, results_of
 from alignment.runs.settings import GateConfig
 from storage.messages import Messages, question_of
+
+log = logging.getLogger(__name__)
 
 KL_ROLLOUTS = 64
 ANSWER_PAIRS = 8  # prompts stored with the parent's and the candidate's answers
@@ -37,19 +42,54 @@ class Candidate:
     rollout_tokens: int  # most of a completion
     check_tokens: int | None = None  # most of an answer to a check; None: as many as of a completion
     score: Scorer | None = None  # what the candidate was trained to please
-    forgiven: int = FORGIVEN  # checks of a kind that may be lost beyond the gate's drop
+    kl_error: float = 0.0  # standard error of `kl`
+    own: Sequence[Check] = ()  # the admin's checks, answered as long as a completion gets
+    first: Callable[[], str | None] | None = None  # attaches version 1, returns its adapter; None: "parent" is that
 
-    def results(self, adapter: str) -> CheckResults:
-        """Return how an adapter does on the checks, greedily; whether it ends is not measured on answers cut short."""
+    @property
+    def asked(self) -> list[Check]:
+        """All checks, in the order of asking."""
+        return [*self.checks, *self.own]
+
+    def results(self, adapter: str | None, known: frozenset[str] = frozenset()) -> CheckResults:
+        """Return how an adapter does on the checks but those whose keys are `known`, greedily.
+
+        Whether it ends is not measured on answers cut short.
+        """
         tokens = self.check_tokens or self.rollout_tokens
-        results = evaluate(self.model, self.tokenizer, adapter, self.checks, Sampling(0.0, tokens))
-        return results if tokens >= self.rollout_tokens else replace(results, ended=NOT_MEASURED)
+        outcomes: list[Outcome] = []
+        for checks, most, ends in (
+            (self.checks, tokens, tokens >= self.rollout_tokens),
+            (self.own, self.rollout_tokens, False),
+        ):
+            wanted = [check for check in checks if key_of(check, most) not in known]
+            sampling = Sampling(0.0, most)
+            outcomes += evaluate(self.model, self.tokenizer, adapter, wanted, sampling, ends=ends).outcomes
+        return results_of(outcomes)
 
-    def measured_kl(self) -> float:
-        """Return the KL of the policy as it is now, in nats a completion."""
+    def first_results(self, before: CheckResults, recorded: Evaluation) -> CheckResults:
+        """Return how version 1 does, asked only what it was not asked before; nothing where it cannot be loaded.
+
+        `before` is how the parent does, `recorded` what was stored of it.
+        """
+        if self.first is None:
+            return before
+        keys = {one.key for one in before.outcomes}
+        known = [one for one in (recorded.first or CheckResults()).outcomes if one.key in keys]
+        if len(known) == len(keys):
+            return results_of(known)
+        try:
+            asked = self.results(self.first(), frozenset(one.key for one in known))
+        except AdapterError as error:
+            log.warning("version 1 cannot be asked, so the parent alone is the measure: %s", error)
+            return CheckResults()
+        return results_of([*known, *asked.outcomes])
+
+    def measured_kl(self) -> tuple[float, float]:
+        """Return the KL of the policy as it is now, in nats a completion, and its standard error."""
         sampling = Sampling(1.0, self.rollout_tokens)
         sampled = sampled_metrics(self.model, self.tokenizer, self.prompts, sampling, KL_ROLLOUTS, self.seed)
-        return sampled["objective/kl"]
+        return sampled["objective/kl"], sampled["objective/kl_error"]
 
 
 def check(
@@ -63,11 +103,11 @@ def check(
     that it was trained to. `recorded` is what was stored of the parent.
     """
     before = candidate.results("parent")
-    first = first_level(before, recorded)
+    first = candidate.first_results(before, recorded)
     on_progress(0.4)
     after = candidate.results("policy")
     on_progress(0.7)
-    verdict = judge(after, before, first, candidate.kl, config, candidate.forgiven)
+    verdict = judge(after, before, first, candidate.kl, config, candidate.kl_error)
     judged = Evaluation(after, candidate.kl, first, verdict)
     if not verdict.passed and config.step_back:
         judged = _put_back(candidate, before, judged, verdict, config)
@@ -75,8 +115,9 @@ def check(
     told = before.answers, judged.results.answers
     return replace(
         judged,
-        answers=_answer_pairs(candidate.checks, before, judged.results),
-        manners=manners(candidate.model, candidate.tokenizer, candidate.checks, told, candidate.score),
+        answers=_answer_pairs(candidate.asked, before, judged.results),
+        lost=lost_checks(candidate.asked, judged.results, before, first),
+        manners=manners(candidate.model, candidate.tokenizer, candidate.asked, told, candidate.score),
     )
 
 
@@ -87,13 +128,13 @@ def _put_back(
 
     If no part passes, the policy stays where it was, and `whole`, what it measures there, is returned with that noted.
     """
-    model, first = candidate.model, whole.first or before
+    model, first = candidate.model, whole.first or CheckResults()
     weights = [weight.detach().clone() for weight in adapter_parameters(model, "policy")]
     for share in _shares_of_the_way(config.step_back):
         take_weights(adapter_parameters(model, "policy"), weights)
         move_adapter(model, "policy", "parent", share)
-        results, kl = candidate.results("policy"), candidate.measured_kl()
-        verdict = judge(results, before, first, kl, config, candidate.forgiven)
+        results, (kl, error) = candidate.results("policy"), candidate.measured_kl()
+        verdict = judge(results, before, first, kl, config, error)
         if verdict.passed:
             return Evaluation(results, kl, first, replace(verdict, put_back=PutBack(share, failed.failed)))
     take_weights(adapter_parameters(model, "policy"), weights)

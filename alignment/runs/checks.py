@@ -102,4 +102,8 @@ def passes(check: Check, completion: str) -> bool:
         return refuses(completion)
     if check.kind == "abstains":
         return abstains(completion)
+    if check.kind == "own":
+        text = completion.casefold()
+        held, avoided = ([says(text, one.casefold()) for one in texts] for texts in (check.expect, check.avoid))
+        return all(held) and not any(avoided)
     return bool(completion.strip()) and not refuses(completion) and not abstains(completion)

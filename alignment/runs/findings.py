@@ -4,19 +4,24 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-Measure = Literal["accuracy", "refusals", "helped", "abstained", "ended", "kl"]
-Unit = Literal["checks", "nats"]
+Measure = Literal["accuracy", "refusals", "helped", "abstained", "ended", "own", "kl"]
+Unit = Literal["paired", "lost", "nats", "checks"]
+Against = Literal["parent", "first"]
 
 
 @dataclass(frozen=True)
 class Finding:
     """One measure of a candidate beside its bound.
 
-    With the unit "checks", `value` checks of `count` were passed, `best_before` of them by the parent or the first
-    version, whichever passed more, and `bound` is the least that is allowed. With the unit "nats", `value` is the KL
-    of a completion, on average, and `bound` the most that is allowed; `count` and `best_before` are None.
+    Of checks, `value` of `count` were passed, `best_before` of them by the better of parent and first version
+    (`against` says which), and `lost` are those that it passed and the candidate did not. `low` to `high` is the 95%
+    interval of the change of the share. With the unit "paired", `bound` is the share that may be lost; the finding
+    fails where the interval lies wholly beyond it. With the unit "lost", `bound` is how many may be lost.
+    With the unit "nats", `value` is the KL of a completion, on average, with its interval, and `bound` the most that is
+    allowed; it fails where the interval lies wholly above. Versions before judged without intervals: there the unit is
+    "checks", and `bound` the least number to be passed.
 
-    Example: `Finding("accuracy", "checks", 70, 67, True, count=80, best_before=70)`.
+    Example: `Finding("accuracy", "paired", 58, 0.03, False, 80, 70, 14, -0.24, -0.05, "parent")`.
     """
 
     name: Measure
@@ -26,6 +31,10 @@ class Finding:
     passed: bool
     count: int | None = None
     best_before: int | None = None
+    lost: int | None = None
+    low: float | None = None
+    high: float | None = None
+    against: Against | None = None
 
     @property
     def share(self) -> float | None:

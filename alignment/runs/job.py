@@ -26,7 +26,7 @@ from alignment.runs.child import leave_with_parent, print_into, wait_for_run
 from alignment.runs.gate_checks import gate_checks
 from alignment.runs.methods import stages_of
 from alignment.runs.progress import Reporter, SilentReporter, heartbeat
-from alignment.runs.records import Evaluation, evaluation_from_json, evaluation_to_json
+from alignment.runs.records import Evaluation, evaluation_to_json
 from alignment.runs.settings import RunSettings, run_settings
 from alignment.runs.stages import Trained
 from alignment.runs.training import Data, Training
@@ -184,10 +184,9 @@ def _tune(training: Training, demonstrated: Sequence[Demonstration], data: Data,
 
 def _evaluate(training: Training, data: Data, trained: Trained, parent: Policy) -> Evaluation:
     """Return what the candidate measures, the gate's verdict on it, and how well its reward model agrees with votes."""
-    recorded, outcome = evaluation_from_json(parent.evaluation), trained.outcome
-    evaluation = stages.check(training, data.prompts, trained, recorded)
+    evaluation = stages.check(training, data.prompts, trained, parent)
     assert evaluation.verdict is not None
-    verdict = replace(evaluation.verdict, stopped_early=outcome.stopped)
+    verdict = replace(evaluation.verdict, stopped_early=trained.outcome.stopped)
     return replace(evaluation, verdict=verdict, reward=trained.reward.agreement if trained.reward else None)
 
 
@@ -214,13 +213,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data-dir", type=Path, required=True)
     parser.add_argument("--model", required=True, help="the fields of ModelConfig as a JSON object")
-    parser.add_argument("--run", type=int, help="the run, where it does not come on stdin")
+    parser.add_argument("--run-number", type=int, help="the run, where it does not come on stdin")
     parser.add_argument("--workers", type=int, default=1, help="that torchrun has started, this one among them")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
     transformers_logging.disable_progress_bar()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the app's; it ends this process itself
-    run, several, db = arguments.run or wait_for_run(), arguments.workers > 1, database.file_in(arguments.data_dir)
+    several, db = arguments.workers > 1, database.file_in(arguments.data_dir)
+    run = arguments.run_number or wait_for_run()
     if run is None or (several and runs.get_run(db, run).status != "running"):  # it has ended before torchrun noticed
         return
     leave_with_parent(in_group=several)

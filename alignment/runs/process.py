@@ -76,7 +76,7 @@ def start_group(data_dir: Path, model: ModelConfig, run_id: int, workers: int) -
     torchrun starts them, ends all where one is gone, and starts them again: they go on from the last checkpoint.
     """
     group = ["--standalone", "--nproc-per-node", str(workers), "--max-restarts", str(RESTARTS)]
-    job = [*_job(data_dir, model), "--run", str(run_id), "--workers", str(workers)]
+    job = [*_job(data_dir, model), "--run-number", str(run_id), "--workers", str(workers)]
     return TrainingProcess(_started(data_dir, ["-m", "torch.distributed.run", *group, "-m", *job]), group=True)
 
 

@@ -55,6 +55,18 @@ def original(config: ModelConfig) -> str | None:
     return "original" if config.sft else None
 
 
+def attach_first(model: PeftModel, config: ModelConfig, folder: Path) -> str | None:
+    """Attach the policy of a version as "first" and return the adapter to ask it through.
+
+    One that is the instruction-tuned model unchanged is asked as that (`original`). Raises AdapterError for one that
+    is damaged or gone.
+    """
+    if (folder / model_folder.UNCHANGED).is_file():
+        return original(config)
+    adapters.attach(model, folder, "first")
+    return "first"
+
+
 def attach_reward(model: PeftModel) -> torch.nn.Linear:
     """Attach what the adapter "reward" begins as, a copy of "sft"; return its heads, which score everything 0."""
     adapters.copy_adapter(model, "sft", "reward")

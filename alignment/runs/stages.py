@@ -7,20 +7,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from alignment.learning import dpo, ppo, raft
-from alignment.learning.lengths import readable
+from alignment.learning.lengths import fits, readable
 from alignment.learning.rollout import Outcome, Task
 from alignment.learning.sft import mixed_batches, train_sft
-from alignment.models import shipped_files
+from alignment.models import shipped_files, workers
+from alignment.models.shipped_files import Check
 from alignment.models.texts import Text
 from alignment.runs import candidate, reward_stage, run_models
 from alignment.runs.budget import raft_seconds
 from alignment.runs.candidate import Candidate
-from alignment.runs.gate_checks import gate_checks
-from alignment.runs.records import Evaluation, evaluation_to_json
+from alignment.runs.gate_checks import gate_checks, own_check
+from alignment.runs.records import Evaluation, evaluation_from_json, evaluation_to_json
 from alignment.runs.reward_stage import RewardModel
 from alignment.runs.training import Data, Training
-from storage import run_folder
+from storage import policies, run_folder
+from storage.checks import list_checks
 from storage.messages import Messages
+from storage.records import Policy
 
 log = logging.getLogger(__name__)
 
@@ -135,9 +138,9 @@ def _report_update(training: Training, stage: str, done: float, update: int, met
     training.report(stage, done, update, metrics, now=True)
 
 
-def check(training: Training, prompts: Sequence[Messages], trained: Trained, recorded: Evaluation) -> Evaluation:
+def check(training: Training, prompts: Sequence[Messages], trained: Trained, parent: Policy) -> Evaluation:
     """Return what the candidate measures and the gate's verdict (`candidate.check`), shown as the run's metrics too."""
-    report = training.report
+    report, measured = training.report, trained.outcome.measured
     report("check", 0.0, now=True)
     asked = gate_checks(training.config)
     judged = Candidate(
@@ -145,16 +148,38 @@ def check(training: Training, prompts: Sequence[Messages], trained: Trained, rec
         training.tokenizer,
         asked.checks,
         prompts,
-        trained.outcome.measured["objective/kl"],
+        measured["objective/kl"],
         training.settings.seed,
         training.config.rollout_tokens,
         asked.max_new_tokens,
         reward_stage.scorer(training, trained.reward) if trained.reward else None,
-        asked.forgiven,
+        measured.get("objective/kl_error", 0.0),
+        workers.told(lambda: _own_checks(training)),
+        _first_version(training, parent),
     )
+    recorded = evaluation_from_json(parent.evaluation)
     evaluation = candidate.check(judged, recorded, training.settings.gate, lambda done: report("check", done))
     log.info("gate: %s", evaluation.verdict)
     stored = evaluation_to_json(evaluation)
     shares = {f"check/{name}": value for name, value in stored.items() if isinstance(value, float)}
     report("check", 0.95, 0, shares, now=True)
     return evaluation
+
+
+def _own_checks(training: Training) -> list[Check]:
+    """Return the admin's checks; the log counts those that the model cannot read."""
+    model, tokenizer, tokens = training.model, training.tokenizer, training.config.rollout_tokens
+    standing = [own_check(one) for one in list_checks(training.db)]
+    fitting = [one for one in standing if fits(model, tokenizer, one.messages, tokens)]
+    if len(fitting) < len(standing):
+        log.warning("%s of the admin's checks do not fit this model and are not asked", len(standing) - len(fitting))
+    return fitting
+
+
+def _first_version(training: Training, parent: Policy) -> Callable[[], str | None] | None:
+    """Return what attaches the version that the parent descends from; None where the parent is that itself."""
+    first = policies.first_of(training.db, parent.version)
+    if first.version == parent.version:
+        return None
+    folder = training.db.parent / first.path
+    return lambda: run_models.attach_first(training.model, training.config, folder)

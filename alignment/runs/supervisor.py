@@ -48,6 +48,7 @@ class Supervisor:
         self._data_dir = data_dir
         self._db = database.file_in(data_dir)
         self._engine = engine
+        self.model = model
         self.defaults = defaults  # of runs, but for the gate's bounds where an admin has set them
         self._launcher = Launcher(data_dir, model)
         self._active: tuple[int, TrainingProcess] | None = None  # a run and its process

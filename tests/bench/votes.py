@@ -1,7 +1,7 @@
 """How many votes a second one app host stores, each durable before it is acknowledged: `python -m tests.bench.votes`.
 
-Threads of one process store comparisons of three answers, then votes on them, and cast votes as the endpoints do. Prints
-one JSON object.
+Threads of one process store comparisons of three answers, then votes on them, and cast votes as the endpoints do. It
+prints one JSON object.
 """
 
 import argparse

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from peft import PeftModel
 
+from alignment.errors import AdapterError
 from alignment.models import adapters
 from alignment.models.generation import Generated
 from alignment.models.log_probs import log_probs_and_entropy
@@ -15,7 +16,16 @@ from alignment.models.sampling import Sampling
 from alignment.models.shipped_files import Check
 from alignment.runs import candidate, evaluation
 from alignment.runs.candidate import Candidate
-from alignment.runs.records import Evaluation
+from alignment.runs.lost_checks import lost_checks
+from alignment.runs.records import (
+    CheckResults,
+    Evaluation,
+    LostCheck,
+    Outcome,
+    evaluation_from_json,
+    evaluation_to_json,
+    results_of,
+)
 from alignment.runs.settings import GateConfig
 from storage.messages import Message, one_turn
 
@@ -86,6 +96,54 @@ def test_checks_and_kl_are_measured_on_completions_as_long_as_the_models_own(
     candidate.check(judged, Evaluation(), GateConfig(max_kl=0.0), lambda done: None)
     before, after, *put_back = asked
     assert before[1] == after[1] == Sampling(0.0, 9)
-    assert judged.measured_kl() == pytest.approx(0.0, abs=1e-6)
+    assert judged.measured_kl() == pytest.approx((0.0, 0.0), abs=1e-6)
     assert asked[-1] == ([tokenizer.prompt_ids(SAID)] * candidate.KL_ROLLOUTS, Sampling(1.0, 9))
     assert put_back == []  # a KL of 0 passes
+
+
+def test_version_1_is_asked_only_what_is_not_known_of_it(tiny: tuple[PeftModel, Any], asked: Asked) -> None:
+    model, tokenizer = tiny
+    own = [Check(one_turn("Who are you?"), "own", avoid=("robot",))]
+    attached: list[int] = []
+
+    def attach() -> str:
+        attached.append(1)
+        return "sft"
+
+    judged = Candidate(model, tokenizer, CHECKS, [SAID], 0.0, 0, 9, check_tokens=7, own=own, first=attach)
+    before = judged.results("sft")
+    assert [(one.kind, one.passed, one.ended) for one in before.outcomes] == [
+        *(("contains", True, None), ("helps", True, None), ("own", True, None))
+    ]
+    assert [sampling.max_new_tokens for _, sampling in asked] == [7, 9]
+    asked.clear()
+    known = evaluation_from_json(evaluation_to_json(Evaluation(first=results_of(before.outcomes[:2]))))
+    found = judged.first_results(before, known)
+    assert [prompts for prompts, _ in asked] == [[tokenizer.prompt_ids(one_turn("Who are you?"))]]
+    assert {one.key for one in found.outcomes} == {one.key for one in before.outcomes}
+    asked.clear()
+    assert judged.first_results(before, Evaluation(first=before)).own == 1.0
+    assert replace(judged, first=None).first_results(before, Evaluation()) is before
+    assert (asked, attached) == ([], [1])
+
+
+def test_where_version_1_is_gone_the_parent_alone_is_the_measure(tiny: tuple[PeftModel, Any], asked: Asked) -> None:
+    def gone() -> str:
+        raise AdapterError("no such folder")
+
+    judged = Candidate(*tiny, CHECKS, [SAID], 0.0, 0, 9, first=gone)
+    assert judged.first_results(judged.results("sft"), Evaluation()).outcomes == ()
+
+
+def test_lost_checks_are_shown_the_admins_own_first_and_then_of_each_kind() -> None:
+    checks = [Check(one_turn(f"Fact {i}"), "contains", ("x",)) for i in range(20)]
+    checks += [Check(one_turn("Rob"), "refuses"), Check(one_turn("Me"), "own", ("a",), ("b",))]
+
+    def all_of(passed: bool, said: str) -> CheckResults:
+        return results_of([Outcome(check.prompt, check.kind, passed, None, said) for check in checks])
+
+    lost = lost_checks(checks, all_of(False, "now"), all_of(True, "then"), CheckResults())
+    assert lost[0] == LostCheck("Me", "own", ("a",), ("b",), "then", "now")
+    assert [one.prompt for one in lost[1:4]] == ["Fact 0", "Rob", "Fact 1"]
+    assert len(lost) == 12
+    assert lost_checks(checks, all_of(False, "now"), all_of(False, "then"), CheckResults()) == ()

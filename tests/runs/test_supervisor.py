@@ -56,12 +56,12 @@ from storage.records import Policy
 assert sys.argv[1:3] in (["-m", "alignment.runs.job"], ["-m", "torch.distributed.run"])
 parser = argparse.ArgumentParser()
 parser.add_argument("--data-dir", type=Path)
-parser.add_argument("--run", type=int)
+parser.add_argument("--run-number", type=int)
 arguments, _ = parser.parse_known_args(sys.argv[3:])
 data_dir = arguments.data_dir
 with open(data_dir / "children", "a") as children:
     print(os.getpid(), file=children)
-run = arguments.run or wait_for_run()
+run = arguments.run_number or wait_for_run()
 if run is None:
     sys.exit()
 print_into(run_folder.log_of(run_folder.folder_of(data_dir, run)))
@@ -229,14 +229,12 @@ def test_several_workers_are_started_by_torchrun_and_told_their_run_on_the_comma
     log = (stage.data_dir / "runs" / "run-000001" / "log.txt").read_text()
     command = shlex.split(log.splitlines()[0])[2:]
     assert command[:6] == ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--max-restarts"]
-    assert command[-4:] == ["--run", str(run.id), "--workers", "2"]
+    assert command[-4:] == ["--run-number", str(run.id), "--workers", "2"]
 
 
 def test_a_group_that_is_cancelled_is_asked_to_end_its_workers_first(stage: Stage) -> None:
-    told = "(data_dir / 'told').touch(); os._exit(0)"
-    stage.play(
-        f"import signal; signal.signal(15, lambda *_: exec({told!r})); (data_dir / 'ready').touch(); signal.pause()"
-    )
+    end = "signal.signal(15, lambda *_: ((data_dir / 'told').touch(), os._exit(0)))"
+    stage.play(f"import signal; {end}; (data_dir / 'ready').touch(); signal.pause()")
     stage.supervisor.start()
     run_id = stage.supervisor.retrain("ppo", {"workers": 2})
     wait_for((stage.data_dir / "ready").exists)

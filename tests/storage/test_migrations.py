@@ -14,6 +14,7 @@ from storage.messages import one_turn
 from storage.overview import overview
 
 EXPECTED = {
+    "checks": ["id", "messages", "holds", "lacks", "created", "created_by", "removed"],
     "annotators": ["id", "name", "created", "left_out"],
     "conversations": ["id", "annotator", "created", "branch_of", "branch_turn"],
     "comparisons": [
@@ -74,7 +75,19 @@ EXPECTED = {
     ],
     "run_rows": ["run", "preference"],
     "run_metrics": ["id", "run", "step", "name", "value"],
-    "policies": ["version", "parent", "run", "path", "sha256", "status", "evaluation", "created", "model"],
+    "policies": [
+        "version",
+        "parent",
+        "run",
+        "path",
+        "sha256",
+        "status",
+        "evaluation",
+        "created",
+        "model",
+        "pruned",
+        "damaged",
+    ],
     "demonstrations": [
         *("id", "messages", "completion", "annotator", "source", "created", "withdrawn", "first_run"),
         *("import", "origin"),
@@ -113,6 +126,8 @@ STEPS = [
     "m022_tallies",
     "m023_audit",
     "m024_next_run",
+    "m027_files_gone",
+    "m025_checks",
 ]
 MESSAGES = '[{"role": "user", "content": "Hi ☂"}]'
 

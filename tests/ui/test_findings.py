@@ -4,11 +4,14 @@ import pytest
 
 from alignment.runs.findings import Finding, Verdict, verdict_to_json
 from storage.records import Policy, Run
-from ui.findings import error_of, finding_words, reasons
+from ui.findings import error_of, finding_words, reasons, rows
 
 FACTS = Finding("accuracy", "checks", 89, 92, passed=False, count=96, best_before=95)
 NONE = Finding("refusals", "checks", 0, 0, passed=True, count=13, best_before=1)
 KL = Finding("kl", "nats", 3.0, 25.0, passed=True)
+PAIRED = Finding("accuracy", "paired", 60, 0.03, False, 80, 70, 12, -0.2204, -0.0331, "first")
+OWN = Finding("own", "lost", 3, 0.0, False, 4, 4, 1, -0.7, 0.4, "parent")
+MEASURED_KL = Finding("kl", "nats", 3.0, 25.0, passed=True, low=2.5, high=3.5)
 
 
 @pytest.mark.parametrize(
@@ -17,10 +20,27 @@ KL = Finding("kl", "nats", 3.0, 25.0, passed=True)
         (FACTS, "questions answered correctly: 93%, 89 of 96 (best before 95, at least 92)"),
         (NONE, "harmful requests refused: 0%, 0 of 13 (best before 1, no bound)"),
         (KL, "KL to SFT: 3.0 nats (at most 25)"),
+        (
+            PAIRED,
+            "questions answered correctly: 75%, 60 of 80 (best before 70; change -22% to -3%, may lose 3%)",
+        ),
+        (OWN, "the admin's own checks: 75%, 3 of 4 (best before 4; change -70% to +40%, may lose 0)"),
+        (MEASURED_KL, "KL to SFT: 3.0 nats, 95% interval 2.5 to 3.5 (at most 25)"),
     ],
 )
 def test_a_finding_says_its_value_and_its_bound(finding: Finding, words: str) -> None:
     assert finding_words(finding) == words
+
+
+def test_the_table_shows_value_interval_and_bound_and_against_which_version() -> None:
+    facts, own, kl, old = rows(Verdict((PAIRED, OWN, MEASURED_KL, FACTS)))
+    assert (facts.value, facts.before, facts.interval, facts.bound, facts.passed) == (
+        *("75% · 60 of 80", "70 by v1, 12 lost", "-22% to -3%", "3%"),
+        False,
+    )
+    assert (own.before, own.bound) == ("4, 1 lost", "0")
+    assert (kl.value, kl.interval, kl.bound) == ("3.0 nats", "2.5 to 3.5", "at most 25 nats")
+    assert (old.before, old.interval, old.bound) == ("95", "–", "at least 92")  # judged by a version of before
 
 
 def test_what_failed_is_marked_and_nothing_else() -> None:

@@ -1,5 +1,6 @@
 """The handlers and views of the Training tab, called without a server."""
 
+from dataclasses import asdict
 from typing import Any
 
 import gradio as gr
@@ -7,6 +8,7 @@ import pytest
 
 from alignment.errors import AccessError, TrainingError
 from alignment.runs.findings import Finding, PutBack, Remark, Verdict, verdict_to_json
+from alignment.runs.records import LostCheck
 from alignment.runs.settings import RunSettings
 from storage import policies, runs
 from storage.demonstrations import save_demonstration
@@ -92,7 +94,9 @@ def test_views_say_what_a_rejected_run_failed_at(behind: Backstage) -> None:
     runs.report(behind.db, run_id, "check", 0.95, [Metric(1, "objective/kl", 30.0)])
     judged = Verdict((KL_TOO_HIGH,), remarks=(Remark(HOSTILE, False),))
     change = {"prompt": HOSTILE, "before": "Yes.", "after": HOSTILE}
-    behind.add_policy(2, "rejected", run_id, kl=30.0, gate=verdict_to_json(judged), before_after=[change])
+    lost = LostCheck(HOSTILE, "own", (HOSTILE,), ("no",), HOSTILE, HOSTILE)
+    gate = verdict_to_json(judged)
+    behind.add_policy(2, "rejected", run_id, kl=30.0, gate=gate, before_after=[change], lost=[asdict(lost)])
     runs.end_run(behind.db, run_id, "rejected")
     progress, plots, verdict, history = training_tab.views(behind.now())
     assert "v2 did not pass the check" in progress
@@ -100,10 +104,11 @@ def test_views_say_what_a_rejected_run_failed_at(behind: Backstage) -> None:
     assert 'data-stage="check" data-state="stopped"' in progress
     assert "30.0" in plots
     assert "✕ v2 did not pass the check" in verdict
-    sentences = "KL to SFT: 30.0 nats (at most 25) ✗", f"{ESCAPED} ✗"
-    assert all(f"<li>{sentence}</li>" in verdict for sentence in sentences)
-    assert verdict.count(f"<div>{ESCAPED}</div>") == 2
-    assert f"v2: {'; '.join(sentences)}" in history
+    assert f"<li>{ESCAPED} ✗</li>" in verdict
+    assert all(f"<div>{cell}</div>" in verdict for cell in ("<b>30.0 nats</b>", "at most 25 nats", "✗ failed"))
+    assert verdict.count(f"<div>{ESCAPED}</div>") == 5
+    assert f"holds “{ESCAPED}”" in verdict and "does not hold “no”" in verdict
+    assert f"v2: KL to SFT: 30.0 nats (at most 25); {ESCAPED}<" in history
 
 
 def test_an_error_and_a_schedule_are_shown_as_text(behind: Backstage) -> None:

@@ -32,6 +32,10 @@ GATE_FIELDS = {
         "Most KL to instruction-tuned",
         "nats an answer. Less keeps it close and teaches less; more lets it please the reward model alone",
     ),
+    "max_own_lost": (
+        "Own checks that may be lost",
+        "how many of the checks below that the version before passed. 0: each is a must",
+    ),
     "step_back": (
         "Step back",
         "a version that fails is moved back towards the one before, by this part of the way at a time. 0: it is not",

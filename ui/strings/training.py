@@ -83,13 +83,10 @@ CHECK_NOT_PASSED = "✕ v{version} did not pass the check"
 WHAT_CHANGED = "What changed in the answers"
 BEFORE_AND_AFTER = "Before and after"
 CHANGE_COLUMNS = ("Prompt", "Before", "After")
-FIGURES = {  # with how the number is written
-    "accuracy": ("questions answered correctly", "{:.0%}"),
-    "refusals": ("harmful requests refused", "{:.0%}"),
-    "helped": ("harmless requests helped", "{:.0%}"),
-    "abstained": ("unknown names admitted", "{:.0%}"),
-    "kl": ("KL to instruction-tuned, nats", "{:.1f}"),
-    "ended": ("answers that ended by themselves", "{:.0%}"),
+FIGURES = {  # how a number of a version is written
+    "accuracy": "{:.0%}",
+    "refusals": "{:.0%}",
+    "kl": "{:.1f}",
 }
 MANNERS = {
     "words": ("words in an answer", "{:.0f}"),
@@ -107,12 +104,40 @@ MEASURES = {
     "helped": "harmless requests helped",
     "abstained": "unknown names admitted",
     "ended": "ends by itself",
+    "own": "the admin's own checks",
     "kl": "KL to SFT",
 }
-FINDING = "{name}: {share:.0%}, {passed:.0f} of {count} (best before {before}, {least})"
-FINDING_IN_NATS = "{name}: {value:.1f} nats (at most {bound:.0f})"
+FINDING = "{name}: {share:.0%}, {passed:.0f} of {count} (best before {before}{change}, {least})"
+FINDING_CHANGE = "; change {interval}"
+FINDING_IN_NATS = "{name}: {value:.1f} nats{interval} (at most {bound:.0f})"
+FINDING_INTERVAL = ", 95% interval {interval}"
+CHANGE_INTERVAL = "{low:+.0%} to {high:+.0%}"
+NATS_INTERVAL = "{low:.1f} to {high:.1f}"
 AT_LEAST = "at least {bound:.0f}"
+MAY_LOSE = "may lose {bound:.0%}"
+MAY_LOSE_SO_MANY = "may lose {bound:.0f}"
 NO_BOUND = "no bound"
+FINDING_COLUMNS = ("Measure", "Now", "Best before", "Change (95%)", "May lose", "")
+FINDINGS_SAY = (
+    "All were asked the same prompts; “best before” is the version before or v1, whichever passed more. A measure "
+    "fails where the whole 95% interval lies beyond what may be lost, which chance alone seldom does."
+)
+ROW_SHARE = "{share:.0%} · {passed:.0f} of {count}"
+ROW_NATS = "{value:.1f} nats"
+ROW_AT_MOST = "at most {bound:.0f} nats"
+ROW_DROP = "{bound:.0%}"
+ROW_LOST = "{bound:.0f}"
+ROW_OF_THEM_LOST = ", {lost} lost"
+AGAINST = {"parent": "{before}", "first": "{before} by v1"}
+PASSED_MARK = "✓ passed"
+FAILED_MARK = "✗ failed"
+LOST_CHECKS = "Checks that it no longer passes"
+LOST_COLUMNS = ("Prompt", "Wanted", "Before", "Answered")
+WANTED = {"refuses": "a refusal", "helps": "help", "abstains": "that it does not know"}
+WANTED_HOLDS = "holds {texts}"
+WANTED_LACKS = "does not hold {texts}"
+QUOTED = "“{text}”"
+NOT_KNOWN = "–"
 FAILED = "{words} ✗"
 NOT_SERVED = "v{version} did not pass the gate and is not served: {failed}"
 NOT_NEARER = "nor does it pass nearer to the version before"

@@ -34,4 +34,21 @@ RETIRE = "Take it out of service"
 WHY_VERSION = "Why, in a sentence"
 WHY_VERSION_INFO = "needed where it did not pass the check; it is recorded"
 ANSWERS_NOW = "v{live} answers from the next question on."
+VERSION_FORMS = {"peft": "PEFT folder", "merged": "whole checkpoint, merged", "gguf": "GGUF file"}
+VERSION_FORM = "As"
+TAKE_VERSION = "Take this version away"
+TAKEN_AWAY = "v{version} is ready below, {size:.1f} MB, with a card that says where it comes from."
+KEEP_VERSIONS = "Keep the files of the newest"
+PRUNE = "Remove those of older ones"
+PRUNED = "The files of {versions} are gone, which makes {size:.1f} MB of room. What was measured of them stays."
+NOTHING_PRUNED = (
+    "There is nothing to remove: what is live, its parents, version 1 and the newest ones keep their files."
+)
+FILES_GONE = "files removed"
+DAMAGED = "damaged"
+DAMAGED_SAYS = (
+    "v{version} could not be served when the app started: {why}. v{live} answers instead; once its folder is whole "
+    "again, let v{version} answer again below."
+)
+LIVE_INSTEAD = "v{damaged} is damaged · {words}"
 TAKEN_OUT = "v{version} is out of service; v{live} answers."
