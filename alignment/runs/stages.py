@@ -10,7 +10,7 @@ from alignment.learning import dpo, ppo, raft
 from alignment.learning.lengths import fits, readable
 from alignment.learning.rollout import Outcome, Task
 from alignment.learning.sft import mixed_batches, train_sft
-from alignment.models import shipped_files
+from alignment.models import shipped_files, workers
 from alignment.models.shipped_files import Check
 from alignment.models.texts import Text
 from alignment.runs import candidate, reward_stage, run_models
@@ -154,7 +154,7 @@ def check(training: Training, prompts: Sequence[Messages], trained: Trained, par
         asked.max_new_tokens,
         reward_stage.scorer(training, trained.reward) if trained.reward else None,
         measured.get("objective/kl_error", 0.0),
-        _own_checks(training),
+        workers.told(lambda: _own_checks(training)),
         _first_version(training, parent),
     )
     recorded = evaluation_from_json(parent.evaluation)
@@ -178,7 +178,7 @@ def _own_checks(training: Training) -> list[Check]:
 
 def _first_version(training: Training, parent: Policy) -> Callable[[], str | None] | None:
     """Return what attaches the version that the parent descends from; None where the parent is that itself."""
-    first = policies.first_of(training.db, parent.version)
+    first = workers.told(lambda: policies.first_of(training.db, parent.version))
     if first.version == parent.version:
         return None
     folder = training.db.parent / first.path
