@@ -16,7 +16,14 @@ from alignment.runs import candidate, reward_stage, run_models
 from alignment.runs.budget import raft_seconds
 from alignment.runs.candidate import Candidate
 from alignment.runs.gate_checks import gate_checks
-from alignment.runs.records import Evaluation, evaluation_from_json, evaluation_to_json
+from alignment.runs.generality import kinds_of_prompts, measured
+from alignment.runs.records import (
+    Evaluation,
+    Generality,
+    evaluation_from_json,
+    evaluation_to_json,
+    generality_from_json,
+)
 from alignment.runs.reward_stage import RewardModel
 from alignment.runs.training import Data, Training
 from storage import policies, run_folder
@@ -138,7 +145,7 @@ def _report_update(training: Training, stage: str, done: float, update: int, met
 
 def check(training: Training, prompts: Sequence[Messages], trained: Trained, parent: Policy) -> Evaluation:
     """Return what the candidate measures and the gate's verdict (`candidate.check`), shown as the run's metrics too."""
-    report, measured = training.report, trained.outcome.measured
+    report, outcome = training.report, trained.outcome.measured
     report("check", 0.0, now=True)
     asked = gate_checks(training.config)
     judged = Candidate(
@@ -146,12 +153,12 @@ def check(training: Training, prompts: Sequence[Messages], trained: Trained, par
         training.tokenizer,
         asked.checks,
         prompts,
-        measured["objective/kl"],
+        outcome["objective/kl"],
         training.settings.seed,
         training.config.rollout_tokens,
         asked.max_new_tokens,
         reward_stage.scorer(training, trained.reward) if trained.reward else None,
-        measured.get("objective/kl_error", 0.0),
+        outcome.get("objective/kl_error", 0.0),
         first=_first_version(training, parent),
     )
     recorded = evaluation_from_json(parent.evaluation)
@@ -161,6 +168,26 @@ def check(training: Training, prompts: Sequence[Messages], trained: Trained, par
     shares = {f"check/{name}": value for name, value in stored.items() if isinstance(value, float)}
     report("check", 0.95, 0, shares, now=True)
     return evaluation
+
+
+def generality(training: Training, data: Data, trained: Trained, parent: Policy) -> Generality | None:
+    """Return how diverse and how good the candidate's answers are, on prompts like those voted on and unlike them."""
+    settings = training.settings
+    short = set(data.prompts)  # those that leave room for an answer
+    voted = [ranking.messages for ranking in data.voted if ranking.messages in short]
+    asked = kinds_of_prompts(voted, data.prompts, settings.diversity_prompts, settings.seed)
+    if not settings.diversity_prompts or not asked:
+        return None
+    return measured(
+        training.model,
+        training.tokenizer,
+        asked,
+        reward_stage.scorer(training, trained.reward) if trained.reward else None,
+        training.config.rollout_tokens,
+        settings.seed,
+        generality_from_json(parent.evaluation.get("generality")),
+        raw=not training.config.base,
+    )
 
 
 def _first_version(training: Training, parent: Policy) -> Callable[[], str | None] | None:
