@@ -21,7 +21,7 @@ run: $(INSTALLED) $(if $(OTHER_MODEL),,$(FIRST_MODEL)) ## install once, then sta
 	$(BIN)/python app.py $(if $(MODEL),--model "$(MODEL)") $(ARGS)
 
 test: $(INSTALLED_TEST) $(FIRST_MODEL) ## run the tests
-	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile --durations=20
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder --durations=20
 
 test-slow: $(INSTALLED_TEST) $(FIRST_MODEL) ## run the tests that take longer
 	$(BIN)/python -m pytest -m slow --durations=20

@@ -152,10 +152,12 @@ def sft_of(opened: Opened) -> Adapter | None:
     return Adapter("sft", Path(opened.model.config.sft)) if opened.model.config.sft else None
 
 
-def services_of(opened: Opened, engine: LocalEngine | RemoteEngine, seed: int | None, host: str) -> Services:
+def services_of(
+    opened: Opened, engine: LocalEngine | RemoteEngine, seed: int | None, host: str, workers: int = 1
+) -> Services:
     """Return what the page works with; nothing is started yet."""
     model, processors = opened.model, usable_processors()
-    defaults = settings_of(model.config.model, RunSettings(seed=seed or 0, threads=processors))
+    defaults = settings_of(model.config.model, RunSettings(seed=seed or 0, threads=processors, workers=workers))
     return Services(
         data_dir=opened.data_dir,
         db=opened.db,
@@ -202,6 +204,10 @@ def carry_out(arguments: argparse.Namespace) -> None:
             print(commands.set_password(data_dir))
         elif arguments.command == "backup":
             print(commands.back_up(data_dir, arguments.file))
+        elif arguments.command == "hand-off":
+            stay_offline()
+            given = ModelChoice(arguments.model, arguments.base, arguments.sft, arguments.quantize)
+            print(commands.hand_over(data_dir, given, arguments.to, arguments.trainer))
         else:
             print(commands.restore(data_dir, arguments.file))
     except (AlignmentError, StorageError, OSError) as error:
@@ -222,7 +228,7 @@ def serve_page(arguments: argparse.Namespace) -> None:
     except AlignmentError as error:
         raise SystemExit(f"Triptych cannot start: {error}") from error
     services = replace(
-        services_of(opened, engine, arguments.seed, arguments.host),
+        services_of(opened, engine, arguments.seed, arguments.host, arguments.workers),
         fold_harmful=arguments.fold_harmful,
         lent=LentAdapters(allowed=arguments.lend_adapters),
     )

@@ -24,6 +24,10 @@ class TrainingError(AlignmentError, RuntimeError):
     """A run that cannot start or go on."""
 
 
+class LostWorkerError(AlignmentError, RuntimeError):
+    """One of the processes that train a run together is gone: the others start again from the last checkpoint."""
+
+
 class UnconvincingVotesError(AlignmentError, RuntimeError):
     """Votes that a reward model probably predicts no better than a coin: nothing is trained on them."""
 

@@ -9,6 +9,7 @@ COMMANDS = {
     "password": "password: set the admin's, once",
     "backup": "backup FILE: copy the data folder, also while the app runs",
     "restore": "restore FILE: make a new data folder of a backup",
+    "hand-off": "hand-off --to DIR: write a folder with which TRL or OpenRLHF goes on",
 }
 MAX_SEED = 2**63 - 1  # of a run, and what SQLite holds
 ABOUT = "Triptych: base, instruction-tuned and RLHF answers side by side; your clicks train the third."
@@ -65,10 +66,15 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         action="store_true",
         help="fold base and instruction-tuned answers to what sounds harmful, a guess by words, until they are clicked",
     )
+    add("--workers", type=int, choices=range(1, 65), metavar="N", default=1, help="processes that train a run together")
     add("--engine", default="", help="servers that write instead of this process: http://host:8000, or vllm:http://…")
     add("--lend-adapters", action="store_true", help="let programs have adapters loaded through /v1, as vLLM does")
+    add("--to", type=Path, help="new folder that hand-off writes")
+    add("--for", dest="trainer", choices=["trl", "openrlhf"], default="trl", help="of hand-off (default: %(default)s)")
     add("--list-models", action="store_true", help="print the presets and leave")
     parsed = parser.parse_args(arguments)
     if (parsed.command in ("backup", "restore")) != (parsed.file is not None):
         parser.error("backup and restore need a file, and nothing else takes one")
+    if (parsed.command == "hand-off") != (parsed.to is not None):
+        parser.error("hand-off needs --to with a new folder, and nothing else takes one")
     return parsed

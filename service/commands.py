@@ -5,7 +5,9 @@ from getpass import getpass
 from pathlib import Path
 
 from alignment.errors import ConfigError
+from alignment.models.catalogue import ModelChoice
 from service.account import checked_password, store_password
+from service.hand_off import For, hand_off
 from storage import backup, database
 
 
@@ -34,6 +36,16 @@ def restore(data_dir: Path, source: Path) -> str:
     """Make a data folder out of a backup and return what to say."""
     found = backup.restore(source.resolve(), data_dir)
     return f"{data_dir} is restored from {source}, with {found} version{'' if found == 1 else 's'}, each of them whole."
+
+
+def hand_over(data_dir: Path, choice: ModelChoice, target: Path, trainer: For) -> str:
+    """Write a folder for another trainer and return what to say; it holds people's words."""
+    made = hand_off(data_dir, choice, target.resolve(), trainer)
+    start = "python train.py" if trainer == "trl" else "./run.sh"
+    return (
+        f"{target} holds {made.pairs} pairs, {made.prompts} prompts and a reward model ({made.reward}). Its README.md "
+        f"says what it needs; `{start}` in it trains. It holds people's words."
+    )
 
 
 def _read() -> str:

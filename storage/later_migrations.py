@@ -180,3 +180,22 @@ def m027_files_gone(db: Database) -> None:
     """When the files of a version were removed to save room, and why one could not be served at a start."""
     db.execute("ALTER TABLE policies ADD COLUMN pruned TEXT")
     db.execute("ALTER TABLE policies ADD COLUMN damaged TEXT")
+
+
+@migrations()
+def m025_checks(db: Database) -> None:
+    """The admin's own checks: a prompt, what a right answer holds and what it does not hold."""
+    db["checks"].create(
+        {
+            "id": int,
+            "messages": str,
+            "holds": str,
+            "lacks": str,
+            "created": str,
+            "created_by": str,
+            "removed": str,
+        },
+        pk="id",
+        not_null={"messages", "holds", "lacks", "created", "created_by"},
+    )
+    db.execute("CREATE UNIQUE INDEX one_standing_check ON checks (messages, holds, lacks) WHERE removed IS NULL")

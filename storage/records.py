@@ -147,3 +147,15 @@ class ApiKey:
     created: str
     last_used: str | None  # to the minute
     revoked: str | None
+
+
+@dataclass(frozen=True)
+class OwnCheck:
+    """A prompt with the texts that a right answer holds, all of them, and those that it does not, none of them."""
+
+    messages: Messages  # the user's last
+    holds: tuple[str, ...]
+    lacks: tuple[str, ...]
+    id: int = 0  # 0 before it is stored
+    created: str = ""
+    created_by: str = ""

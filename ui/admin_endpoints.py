@@ -5,7 +5,7 @@ from typing import Any
 
 import gradio as gr
 
-from service import account, audit, gate, runs, versions
+from service import account, audit, checks, gate, runs, versions
 from service.audit import EventsRequest
 from service.context import Services
 from service.insight import insight
@@ -14,7 +14,7 @@ from service.version_files import ExportVersionRequest, PruneRequest, export_ver
 from service.versions import VersionRequest
 from ui import training_view
 from ui.annotator import address_of, annotator_id
-from ui.errors import with_plain_errors
+from ui.errors import in_plain_words, with_plain_errors
 
 
 def register(services: Services) -> None:
@@ -85,6 +85,19 @@ def _register_training(services: Services) -> None:
         """Change some of the gate's bounds, or with null read them."""
         return asdict(gate.bounds(services, token, settings))
 
+    async def checks_endpoint(
+        token: str, add: str = "", remove: list[int] | None = None, try_live: list[int] | None = None
+    ) -> dict[str, Any]:
+        """Change the admin's own checks, which every candidate is asked, try some on the live version, return all."""
+        try:
+            done = checks.change(services, token, add, remove)
+            tried = await checks.tried(services, token, try_live or [])
+            standing = [checks.to_json(one) for one in checks.listed(services, token)]
+            return {**asdict(done), "checks": standing, "tried": [asdict(one) for one in tried]}
+        except Exception as error:
+            raise in_plain_words(error) from error
+
+    gr.api(checks_endpoint, api_name="checks")
     gr.api(gate_endpoint, api_name="gate")
     gr.api(schedule_endpoint, api_name="schedule")
     gr.api(retrain_endpoint, api_name="retrain")

@@ -9,8 +9,9 @@ import gradio as gr
 from service import account, audit, gate, runs
 from service.audit import EventsRequest
 from service.context import Services
-from ui import access_panel, settings_fields, strings, training_view
+from ui import access_panel, checks_panel, settings_fields, strings, training_view
 from ui.access_panel import AccessPanel
+from ui.checks_panel import ChecksPanel
 from ui.errors import sentence
 from ui.events import QUIET
 from ui.render import notice, render
@@ -37,6 +38,7 @@ class AdminTab:
     change: Any
     events: Any
     access: AccessPanel
+    checks: ChecksPanel
     said: Any
 
     @property
@@ -85,6 +87,7 @@ def build(services: Services, token: Any) -> AdminTab:
     tab = _components()
     _bind(services, tab, token)
     access_panel.bind(services, tab.access, token, tab.said)
+    checks_panel.bind(services, tab.checks, token, tab.said)
     return tab
 
 
@@ -111,6 +114,7 @@ def _components() -> AdminTab:
                     present = gr.Textbox(label=strings.PRESENT_PASSWORD, type="password", max_lines=1)
                     new = gr.Textbox(label=strings.THE_NEW_PASSWORD, type="password", max_lines=1)
                     change = gr.Button(strings.CHANGE_PASSWORD, elem_id="change-password")
+            own_checks = checks_panel.components()
             access = access_panel.components()
         said = gr.HTML(notice(""), apply_default_css=False, elem_id="seat-notice")
     return AdminTab(
@@ -127,6 +131,7 @@ def _components() -> AdminTab:
         change=change,
         events=events,
         access=access,
+        checks=own_checks,
         said=said,
     )
 

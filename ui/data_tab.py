@@ -62,12 +62,12 @@ def named(services: Services, annotator: str, name: str) -> str:
     return notice(strings.NAME_SAVED)
 
 
-def erased(services: Services, annotator: str, token: str | None, keep: bool, certain: bool, person: str) -> str:
+def erased(services: Services, annotator: str, token: str | None, keep: bool, certain: bool, person: str | None) -> str:
     """Erase what somebody wrote, if they are certain, and return what to say."""
     if not certain:
         return notice(strings.NOT_CERTAIN, "error")
     try:
-        done = erase(services, annotator, token, checked(EraseRequest, keep_votes=keep, person=person.strip()))
+        done = erase(services, annotator, token, checked(EraseRequest, keep_votes=keep, person=(person or "").strip()))
     except Exception as error:
         return notice(sentence(error), "error")
     counts = {"comparisons": done.comparisons, "demonstrations": done.demonstrations, "votes": done.votes}
@@ -135,14 +135,13 @@ def _build_import(services: Services, token: Any) -> Any:
     """Build what takes files in and return it: the admin alone sees it."""
     with gr.Column(visible=False, elem_id="taking-in") as box:
         gr.HTML(render("part", title=strings.TAKE_IN, words=strings.TAKE_IN_SAYS), apply_default_css=False)
-        file = gr.File(label=strings.FILE_IN, elem_id="import-file", height=120)
-        start = gr.Button(strings.IMPORT, elem_id="import")
+        chosen = gr.UploadButton(strings.IMPORT, elem_id="import")
         said = gr.HTML(notice(""), apply_default_css=False, elem_id="imported")
 
     def take(held: str | None, path: str | None) -> Iterator[str]:
         yield from taken_in(services, held, path)
 
-    start.click(take, [token, file], said, concurrency_limit=1, **QUIET)
+    chosen.upload(take, [token, chosen], said, concurrency_limit=1, **QUIET)
     return box
 
 

@@ -83,8 +83,13 @@ def error_of(run: Run, produced: Policy | None) -> str | None:
     verdict = verdict_of(produced.evaluation) if produced else None
     if run.status != "rejected" or produced is None or verdict is None:
         return run.error
-    failed = [*map(finding_words, verdict.failed), *(one.text for one in verdict.remarks if not one.passed)]
-    return strings.NOT_SERVED.format(version=produced.version, failed="; ".join(failed))
+    return strings.NOT_SERVED.format(version=produced.version, failed=failed_words(verdict))
+
+
+def failed_words(verdict: Verdict) -> str:
+    """Return what did not pass, in words."""
+    remarks = [one.text for one in verdict.remarks if not one.passed]
+    return "; ".join([*map(finding_words, verdict.failed), *remarks])
 
 
 def _sentence(judged: Finding | Remark) -> str:

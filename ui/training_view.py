@@ -9,7 +9,7 @@ from service.runs import stages_of
 from service.status import Snapshot
 from storage.records import Policy, Run
 from ui import strings
-from ui.findings import notes, reasons, rows, verdict_of
+from ui.findings import failed_words, notes, rows, verdict_of
 from ui.render import render
 from ui.words import clock_time, elapsed, span
 
@@ -144,20 +144,20 @@ def verdict(produced: Policy | None) -> str:
         findings=rows(judged) if judged else [],
         notes=notes(judged) if judged else [],
         figures=_manners(evaluation),
-        lost=[LostRow(one, wanted(one)) for one in lost_of(evaluation)],
+        lost=[LostRow(one, wanted_words(one.kind, one.wanted, one.unwanted)) for one in lost_of(evaluation)],
         changes=evaluation.get("before_after") or [],
     )
 
 
-def wanted(lost: LostCheck) -> str:
+def wanted_words(kind: str, holds: Sequence[str], lacks: Sequence[str]) -> str:
     """Return what a right answer to a check does, in words."""
 
     def quoted(texts: Sequence[str]) -> str:
         return ", ".join(strings.QUOTED.format(text=text) for text in texts)
 
-    parts = [strings.WANTED[lost.kind]] if lost.kind in strings.WANTED else []
-    parts += [strings.WANTED_HOLDS.format(texts=quoted(lost.wanted))] if lost.wanted and not parts else []
-    parts += [strings.WANTED_LACKS.format(texts=quoted(lost.unwanted))] if lost.unwanted else []
+    parts = [strings.WANTED[kind]] if kind in strings.WANTED else []
+    parts += [strings.WANTED_HOLDS.format(texts=quoted(holds))] if holds and not parts else []
+    parts += [strings.WANTED_LACKS.format(texts=quoted(lacks))] if lacks else []
     return "; ".join(parts)
 
 
@@ -205,7 +205,7 @@ def _result(run: Run, produced: Policy | None) -> str:
         return strings.WENT_LIVE.format(version=run.policy_version)
     if run.status == "rejected" and produced is not None:
         judged = verdict_of(produced.evaluation)
-        return f"v{produced.version}: {'; '.join(reasons(judged)) if judged else ''}"
+        return f"v{produced.version}: {failed_words(judged) if judged else ''}"
     return (run.error or "").strip().split("\n")[-1] or "–"
 
 

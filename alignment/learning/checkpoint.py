@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from alignment.errors import TrainingError
+from alignment.models import workers
 from storage.version_folders import fsync
 
 
@@ -27,9 +28,9 @@ class LoopState:
     def save(self, path: Path | None) -> None:
         """Replace the checkpoint at `path`, durably; a process killed meanwhile leaves the one before it.
 
-        Without a path, nothing is kept.
+        Without a path, nothing is kept. Where several processes train, all hold the same, and the first one writes it.
         """
-        if path is None:
+        if path is None or not workers.first():
             return
         state = {
             "trained": [parameter.detach() for parameter in self.trained],

@@ -6,7 +6,7 @@ from typing import Any, Protocol, TypeVar
 
 from peft import PeftModel
 
-from alignment.errors import TrainingError
+from alignment.errors import ConfigError, TrainingError
 from alignment.models.architecture import context_tokens
 from alignment.models.texts import Text
 from alignment.reward.rankings import Ranked
@@ -66,6 +66,14 @@ def readable_rankings(model: PeftModel, tokenizer: Any, rankings: Sequence[R]) -
         return [Text(ranking.messages, completion, ended) for completion, ended in written]
 
     return [one for one in rankings if _are_readable(model, tokenizer, texts(one))]
+
+
+def fits(model: PeftModel, tokenizer: Any, messages: Messages, max_new_tokens: int) -> bool:
+    """Return whether the model reads a prompt whole, with room for its completion, and its template takes it."""
+    try:
+        return bool(tokenizer.tokens(messages) + max_new_tokens <= context_tokens(model))
+    except ConfigError:
+        return False
 
 
 def require_readable(

@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -17,6 +18,7 @@ from alignment.learning.checkpoint import LoopState
 from alignment.learning.rollout import Batch, OnUpdate, Outcome, Rollout
 from alignment.learning.rollout_metrics import rollout_metrics, why_stop
 from alignment.learning.settings import PPOConfig, RaftConfig
+from alignment.models import workers
 
 log = logging.getLogger(__name__)
 R = TypeVar("R", bound=Rollout)
@@ -59,7 +61,7 @@ def run_loop(
     state.restore(checkpoint)
     if state.updates == 0:
         algorithm.begin()
-    while state.updates < algorithm.updates and not _out_of_time(algorithm, state):
+    while state.updates < algorithm.updates and not workers.told(partial(_out_of_time, algorithm, state)):
         number, began = state.updates + 1, time.monotonic()
         batch = algorithm.draw()
         rollout = algorithm.collect(batch)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from alignment.errors import ConfigError
 from alignment.learning import ppo_math
 from alignment.learning.checkpoint import LoopState
+from alignment.models import workers
 from alignment.models.log_probs import completion_log_probs, split_for_passes
 from alignment.models.samples import S, Samples, text_samples
 from alignment.models.texts import Text
@@ -44,14 +45,17 @@ def step(terms: Sequence[Term[Any]], optimizer: torch.optim.Optimizer, max_gradi
     """Take one optimizer step on the weighted sum of the terms and return their metrics, each summed over the parts.
 
     The gradient of the whole step is clipped to `max_gradient_norm`. The adapter that trains is active, with gradients.
+    Where several processes train, each passes some of the parts, and their gradients are added up.
     """
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     measured: dict[str, float] = {}
     for term in terms:
-        for part in term.parts:
+        for part in workers.mine(term.parts):
             loss, metrics = term.loss_of(part)
             (loss * term.weight).backward()
             measured |= {name: measured.get(name, 0.0) + value for name, value in metrics.items()}
-    nn.utils.clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], max_gradient_norm)
+    measured = workers.add_up(parameters, measured)
+    nn.utils.clip_grad_norm_(parameters, max_gradient_norm)
     optimizer.step()
     optimizer.zero_grad()
     return measured

@@ -49,6 +49,7 @@ from alignment.learning.rollout import (
 )
 from alignment.learning.rollout_metrics import mean_best
 from alignment.learning.settings import RaftConfig, drawn_tokens
+from alignment.models import workers
 from alignment.models.adapters import adapter_parameters, copy_adapter, drop_adapter, take_weights, using
 from alignment.models.log_probs import (
     anchored_log_probs,
@@ -151,7 +152,8 @@ def imitate(
         for _ in range(config.epochs):
             for minibatch in torch.randperm(len(pairs), generator=rng).tensor_split(steps_an_epoch):
                 set_rate(optimizer, learning_rate(config, number, next(steps)))
-                terms: list[Term[Any]] = [_pairs_term(model, [pairs.rows(i) for i in minibatch.split(rows)], config)]
+                parts = [pairs.rows(i) for i in minibatch.split(min(rows, workers.share(len(minibatch))))]
+                terms: list[Term[Any]] = [_pairs_term(model, parts, config)]
                 if mixed_in is not None:
                     terms.append(preferred_term(model, mixed_in, minibatch, config.preferred_coefficient))
                 measured.append(step(terms, optimizer, config.max_gradient_norm))

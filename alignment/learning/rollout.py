@@ -10,6 +10,7 @@ from peft import PeftModel
 from torch import Tensor
 
 from alignment.learning.settings import PPOConfig, RaftConfig
+from alignment.models import workers
 from alignment.models.adapters import using
 from alignment.models.features import Written
 from alignment.models.generation import Generated, generate
@@ -17,7 +18,7 @@ from alignment.models.log_probs import completion_log_probs, log_probs_and_entro
 from alignment.models.samples import Samples, distinct, padded_samples
 from alignment.models.sampling import Sampling
 from alignment.models.texts import Text
-from alignment.reward.scorer import Scorer
+from alignment.reward.scorer import Scorer, Scores
 from storage.messages import Messages
 
 OnUpdate = Callable[[int, dict[str, float]], None]  # number of the update, what was measured
@@ -113,7 +114,7 @@ def scored(samples: Samples, score: Scorer) -> tuple[Scored, Tensor | None]:
     Of equal texts only one is scored.
     """
     first, same = distinct(samples)
-    scores, device = score(written(samples.rows(first))), samples.ids.device
+    scores, device = _divided(score, written(samples.rows(first))), samples.ids.device
     means, deviations = (one.to(device)[same] for one in (scores.means, scores.deviations))
     rated = Scored(**vars(samples), scores=means, deviations=deviations)
     if scores.log_probs is None:
@@ -122,6 +123,21 @@ def scored(samples: Samples, score: Scorer) -> tuple[Scored, Tensor | None]:
     for row, own in enumerate(scores.log_probs):
         rows[row, : len(own)] = own
     return rated, rows[same]
+
+
+def _divided(score: Scorer, texts: Sequence[Written]) -> Scores:
+    """Return the scores of completions; where several processes train, each scores some of them."""
+    if workers.count() == 1:
+        return score(texts)
+
+    def of_some(some: Sequence[Written]) -> list[tuple[float, float, Tensor | None]]:
+        scores = score(some)
+        log_probs = [None] * len(some) if scores.log_probs is None else [one.cpu() for one in scores.log_probs]
+        return list(zip(scores.means.tolist(), scores.deviations.tolist(), log_probs, strict=True))
+
+    means, deviations, log_probs = zip(*workers.divided(texts, of_some), strict=True)
+    known = None if log_probs[0] is None else list(log_probs)
+    return Scores(torch.tensor(means), torch.tensor(deviations), known)
 
 
 def written(samples: Samples) -> list[Written]:

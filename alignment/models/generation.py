@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from alignment.models import workers
 from alignment.models.architecture import cached_bytes
 from alignment.models.chat_tokenizer import ChatTokenizer
 from alignment.models.decoding import DecodingBatch, DecodingRow
@@ -38,14 +39,31 @@ def generate(
 
     Without `templated` they are raw continuations of the prompts. Given a temperature to be `measured_at`, they come
     with the log-probabilities and entropies that the logits give at that temperature, whatever they are drawn at.
+    Where several processes train, each writes some of them.
     """
+
+    def write(some: Sequence[tuple[Sequence[int], int]]) -> list[Generated]:
+        return _written(model, tokenizer, some, sampling, templated=templated, measured_at=measured_at)
+
+    return workers.divided(list(zip(prompts, seeds, strict=True)), write)
+
+
+def _written(
+    model: Any,
+    tokenizer: ChatTokenizer,
+    asked: Sequence[tuple[Sequence[int], int]],
+    sampling: Sampling,
+    *,
+    templated: bool,
+    measured_at: float | None,
+) -> list[Generated]:
+    """Return a finished completion for each prompt and seed."""
     ends = tokenizer.end_ids if templated else tokenizer.raw_end_ids
     barred = () if templated else tokenizer.barred_ids
-    numbered = enumerate(zip(prompts, seeds, strict=True))
-    rows = [DecodingRow(i, tuple(prompt), sampling, seed, barred=barred) for i, (prompt, seed) in numbered]
-    written: list[list[int]] = [[] for _ in prompts]
-    log_probs: list[list[float]] = [[] for _ in prompts]
-    entropy: list[list[float]] = [[] for _ in prompts]
+    rows = [DecodingRow(i, tuple(prompt), sampling, seed, barred=barred) for i, (prompt, seed) in enumerate(asked)]
+    written: list[list[int]] = [[] for _ in asked]
+    log_probs: list[list[float]] = [[] for _ in asked]
+    entropy: list[list[float]] = [[] for _ in asked]
     finished: dict[int, FinishReason] = {}
     with merged(model):
         for group in decoded_together(rows, HELD_BYTES // cached_bytes(model)):

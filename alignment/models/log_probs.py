@@ -8,6 +8,7 @@ from peft import PeftModel
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from alignment.models import workers
 from alignment.models.architecture import logits, vocabulary_size
 from alignment.models.drawing import drawn_and_entropy
 from alignment.models.heads import hidden_states
@@ -152,7 +153,11 @@ def joined(measured: Sequence[Tensor], width: int, same: Tensor) -> Tensor:
 
 @torch.no_grad()
 def measure_tokens(model: PeftModel, samples: S, measure: Callable[[S], Sequence[Tensor]]) -> list[Tensor]:
-    """Return what `measure` says of the tokens of every row, each (B, T), from passes of a few different rows."""
+    """Return what `measure` says of the tokens of every row, each (B, T), from passes of a few different rows.
+
+    Where several processes train, each makes some of the passes.
+    """
     parts, same = distinct_passes(model, samples)
-    measured = [measure(part) for part in parts]
+    told = workers.divided(parts, lambda some: [[one.cpu() for one in measure(part)] for part in some])
+    measured = [[one.to(samples.ids.device) for one in of_part] for of_part in told]
     return [joined(of_parts, samples.mask.shape[1], same) for of_parts in zip(*measured, strict=True)]

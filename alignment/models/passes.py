@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from alignment.models import workers
 from alignment.models.architecture import causal_lm, hidden_size, text_config
 
 HELD_BYTES = 2**32  # until a backward pass
@@ -49,9 +50,10 @@ def in_groups(model: Any, widths: Sequence[tuple[int, ...]]) -> list[list[int]]:
 
     `widths` are how many tokens each row has in each part that is padded by itself, such as prompt and completion; rows
     of like length had better be neighbours. A group has at most `ROWS` rows (more on CUDA, if the model is small) and,
-    padding included, `TOKENS_A_ROW` tokens for each of these, but at least one row.
+    padding included, `TOKENS_A_ROW` tokens for each of these, but at least one row. Where several processes train,
+    there are groups for all of them.
     """
-    most = rows_at_once(model, ROWS)
+    most = min(rows_at_once(model, ROWS), workers.share(len(widths)))
     groups: list[list[int]] = []
     widest: tuple[int, ...] = ()
     for row, own in enumerate(widths):

@@ -1,6 +1,7 @@
 """What the process of a run and the app that started it have to do with each other; nothing heavy is imported here."""
 
 import os
+import signal
 import threading
 from pathlib import Path
 
@@ -15,11 +16,17 @@ def wait_for_run() -> int | None:
     return int(line)
 
 
-def leave_with_parent() -> None:
-    """End this process when its parent dies: the parent holds the other end of stdin."""
+def leave_with_parent(*, in_group: bool = False) -> None:
+    """End this process when the app dies: the app holds the other end of stdin, which a group's workers share.
+
+    torchrun, which is a worker's parent, is ended first: it would start the worker again.
+    """
+    parent = os.getppid() if in_group else None
 
     def wait() -> None:
         os.read(0, 1)  # not sys.stdin: its lock, held by a daemon thread, aborts the interpreter at its end
+        if parent is not None and os.getppid() == parent:
+            os.kill(parent, signal.SIGTERM)
         os._exit(3)
 
     threading.Thread(target=wait, daemon=True).start()

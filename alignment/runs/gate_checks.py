@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from alignment.models import shipped_files
 from alignment.models.shipped_files import Check
 from alignment.settings import GENERAL, ModelConfig
+from storage.records import OwnCheck
 
 EVERY = 3  # one general check in so many is asked: parent and candidate of 135M parameters take half a minute
 ANSWER_TOKENS = 48  # of an answer to one: enough to see a fact, a refusal, or that help begins
@@ -25,3 +26,8 @@ def gate_checks(model: ModelConfig) -> GateChecks:
         return GateChecks(own, model.rollout_tokens)
     general = shipped_files.checks(GENERAL)[::EVERY]
     return GateChecks(general, min(ANSWER_TOKENS, model.rollout_tokens))
+
+
+def own_check(stored: OwnCheck) -> Check:
+    """Return an admin's check as the gate asks it."""
+    return Check(stored.messages, "own", stored.holds, stored.lacks)

@@ -14,10 +14,10 @@ import torch
 from peft import PeftModel
 from transformers.utils import logging as transformers_logging
 
-from alignment.errors import AlignmentError, TrainingError, UnconvincingVotesError
+from alignment.errors import AlignmentError, LostWorkerError, TrainingError, UnconvincingVotesError
 from alignment.learning.encoded_rankings import judging
 from alignment.learning.lengths import readable, readable_rankings, require_readable, short_enough
-from alignment.models import model_folder, shipped_files
+from alignment.models import model_folder, shipped_files, workers
 from alignment.models.shipped_files import ShippedRanking
 from alignment.reward.rankings import preferred
 from alignment.runs import run_models, stages
@@ -25,7 +25,7 @@ from alignment.runs.budget import Pace, measured_pace, within
 from alignment.runs.child import leave_with_parent, print_into, wait_for_run
 from alignment.runs.gate_checks import gate_checks
 from alignment.runs.methods import stages_of
-from alignment.runs.progress import Reporter, heartbeat
+from alignment.runs.progress import Reporter, SilentReporter, heartbeat
 from alignment.runs.records import Evaluation, evaluation_to_json
 from alignment.runs.settings import RunSettings, run_settings
 from alignment.runs.stages import Trained
@@ -59,14 +59,15 @@ def train(data_dir: Path, run_id: int, model_config: ModelConfig) -> None:
     more, the run goes on without it.
     """
     db = database.file_in(data_dir)
-    run, parent = runs.get_run(db, run_id), policies.live_policy(db)
+    run, parent = workers.told(lambda: (runs.get_run(db, run_id), policies.live_policy(db)))
     settings = run_settings(run.settings).with_rollout_tokens(model_config.rollout_tokens)
     torch.manual_seed(settings.seed)
-    torch.set_num_threads(settings.threads)
+    torch.set_num_threads(max(1, settings.threads // workers.count()))
     tunes = bool(settings.sft.steps) and _has_demonstrations(data_dir, run, parent)
-    report = Reporter(db, run_id, stages_of(run.method, sft=tunes, raft_rounds=settings.raft.rounds))
+    reporter = Reporter if workers.first() else SilentReporter
+    report = reporter(db, run_id, stages_of(run.method, sft=tunes, raft_rounds=settings.raft.rounds))
     report("collect", 0.0, now=True)
-    material = _material(db, run_id, model_config)
+    material = workers.told(lambda: _material(db, run_id, model_config))
     if parent is None or not material.prompts:
         raise TrainingError("there is nothing to train on: no live policy, or no prompts; vote on some answers first")
     _require_judged(material, tunes=tunes)
@@ -74,9 +75,10 @@ def train(data_dir: Path, run_id: int, model_config: ModelConfig) -> None:
     model, tokenizer = run_models.load(model_config, data_dir / parent.path, settings.seed)
     log.info("run %s: %s votes, %s shipped, v%s", run_id, len(material.voted), len(material.shipped), parent.version)
 
-    run_folder.forget_outdated(data_dir, parent.version)
+    if workers.first():
+        run_folder.forget_outdated(data_dir, parent.version)
     folder = run_folder.folder_of(data_dir, run_id)
-    settings = _in_time(model, tokenizer, settings, folder)
+    settings = workers.told(lambda: _in_time(model, tokenizer, settings, folder))
     training = Training(model, tokenizer, model_config, settings, folder, db, report)
     data = _data(training, run.method, material, _inputs(run, parent, material, training))
     with heartbeat(model, report):
@@ -89,6 +91,8 @@ def train(data_dir: Path, run_id: int, model_config: ModelConfig) -> None:
         fitted = trained.reward.fitted if trained.reward else None
         run_models.save_version(model, fitted, settings.reward, with_sft=with_sft, target=target)
 
+    if not workers.first():
+        return
     _record(data_dir, run_id, parent, evaluation, write)
     report("check", 1.0, now=True)
     run_folder.forget_all(folder)
@@ -187,7 +191,7 @@ def _evaluate(training: Training, data: Data, trained: Trained, parent: Policy) 
         evaluation,
         verdict=verdict,
         reward=trained.reward.agreement if trained.reward else None,
-        generality=stages.generality(training, data, trained, parent),
+        generality=stages.breadth(training, data, trained, parent),
     )
 
 
@@ -206,30 +210,46 @@ def _record(data_dir: Path, run_id: int, parent: Policy, evaluation: Evaluation,
 
 
 def main() -> None:
-    """Train the run whose id comes on stdin; a failure is written to its row, with a traceback in its log."""
+    """Train the run whose id comes on stdin; a failure is written to its row, with a traceback in its log.
+
+    torchrun's workers are told their run on the command line. One that was lost ends them all with an error, so that
+    torchrun starts them again.
+    """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data-dir", type=Path, required=True)
     parser.add_argument("--model", required=True, help="the fields of ModelConfig as a JSON object")
+    parser.add_argument("--run-number", type=int, help="the run, where it does not come on stdin")
+    parser.add_argument("--workers", type=int, default=1, help="that torchrun has started, this one among them")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
     transformers_logging.disable_progress_bar()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the app's; it ends this process itself
-    run = wait_for_run()
-    if run is None:
+    several, db = arguments.workers > 1, database.file_in(arguments.data_dir)
+    run = arguments.run_number or wait_for_run()
+    if run is None or (several and runs.get_run(db, run).status != "running"):  # it has ended before torchrun noticed
         return
-    leave_with_parent()
+    leave_with_parent(in_group=several)
     try:
+        if several:
+            workers.join()
         print_into(run_folder.log_of(run_folder.folder_of(arguments.data_dir, run)))
         model = ModelConfig(**json.loads(arguments.model))
         log.info("run %s with %s", run, json.dumps(asdict(model)))
         train(arguments.data_dir, run, model)
+        workers.leave()
     except UnconvincingVotesError as error:
         log.info("%s", error)
-        runs.end_run(database.file_in(arguments.data_dir), run, "rejected", str(error))
+        if workers.first():
+            runs.end_run(db, run, "rejected", str(error))
+    except LostWorkerError as error:
+        log.warning("%s", error)
+        raise SystemExit(1) from error
     except Exception as error:
         traceback.print_exc()
+        if not workers.first():
+            raise SystemExit(0 if isinstance(error, AlignmentError) else 1) from error  # the first one says it as well
         reason = str(error) if isinstance(error, AlignmentError | StorageError) else f"{type(error).__name__}: {error}"
-        runs.end_run(database.file_in(arguments.data_dir), run, "failed", reason)
+        runs.end_run(db, run, "failed", reason)
         raise SystemExit(1) from error
 
 

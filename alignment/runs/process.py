@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ from pathlib import Path
 from alignment.settings import ModelConfig
 from storage import run_folder
 
+GRACE_SECONDS = 20.0  # in which torchrun is to end its workers
+RESTARTS = 3  # of all workers of a group, where one of them was killed
 NICE = 10  # how much lower than the app's the priority of the process is
 
 
@@ -23,6 +26,7 @@ class TrainingProcess:
     """A process of `alignment.runs.job`."""
 
     popen: subprocess.Popen[bytes]
+    group: bool = False  # whether it is torchrun, which trains nothing itself and ends its workers when it is asked to
 
     @property
     def pid(self) -> int:
@@ -46,7 +50,11 @@ class TrainingProcess:
         return f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
 
     def kill(self) -> None:
-        """End it at once and wait until it is gone."""
+        """End it at once, with its workers, and wait until it is gone."""
+        if self.group:
+            self.popen.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                self.popen.wait(GRACE_SECONDS)
         self.popen.kill()
         self.popen.wait()
         self.close()
@@ -59,13 +67,30 @@ class TrainingProcess:
 
 def start_process(data_dir: Path, model: ModelConfig) -> TrainingProcess:
     """Start a process that waits for its run; raise OSError if the system refuses."""
-    command = [sys.executable, "-m", "alignment.runs.job", "--data-dir", str(data_dir)]
-    command += ["--model", json.dumps(asdict(model))]
+    return TrainingProcess(_started(data_dir, ["-m", *_job(data_dir, model)]))
+
+
+def start_group(data_dir: Path, model: ModelConfig, run_id: int, workers: int) -> TrainingProcess:
+    """Start several processes that train a run together on this machine; raise OSError if the system refuses.
+
+    torchrun starts them, ends all where one is gone, and starts them again: they go on from the last checkpoint.
+    """
+    group = ["--standalone", "--nproc-per-node", str(workers), "--max-restarts", str(RESTARTS)]
+    job = [*_job(data_dir, model), "--run-number", str(run_id), "--workers", str(workers)]
+    return TrainingProcess(_started(data_dir, ["-m", "torch.distributed.run", *group, "-m", *job]), group=True)
+
+
+def _job(data_dir: Path, model: ModelConfig) -> list[str]:
+    return ["alignment.runs.job", "--data-dir", str(data_dir), "--model", json.dumps(asdict(model))]
+
+
+def _started(data_dir: Path, arguments: Sequence[str]) -> "subprocess.Popen[bytes]":
+    """Start Python with some arguments, at a lower priority, printing into the log of what waits for its run."""
     waiting_log = run_folder.waiting_log(data_dir)
     waiting_log.parent.mkdir(parents=True, exist_ok=True)
     with waiting_log.open("wb") as output:
         popen = subprocess.Popen(
-            command,
+            [sys.executable, *arguments],
             bufsize=0,  # nothing of a number is kept for a process that has died
             stdin=subprocess.PIPE,  # closes when the app dies, however it dies: the process then ends itself
             stdout=output,
@@ -76,7 +101,7 @@ def start_process(data_dir: Path, model: ModelConfig) -> TrainingProcess:
     with suppress(AttributeError, OSError):  # there is none on Windows, and a system may refuse it
         # Counts against the app only within one session: Linux groups its scheduling by session.
         os.setpriority(os.PRIO_PROCESS, popen.pid, os.getpriority(os.PRIO_PROCESS, 0) + NICE)
-    return TrainingProcess(popen)
+    return popen
 
 
 def complete_log(data_dir: Path, run_id: int) -> Path:

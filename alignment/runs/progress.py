@@ -42,6 +42,15 @@ class Reporter:
         self(*self._at)
 
 
+class SilentReporter(Reporter):
+    """Writes nothing: where several processes train a run, the first one reports."""
+
+    def __call__(
+        self, stage: str, done: float, step: int = 0, metrics: dict[str, float] | None = None, *, now: bool = False
+    ) -> None:
+        """Leave it to the first one."""
+
+
 @contextmanager
 def heartbeat(model: PeftModel, report: Reporter) -> Iterator[None]:
     """Give a sign of life at every forward pass of the model until the context is left.

@@ -11,6 +11,7 @@ from torch import nn
 from alignment.errors import TrainingError, UnconvincingVotesError
 from alignment.learning import reward_adapter
 from alignment.learning.encoded_rankings import EncodedRanking, judging
+from alignment.models import workers
 from alignment.models.adapters import drop_adapter, using
 from alignment.models.features import completion_features, feature_groups, written
 from alignment.models.model_folder import fingerprint
@@ -58,11 +59,24 @@ def load_or_fit(training: Training, data: Data) -> RewardModel:
     """Return the reward model that the run has kept, or a new fit, which is then kept.
 
     One that was kept with another `inputs` is not used. Raises UnconvincingVotesError for votes that a reward model
-    probably predicts no better than a coin.
+    probably predicts no better than a coin. Where several processes train, the first one fits, the others read that.
     """
-    folder, report = training.folder, training.report
-    report("reward", 0.0, now=True)
+    training.report("reward", 0.0, now=True)
     shipped_heads = run_models.attach_shipped(training.model, training.config)
+    if workers.first():
+        with workers.alone():
+            reward = _load_or_fit(training, data, shipped_heads)
+        workers.wait()
+        return reward
+    workers.wait()
+    kept = run_models.attach_kept_reward(training.model, training.folder, data.inputs)
+    if kept is None:
+        raise TrainingError("the first process of this run has kept no reward model that the others can read")
+    return RewardModel(kept[0], shipped_heads, kept[1])
+
+
+def _load_or_fit(training: Training, data: Data, shipped_heads: nn.Linear | None) -> RewardModel:
+    folder, report = training.folder, training.report
     kept = run_models.attach_kept_reward(training.model, folder, data.inputs)
     if kept is not None:
         return RewardModel(kept[0], shipped_heads, kept[1])

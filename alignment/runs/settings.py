@@ -82,6 +82,13 @@ class RunSettings:
         description="About how long a run may take: it has fewer prompts where the model takes longer on this "
         "machine. 0 sets no bound. Runs on a chat checkpoint have 5 by default.",
     )
+    workers: Whole = Field(
+        default=1,
+        ge=1,
+        le=64,
+        description="Processes that train a run together on this machine, each with a copy of the model: one a GPU. "
+        "They share the threads. The app's default is its `--workers`.",
+    )
     annotator_share: Part = Field(
         default=1.0,
         description="Largest part of a run's votes that may be one annotator's; of who has given more, the newest "

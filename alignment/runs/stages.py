@@ -7,16 +7,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from alignment.learning import dpo, ppo, raft
-from alignment.learning.lengths import readable
+from alignment.learning.lengths import fits, readable
 from alignment.learning.rollout import Outcome, Task
 from alignment.learning.sft import mixed_batches, train_sft
-from alignment.models import shipped_files
+from alignment.models import shipped_files, workers
+from alignment.models.shipped_files import Check
 from alignment.models.texts import Text
-from alignment.runs import candidate, reward_stage, run_models
+from alignment.runs import candidate, generality, reward_stage, run_models
 from alignment.runs.budget import raft_seconds
 from alignment.runs.candidate import Candidate
-from alignment.runs.gate_checks import gate_checks
-from alignment.runs.generality import kinds_of_prompts, measured
+from alignment.runs.gate_checks import gate_checks, own_check
 from alignment.runs.records import (
     Evaluation,
     Generality,
@@ -27,6 +27,7 @@ from alignment.runs.records import (
 from alignment.runs.reward_stage import RewardModel
 from alignment.runs.training import Data, Training
 from storage import policies, run_folder
+from storage.checks import list_checks
 from storage.messages import Messages
 from storage.records import Policy
 
@@ -145,7 +146,7 @@ def _report_update(training: Training, stage: str, done: float, update: int, met
 
 def check(training: Training, prompts: Sequence[Messages], trained: Trained, parent: Policy) -> Evaluation:
     """Return what the candidate measures and the gate's verdict (`candidate.check`), shown as the run's metrics too."""
-    report, outcome = training.report, trained.outcome.measured
+    report, measured = training.report, trained.outcome.measured
     report("check", 0.0, now=True)
     asked = gate_checks(training.config)
     judged = Candidate(
@@ -153,13 +154,14 @@ def check(training: Training, prompts: Sequence[Messages], trained: Trained, par
         training.tokenizer,
         asked.checks,
         prompts,
-        outcome["objective/kl"],
+        measured["objective/kl"],
         training.settings.seed,
         training.config.rollout_tokens,
         asked.max_new_tokens,
         reward_stage.scorer(training, trained.reward) if trained.reward else None,
-        outcome.get("objective/kl_error", 0.0),
-        first=_first_version(training, parent),
+        measured.get("objective/kl_error", 0.0),
+        workers.told(lambda: _own_checks(training)),
+        _first_version(training, parent),
     )
     recorded = evaluation_from_json(parent.evaluation)
     evaluation = candidate.check(judged, recorded, training.settings.gate, lambda done: report("check", done))
@@ -170,15 +172,15 @@ def check(training: Training, prompts: Sequence[Messages], trained: Trained, par
     return evaluation
 
 
-def generality(training: Training, data: Data, trained: Trained, parent: Policy) -> Generality | None:
+def breadth(training: Training, data: Data, trained: Trained, parent: Policy) -> Generality | None:
     """Return how diverse and how good the candidate's answers are, on prompts like those voted on and unlike them."""
     settings = training.settings
     short = set(data.prompts)  # those that leave room for an answer
     voted = [ranking.messages for ranking in data.voted if ranking.messages in short]
-    asked = kinds_of_prompts(voted, data.prompts, settings.diversity_prompts, settings.seed)
+    asked = generality.kinds_of_prompts(voted, data.prompts, settings.diversity_prompts, settings.seed)
     if not settings.diversity_prompts or not asked:
         return None
-    return measured(
+    return generality.measured(
         training.model,
         training.tokenizer,
         asked,
@@ -188,6 +190,16 @@ def generality(training: Training, data: Data, trained: Trained, parent: Policy)
         generality_from_json(parent.evaluation.get("generality")),
         raw=not training.config.base,
     )
+
+
+def _own_checks(training: Training) -> list[Check]:
+    """Return the admin's checks; the log counts those that the model cannot read."""
+    model, tokenizer, tokens = training.model, training.tokenizer, training.config.rollout_tokens
+    standing = [own_check(one) for one in list_checks(training.db)]
+    fitting = [one for one in standing if fits(model, tokenizer, one.messages, tokens)]
+    if len(fitting) < len(standing):
+        log.warning("%s of the admin's checks do not fit this model and are not asked", len(standing) - len(fitting))
+    return fitting
 
 
 def _first_version(training: Training, parent: Policy) -> Callable[[], str | None] | None:

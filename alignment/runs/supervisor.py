@@ -13,8 +13,9 @@ from typing import Any
 
 from alignment.errors import AlignmentError, TrainingError
 from alignment.runs.bounds import with_bounds
+from alignment.runs.launchers import Launcher
 from alignment.runs.methods import METHODS
-from alignment.runs.process import TrainingProcess, complete_log, start_process
+from alignment.runs.process import TrainingProcess, complete_log
 from alignment.runs.schedule import decide
 from alignment.runs.settings import RunSettings, require_trains, run_settings
 from alignment.serving.engine import Engine, PolicyVersion, policy_version_at
@@ -49,7 +50,7 @@ class Supervisor:
         self._engine = engine
         self.model = model
         self.defaults = defaults  # of runs, but for the gate's bounds where an admin has set them
-        self._spare: TrainingProcess | None = None  # started ahead of the run to come
+        self._launcher = Launcher(data_dir, model)
         self._active: tuple[int, TrainingProcess] | None = None  # a run and its process
         self._heartbeat: tuple[str | None, float] = (None, 0.0)  # the run's last, and when it was seen first
         self._swap: Swap | None = None
@@ -71,7 +72,7 @@ class Supervisor:
         if self._thread.is_alive():
             self._thread.join(timeout=10)
         with self._lock:
-            self._drop_spare()
+            self._launcher.drop()
             if self._active is not None:
                 run_id, _ = self._active
                 self._kill_active()
@@ -201,24 +202,21 @@ class Supervisor:
         """Queue the run that the schedule asks for, or start a process for one that may come."""
         if decide(now, datetime.now().astimezone()).due:
             self.retrain()
-        elif now.anything_new and self._spare is None and self._engine.state.status == "ready":
-            self._spare = start_process(self._data_dir, self.model)
+        elif now.anything_new and self.defaults.workers == 1 and self._engine.state.status == "ready":
+            self._launcher.prepare()
 
     def _start(self, run: Run) -> None:
         if self._engine.state.status != "ready" or not runs.start_run(self._db, run.id):
             return
         try:
-            if self._spare is None or not self._spare.assign(run.id):
-                self._drop_spare()
-                self._spare = start_process(self._data_dir, self.model)
-                self._spare.assign(run.id)  # one that has died by now is found dead as any other
+            process = self._launcher.start(run.id, int(run.settings.get("workers", 1)))
         except OSError as error:
             runs.end_run(self._db, run.id, "failed", f"The training process could not be started: {error}")
             return
-        self._active, self._spare = (run.id, self._spare), None
+        self._active = run.id, process
         self._heartbeat = run.heartbeat, time.monotonic()
-        runs.set_pid(self._db, run.id, self._active[1].pid)
-        log.info("run %s started as process %s", run.id, self._active[1].pid)
+        runs.set_pid(self._db, run.id, process.pid)
+        log.info("run %s started as process %s", run.id, process.pid)
 
     def _watch_process(self, run_id: int, process: TrainingProcess, run: Run | None) -> None:
         """End a process that is silent for too long; conclude the run of one that has ended."""
@@ -287,11 +285,6 @@ class Supervisor:
         if run.heartbeat != self._heartbeat[0]:
             self._heartbeat = run.heartbeat, time.monotonic()
         return time.monotonic() - self._heartbeat[1]
-
-    def _drop_spare(self) -> None:
-        if self._spare is not None:
-            self._spare.kill()
-        self._spare = None
 
     def _kill_active(self) -> None:
         assert self._active is not None

@@ -10,7 +10,7 @@ from tests.harness.app import free_port
 from tests.harness.scripted import Site, backstage
 from ui.layout import serve
 
-PATIENCE_MS = 30_000  # a busy machine may take long; nothing here measures time
+PATIENCE_MS = 60_000  # a busy machine may take long; nothing here measures time
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = [
     "--headless",

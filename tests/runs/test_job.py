@@ -21,10 +21,11 @@ from alignment.runs import job, reward_stage
 from alignment.runs.settings import run_settings
 from alignment.settings import ModelConfig, Quantize
 from storage import database, policies, preferences, runs
+from storage.checks import add_checks
 from storage.demonstrations import save_demonstration
 from storage.features import read_features, text_key
 from storage.messages import one_turn
-from storage.records import Comparison, Completion, Policy
+from storage.records import Comparison, Completion, OwnCheck, Policy
 from storage.version_folders import publish
 
 PROMPTS = ["Hi", "Why?", "Thanks", "Who are you?"]
@@ -126,6 +127,32 @@ def test_a_run_by_dpo_fits_no_reward_model_and_records_a_candidate_with_its_kl(
     assert candidate.evaluation["kl"] == pytest.approx(
         [metric.value for metric in runs.metrics(db, 1) if metric.name == "objective/kl"][-1]
     )
+
+
+def test_the_admins_checks_are_asked_of_candidate_parent_and_version_1(tmp_path: Path, model: ModelConfig) -> None:
+    db = started(tmp_path, model, "dpo", votes=6)
+    asked = [OwnCheck(one_turn("Hi"), (), ("no such word",)), OwnCheck(one_turn("Why?"), ("nor this",), ())]
+    too_long = OwnCheck(one_turn("word " * 5000), ("x",), ())
+    add_checks(db, [*asked, too_long], "admin")
+    job.train(tmp_path, 1, model)
+    made = policies.version_made_by(db, 1)
+    assert made is not None
+    own = next(one for one in made.evaluation["gate"]["findings"] if one["name"] == "own")
+    assert (own["value"], own["count"], own["best_before"], own["passed"]) == (1, 2, 1, True)
+    assert made.evaluation["counts"]["own"] == 2
+    assert len(made.evaluation["first"]["outcomes"]["own"]) == 2
+
+    # A second run, from v2: version 1 is known but for the check that is new.
+    policies.serve(db, 2)
+    runs.end_run(db, 1, "succeeded")
+    add_checks(db, [OwnCheck(one_turn("Thanks"), (), ("at all",))], "admin")
+    run = runs.queue_run(db, "dpo", run_settings(SMALL).to_json())
+    runs.start_run(db, run)
+    job.train(tmp_path, run, model)
+    last = policies.version_made_by(db, run)
+    assert last is not None
+    assert len(last.evaluation["first"]["outcomes"]["own"]) == 3
+    assert last.evaluation["first"]["outcomes"]["own"].items() >= made.evaluation["first"]["outcomes"]["own"].items()
 
 
 @pytest.mark.parametrize("quantize", ["nf4", "int8"])

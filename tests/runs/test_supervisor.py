@@ -53,14 +53,15 @@ from alignment.runs.child import print_into, wait_for_run
 from storage import policies, runs
 from storage.records import Policy
 
-assert sys.argv[1:3] == ["-m", "alignment.runs.job"]
+assert sys.argv[1:3] in (["-m", "alignment.runs.job"], ["-m", "torch.distributed.run"])
 parser = argparse.ArgumentParser()
 parser.add_argument("--data-dir", type=Path)
+parser.add_argument("--run-number", type=int)
 arguments, _ = parser.parse_known_args(sys.argv[3:])
 data_dir = arguments.data_dir
 with open(data_dir / "children", "a") as children:
     print(os.getpid(), file=children)
-run = wait_for_run()
+run = arguments.run_number or wait_for_run()
 if run is None:
     sys.exit()
 print_into(run_folder.log_of(run_folder.folder_of(data_dir, run)))
@@ -218,6 +219,27 @@ def test_a_run_is_handed_to_the_job_with_the_model_and_logs_to_its_folder(stage:
     assert ModelConfig(**json.loads(model)) == ModelConfig("/models/base", "/models/sft", "nf4")
     assert run.settings["ppo"]["updates"] == 2
     assert run.settings["seed"] == 9
+
+
+def test_several_workers_are_started_by_torchrun_and_told_their_run_on_the_command_line(stage: Stage) -> None:
+    stage.play(SUCCEED)
+    stage.supervisor.start()
+    run = stage.ended(stage.supervisor.retrain("ppo", {"workers": 2}))
+    assert run.status == "succeeded"
+    log = (stage.data_dir / "runs" / "run-000001" / "log.txt").read_text()
+    command = shlex.split(log.splitlines()[0])[2:]
+    assert command[:6] == ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--max-restarts"]
+    assert command[-4:] == ["--run-number", str(run.id), "--workers", "2"]
+
+
+def test_a_group_that_is_cancelled_is_asked_to_end_its_workers_first(stage: Stage) -> None:
+    end = "signal.signal(15, lambda *_: ((data_dir / 'told').touch(), os._exit(0)))"
+    stage.play(f"import signal; {end}; (data_dir / 'ready').touch(); signal.pause()")
+    stage.supervisor.start()
+    run_id = stage.supervisor.retrain("ppo", {"workers": 2})
+    wait_for((stage.data_dir / "ready").exists)
+    stage.supervisor.cancel(run_id)
+    assert (stage.data_dir / "told").exists()
 
 
 def test_a_run_that_is_asked_for_starts_at_once_however_rarely_the_supervisor_looks(

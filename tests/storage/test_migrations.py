@@ -14,6 +14,7 @@ from storage.messages import one_turn
 from storage.overview import overview
 
 EXPECTED = {
+    "checks": ["id", "messages", "holds", "lacks", "created", "created_by", "removed"],
     "annotators": ["id", "name", "created", "left_out"],
     "conversations": ["id", "annotator", "created", "branch_of", "branch_turn"],
     "comparisons": [
@@ -126,6 +127,7 @@ STEPS = [
     "m023_audit",
     "m024_next_run",
     "m027_files_gone",
+    "m025_checks",
 ]
 MESSAGES = '[{"role": "user", "content": "Hi ☂"}]'
 

@@ -6,6 +6,7 @@ braces are filled in where a constant is used. Where a count changes the words t
 
 from ui.strings.access import *  # noqa: F403
 from ui.strings.admin import *  # noqa: F403
+from ui.strings.checks import *  # noqa: F403
 from ui.strings.compare import *  # noqa: F403
 from ui.strings.data import *  # noqa: F403
 from ui.strings.leaderboard import *  # noqa: F403

@@ -77,8 +77,7 @@ TAKE_IN_SAYS = (
     "JSON lines, a JSON list or Parquet: an export of Triptych, pairs with or without a prompt, Anthropic's HH, "
     "UltraFeedback, Open WebUI's feedback. What comes in is marked as imported."
 )
-FILE_IN = "File to take in"
-IMPORT = "Import"
+IMPORT = "Import a file …"
 NO_FILE_CHOSEN = "Choose a file first."
 IMPORTING = "{progress:.0%}: {taken:,} taken, {known:,} there already, {refused:,} refused."
 IMPORTED = "Done: {taken:,} taken, {known:,} there already, {refused:,} refused."

@@ -117,10 +117,10 @@ AT_LEAST = "at least {bound:.0f}"
 MAY_LOSE = "may lose {bound:.0%}"
 MAY_LOSE_SO_MANY = "may lose {bound:.0f}"
 NO_BOUND = "no bound"
-FINDING_COLUMNS = ("Measure", "Now", "Better of before and v1", "Change, 95% interval", "May lose", "")
+FINDING_COLUMNS = ("Measure", "Now", "Best before", "Change (95%)", "May lose", "")
 FINDINGS_SAY = (
-    "Both were asked the same prompts. A measure fails where the whole interval lies beyond what may be lost, which "
-    "chance alone seldom does."
+    "All were asked the same prompts; “best before” is the version before or v1, whichever passed more. A measure "
+    "fails where the whole 95% interval lies beyond what may be lost, which chance alone seldom does."
 )
 ROW_SHARE = "{share:.0%} · {passed:.0f} of {count}"
 ROW_NATS = "{value:.1f} nats"

@@ -1,0 +1,43 @@
+"""How the process of a run is started: one child, which may wait ahead of its run, or a group of them by torchrun."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from alignment.runs.process import TrainingProcess, start_group, start_process
+from alignment.settings import ModelConfig
+
+
+@dataclass
+class Launcher:
+    """Starts the processes of runs, one run at a time."""
+
+    data_dir: Path
+    model: ModelConfig
+    spare: TrainingProcess | None = None  # started ahead of the run to come
+
+    def prepare(self) -> None:
+        """Start a process ahead of a run that may come, unless one waits already; raise OSError if that fails."""
+        if self.spare is None:
+            self.spare = start_process(self.data_dir, self.model)
+
+    def start(self, run_id: int, workers: int) -> TrainingProcess:
+        """Return the process that trains a run, or the one that watches over its workers; raise OSError if that fails.
+
+        One that has died by now is found dead as any other.
+        """
+        if workers > 1:
+            self.drop()
+            return start_group(self.data_dir, self.model, run_id, workers)
+        if self.spare is None or not self.spare.assign(run_id):
+            self.drop()
+            self.prepare()
+            assert self.spare is not None
+            self.spare.assign(run_id)
+        process, self.spare = self.spare, None
+        return process
+
+    def drop(self) -> None:
+        """End the process that waits for a run, if there is one."""
+        if self.spare is not None:
+            self.spare.kill()
+        self.spare = None

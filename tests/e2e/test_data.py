@@ -1,0 +1,57 @@
+"""One's votes seen on the leaderboard, found, taken out, taken in and erased, in a real browser."""
+
+import json
+from pathlib import Path
+
+from playwright.sync_api import Page, expect
+
+from tests.e2e.test_page import open_page, said
+from tests.e2e.test_versions import log_in
+from tests.harness.scripted import Site
+
+PAIR = {"prompt": "<b>Hi</b>", "chosen": "Hello.", "rejected": "What?"}
+
+
+def test_votes_are_rated_found_taken_out_and_erased_by_the_one_who_gave_them(
+    page: Page, site: Site, tmp_path: Path
+) -> None:
+    open_page(page, site)
+    page.click("#best-2")
+    expect(said(page)).to_contain_text("Thanks, stored")
+    page.get_by_role("tab", name="Leaderboard").click()
+    expect(page.locator("#leaderboard table").first).to_contain_text("Instruction-tuned")
+    page.get_by_role("tab", name="Data").click()
+    expect(page.locator("#shelf")).to_contain_text("What is the capital of France?")
+    page.fill("#search-data input", "nowhere")
+    page.keyboard.press("Enter")
+    expect(page.locator("#shelf")).to_contain_text("Nothing matches")
+    page.click("#export")
+    expect(page.locator("#exported")).to_contain_text("2 rows.")
+    with page.expect_download() as taken:
+        page.locator("#export-file a[download]").first.click()
+    taken.value.save_as(tmp_path / "mine.jsonl")
+    rows = [json.loads(line) for line in (tmp_path / "mine.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert {row["chosen"][0]["content"] for row in rows} == {"You asked: What is the capital of France?"}
+    page.click("#erase")
+    expect(page.locator("#erased .notice")).to_have_attribute("data-kind", "error")
+    page.locator("#certain input").check()
+    page.click("#erase")
+    expect(page.locator("#erased")).to_contain_text("1 comparison")
+    page.fill("#search-data input", "")
+    page.locator("#search-data input").press("Enter")
+    expect(page.locator("#shelf")).to_contain_text("(erased)")
+
+
+def test_the_admin_takes_a_file_in_and_sees_what_was_refused(page: Page, site: Site, tmp_path: Path) -> None:
+    path = tmp_path / "votes.jsonl"
+    path.write_text(json.dumps(PAIR) + "\nnonsense\n", encoding="utf-8")
+    log_in(page, site)
+    page.get_by_role("tab", name="Data").click()
+    with page.expect_file_chooser() as choosing:
+        page.click("#import")
+    choosing.value.set_files(path)
+    expect(page.locator("#imported")).to_contain_text("1 taken, 0 there already, 1 refused")
+    expect(page.locator("#imported")).to_contain_text("2: the line is not JSON")
+    page.fill("#search-data input", "Hi")
+    page.locator("#search-data input").press("Enter")
+    expect(page.locator("#shelf")).to_contain_text("<b>Hi</b>")
