@@ -49,7 +49,7 @@ def test_a_whole_number_may_stand_for_a_fraction_but_becomes_one() -> None:
     [
         (
             {"speed": 11},
-            r"settings has no field 'speed'; it has annotator_share, dpo, gate, minutes, ppo, raft, reward, seed, ",
+            r"settings has no field 'speed'; it has annotator_share, diversity_prompts, dpo, gate, minutes, ppo, raft, reward, seed, ",
         ),
         ({"ppo": {"speed": 11}}, r"settings\.ppo has no field 'speed'; it has clip_range, "),
         ({"seed": "4"}, r"settings\.seed must be a whole number, got '4'"),
