@@ -199,3 +199,9 @@ def m025_checks(db: Database) -> None:
         not_null={"messages", "holds", "lacks", "created", "created_by"},
     )
     db.execute("CREATE UNIQUE INDEX one_standing_check ON checks (messages, holds, lacks) WHERE removed IS NULL")
+
+
+@migrations()
+def m026_run_dataset(db: Database) -> None:
+    """What a run learned from, as a hash of people's rows and their number, as JSON."""
+    db.execute("ALTER TABLE runs ADD COLUMN dataset TEXT")

@@ -11,9 +11,10 @@ from alignment.errors import ConfigError
 from alignment.learning.settings import DPOConfig, PPOConfig, RaftConfig, SFTConfig, drawn_tokens
 from alignment.models import model_folder
 from alignment.reward.settings import RewardConfig
+from alignment.runs import tensorboard
 from alignment.runs.methods import METHODS
 from alignment.settings import Nats, Part
-from alignment.validation import STRICT, Number, Whole, refuses_in_words, with_changes
+from alignment.validation import STRICT, Flag, Number, Whole, refuses_in_words, with_changes
 
 STEP_BACK = (0.05, 0.5)
 
@@ -94,6 +95,11 @@ class RunSettings:
         description="Largest part of a run's votes that may be one annotator's; of who has given more, the newest "
         "are used.",
     )
+    tensorboard: Flag = Field(
+        default=False,
+        description="Whether metrics are also written as event files into `runs/tensorboard` of the data folder; needs "
+        "the package tensorboard, which is not installed with Triptych.",
+    )
     sft: SFTConfig = Field(default_factory=SFTConfig, description="Used by all methods.")
     reward: RewardConfig = Field(default_factory=RewardConfig, description='Used by "ppo" and "raft".')
     ppo: PPOConfig = Field(default_factory=PPOConfig, description='Used by "ppo".')
@@ -128,10 +134,15 @@ def run_settings(overrides: dict[str, Any] | None, defaults: RunSettings | None 
 
 
 def require_trains(method: str, settings: RunSettings) -> None:
-    """Raise ConfigError for settings with which a method would train nothing."""
+    """Raise ConfigError for settings with which a method would train nothing, or write what cannot be written."""
     if method == "raft" and not settings.raft.rounds:
         raise ConfigError(
             'settings.raft.rounds must be at least 1 for the method "raft", got 0; only "ppo" can do without them'
+        )
+    if settings.tensorboard and not tensorboard.installed():
+        raise ConfigError(
+            "settings.tensorboard is true, but the package tensorboard is not installed; install it with "
+            "`pip install tensorboard`, or leave the setting out"
         )
 
 

@@ -8,7 +8,6 @@ import pytest
 from gradio_client import Client
 
 from storage import preferences, run_folder, runs
-from storage.messages import one_turn
 from storage.records import Comparison, Completion
 from tests.e2e.test_loop import SMALL_RUN
 from tests.harness.app import running_app
@@ -28,12 +27,12 @@ RUN = SMALL_RUN | {
 
 def store_votes(db: Path, count: int) -> None:
     """Store votes for the friendliest of three answers to some prompts."""
-    for number, prompt in enumerate(voting_prompts()[:count]):
+    for number, check in enumerate(voting_prompts()[:count]):
         shown = [
             Completion(slot, "sft", None, text, [1], 0, {}, "stop", 0.1, 0.2)
             for slot, text in zip("ABC", ANSWERS, strict=True)
         ]
-        preferences.save_comparison(db, Comparison(f"c{number}", one_turn(prompt), "compare", False, shown))
+        preferences.save_comparison(db, Comparison(f"c{number}", check.messages, "compare", False, shown))
         preferences.save_preference(
             db, comparison_id=f"c{number}", annotator_id="ann", tiers=[["A"], ["B", "C"]], kind="choice"
         )

@@ -72,6 +72,7 @@ EXPECTED = {
         "finished",
         "pid",
         "error",
+        "dataset",
     ],
     "run_rows": ["run", "preference"],
     "run_metrics": ["id", "run", "step", "name", "value"],
@@ -128,6 +129,7 @@ STEPS = [
     "m024_next_run",
     "m027_files_gone",
     "m025_checks",
+    "m026_run_dataset",
 ]
 MESSAGES = '[{"role": "user", "content": "Hi ☂"}]'
 
