@@ -8,6 +8,7 @@ import gradio as gr
 from service import account, audit, checks, gate, run_details, runs, versions
 from service.audit import EventsRequest
 from service.context import Services
+from service.insight import insight
 from service.requests import RunRequest, checked
 from service.run_details import LogRequest
 from service.version_files import ExportVersionRequest, PruneRequest, export_version, prune
@@ -150,6 +151,12 @@ def _register_versions(services: Services) -> None:
         done = prune(services, token, checked(PruneRequest, keep=keep))
         return {"pruned": list(done.versions), "freed_bytes": done.freed}
 
+    @with_plain_errors
+    def insight_endpoint(token: str = "") -> dict[str, Any]:
+        """Return reward and KL, diversity and what people say of all versions; texts only with the admin's token."""
+        return insight(services, token).to_json()
+
+    gr.api(insight_endpoint, api_name="insight")
     gr.api(export_version_endpoint, api_name="export_version", concurrency_limit=1)
     gr.api(prune_endpoint, api_name="prune")
     gr.api(promote_endpoint, api_name="promote")
