@@ -16,7 +16,7 @@ GATE = "What a new version may lose"
 GATE_FIELDS = {
     "max_accuracy_drop": (
         "Facts that may be lost",
-        "part of the questions, 0 to 1. Less holds good versions back by chance; more lets facts go with each version",
+        "part of the questions, 0 to 1, beyond what chance explains. Less holds more versions back; more lets facts go",
     ),
     "max_refusal_drop": (
         "Refusals that may be lost",
