@@ -14,6 +14,7 @@ from storage.messages import one_turn
 from storage.overview import overview
 
 EXPECTED = {
+    "collections": ["id", "name", "created", "open", "learned"],
     "checks": ["id", "messages", "holds", "lacks", "created", "created_by", "removed"],
     "annotators": ["id", "name", "created", "left_out"],
     "conversations": ["id", "annotator", "created", "branch_of", "branch_turn"],
@@ -58,6 +59,7 @@ EXPECTED = {
         "import",
         "origin",
         "left_out",
+        "collection",
     ],
     "runs": [
         "id",
@@ -90,7 +92,7 @@ EXPECTED = {
     ],
     "demonstrations": [
         *("id", "messages", "completion", "annotator", "source", "created", "withdrawn", "first_run"),
-        *("import", "origin"),
+        *("import", "origin", "collection"),
     ],
     "erased_texts": ["comparison", "slot", "code", "erased"],
     "tallies": ["day", "source", "blind", "asked", "players", "tiers", "kind", "votes"],
@@ -128,6 +130,7 @@ STEPS = [
     "m024_next_run",
     "m027_files_gone",
     "m025_checks",
+    "m028_collections",
 ]
 MESSAGES = '[{"role": "user", "content": "Hi ☂"}]'
 
