@@ -12,7 +12,7 @@ OTHER_MODEL := $(filter-out smollm2-135m,$(MODEL))$(findstring --model,$(ARGS))
 SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow test-gpu lint bench-checks bench-chat-tastes bench-clicks bench-everyday bench-idle bench-loop bench-many-votes bench-panels bench-pauses bench-refit bench-serving bench-streaming bench-tastes bench-training pocket smollm2 evaluate clean
+.PHONY: help run test test-slow test-gpu test-vllm lint bench-checks bench-chat-tastes bench-clicks bench-everyday bench-idle bench-loop bench-many-votes bench-panels bench-pauses bench-refit bench-serving bench-streaming bench-tastes bench-training bench-votes bench-start pocket smollm2 evaluate clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +28,12 @@ test-slow: $(INSTALLED_TEST) $(FIRST_MODEL) ## run the tests that take longer
 
 test-gpu: $(INSTALLED_TEST) ## run the tests that need a CUDA device; what they measure goes into build/gpu.xml
 	TRIPTYCH_TEST_GPU=1 $(BIN)/python -m pytest -m gpu --junitxml=build/gpu.xml
+
+test-vllm: $(INSTALLED_TEST) ## test against a vLLM of yours: VLLM=http://host:8000 MODEL=FOLDER (docs/scaling.md)
+	TRIPTYCH_TEST_VLLM="$(VLLM)" TRIPTYCH_TEST_VLLM_MODEL="$(MODEL)" $(BIN)/python -m pytest tests/serving/test_vllm.py
+
+bench-votes: $(INSTALLED_TEST) ## measure how many votes a second one app stores durably; prints JSON
+	$(BIN)/python -m tests.bench.votes $(ARGS)
 
 lint: $(INSTALLED_TEST) ## check style, formatting, types, sizes of files and functions, and the pages of settings and schema
 	$(BIN)/ruff check .
@@ -69,6 +75,9 @@ bench-refit: $(INSTALLED_TEST) ## measure how long a vote takes to count in the 
 
 bench-serving: $(INSTALLED_TEST) $(FIRST_MODEL) ## measure many comparisons at once beside one after another; ARGS="--model pocket"
 	$(BIN)/python -m tests.bench.serving $(ARGS)
+
+bench-start: $(INSTALLED_TEST) $(FIRST_MODEL) ## measure how long a start takes to the page and to the first word; prints JSON
+	$(BIN)/python -m tests.bench.start $(ARGS)
 
 bench-streaming: $(INSTALLED_TEST) ## stream 60 KB of answer into a real browser and measure its frames; prints JSON
 	$(BIN)/python -m tests.bench.streaming

@@ -204,6 +204,12 @@ def m025_checks(db: Database) -> None:
 
 
 @migrations()
+def m026_run_dataset(db: Database) -> None:
+    """What a run learned from, as a hash of people's rows and their number, as JSON."""
+    db.execute("ALTER TABLE runs ADD COLUMN dataset TEXT")
+
+
+@migrations()
 def m028_collections(db: Database) -> None:
     """Votes and demonstrations belong to collections: all of before to one, which stays open. The counter's index goes
     by collection.

@@ -108,6 +108,8 @@ class Run:
     error: str | None
     policy_version: int | None = None
     demonstrations: int = 0  # that it claimed
+    # what it read of people: {"sha256": …, "votes": 32, "demonstrations": 1}, and "shipped": comparisons; None before
+    dataset: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)

@@ -148,7 +148,8 @@ def runs_in(db: Database, clause: str, arguments: Sequence[Any] = ()) -> Iterato
     """Yield the runs that a WHERE, ORDER BY or LIMIT clause selects, through an open connection."""
     for row in db.query(f"{_SELECT} {clause}", arguments):
         known = {name: row[name] for name in Run.__dataclass_fields__}
-        yield Run(**{**known, "settings": json.loads(row["settings"])})
+        dataset = json.loads(row["dataset"]) if row["dataset"] else None
+        yield Run(**{**known, "settings": json.loads(row["settings"]), "dataset": dataset})
 
 
 def get_run(path: Path, run_id: int) -> Run:
@@ -191,6 +192,18 @@ def set_pid(path: Path, run_id: int, pid: int) -> None:
     """Record the child process of a run."""
     with write(path) as db:
         db["runs"].update(run_id, {"pid": pid})
+
+
+def set_dataset(path: Path, run_id: int, dataset: dict[str, Any]) -> None:
+    """Record what a run read of people, as a hash and numbers."""
+    with write(path) as db:
+        db["runs"].update(run_id, {"dataset": json.dumps(dataset)})
+
+
+def claimed(path: Path, run_id: int) -> int:
+    """Return how many votes and demonstrations a run claimed, those taken back since included."""
+    with read(path) as db:
+        return sum(db[table].count_where("run = ?", [run_id]) for table in ("run_rows", "run_demonstrations"))
 
 
 def report(path: Path, run_id: int, stage: str, progress: float, metrics: list[Metric] | None = None) -> None:

@@ -5,11 +5,12 @@ from typing import Any
 
 import gradio as gr
 
-from service import account, audit, checks, gate, runs, versions
+from service import account, audit, checks, gate, run_details, runs, versions
 from service.audit import EventsRequest
 from service.context import Services
 from service.insight import insight
 from service.requests import RunRequest, checked
+from service.run_details import LogRequest
 from service.version_files import ExportVersionRequest, PruneRequest, export_version, prune
 from service.versions import VersionRequest
 from service.vote_collections import CollectionsRequest, collections
@@ -22,6 +23,7 @@ def register(services: Services) -> None:
     """Register the endpoints on the Blocks being built."""
     _register_account(services)
     _register_training(services)
+    _register_gate(services)
     _register_collections(services)
     _register_versions(services)
 
@@ -83,6 +85,27 @@ def _register_training(services: Services) -> None:
         return schedule | {"next_at": at, "waits_for": now.waits.reason, "words": training_view.waiting(now)}
 
     @with_plain_errors
+    def run_log_endpoint(token: str, run_id: int, lines: int = 200) -> dict[str, Any]:
+        """Return the end of what a run's process printed."""
+        services.admin.require(token)
+        return {"log": run_details.log_tail(services, token, checked(LogRequest, run_id=run_id, lines=lines))}
+
+    @with_plain_errors
+    def run_rows_endpoint(token: str, run_id: int) -> dict[str, Any]:
+        """Return what a run learned from people, and whether that is still what it read."""
+        services.admin.require(token)
+        return asdict(run_details.rows(services, token, checked(RunRequest, run_id=run_id)))
+
+    gr.api(schedule_endpoint, api_name="schedule")
+    gr.api(retrain_endpoint, api_name="retrain")
+    gr.api(cancel_endpoint, api_name="cancel")
+    gr.api(resume_endpoint, api_name="resume")
+    gr.api(run_log_endpoint, api_name="run_log")
+    gr.api(run_rows_endpoint, api_name="run_rows")
+
+
+def _register_gate(services: Services) -> None:
+    @with_plain_errors
     def gate_endpoint(token: str, settings: dict[str, Any] | None = None) -> dict[str, Any]:
         """Change some of the gate's bounds, or with null read them."""
         return asdict(gate.bounds(services, token, settings))
@@ -102,10 +125,6 @@ def _register_training(services: Services) -> None:
     gr.api(checks_endpoint, api_name="checks")
 
     gr.api(gate_endpoint, api_name="gate")
-    gr.api(schedule_endpoint, api_name="schedule")
-    gr.api(retrain_endpoint, api_name="retrain")
-    gr.api(cancel_endpoint, api_name="cancel")
-    gr.api(resume_endpoint, api_name="resume")
 
 
 def _register_collections(services: Services) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import gradio as gr
 
-from service import policies, runs
+from service import policies, run_details, runs
 from service.compare import compare
 from service.context import Services
 from service.demonstrations import demonstrate
@@ -19,6 +19,7 @@ from service.requests import (
     WithdrawRequest,
     checked,
 )
+from service.run_details import BothRequest
 from service.votes import vote, withdraw
 from ui import admin_endpoints
 from ui.annotator import annotator_id
@@ -33,6 +34,9 @@ def run_json(state: runs.RunState) -> dict[str, Any]:
     run, produced = state.run, state.produced
     return {
         "run_id": run.id,
+        "method": run.method,
+        "settings": run.settings,
+        "dataset": run.dataset,
         "status": run.status,
         "stage": run.stage,
         "progress": run.progress,
@@ -161,6 +165,13 @@ def _register_reading(services: Services) -> None:
         wanted = checked(HistoryRequest, **which, reason=reason)
         return history(services, annotator_id(request), wanted).to_json()
 
+    @with_plain_errors
+    def compare_runs_endpoint(run_id: int, other: int) -> dict[str, Any]:
+        """Return the settings in which two runs differ, and the last value of each metric of both."""
+        found = run_details.both(services, checked(BothRequest, run_id=run_id, other=other))
+        return {"settings": found.settings, "metrics": found.metrics}
+
+    gr.api(compare_runs_endpoint, api_name="compare_runs", concurrency_limit=MANY)
     gr.api(history_endpoint, api_name="history", concurrency_limit=MANY)
     gr.api(run_endpoint, api_name="run", concurrency_limit=MANY)
     gr.api(policies_endpoint, api_name="policies", concurrency_limit=MANY)

@@ -59,6 +59,7 @@ SCRIPTS = (
     "calls.js",
     "teach.js",
     "data.js",
+    "run.js",
 )
 
 

@@ -33,6 +33,7 @@ class Shape:
     reference: float | None = None
     band: str = ""  # points of the polygon between the ends of an interval
     whisker: tuple[Point, Point] | None = None  # the same where there is only one step
+    second: str = ""  # points of the dashed polyline
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,8 @@ class Plot:
     reference: tuple[float, str] | None = None  # a dashed line and what it means
     note: str = ""  # beside the last value, as "81 to 92 %, 143 votes"
     names: list[str] = field(default_factory=list)  # of the points, where their step does not name them
+    second: list[Point] = field(default_factory=list)  # another run's, dashed
+    second_means: str = ""
 
     @property
     def last(self) -> str:
@@ -69,8 +72,10 @@ def digits(value: float) -> str:
 
 def _shape(plot: Plot) -> Shape:
     reference = [plot.reference[0]] if plot.reference else []
-    bottom, top = plot.limits or _limits([y for _, y in (*plot.points, *plot.low, *plot.high)] + reference)
-    first, last = plot.points[0][0], plot.points[-1][0]
+    drawn = (*plot.points, *plot.low, *plot.high, *plot.second)
+    bottom, top = plot.limits or _limits([y for _, y in drawn] + reference)
+    steps = [x for x, _ in (*plot.points, *plot.second)]
+    first, last = min(steps), max(steps)
 
     def place(point: Point) -> Point:
         x = (point[0] - first) / (last - first) * 100 if last > first else 50.0
@@ -94,6 +99,7 @@ def _shape(plot: Plot) -> Shape:
         reference=place((first, plot.reference[0]))[1] if plot.reference else None,
         band=_path([*low, *reversed(high)]) if paired and len(low) > 1 else "",
         whisker=(low[0], high[0]) if paired and len(low) == 1 else None,
+        second=_path([place(point) for point in plot.second]),
     )
 
 

@@ -33,7 +33,7 @@ def listed(services: Services, token: str | None, search: str = "") -> str:
         found = pool.listed(services, token)
     except AccessError:
         return render("pool", closed=True, prompts=[], words="", search="")
-    wanted = (search or "").strip().casefold()
+    wanted = search.strip().casefold()
     fitting = [one for one in found if wanted in question_of(one.messages).casefold()]
     shown = [
         {

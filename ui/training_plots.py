@@ -2,7 +2,7 @@
 what KL.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from alignment.settings import PREVIEW_SAMPLES
@@ -12,6 +12,7 @@ from ui.plots import Plot, Point
 from ui.render import render
 
 Series = dict[str, list[Point]]  # (step, value) by the name of the metric
+Measured = Mapping[str, Sequence[tuple[int, float]]]  # the same, as services return it
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,22 @@ def plots(metrics: Iterable[Metric]) -> str:
     by_pairs = "dpo/loss" in series
     wanted = [*_of_tuning(series), *(_of_pairs(series) if by_pairs else _of_reward_model(series)), _kl(series)]
     return render("plots", agreement=None if by_pairs else _agreement(series), plots=wanted)
+
+
+def together(one: Measured, other: Measured, name: int) -> list[Plot]:
+    """Return a plot of what both of two runs measured; the line of the other one, of this number, is dashed."""
+    known = {
+        "reward/loss": (strings.PLOT_REWARD_LOSS, "reward", strings.STEP),
+        "dpo/loss": (strings.PLOT_DPO_LOSS, "rlhf", strings.STEP),
+        "objective/score": (strings.PLOT_SCORE, "rlhf", strings.UPDATE),
+        "objective/kl": (strings.PLOT_KL, "rlhf", strings.UPDATE),
+    }
+    means = strings.DASHED_IS.format(run=name)
+    return [
+        Plot(*title, role, [*one[metric]], step, second=[*other[metric]], second_means=means)
+        for metric, (title, role, step) in known.items()
+        if one.get(metric) and other.get(metric)
+    ]
 
 
 def _of_tuning(series: Series) -> list[Plot]:

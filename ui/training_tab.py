@@ -11,7 +11,7 @@ from alignment.errors import AlignmentError
 from service import account, runs
 from service.context import Services
 from service.status import Snapshot
-from ui import strings, training_plots, training_view
+from ui import run_panel, strings, training_plots, training_view
 from ui.annotator import address_of, annotator_id
 from ui.errors import sentence
 from ui.events import QUIET
@@ -131,6 +131,7 @@ def build(services: Services, token: Any) -> TrainingTab:
     """Build the tab and return its components; `token` is what the browser keeps."""
     tab = _components()
     _bind(services, tab, token)
+    run_panel.bind(services, run_panel.components(), token, tab.history)
     return tab
 
 
@@ -153,7 +154,7 @@ def _components() -> TrainingTab:
                 leave = gr.Button(strings.LOG_OUT, elem_id="log-out", size="sm")
             words = gr.HTML(notice(""), apply_default_css=False, elem_id="admin-notice")
     verdict = gr.HTML(apply_default_css=False)
-    history = gr.HTML(apply_default_css=False)
+    history = gr.HTML(apply_default_css=False, js_on_load=run_panel.SCRIPT)
     return TrainingTab(
         progress=progress,
         plots=plots,

@@ -92,17 +92,21 @@ def _waits(now: Snapshot) -> str:
 
 def progress(now: Snapshot) -> str:
     """Return the sentence on the latest run, its line of stages and its bar."""
-    run, produced = now.latest_run, now.produced
+    return head(now.latest_run, now.produced, now.live, waiting(now), loaded=now.engine.status == "ready")
+
+
+def head(run: Run | None, produced: Policy | None, live: int, waits: str = "", *, loaded: bool) -> str:
+    """Return the sentence on a run, its line of stages and its bar; `waits` says what the next one waits for."""
     return render(
         "run",
         run=run,
         status=strings.STATUS[run.status] if run else "",
-        under_way=_under_way(run, loaded=now.engine.status == "ready") if run else "",
+        under_way=_under_way(run, loaded=loaded) if run else "",
         made=strings.VERSION_MADE.format(version=produced.version) if produced else strings.NOTHING_MADE,
         took=elapsed(run.started or run.created, run.finished) if run else 0.0,
         percent=round(run.progress * 100) if run and run.status in UNDER_WAY else None,
-        live=now.live,
-        waiting=waiting(now),
+        live=live,
+        waiting=waits,
         stages=stages(run),
     )
 
@@ -125,6 +129,8 @@ def _stage_state(run: Run | None, place: int, at: int) -> str:
 
 
 def _under_way(run: Run, *, loaded: bool) -> str:
+    if run.status == "waiting":
+        return strings.NEXT_IS.format(run=run.id)
     if run.status == "queued":
         return strings.STARTS_SOON if loaded else strings.STARTS_ONCE_LOADED
     took = elapsed(run.started)

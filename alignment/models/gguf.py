@@ -13,13 +13,17 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from alignment.errors import ModelLoadError
+from alignment.models.loading import best_device, computes_bf16
 from storage.version_folders import write_folder
 
 BROKEN = (OSError, ValueError, KeyError, IndexError, TypeError, RuntimeError, NotImplementedError, ImportError)
 
 
 def convert(file: Path, target: Path) -> None:
-    """Write the checkpoint in a GGUF file, in bf16, with tokenizer and template, into a new folder.
+    """Write the checkpoint in a GGUF file, with tokenizer and template, into a new folder.
+
+    Its values are those of bf16. Where it will be computed in fp32 they are stored so: then the file itself is the
+    memory of the weights, one copy of it for all processes, as nothing has to be converted at load.
 
     The folder gets its name when everything in it is on the disk, so one that is there is whole. If another process
     was quicker, its folder stays. Raises ModelLoadError, and leaves nothing, if it fails.
@@ -29,13 +33,21 @@ def convert(file: Path, target: Path) -> None:
             model, tokenizer = _read(file)
 
         def write(folder: Path) -> None:
-            model.save_pretrained(folder)
+            (model if computes_bf16(best_device()) else in_fp32(model)).save_pretrained(folder)
             tokenizer.save_pretrained(folder)
 
         write_folder(target, write)
     except BROKEN as error:
         if not target.is_dir():
             raise ModelLoadError(f"{file} could not be converted into {target}: {error}") from error
+
+
+def in_fp32(model: Any) -> Any:
+    """Return a model with its weights in fp32, embeddings and output layer tied as they were."""
+    wide = model.float()
+    wide.config.dtype = torch.float32
+    wide.tie_weights()
+    return wide
 
 
 class PlainReader(gguf.GGUFReader):  # type: ignore[misc]

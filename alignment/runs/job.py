@@ -20,9 +20,10 @@ from alignment.learning.lengths import readable, readable_rankings, require_read
 from alignment.models import model_folder, shipped_files, workers
 from alignment.models.shipped_files import ShippedRanking
 from alignment.reward.rankings import preferred
-from alignment.runs import run_models, stages
+from alignment.runs import run_models, stages, tensorboard
 from alignment.runs.budget import Pace, measured_pace, within
 from alignment.runs.child import leave_with_parent, print_into, wait_for_run
+from alignment.runs.dataset import digest
 from alignment.runs.gate_checks import gate_checks
 from alignment.runs.methods import stages_of
 from alignment.runs.progress import Reporter, SilentReporter, heartbeat
@@ -34,7 +35,7 @@ from alignment.settings import GENERAL, ModelConfig
 from storage import database, demonstrations, policies, preferences, run_folder, runs
 from storage.errors import StorageError
 from storage.messages import Messages
-from storage.records import Demonstration, Policy, PolicyStatus, Ranking, Run
+from storage.records import Demonstration, Metric, Policy, PolicyStatus, Ranking, Run
 from storage.version_folders import next_version, publish, verify
 
 log = logging.getLogger(__name__)
@@ -64,10 +65,15 @@ def train(data_dir: Path, run_id: int, model_config: ModelConfig) -> None:
     torch.manual_seed(settings.seed)
     torch.set_num_threads(max(1, settings.threads // workers.count()))
     tunes = bool(settings.sft.steps) and _has_demonstrations(data_dir, run, parent)
-    reporter = Reporter if workers.first() else SilentReporter
-    report = reporter(db, run_id, stages_of(run.method, sft=tunes, raft_rounds=settings.raft.rounds))
+    names = stages_of(run.method, sft=tunes, raft_rounds=settings.raft.rounds)
+    first = workers.first()
+    report = (
+        Reporter(db, run_id, names, _also(data_dir, run_id, settings)) if first else SilentReporter(db, run_id, names)
+    )
     report("collect", 0.0, now=True)
     material = workers.told(lambda: _material(db, run_id, model_config))
+    if first:
+        runs.set_dataset(db, run_id, _dataset(material))
     if parent is None or not material.prompts:
         raise TrainingError("there is nothing to train on: no live policy, or no prompts; vote on some answers first")
     _require_judged(material, tunes=tunes)
@@ -75,7 +81,7 @@ def train(data_dir: Path, run_id: int, model_config: ModelConfig) -> None:
     model, tokenizer = run_models.load(model_config, data_dir / parent.path, settings.seed)
     log.info("run %s: %s votes, %s shipped, v%s", run_id, len(material.voted), len(material.shipped), parent.version)
 
-    if workers.first():
+    if first:
         run_folder.forget_outdated(data_dir, parent.version)
     folder = run_folder.folder_of(data_dir, run_id)
     settings = workers.told(lambda: _in_time(model, tokenizer, settings, folder))
@@ -91,7 +97,7 @@ def train(data_dir: Path, run_id: int, model_config: ModelConfig) -> None:
         fitted = trained.reward.fitted if trained.reward else None
         run_models.save_version(model, fitted, settings.reward, with_sft=with_sft, target=target)
 
-    if not workers.first():
+    if not first:
         return
     _record(data_dir, run_id, parent, evaluation, write)
     report("check", 1.0, now=True)
@@ -139,6 +145,26 @@ def _material(db: Path, run_id: int, config: ModelConfig) -> Material:
         shipped_files.comparisons(config.model),
         [*prompts, *(ranking.messages for ranking in voted)],
     )
+
+
+def _also(data_dir: Path, run_id: int, settings: RunSettings) -> Callable[[Sequence[Metric]], None] | None:
+    """Return what writes the run's metrics for TensorBoard as well, where its settings ask for that."""
+    if not settings.tensorboard:
+        return None
+    if not tensorboard.installed():
+        log.warning("metrics are not written for TensorBoard: the package tensorboard is not installed any more")
+        return None
+    return tensorboard.event_writer(data_dir / run_folder.ROOT / tensorboard.FOLDER / f"run-{run_id:06d}")
+
+
+def _dataset(material: Material) -> dict[str, Any]:
+    """Return what is recorded of the rows that a run learns from."""
+    return {
+        "sha256": digest(material.voted, material.demonstrated),
+        "votes": len(material.voted),
+        "demonstrations": len(material.demonstrated),
+        "shipped": len(material.shipped),
+    }
 
 
 def _inputs(run: Run, parent: Policy, material: Material, training: Training) -> dict[str, Any]:

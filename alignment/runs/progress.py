@@ -1,7 +1,7 @@
 """Writes a run's progress, metrics and heartbeat to its row."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,8 +18,11 @@ REPORT_SECONDS = 0.5
 class Reporter:
     """Writes the run's stage, progress and metrics to its row, a few times a second at most."""
 
-    def __init__(self, db: Path, run_id: int, stages: Sequence[str]) -> None:
+    def __init__(
+        self, db: Path, run_id: int, stages: Sequence[str], also: Callable[[Sequence[Metric]], None] | None = None
+    ) -> None:
         self._db, self._run_id = db, run_id
+        self._also = also  # writes what was measured elsewhere too
         self._spans = progress_spans(stages)
         self._pending: list[Metric] = []
         self._last = 0.0
@@ -35,6 +38,8 @@ class Reporter:
             return
         low, high = self._spans[stage]
         runs.report(self._db, self._run_id, stage, low + (high - low) * done, self._pending)
+        if self._also is not None and self._pending:
+            self._also(self._pending)
         self._pending, self._last = [], time.monotonic()
 
     def beat(self) -> None:

@@ -11,9 +11,10 @@ from alignment.errors import ConfigError
 from alignment.learning.settings import DPOConfig, PPOConfig, RaftConfig, SFTConfig, drawn_tokens
 from alignment.models import model_folder
 from alignment.reward.settings import RewardConfig
+from alignment.runs import tensorboard
 from alignment.runs.methods import METHODS
 from alignment.settings import Nats, Part
-from alignment.validation import STRICT, Number, Whole, refuses_in_words, with_changes
+from alignment.validation import STRICT, Flag, Number, Whole, refuses_in_words, with_changes
 
 STEP_BACK = (0.05, 0.5)
 
@@ -101,6 +102,11 @@ class RunSettings:
         description="Prompts like those voted on, and as many unlike them, at which the end of a run measures how "
         "diverse and how good answers are. 0 measures nothing.",
     )
+    tensorboard: Flag = Field(
+        default=False,
+        description="Whether metrics are also written as event files into `runs/tensorboard` of the data folder; needs "
+        "the package tensorboard, which is not installed with Triptych.",
+    )
     sft: SFTConfig = Field(default_factory=SFTConfig, description="Used by all methods.")
     reward: RewardConfig = Field(default_factory=RewardConfig, description='Used by "ppo" and "raft".')
     ppo: PPOConfig = Field(default_factory=PPOConfig, description='Used by "ppo".')
@@ -135,10 +141,15 @@ def run_settings(overrides: dict[str, Any] | None, defaults: RunSettings | None 
 
 
 def require_trains(method: str, settings: RunSettings) -> None:
-    """Raise ConfigError for settings with which a method would train nothing."""
+    """Raise ConfigError for settings with which a method would train nothing, or write what cannot be written."""
     if method == "raft" and not settings.raft.rounds:
         raise ConfigError(
             'settings.raft.rounds must be at least 1 for the method "raft", got 0; only "ppo" can do without them'
+        )
+    if settings.tensorboard and not tensorboard.installed():
+        raise ConfigError(
+            "settings.tensorboard is true, but the package tensorboard is not installed; install it with "
+            "`pip install tensorboard`, or leave the setting out"
         )
 
 

@@ -204,7 +204,7 @@ def _own_checks(training: Training) -> list[Check]:
 
 def _first_version(training: Training, parent: Policy) -> Callable[[], str | None] | None:
     """Return what attaches the version that the parent descends from; None where the parent is that itself."""
-    first = policies.first_of(training.db, parent.version)
+    first = workers.told(lambda: policies.first_of(training.db, parent.version))
     if first.version == parent.version:
         return None
     folder = training.db.parent / first.path

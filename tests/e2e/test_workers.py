@@ -7,20 +7,41 @@ import psutil
 import pytest
 from gradio_client import Client
 
-from recipes.pocket.labelers import friendliest
-from storage import run_folder, runs
-from tests.e2e.test_loop import SMALL_RUN, VOTED_ON
+from storage import preferences, run_folder, runs
+from storage.records import Comparison, Completion
+from tests.e2e.test_loop import SMALL_RUN
 from tests.harness.app import running_app
 from tests.harness.endpoints import compare, retrain, wait_for, wait_for_run
-from tests.harness.labeler import Labeler
-from tests.harness.loop import cast_votes, voting_prompts
+from tests.harness.loop import voting_prompts
 
-VOTES = 12
+ANSWERS = ("Lima, my friend! I am happy to tell you that.", "It is Lima.", "Lima")
+PATIENCE = 900.0
+# What is measured here is that it ends: fewer prompts than those that teach something.
+RUN = SMALL_RUN | {
+    "raft": {**SMALL_RUN["raft"], "prompts": 24, "max_new_tokens": 32},
+    "ppo": {**SMALL_RUN["ppo"], "max_new_tokens": 32},
+    "reward": {"least_certainty": 0},
+    "gate": {"max_refusal_drop": 1.0, "max_help_drop": 1.0, "max_accuracy_drop": 1.0, "max_ended_drop": 1.0},
+}
+
+
+def store_votes(db: Path, count: int) -> None:
+    """Store votes for the friendliest of three answers to some prompts."""
+    for number, check in enumerate(voting_prompts()[:count]):
+        shown = [
+            Completion(slot, "sft", None, text, [1], 0, {}, "stop", 0.1, 0.2)
+            for slot, text in zip("ABC", ANSWERS, strict=True)
+        ]
+        preferences.save_comparison(db, Comparison(f"c{number}", check.messages, "compare", False, shown))
+        preferences.save_preference(
+            db, comparison_id=f"c{number}", annotator_id="ann", tiers=[["A"], ["B", "C"]], kind="choice"
+        )
 
 
 def workers_of(run_pid: int) -> list[psutil.Process]:
     """Return the processes that train a run, the first one first; torchrun is their parent."""
-    return [one for one in psutil.Process(run_pid).children() if "alignment.runs.job" in one.cmdline()]
+    started = [one for one in psutil.Process(run_pid).children() if one.status() != psutil.STATUS_ZOMBIE]
+    return [one for one in started if "alignment.runs.job" in one.cmdline()]
 
 
 @pytest.mark.slow
@@ -28,20 +49,18 @@ def test_a_run_of_two_processes_ends_in_a_served_version_although_one_is_killed(
     with running_app(tmp_path, "--model", "pocket", "--seed", "1", "--workers", "2") as app:
         db = tmp_path / "triptych.db"
         runs.set_schedule(db, runs.Schedule(0))
+        store_votes(db, 12)
         client = Client(app.url, verbose=False)
-        assert cast_votes(client, Labeler(friendliest, VOTES, VOTES // 4), voting_prompts(), VOTED_ON) == VOTES
-        run_id = retrain(client, "ppo", SMALL_RUN)
+        run_id = retrain(client, "ppo", RUN)
         kept = run_folder.raft_checkpoint(run_folder.folder_of(tmp_path, run_id))
-        wait_for(lambda: kept.is_file() or None, "a first checkpoint")
+        wait_for(lambda: kept.is_file() or None, "a first checkpoint", PATIENCE)
         pid = runs.get_run(db, run_id).pid
         assert pid is not None
         first, second = workers_of(pid)
         second.send_signal(signal.SIGKILL)
-        wait_for(lambda: (len(workers_of(pid)) == 2 and second not in workers_of(pid)) or None, "new workers")
-        assert not first.is_running()
-        state = wait_for_run(client, run_id)
+        wait_for(lambda: not (first.is_running() or second.is_running()) or None, "the others to leave")
+        state = wait_for_run(client, run_id, PATIENCE)
         assert (state["status"], state["policy_version"]) == ("succeeded", 2), state
-        assert (
-            compare(client, "What is the capital city of Peru?", ["rlhf"], 5)["completions"][0]["policy_version"] == 2
-        )
+        (answer,) = compare(client, "What is the capital city of Peru?", ["rlhf"], 5)["completions"]
+        assert answer["policy_version"] == 2
     assert not [one for one in psutil.process_iter(["cmdline"]) if str(tmp_path) in (one.info["cmdline"] or [])]

@@ -45,6 +45,21 @@ def test_its_weights_are_those_of_the_file(converted: ModelConfig) -> None:
     assert model.get_output_embeddings().weight is held  # tied: the file has no output layer of its own
 
 
+@pytest.mark.skipif(not Path("/proc/self/maps").is_file(), reason="the system does not say what is mapped")
+def test_where_fp32_is_computed_the_file_is_the_memory_of_its_weights_which_processes_share(
+    converted: ModelConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gguf, "computes_bf16", lambda device: False)
+    gguf.convert(Path(converted.gguf), tmp_path / "wide")
+    model, _ = loading.load_checkpoint(tmp_path / "wide", dtype=torch.float32)
+    narrow, _ = loading.load_checkpoint(converted.model, dtype=torch.float32)
+    assert all(torch.equal(one, other) for one, other in zip(model.parameters(), narrow.parameters(), strict=True))
+    place = model.get_submodule("model.layers.0.mlp.up_proj").weight.data_ptr()
+    mapped = [line.split() for line in Path("/proc/self/maps").read_text().splitlines()]
+    ends = [([int(end, 16) for end in one[0].split("-")], one[-1]) for one in mapped]
+    assert [name for (low, high), name in ends if low <= place < high] == [str(tmp_path / "wide" / "model.safetensors")]
+
+
 def test_it_happens_once(converted: ModelConfig) -> None:
     weights = Path(converted.model) / "model.safetensors"
     before = weights.stat().st_mtime_ns

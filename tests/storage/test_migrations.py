@@ -74,6 +74,7 @@ EXPECTED = {
         "finished",
         "pid",
         "error",
+        "dataset",
     ],
     "run_rows": ["run", "preference"],
     "run_metrics": ["id", "run", "step", "name", "value"],
@@ -130,6 +131,7 @@ STEPS = [
     "m024_next_run",
     "m027_files_gone",
     "m025_checks",
+    "m026_run_dataset",
     "m028_collections",
 ]
 MESSAGES = '[{"role": "user", "content": "Hi ☂"}]'

@@ -10,6 +10,7 @@ from ui.strings.checks import *  # noqa: F403
 from ui.strings.compare import *  # noqa: F403
 from ui.strings.data import *  # noqa: F403
 from ui.strings.leaderboard import *  # noqa: F403
+from ui.strings.runs import *  # noqa: F403
 from ui.strings.shared import *  # noqa: F403
 from ui.strings.teach import *  # noqa: F403
 from ui.strings.training import *  # noqa: F403
