@@ -227,4 +227,5 @@ def m028_collections(db: Database) -> None:
         db.execute(f"ALTER TABLE {table} ADD COLUMN collection INTEGER NOT NULL DEFAULT 1")
     db.execute("DROP INDEX new_votes")
     new = "first_run IS NULL AND withdrawn IS NULL AND left_out IS NULL"
-    db.execute(f"CREATE INDEX new_votes ON preferences (collection, annotator, created) WHERE {new}")
+    counted = "collection, annotator, created, first_run, withdrawn, left_out"  # with all that is asked, no row is read
+    db.execute(f"CREATE INDEX new_votes ON preferences ({counted}) WHERE {new}")

@@ -42,17 +42,19 @@ class Span:
 
 def learned_in(db: Database, table: str) -> tuple[str, list[str]]:
     """Return what rows of a table must satisfy that runs learn from, as SQL with its values: collection and span."""
-    span = span_in(db)
-    bounds = [(f"{table}.created >= ?", span.since), (f"{table}.created < ?", span.until)]
-    given = [(words, value) for words, value in bounds if value]
-    conditions = [f"{table}.collection IN (SELECT id FROM collections WHERE learned = 1)", *(one for one, _ in given)]
-    return " AND ".join(conditions), [value for _, value in given]
+    return _within(db, table, f"{table}.collection IN (SELECT id FROM collections WHERE learned = 1)")
 
 
 def open_and_learned_in(db: Database, table: str) -> tuple[str, list[str]]:
-    """Return the same of what is in the open collection: an index finds these."""
-    condition, values = learned_in(db, table)
-    return f"{table}.collection = {OPEN} AND {condition}", values
+    """Return the same of what is in the open collection, as an index finds it."""
+    return _within(db, table, f"{table}.collection = (SELECT id FROM collections WHERE open = 1 AND learned = 1)")
+
+
+def _within(db: Database, table: str, condition: str) -> tuple[str, list[str]]:
+    span = span_in(db)
+    bounds = [(f"{table}.created >= ?", span.since), (f"{table}.created < ?", span.until)]
+    given = [(words, value) for words, value in bounds if value]
+    return " AND ".join([condition, *(words for words, _ in given)]), [value for _, value in given]
 
 
 def span_in(db: Database) -> Span:

@@ -84,7 +84,7 @@ def bind(services: Services, panel: CollectionsPanel, token: Any, said: Any) -> 
     """Bind the panel's events; `said` is where its sentences stand."""
 
     def drawn(now: Collections) -> Update:
-        offered = [(strings.GO_ON, ON)]
+        offered = [(strings.BESIDE_OTHERS, ON)]
         known = sorted((one.version for one in versions(services) if not one.pruned), key=int)
         offered += [(strings.AFRESH_FROM.format(version=version), version) for version in known]
         return {
