@@ -46,7 +46,7 @@ def _plots(versions: list[VersionInsight]) -> list[Plot]:
     )
     promised = [(float(one.version), one.promised) for one in versions if one.promised is not None]
     told = [(one.version, one.people) for one in versions if one.people is not None]
-    half = 0.5, strings.NO_BETTER
+    half = 0.5, strings.EVEN_ODDS
     return [
         against,
         Plot(*strings.PLOT_PROMISED, "reward", promised, strings.VERSION_AXIS, limits=(0.0, 1.0), reference=half),
