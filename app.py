@@ -45,6 +45,7 @@ from service.lent import LentAdapters
 from service.policies import ensure_live_version, untrained_versions
 from service.preview import Preview
 from service.recorded_example import RecordedExample, recorded_example
+from service.roles import stored_roles
 from service.status import status_of
 from storage import database
 from storage.errors import StorageError
@@ -176,6 +177,7 @@ def services_of(
         supervisor=Supervisor(opened.data_dir, engine, model.config, defaults),
         admin=admin_sessions(opened.db, host),
         admission=Admission(opened.limits),
+        roles=stored_roles(opened.db),
         examples=opened.examples,
         recorded=opened.recorded,
         seeds=random.Random(seed) if seed is not None else random.SystemRandom(),

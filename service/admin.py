@@ -39,6 +39,7 @@ class AdminSessions:
         self._lock = threading.Lock()
         self._expiry: dict[str, float] = {}
         self._holders: dict[str, str] = {}  # annotators by token
+        self._invited: dict[str, int] = {}  # tokens given for an invitation instead of the password
         self._failures: dict[str, Failures] = {}
 
     def login(self, password: str, place: str = "") -> str:
@@ -55,16 +56,27 @@ class AdminSessions:
                 self._note_failure(place, failed.count + 1)
                 raise AccessError("wrong password; it was set by whoever runs this app, or printed when it started")
             self._failures.pop(place, None)
-            token = secrets.token_urlsafe(32)
-            self._forget_ended()
-            self._expiry[token] = self._clock() + TOKEN_SECONDS
+            return self._new_token()
+
+    def grant(self, annotator: str, invitation: int) -> str:
+        """Return a new token for an annotator who came by an admin's invitation."""
+        with self._lock:
+            token = self._new_token()
+            self._invited[token] = invitation
+            self._holders[token] = annotator
             return token
+
+    def end_invited(self, invitation: int | None = None) -> None:
+        """End the tokens that were given for an invitation, without one those for all of them."""
+        with self._lock:
+            for token, by in list(self._invited.items()):
+                if invitation in (None, by):
+                    self._end(token)
 
     def logout(self, token: str | None) -> None:
         """Forget a token; an unknown one is forgotten already."""
         with self._lock:
-            self._expiry.pop(str(token), None)
-            self._holders.pop(str(token), None)
+            self._end(str(token))
 
     def is_valid(self, token: str | None) -> bool:
         """Return whether the token was given out and has not ended."""
@@ -115,6 +127,14 @@ class AdminSessions:
         while len(self._failures) > MOST_PLACES:
             del self._failures[next(iter(self._failures))]
 
-    def _forget_ended(self) -> None:
-        now = self._clock()
-        self._expiry = {token: end for token, end in self._expiry.items() if end > now}
+    def _new_token(self) -> str:
+        now, token = self._clock(), secrets.token_urlsafe(32)
+        for ended in [one for one, end in self._expiry.items() if end <= now]:
+            self._end(ended)
+        self._expiry[token] = now + TOKEN_SECONDS
+        return token
+
+    def _end(self, token: str) -> None:
+        self._expiry.pop(token, None)
+        self._holders.pop(token, None)
+        self._invited.pop(token, None)

@@ -23,6 +23,7 @@ from service.early import until
 from service.harmful import folded
 from service.preview import Fitted
 from service.requests import MAX_COLUMNS, MAX_SEED, CompareRequest
+from service.roles import require_annotator
 from storage import conversations, database, policies, preferences
 from storage.messages import Messages
 from storage.records import Comparison, Completion, Role
@@ -201,9 +202,10 @@ async def compare(services: Services, annotator: str, request: CompareRequest) -
 
     `services.early` takes a vote while it grows: what is not finished is stored as cancelled.
 
-    Raises ConfigError for what cannot be asked, TooOftenError for a stranger who asks too often, AlignmentError where
-    the model cannot answer, StorageError for a conversation that cannot be gone on with.
+    Raises NotInvitedError for a viewer, ConfigError for what cannot be asked, TooOftenError for a stranger who asks too
+    often, AlignmentError where the model cannot answer, StorageError for a conversation that cannot be gone on with.
     """
+    await asyncio.to_thread(require_annotator, services, annotator)
     columns = requested_columns(services, request)
     services.admission.admit(annotator)
     turn = await asyncio.to_thread(next_turn, services, annotator, request)

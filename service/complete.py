@@ -1,5 +1,6 @@
 """Completions by one model by its name, for clients that hold their own conversations; stored where they ask for it."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ from alignment.serving.engine import TokenLogProb as TokenLogProb
 from service.compare import SEED_STEP, STOPPED, Column, column_named
 from service.context import Services
 from service.requests import MAX_ROWS, MAX_SEED
+from service.roles import require_annotator
 from storage import policies, preferences
 from storage.messages import Messages
 from storage.records import Comparison, Completion
@@ -89,9 +91,10 @@ def require_served(services: Services, model: str) -> None:
 async def complete(services: Services, annotator: str, request: CompleteRequest) -> AsyncGenerator[Completions]:
     """Yield the completions as they grow, all of them ended in the last item; closing the iterator stops them.
 
-    Raises UnknownModelError, ConfigError for what cannot be asked, TooOftenError for a stranger who asks too often,
-    AlignmentError where the model cannot answer.
+    Raises NotInvitedError for a viewer, UnknownModelError, ConfigError for what cannot be asked, TooOftenError for a
+    stranger who asks too often, AlignmentError where the model cannot answer.
     """
+    await asyncio.to_thread(require_annotator, services, annotator)
     column = _column(services, request)
     services.admission.admit(annotator)
     rows = _rows(services, request, column)

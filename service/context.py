@@ -16,6 +16,7 @@ from service.early import EarlyVotes
 from service.lent import LentAdapters
 from service.preview import Preview
 from service.recorded_example import RecordedExample
+from service.roles import Roles
 from service.status import Status
 
 
@@ -50,6 +51,7 @@ class Services:
     preview: Preview
     admission: Admission = field(default_factory=Admission)
     lent: LentAdapters = field(default_factory=LentAdapters)  # adapters of another app, which is served here
+    roles: Roles = field(default_factory=Roles)
     early: EarlyVotes = field(default_factory=EarlyVotes)  # on comparisons that are still being answered
     fold_harmful: bool = False  # whether untrained answers to what sounds harmful are folded until they are clicked
     recorded: RecordedExample | None = None  # what new visitors see

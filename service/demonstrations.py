@@ -5,6 +5,7 @@ from alignment.models.sampling import Sampling
 from alignment.serving.engine import Row
 from service.context import Services
 from service.requests import DemonstrateRequest, Source, checked
+from service.roles import require_annotator
 from storage import demonstrations, preferences
 from storage.messages import Message, messages_to_json
 
@@ -15,6 +16,7 @@ def demonstrate(services: Services, annotator: str, request: DemonstrateRequest)
     Raises ConfigError for one that the model cannot read whole. While the model loads, nobody knows how much it reads;
     what turns out too long is left out by the run.
     """
+    require_annotator(services, annotator)
     _require_readable(services, request)
     demonstration_id = demonstrations.save_demonstration(
         services.db,

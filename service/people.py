@@ -19,6 +19,7 @@ from pydantic.dataclasses import dataclass as checked_dataclass
 from service.context import Services
 from service.exchange.pseudonyms import annotator_pseudonym
 from service.requests import text
+from service.roles import require_annotator
 from storage import people as stored
 from storage.people import CastVote, Person, UnknownPersonError
 
@@ -113,6 +114,7 @@ def _changed(services: Services) -> None:
 
 def rename(services: Services, annotator: str, request: NameRequest) -> str:
     """Store what an annotator is called and return it; an empty name is none."""
+    require_annotator(services, annotator)
     stored.rename(services.db, annotator, request.name or "")
     return request.name or ""
 

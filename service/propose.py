@@ -24,6 +24,7 @@ from service.context import Services
 from service.harmful import folded
 from service.preview import SCORING
 from service.requests import MAX_SEED
+from service.roles import require_annotator
 from service.teach_requests import MOST, ProposeRequest
 from storage import conversations, database, policies, prompts
 from storage.messages import Messages, question_of
@@ -169,6 +170,7 @@ async def propose(services: Services, annotator: str, request: ProposeRequest) -
     ConfigError for what cannot be asked, TooOftenError for a stranger who asks too often, AlignmentError where the
     model cannot answer.
     """
+    await asyncio.to_thread(require_annotator, services, annotator)
     services.admission.admit(annotator)
     call = await asyncio.to_thread(_call, services, request)
     first, empty = call.asked[0], [Sample(column, RowState(), call.first_seed) for column in call.columns[: request.k]]

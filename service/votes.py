@@ -8,6 +8,7 @@ from alignment.errors import AccessError, AlignmentError, ConfigError
 from service.context import Services
 from service.ranking_text import parse_ranking
 from service.requests import Source, VoteRequest, WithdrawRequest, checked
+from service.roles import require_annotator
 from service.teach_requests import RankRequest
 from storage import preferences
 from storage.records import Comparison, Completion, Preference, PreferenceKind, Role
@@ -42,6 +43,7 @@ def vote(services: Services, annotator: str, request: VoteRequest, decision_seco
 
     Raises ConfigError for a choice that the comparison does not have, AlreadyVotedError for a second, other vote.
     """
+    require_annotator(services, annotator)
     comparison = preferences.get_comparison(services.db, request.comparison_id)
     tiers, kind = _judgement(comparison, request.choice)
     return _stored(
@@ -54,6 +56,7 @@ def rank(services: Services, annotator: str, request: RankRequest, decision_seco
 
     Raises ConfigError for a ranking that leaves one out, names one twice or one that there is not.
     """
+    require_annotator(services, annotator)
     comparison = preferences.get_comparison(services.db, request.comparison_id)
     tiers = parse_ranking(request.ranking, [one.slot for one in comparison.completions])
     for one in comparison.completions:
@@ -111,6 +114,7 @@ def explain(services: Services, annotator: str, comparison_id: str, reason: Any)
 
     Raises ConfigError for a reason that is no short text, StorageError, a LookupError, where no vote of theirs stands.
     """
+    require_annotator(services, annotator)
     request = checked(VoteRequest, comparison_id=comparison_id or "none", choice="", reason=reason)
     standing = standing_vote(services, annotator, request.comparison_id)
     if standing is None:
@@ -129,6 +133,8 @@ def withdraw(services: Services, annotator: str, request: WithdrawRequest, token
         raise AccessError(
             "the token given is not the admin's or has ended; log in first, or leave it out to take back your own vote"
         )
+    if not token:
+        require_annotator(services, annotator)
     preferences.withdraw_preference(services.db, request.preference_id, None if token else annotator)
     services.status.expire()
     services.preview.votes_changed()

@@ -229,3 +229,15 @@ def m028_collections(db: Database) -> None:
     new = "first_run IS NULL AND withdrawn IS NULL AND left_out IS NULL"
     counted = "collection, annotator, created, first_run, withdrawn, left_out"  # with all that is asked, no row is read
     db.execute(f"CREATE INDEX new_votes ON preferences ({counted}) WHERE {new}")
+
+
+@migrations()
+def m029_invitations(db: Database) -> None:
+    """Invitations, by the hashes of their codes, and by which of them somebody came."""
+    db["invitations"].create(
+        {"id": int, "role": str, "note": str, "sha256": str, "created": str, "revoked": str, "uses": int},
+        pk="id",
+        not_null={"role", "note", "sha256", "created", "uses"},
+    )
+    db["invitations"].create_index(["sha256"], unique=True)
+    db.execute("ALTER TABLE annotators ADD COLUMN invitation INTEGER REFERENCES invitations (id)")

@@ -1,4 +1,4 @@
-"""The named endpoints for keys and limits, all with the admin's token. docs/endpoints.md lists them."""
+"""The named endpoints for keys, limits and invitations, all with the admin's token. docs/endpoints.md lists them."""
 
 from dataclasses import asdict
 from typing import Any
@@ -7,6 +7,7 @@ import gradio as gr
 
 from service import admission, keys
 from service.context import Services
+from service.invitations import InvitationsRequest, invitations
 from service.keys import KeyRequest, RevokeRequest
 from service.requests import checked
 from ui.errors import with_plain_errors
@@ -38,6 +39,20 @@ def register(services: Services) -> None:
         """Change some limits, or with null read them."""
         return asdict(admission.limits(services, token, settings))
 
+    @with_plain_errors
+    def invitations_endpoint(
+        token: str,
+        act: str = "list",
+        role: str = "annotator",
+        note: str = "",
+        id: int | None = None,  # noqa: A002, as callers name it
+    ) -> dict[str, Any]:
+        """List invitations, make or revoke one, or switch roles "on" or "off"."""
+        services.admin.require(token)
+        asked = checked(InvitationsRequest, act=act, role=role, note=note, id=id)
+        return invitations(services, token, asked).to_json()
+
+    gr.api(invitations_endpoint, api_name="invitations")
     gr.api(keys_endpoint, api_name="keys")
     gr.api(make_key_endpoint, api_name="make_key")
     gr.api(revoke_key_endpoint, api_name="revoke_key")

@@ -1,4 +1,4 @@
-"""The admin's keys and limits: a part of the Admin tab that is read when it is opened."""
+"""The admin's keys, limits and invitations: a part of the Admin tab that is read when it is opened."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from service import admission, keys
 from service.context import Services
 from service.keys import KeyRequest, RevokeRequest
 from service.requests import checked
-from ui import settings_fields, strings
+from ui import invited, settings_fields, strings
 from ui.errors import sentence
 from ui.events import QUIET
 from ui.render import notice, render
@@ -30,11 +30,12 @@ class AccessPanel:
     make: Any
     number: Any
     revoke: Any
+    invitations: Any
 
     @property
     def shown(self) -> list[Any]:
         """What changes on the panel."""
-        return [*self.fields.values(), self.keys, self.name, self.number]
+        return [*self.fields.values(), self.keys, self.name, self.number, self.invitations]
 
 
 def components() -> AccessPanel:
@@ -48,13 +49,15 @@ def components() -> AccessPanel:
         make = gr.Button(strings.MAKE_KEY, elem_id="make-key", size="sm")
         number = gr.Number(label=strings.KEY_NUMBER, elem_id="key-number")
         revoke = gr.Button(strings.REVOKE_KEY, elem_id="revoke-key", size="sm")
-    return AccessPanel(box, fields, save, listed, name, make, number, revoke)
+        invitations = gr.HTML(js_on_load=invited.SCRIPT, apply_default_css=False, elem_id="invitations")
+    return AccessPanel(box, fields, save, listed, name, make, number, revoke, invitations)
 
 
 def opened(services: Services, panel: AccessPanel, token: str | None) -> Update:
     """Return the limits and the keys as they are; raises AccessError without the admin's token."""
     values = settings_fields.shown(panel.fields, admission.limits(services, token))
-    return values | {panel.keys: render("keys", keys=keys.keys(services, token))}
+    listed = render("keys", keys=keys.keys(services, token))
+    return values | {panel.keys: listed, panel.invitations: invited.listed(services, token)}
 
 
 def save(services: Services, panel: AccessPanel, token: str | None, *values: Any) -> tuple[str, Update]:
@@ -101,3 +104,4 @@ def bind(services: Services, panel: AccessPanel, token: Any, said: Any) -> None:
     panel.save.click(doing(save), [token, *panel.fields.values()], outputs, **QUIET)
     gr.on([panel.make.click, panel.name.submit], doing(make), [token, panel.name], outputs, **QUIET)
     panel.revoke.click(doing(revoke), [token, panel.number], outputs, **QUIET)
+    invited.bind(services, panel.invitations, token, said)

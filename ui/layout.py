@@ -22,6 +22,7 @@ from ui import (
     data_endpoints,
     data_tab,
     endpoints,
+    invited,
     leaderboard_tab,
     strings,
     teach_endpoints,
@@ -197,11 +198,14 @@ def _bind_loading(services: Services, page: Page, comparing: CompareTab, shown: 
 
     def open_comparing(pending: Pending, kept: Any, caller: gr.Request) -> dict[Any, Any]:
         link = caller.query_params.get("comparison")
+        said = invited.opened(
+            services, annotator_id(caller), caller.query_params.get("invite"), comparing.notice, token
+        )
         if link is not None and (changed := linked(services, comparing, annotator_id(caller), link)):
-            return changed
+            return changed | said
         columns = compare_settings.columns_of(compare_settings.restored(services, kept))
         changed = compare_tab.opened(services, comparing, annotator_id(caller), pending, columns)
-        return changed if link is None else changed | no_such(comparing)
+        return (changed if link is None else changed | no_such(comparing)) | said
 
     def open_training(held: str | None) -> dict[Any, Any]:
         return training_tab.forms(services, training, held)
@@ -213,11 +217,11 @@ def _bind_loading(services: Services, page: Page, comparing: CompareTab, shown: 
         return compare_settings.opened(services, kept)
 
     kept = comparing.settings.kept
-    loaded = page.load(open_comparing, [comparing.pending, kept], [*comparing.all, comparing.pending], **QUIET)
+    loaded = page.load(open_comparing, [comparing.pending, kept], [*comparing.all, comparing.pending, token], **QUIET)
     loaded.then(None, js=FORGET_LINK, **QUIET)
     loaded.then(None, js=opened("compare"), **QUIET)
     page.load(open_settings, kept, comparing.settings.all, **QUIET)
-    page.load(open_training, token, training.forms, **QUIET)
+    loaded.then(open_training, token, training.forms, **QUIET)  # after it: an admin's invitation brings the token
     page.load(tick, shown.seen, shown.all, **QUIET)
     shown.timer.tick(tick, shown.seen, shown.all, **QUIET)
 

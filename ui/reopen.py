@@ -9,11 +9,13 @@ from ui.compare_view import Pending, Remembered, Update, turn_view, with_standin
 from ui.errors import sentence
 from ui.render import notice
 
-# The browser remembers what it shows from then on; a reload does not lead back to the link.
+# The browser remembers what it shows from then on; a reload does not lead back to the link. An invitation's code is
+# nobody else's to read.
 FORGET_LINK = """() => {
   const address = new URL(location);
-  if (address.searchParams.has("comparison")) {
+  if (address.searchParams.has("comparison") || address.searchParams.has("invite")) {
     address.searchParams.delete("comparison");
+    address.searchParams.delete("invite");
     history.replaceState(history.state, "", address);
   }
 }"""

@@ -105,7 +105,7 @@ def test_nothing_is_done_without_a_token_that_stands(
     stage: tuple[Backstage, dict[str, Any], dict[str, str | None]], kind: str
 ) -> None:
     behind, events, tokens = stage
-    assert {"retrain", "cancel", "resume", "password", "events"} <= set(events)
+    assert {"retrain", "cancel", "resume", "password", "events", "invitations"} <= set(events)
     assert len(events) > 10
     before = everything(behind.db)
     for name, event in events.items():

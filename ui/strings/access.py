@@ -1,6 +1,6 @@
-"""What the Admin tab says of keys and limits."""
+"""What the page says of keys, limits and invitations."""
 
-ACCESS = "Keys and limits"
+ACCESS = "Keys, limits and invitations"
 # Name, title and what it means, in the order of the form
 LIMIT_FIELDS = {
     "rows": ("Answers written at once", "whoever comes later stands in line"),
@@ -24,3 +24,24 @@ KEYS_LABEL = "Keys"
 KEY_COLUMNS = ("No.", "Name", "Begins", "Made", "Last used")
 NEVER_USED = "never"
 REVOKED = "revoked"
+
+# Roles by invitation
+INVITATIONS = "Invitations"
+ROLES_OFF = "Roles are off: everybody may ask, vote and teach."
+ROLES_ON = "Roles are on: whoever was not invited may only read."
+ROLES_SWITCHES = {"on": "Switch roles on", "off": "Switch roles off"}
+ROLES_SET = {"on": "Roles are on from now on.", "off": "Roles are off from now on; invited admins are logged out."}
+INVITATION_ROLES = {"annotator": "annotator: asks, votes, teaches", "admin": "admin: may do all that you may"}
+INVITATION_ROLE = "Invited as"
+INVITATION_NOTE = "Who the invitation is for"
+MAKE_INVITATION = "Make link"
+INVITATION_MADE = "The link for {note}. Copy it now, it is not shown again:"
+INVITATION_REVOKED = "Invitation {number} is revoked. Who came by it may read on, and no more."
+INVITATION_COLUMNS = ("No.", "For", "Role", "Made", "Came by it", "")
+NO_INVITATIONS = "No invitations yet."
+YOU_ARE_IN = {
+    "annotator": "You were let in: ask and vote as you like. This browser remembers it.",
+    "admin": "You are an admin of this page for the next hours: see Training, Versions, Data and Admin. When it ends, "
+    "open the link again.",
+}
+YOU_MAY_READ = "You may read everything here. To ask, vote or teach, ask the admin for an invitation link."
