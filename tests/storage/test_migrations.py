@@ -17,7 +17,8 @@ from storage.vote_collections import open_and_learned_in
 EXPECTED = {
     "collections": ["id", "name", "created", "open", "learned"],
     "checks": ["id", "messages", "holds", "lacks", "created", "created_by", "removed"],
-    "annotators": ["id", "name", "created", "left_out"],
+    "annotators": ["id", "name", "created", "left_out", "invitation"],
+    "invitations": ["id", "role", "note", "sha256", "created", "revoked", "uses"],
     "conversations": ["id", "annotator", "created", "branch_of", "branch_turn"],
     "comparisons": [
         "id",
