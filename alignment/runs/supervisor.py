@@ -45,13 +45,15 @@ class Swap:
 class Supervisor:
     """Owns the training process. All methods may be called from any thread."""
 
-    def __init__(self, data_dir: Path, engine: Engine, model: ModelConfig, defaults: RunSettings) -> None:
+    def __init__(
+        self, data_dir: Path, engine: Engine, model: ModelConfig, defaults: RunSettings, ray: str = ""
+    ) -> None:
         self._data_dir = data_dir
         self._db = database.file_in(data_dir)
         self._engine = engine
         self.model = model
         self.defaults = defaults  # of runs, but for the gate's bounds where an admin has set them
-        self._launcher = Launcher(data_dir, model)
+        self._launcher = Launcher(data_dir, model, ray)
         self._active: tuple[int, TrainingProcess] | None = None  # a run and its process
         self._heartbeat: tuple[str | None, float] = (None, 0.0)  # the run's last, and when it was seen first
         self._swap: Swap | None = None
