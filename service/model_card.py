@@ -1,6 +1,5 @@
 """The README.md that goes with a version that is taken away: its origin, what it learned, how it was judged."""
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ from service import chosen_model
 from service.context import Services
 from storage import policies, preferences, runs
 from storage.kept_settings import kept_settings
-from storage.records import Policy, Ranking, Run
+from storage.records import Policy, Run
 
 UNKNOWN = "not known here; see where the model comes from"
 USE = {
@@ -109,19 +108,10 @@ def _votes(services: Services, run: Run | None) -> Iterator[str]:
     named = ", ".join(f"{count} {source}" for source, count in sorted(sources.items())) or "none"
     yield f"- Votes read: {claimed}; of those that still stand: {named}"
     yield f"- Demonstrations read: {run.demonstrations}"
-    yield f"- SHA-256 of the votes that still stand, with their texts: `{dataset_hash(found)}`"
+    if run.dataset:  # a run of before that was recorded has none
+        yield f"- SHA-256 of all that it read of people: `{run.dataset['sha256']}`"
     if run.policy_version and (parent := policies.get_policy(services.db, run.policy_version).parent):
         yield f"- v{parent}, which it was trained from, may have learned from earlier ones."
-
-
-def dataset_hash(rankings: list[Ranking]) -> str:
-    """Return the SHA-256 over what votes say of which texts, in the order of voting."""
-    digest = hashlib.sha256()
-    for one in rankings:
-        messages = [(message.role, message.content) for message in one.messages]
-        row = [one.preference_id, messages, one.completions, one.tiers, one.tied, one.source]
-        digest.update(json.dumps(row).encode() + b"\n")
-    return digest.hexdigest()
 
 
 def _check(policy: Policy) -> Iterator[str]:

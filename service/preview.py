@@ -60,6 +60,14 @@ class Fitted:
 
 
 @dataclass(frozen=True)
+class Liked:
+    """A voted completion and what the reward model of all votes gives it."""
+
+    text: Text
+    score: float
+
+
+@dataclass(frozen=True)
 class _Judged:
     """A vote and the texts of its pairs."""
 
@@ -131,6 +139,18 @@ class Preview:
             if self._posterior is None or self._posterior[0] is not fit:
                 self._posterior = fit, with_deviations(*fit)
             return self._posterior[1]
+
+    def extremes(self, count: int) -> tuple[tuple[Liked, ...], tuple[Liked, ...]]:
+        """Return the voted texts with the highest and those with the lowest scores; none before `FIRST_VOTES`."""
+        known = [(text, row) for text, row in list(self._features.items()) if not self._lacks(text)]
+        if (fitted := self._fitted) is None or not known:
+            return (), ()
+        texts, rows = zip(*known, strict=True)
+        shipped = np.array([self._shipped[text] for text in texts], np.float32) if self._ships else None
+        scores = fitted.scores(TextFeatures(np.array(rows, np.float32), self._groups, shipped))
+        order = [Liked(texts[place], float(scores[place])) for place in np.argsort(-scores)]
+        few = min(count, len(order) // 2)
+        return tuple(order[:few]), tuple(reversed(order[len(order) - few :]))
 
     def score(self, found: TextFeatures) -> tuple[float, float, int] | None:
         """Return the score of one text, its standard deviation and how many votes it goes by; None before there is one.

@@ -26,7 +26,8 @@ class Snapshot:
 
     engine: EngineState
     live: int  # the version that is served
-    new_votes: int  # that no run has used yet
+    collection: str  # of votes, the open one, "" while that is the first
+    new_votes: int  # in it, that no run has used yet
     new_demonstrations: int
     retrain_every: int  # new votes after which training starts by itself; 0 = never
     waits: Decision  # for what the next training waits
@@ -53,6 +54,7 @@ def read_snapshot(db: Path, engine: Engine) -> Snapshot:
     return Snapshot(
         engine=engine.state,
         live=engine.live.version,
+        collection=stands.collection,
         new_votes=stands.new_votes,
         new_demonstrations=stands.new_demonstrations,
         retrain_every=stands.schedule.retrain_every,

@@ -43,6 +43,11 @@ def family(services: Services) -> list[Kin]:
     ]
 
 
+def policy(services: Services, version: int) -> Policy:
+    """Return a version; raise StorageError, a LookupError, where there is none of that number."""
+    return policies.get_policy(services.db, version)
+
+
 def promote(services: Services, token: str | None, request: VersionRequest) -> int:
     """Have a version answer from the next question on, and return its number; one that is live stays so.
 

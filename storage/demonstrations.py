@@ -6,6 +6,7 @@ from typing import Any
 from storage.database import now, read, row_id, write
 from storage.messages import Messages, messages_from_stored, stored_messages
 from storage.records import Demonstration, Source
+from storage.vote_collections import OPEN
 
 
 def save_demonstration(
@@ -24,7 +25,8 @@ def save_demonstration(
         for row in same:
             return int(row["id"])
         cursor = db.conn.execute(
-            "INSERT INTO demonstrations (messages, completion, annotator, source, created) VALUES (?, ?, ?, ?, ?)",
+            "INSERT INTO demonstrations (messages, completion, annotator, source, created, collection)"
+            f" VALUES (?, ?, ?, ?, ?, {OPEN})",
             [asked, completion, annotator_id, source, now()],
         )
         return row_id(cursor)

@@ -9,6 +9,7 @@ from storage.database import now, read, row_id, write
 from storage.events import ADMIN, add_event
 from storage.judgements import Judgement, add_judgements
 from storage.messages import Messages, stored_messages
+from storage.vote_collections import OPEN
 
 ImportStatus = Literal["running", "finished", "stopped"]
 
@@ -59,8 +60,8 @@ def add_rows(path: Path, import_id: int, judged: Iterable[Judgement], written: I
             )
             new += db.conn.execute(
                 "INSERT OR IGNORE INTO demonstrations"
-                " (messages, completion, annotator, source, origin, created, import)"
-                " VALUES (?, ?, ?, 'imported', ?, ?, ?)",
+                " (messages, completion, annotator, source, origin, created, import, collection)"
+                f" VALUES (?, ?, ?, 'imported', ?, ?, ?, {OPEN})",
                 [
                     *(stored_messages(one.messages), one.completion, one.annotator_id),
                     *(one.source, one.created, import_id),

@@ -14,6 +14,7 @@ from sqlite_utils import Database
 from storage.database import read
 from storage.messages import Messages, messages_from_stored, stored_messages
 from storage.records import PreferenceKind, Ranking, Role
+from storage.vote_collections import OPEN, learned_in
 
 # A vote that counts: it was not taken back, and neither it nor its annotator was left out by the admin.
 COUNTS = (
@@ -32,6 +33,15 @@ BETTER = """
         )
     ) END AS better
     """
+
+
+def newest_in(db: Database, newest: int | None) -> tuple[str, list[Any]]:
+    """Return so many of the last votes that a run would learn from, None: all that count, as SQL with its values."""
+    if newest is None:
+        return "", []
+    learned, values = learned_in(db, "preferences")
+    some = f"SELECT id FROM preferences WHERE {COUNTS} AND {learned} ORDER BY id DESC LIMIT ?"
+    return f"AND preferences.id IN ({some})", [*values, newest]
 
 
 @dataclass(frozen=True)
@@ -153,8 +163,9 @@ def _add(db: Database, one: Judgement, import_id: int) -> bool:
     db.conn.execute("INSERT OR IGNORE INTO annotators (id, created) VALUES (?, ?)", [one.annotator_id, one.created])
     try:
         db.conn.execute(
-            "INSERT INTO preferences (comparison, annotator, tiers, kind, source, origin, created, reason, import)"
-            " VALUES (?, ?, ?, ?, 'imported', ?, ?, ?, ?)",
+            "INSERT INTO preferences"
+            " (comparison, annotator, tiers, kind, source, origin, created, reason, import, collection)"
+            f" VALUES (?, ?, ?, ?, 'imported', ?, ?, ?, ?, {OPEN})",
             [
                 *(one.comparison_id, one.annotator_id, json.dumps(one.tiers), one.kind),
                 *(one.source, one.created, one.reason, import_id),

@@ -1,5 +1,7 @@
 """The schema, its steps from the fifteenth on: `storage/migrations.py` has those before, and says how they are kept."""
 
+from datetime import UTC, datetime
+
 from sqlite_utils import Database
 
 from storage import tally_table
@@ -205,3 +207,25 @@ def m025_checks(db: Database) -> None:
 def m026_run_dataset(db: Database) -> None:
     """What a run learned from, as a hash of people's rows and their number, as JSON."""
     db.execute("ALTER TABLE runs ADD COLUMN dataset TEXT")
+
+
+@migrations()
+def m028_collections(db: Database) -> None:
+    """Votes and demonstrations belong to collections: all of before to one, which stays open. The counter's index goes
+    by collection.
+    """
+    db["collections"].create(
+        {"id": int, "name": str, "created": str, "open": int, "learned": int},
+        pk="id",
+        not_null={"name", "created", "open", "learned"},
+    )
+    db["collections"].create_index(["name"], unique=True)
+    db.execute("CREATE UNIQUE INDEX one_open_collection ON collections (1) WHERE open = 1")
+    first = {"id": 1, "name": "all votes so far", "created": datetime.now(UTC).isoformat(), "open": 1, "learned": 1}
+    db["collections"].insert(first)
+    for table in ("preferences", "demonstrations"):
+        db.execute(f"ALTER TABLE {table} ADD COLUMN collection INTEGER NOT NULL DEFAULT 1")
+    db.execute("DROP INDEX new_votes")
+    new = "first_run IS NULL AND withdrawn IS NULL AND left_out IS NULL"
+    counted = "collection, annotator, created, first_run, withdrawn, left_out"  # with all that is asked, no row is read
+    db.execute(f"CREATE INDEX new_votes ON preferences ({counted}) WHERE {new}")

@@ -9,6 +9,7 @@ from sqlite_utils import Database
 from storage.database import read
 from storage.records import Run
 from storage.runs import LATEST, Schedule, runs_in, schedule_in
+from storage.vote_collections import open_and_learned_in, open_name_in
 
 COUNTED_FAILURES = 10
 
@@ -19,11 +20,12 @@ class Overview:
 
     open_run: Run | None  # the one that is queued or running
     latest_run: Run | None  # the newest, whatever became of it
-    new_votes: int  # that count and that no run has claimed; a failed run has claimed its own
+    new_votes: int  # of the open collection, that a run would read and none has claimed; a failed one has its own
     new_demonstrations: int
     schedule: Schedule
     waiting_run: Run | None = None  # the one that is queued once the open one has ended
     failures: int = 0  # runs in a row that failed, of the newest few
+    collection: str = ""  # the name of the open one, "" while that is the first
 
     @property
     def anything_new(self) -> bool:
@@ -34,27 +36,30 @@ class Overview:
 def overview(path: Path) -> Overview:
     """Return how things stand. However much is stored, only what is new or open is looked at."""
     with read(path) as db:
-        unused = "first_run IS NULL AND withdrawn IS NULL"
+        of_runs, values = open_and_learned_in(db, "demonstrations")
+        unused = f"first_run IS NULL AND withdrawn IS NULL AND {of_runs}"
         return Overview(
             open_run=next(runs_in(db, "WHERE status IN ('queued', 'running')"), None),
             latest_run=next(runs_in(db, LATEST), None),
             new_votes=_new_votes(db),
-            new_demonstrations=db["demonstrations"].count_where(unused),
+            new_demonstrations=db["demonstrations"].count_where(unused, values),
             schedule=schedule_in(db),
             waiting_run=next(runs_in(db, "WHERE status = 'waiting'"), None),
             failures=_failures(db),
+            collection=open_name_in(db),
         )
 
 
 def _new_votes(db: Database) -> int:
-    """Return how many votes wait for a run: all that stand, less those of people who are left out.
+    """Return how many votes of the open collection wait for a run: all that stand, less those of people left out.
 
     Counted so, an index answers; asking of each vote whether its annotator is left out takes three times as long.
     """
-    new = "first_run IS NULL AND withdrawn IS NULL AND left_out IS NULL"
+    of_runs, values = open_and_learned_in(db, "preferences")
+    new = f"first_run IS NULL AND withdrawn IS NULL AND left_out IS NULL AND {of_runs}"
     without = "annotator IN (SELECT id FROM annotators WHERE left_out IS NOT NULL)"
     votes = db["preferences"]
-    return int(votes.count_where(new) - votes.count_where(f"{new} AND {without}"))
+    return int(votes.count_where(new, values) - votes.count_where(f"{new} AND {without}", values))
 
 
 def _failures(db: Database) -> int:

@@ -12,9 +12,10 @@ from sqlite_utils import Database
 from storage.database import now, read, row_id, write
 from storage.errors import StorageError
 from storage.events import ADMIN, add_event
-from storage.judgements import COUNTS
+from storage.judgements import COUNTS, newest_in
 from storage.messages import messages_from_stored, stored_messages
 from storage.records import Comparison, Completion, Preference, PreferenceKind, Ranking, Source
+from storage.vote_collections import OPEN
 
 
 class UnknownComparisonError(StorageError, LookupError):
@@ -158,8 +159,9 @@ def save_preference(
         for standing in _standing(db, comparison_id, annotator_id):
             raise DuplicateVoteError(standing)
         cursor = db.conn.execute(
-            "INSERT INTO preferences (comparison, annotator, tiers, kind, source, decision_seconds, created, reason)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO preferences"
+            " (comparison, annotator, tiers, kind, source, decision_seconds, created, reason, collection)"
+            f" VALUES (?, ?, ?, ?, ?, ?, ?, ?, {OPEN})",
             [comparison_id, annotator_id, json.dumps(tiers), kind, source, decision_seconds, now(), reason],
         )
         return row_id(cursor)
@@ -220,27 +222,26 @@ def withdraw_preference(path: Path, preference_id: int, annotator_id: str | None
 def rankings(path: Path, run_id: int | None = None, newest: int | None = None) -> list[Ranking]:
     """Return the votes that count as rankings, in order of voting.
 
-    With a run id, only those that the run claimed; with `newest`, only so many of the last ones.
+    With a run id, only those that the run claimed; with `newest`, only so many of the last ones that a run would.
     """
-    of_run, arguments = "", []
-    if newest is not None:
-        of_run = f"AND preferences.id IN (SELECT id FROM preferences WHERE {COUNTS} ORDER BY id DESC LIMIT ?)"
-        arguments = [newest]
-    if run_id is not None:
-        of_run, arguments = "AND preferences.id IN (SELECT preference FROM run_rows WHERE run = ?)", [run_id]
-    shown = f"""
-        SELECT preferences.id, comparisons.messages, preferences.tiers, preferences.kind, source, slot, text,
-               finish_reason = 'stop' AS ended
-        FROM preferences
-        JOIN comparisons ON comparisons.id = preferences.comparison
-        JOIN completions ON completions.comparison = preferences.comparison
-        WHERE {COUNTS} {of_run}
-        ORDER BY preferences.id, position
-        """
+    of_run, arguments = "AND preferences.id IN (SELECT preference FROM run_rows WHERE run = ?)", [run_id]
     with read(path) as db:
+        if run_id is None:
+            of_run, arguments = newest_in(db, newest)
         better = _better_answers(db, run_id)
-        votes = groupby(db.query(shown, arguments), lambda row: row["id"])
+        votes = groupby(db.query(RANKED.format(of_run=of_run), arguments), lambda row: row["id"])
         return [_ranking(list(rows), better.get(vote, [])) for vote, rows in votes]
+
+
+RANKED = f"""
+    SELECT preferences.id, comparisons.messages, preferences.tiers, preferences.kind, source, slot, text,
+           finish_reason = 'stop' AS ended
+    FROM preferences
+    JOIN comparisons ON comparisons.id = preferences.comparison
+    JOIN completions ON completions.comparison = preferences.comparison
+    WHERE {COUNTS} {{of_run}}
+    ORDER BY preferences.id, position
+    """
 
 
 def _better_answers(db: Database, run_id: int | None) -> dict[int, list[str]]:

@@ -12,6 +12,7 @@ from storage.database import now, read, row_id, write
 from storage.errors import StorageError
 from storage.judgements import COUNTS
 from storage.records import Metric, Run, RunStatus
+from storage.vote_collections import learned_in
 
 OPEN = ("queued", "running")
 RESUMABLE = ("failed", "cancelled")
@@ -88,23 +89,32 @@ def _insert(db: Database, method: str, settings: dict[str, Any], status: RunStat
 
 
 def _claim(db: Database, run_id: int, annotator_share: float) -> None:
-    """Let a run learn from all votes that count, at most a share of them one annotator's, and all demonstrations."""
-    most = max(1, int(annotator_share * db["preferences"].count_where(COUNTS)))
+    """Let a run learn from all votes that count and all demonstrations of the chosen collections and span of time.
+
+    At most a share of the votes is one annotator's.
+    """
+    learned, values = learned_in(db, "preferences")
+    written, since = learned_in(db, "demonstrations")
+    most = max(1, int(annotator_share * db["preferences"].count_where(f"{COUNTS} AND {learned}", values)))
     db.conn.execute(
         f"""
         INSERT INTO run_rows (run, preference) SELECT ?, id FROM (
             SELECT id, ROW_NUMBER() OVER (PARTITION BY annotator ORDER BY id DESC) AS nth
-            FROM preferences WHERE {COUNTS}
+            FROM preferences WHERE {COUNTS} AND {learned}
         ) WHERE nth <= ? ORDER BY id
         """,
-        [run_id, most],
+        [run_id, *values, most],
     )
     db.conn.execute(
-        "INSERT INTO run_demonstrations (run, demonstration) SELECT ?, id FROM demonstrations WHERE withdrawn IS NULL",
-        [run_id],
+        "INSERT INTO run_demonstrations (run, demonstration)"
+        f" SELECT ?, id FROM demonstrations WHERE withdrawn IS NULL AND {written}",
+        [run_id, *since],
     )
-    for table, unused in (("preferences", COUNTS), ("demonstrations", "withdrawn IS NULL")):
-        db.conn.execute(f"UPDATE {table} SET first_run = ? WHERE first_run IS NULL AND {unused}", [run_id])
+    for table, unused, bounds in (
+        ("preferences", f"{COUNTS} AND {learned}", values),
+        ("demonstrations", f"withdrawn IS NULL AND {written}", since),
+    ):
+        db.conn.execute(f"UPDATE {table} SET first_run = ? WHERE first_run IS NULL AND {unused}", [run_id, *bounds])
 
 
 def requeue_run(path: Path, run_id: int) -> bool:

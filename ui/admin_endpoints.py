@@ -8,10 +8,12 @@ import gradio as gr
 from service import account, audit, checks, gate, run_details, runs, versions
 from service.audit import EventsRequest
 from service.context import Services
+from service.insight import insight
 from service.requests import RunRequest, checked
 from service.run_details import LogRequest
 from service.version_files import ExportVersionRequest, PruneRequest, export_version, prune
 from service.versions import VersionRequest
+from service.vote_collections import CollectionsRequest, collections
 from ui import training_view
 from ui.annotator import address_of, annotator_id
 from ui.errors import in_plain_words, with_plain_errors
@@ -22,6 +24,7 @@ def register(services: Services) -> None:
     _register_account(services)
     _register_training(services)
     _register_gate(services)
+    _register_collections(services)
     _register_versions(services)
 
 
@@ -120,7 +123,29 @@ def _register_gate(services: Services) -> None:
             raise in_plain_words(error) from error
 
     gr.api(checks_endpoint, api_name="checks")
+
     gr.api(gate_endpoint, api_name="gate")
+
+
+def _register_collections(services: Services) -> None:
+    @with_plain_errors
+    def collections_endpoint(
+        token: str,
+        act: str = "list",
+        name: str = "",
+        version: int = 1,
+        reason: str = "",
+        names: list[str] | None = None,
+        since: str = "",
+        until: str = "",
+    ) -> dict[str, Any]:
+        """Open a collection for new votes, start afresh with one, choose what runs learn from, or list them all."""
+        services.admin.require(token)
+        asked = {"act": act, "name": name, "version": version, "reason": reason, "names": names}
+        wanted = checked(CollectionsRequest, **asked, since=since, until=until)
+        return collections(services, token, wanted).to_json()
+
+    gr.api(collections_endpoint, api_name="collections")
 
 
 def _register_versions(services: Services) -> None:
@@ -150,6 +175,12 @@ def _register_versions(services: Services) -> None:
         done = prune(services, token, checked(PruneRequest, keep=keep))
         return {"pruned": list(done.versions), "freed_bytes": done.freed}
 
+    @with_plain_errors
+    def insight_endpoint(token: str = "") -> dict[str, Any]:
+        """Return reward and KL, diversity and what people say of all versions; texts only with the admin's token."""
+        return insight(services, token).to_json()
+
+    gr.api(insight_endpoint, api_name="insight")
     gr.api(export_version_endpoint, api_name="export_version", concurrency_limit=1)
     gr.api(prune_endpoint, api_name="prune")
     gr.api(promote_endpoint, api_name="promote")

@@ -9,9 +9,10 @@ import gradio as gr
 from service import account, audit, gate, runs
 from service.audit import EventsRequest
 from service.context import Services
-from ui import access_panel, checks_panel, settings_fields, strings, training_view
+from ui import access_panel, checks_panel, collections_panel, settings_fields, strings, training_view
 from ui.access_panel import AccessPanel
 from ui.checks_panel import ChecksPanel
+from ui.collections_panel import CollectionsPanel
 from ui.errors import sentence
 from ui.events import QUIET
 from ui.render import notice, render
@@ -39,6 +40,7 @@ class AdminTab:
     events: Any
     access: AccessPanel
     checks: ChecksPanel
+    collections: CollectionsPanel
     said: Any
 
     @property
@@ -88,6 +90,7 @@ def build(services: Services, token: Any) -> AdminTab:
     _bind(services, tab, token)
     access_panel.bind(services, tab.access, token, tab.said)
     checks_panel.bind(services, tab.checks, token, tab.said)
+    collections_panel.bind(services, tab.collections, token, tab.said)
     return tab
 
 
@@ -115,6 +118,7 @@ def _components() -> AdminTab:
                     new = gr.Textbox(label=strings.THE_NEW_PASSWORD, type="password", max_lines=1)
                     change = gr.Button(strings.CHANGE_PASSWORD, elem_id="change-password")
             own_checks = checks_panel.components()
+            of_votes = collections_panel.components()
             access = access_panel.components()
         said = gr.HTML(notice(""), apply_default_css=False, elem_id="seat-notice")
     return AdminTab(
@@ -132,6 +136,7 @@ def _components() -> AdminTab:
         events=events,
         access=access,
         checks=own_checks,
+        collections=of_votes,
         said=said,
     )
 

@@ -50,6 +50,7 @@ class Plot:
     limits: tuple[float, float] | None = None  # of the vertical axis; else they follow the points
     reference: tuple[float, str] | None = None  # a dashed line and what it means
     note: str = ""  # beside the last value, as "81 to 92 %, 143 votes"
+    names: list[str] = field(default_factory=list)  # of the points, where their step does not name them
     second: list[Point] = field(default_factory=list)  # another run's, dashed
     second_means: str = ""
 
@@ -104,9 +105,12 @@ def _shape(plot: Plot) -> Shape:
 
 def _spots(plot: Plot, line: list[Point]) -> list[Spot]:
     named = partial(strings.SPOT.format, step_name=plot.step_name)
+    words = [named(step=step, value=digits(value)) for step, value in plot.points]
+    if plot.names:
+        words = [strings.NAMED_SPOT.format(name=name, words=own) for name, own in zip(plot.names, words, strict=True)]
     return [
-        Spot(f"{x - 50 / len(line):.2f}", f"{100 / len(line):.2f}", named(step=step, value=digits(value)))
-        for (x, _), (step, value) in zip(line, plot.points, strict=True)
+        Spot(f"{x - 50 / len(line):.2f}", f"{100 / len(line):.2f}", own)
+        for (x, _), own in zip(line, words, strict=True)
     ]
 
 

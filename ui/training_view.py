@@ -73,6 +73,8 @@ def waiting(now: Snapshot) -> str:
     written = now.new_demonstrations
     after = now.waiting_run
     starts = _waits(now) if after is None else strings.NEXT_IS.format(run=after.id)
+    if now.collection:
+        starts = f"{starts} {strings.NEW_VOTES_GO.format(name=now.collection)}"
     return f"{starts} {strings.demonstrations_wait(written)}" if written else starts
 
 

@@ -11,7 +11,7 @@ from service import versions
 from service.context import Services
 from service.requests import checked
 from service.versions import VersionRequest
-from ui import compare_settings, strings, version_files, versions_view
+from ui import compare_settings, insight_view, strings, version_files, versions_view
 from ui.compare_settings import NONE, PANELS, SettingsForm
 from ui.errors import sentence
 from ui.events import QUIET
@@ -36,11 +36,22 @@ class VersionsTab:
     promote: Any
     retire: Any
     said: Any
+    insight: Any
 
     @property
     def shown(self) -> list[Any]:
         """What changes on the tab."""
-        return [self.table, self.one, self.other, self.login, self.tools, self.chosen, self.reason, self.said]
+        return [
+            self.table,
+            self.one,
+            self.other,
+            self.login,
+            self.tools,
+            self.chosen,
+            self.reason,
+            self.said,
+            self.insight,
+        ]
 
 
 def opened(services: Services, tab: VersionsTab, token: str | None) -> Update:
@@ -58,6 +69,7 @@ def opened(services: Services, tab: VersionsTab, token: str | None) -> Update:
         tab.chosen: gr.update(choices=numbers, value=other),
         tab.login: gr.update(visible=not inside),
         tab.tools: gr.update(visible=inside),
+        tab.insight: insight_view.shown(services, token),
     }
 
 
@@ -114,7 +126,9 @@ def _components(services: Services, token: Any) -> tuple[VersionsTab, Callable[.
                         out = gr.Button(strings.RETIRE, elem_id="retire", min_width=0)
                     bind_files = version_files.build(services, token, chosen, said)
         said.render()
-    return VersionsTab(room, table, one, other, compare, login, tools, chosen, reason, up, out, said), bind_files
+        insight = gr.HTML(apply_default_css=False, elem_id="insight")
+    tab = VersionsTab(room, table, one, other, compare, login, tools, chosen, reason, up, out, said, insight)
+    return tab, bind_files
 
 
 def _bind(services: Services, tab: VersionsTab, token: Any) -> None:

@@ -213,7 +213,12 @@ def _evaluate(training: Training, data: Data, trained: Trained, parent: Policy) 
     evaluation = stages.check(training, data.prompts, trained, parent)
     assert evaluation.verdict is not None
     verdict = replace(evaluation.verdict, stopped_early=trained.outcome.stopped)
-    return replace(evaluation, verdict=verdict, reward=trained.reward.agreement if trained.reward else None)
+    return replace(
+        evaluation,
+        verdict=verdict,
+        reward=trained.reward.agreement if trained.reward else None,
+        generality=stages.breadth(training, data, trained, parent),
+    )
 
 
 def _record(data_dir: Path, run_id: int, parent: Policy, evaluation: Evaluation, write: Callable[[Path], None]) -> None:

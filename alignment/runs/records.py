@@ -152,6 +152,26 @@ class Manners:
 
 
 @dataclass(frozen=True)
+class Spread:
+    """How one model answers prompts of one kind, a few times each."""
+
+    within: float  # different n-grams among the answers to one prompt, of as many as chance would give
+    across: float  # the same among answers to different prompts
+    tokens: float  # of an answer, on average
+    score: float | None  # by the reward model of the run, on average
+    preferred: float | None  # how probably it is preferred to the instruction-tuned model's, by that reward model
+
+
+@dataclass(frozen=True)
+class Generality:
+    """How broadly base, instruction-tuned model and policy answer: `alignment/runs/generality.py` measures it."""
+
+    prompts: Mapping[str, int]  # "like" those that were voted on, and "unlike" them
+    samples: int  # answers to each
+    models: Mapping[str, Mapping[str, Spread]]  # of "base", "sft" and "policy", by the kind of prompts
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """Everything measured of a policy version. A version that came with the model has no verdict."""
 
@@ -163,6 +183,7 @@ class Evaluation:
     lost: tuple[LostCheck, ...] = ()  # some of the checks that were passed before
     manners: Manners | None = None  # how both are written
     reward: Mapping[str, Any] | None = None  # `Agreement` of the reward model with votes, as plain values
+    generality: Generality | None = None  # None where it was not measured
 
 
 def evaluation_to_json(evaluation: Evaluation) -> dict[str, Any]:
@@ -170,7 +191,7 @@ def evaluation_to_json(evaluation: Evaluation) -> dict[str, Any]:
 
     Example: `{"accuracy": 0.88, "counts": {"contains": 80}, "kl": 1.7, "first": {…}, "gate": {"passed": true,
     "findings": […], …}, "before_after": [{"prompt": …, "before": …, "after": …}], "lost": […], "manners": {…},
-    "reward": {…}}`.
+    "reward": {…}, "generality": {…}}`.
     """
     stored = evaluation.results.to_json() | {"kl": evaluation.kl}
     if evaluation.first is not None:
@@ -182,6 +203,7 @@ def evaluation_to_json(evaluation: Evaluation) -> dict[str, Any]:
         stored["lost"] = [asdict(one) for one in evaluation.lost]
         stored["manners"] = None if evaluation.manners is None else asdict(evaluation.manners)
         stored["reward"] = evaluation.reward
+        stored["generality"] = None if evaluation.generality is None else asdict(evaluation.generality)
     return stored
 
 
@@ -197,7 +219,18 @@ def evaluation_from_json(stored: Mapping[str, Any]) -> Evaluation:
         lost_of(stored),
         manners_from_json(stored["manners"]) if stored.get("manners") else None,
         stored.get("reward"),
+        generality_from_json(stored.get("generality")),
     )
+
+
+def generality_from_json(stored: Mapping[str, Any] | None) -> Generality | None:
+    """Return the generality that `dataclasses.asdict` made plain, None where none was measured."""
+    if not stored:
+        return None
+    models = {
+        name: {kind: Spread(**spread) for kind, spread in kinds.items()} for name, kinds in stored["models"].items()
+    }
+    return Generality(stored["prompts"], stored["samples"], models)
 
 
 def lost_of(stored: Mapping[str, Any]) -> tuple[LostCheck, ...]:

@@ -95,6 +95,13 @@ class RunSettings:
         description="Largest part of a run's votes that may be one annotator's; of who has given more, the newest "
         "are used.",
     )
+    diversity_prompts: Whole = Field(
+        default=6,
+        ge=0,
+        le=64,
+        description="Prompts like those voted on, and as many unlike them, at which the end of a run measures how "
+        "diverse and how good answers are. 0 measures nothing.",
+    )
     tensorboard: Flag = Field(
         default=False,
         description="Whether metrics are also written as event files into `runs/tensorboard` of the data folder; needs "
@@ -150,6 +157,7 @@ def require_trains(method: str, settings: RunSettings) -> None:
 # measured on SmolLM2-135M (docs/benchmarks.md). All that is not named here is as for the bundled model.
 CHAT_CHECKPOINT: dict[str, Any] = {
     "minutes": 5.0,
+    "diversity_prompts": 4,
     "raft": {
         "rounds": 6,  # as many of them as the minutes allow
         "prompts": 18,

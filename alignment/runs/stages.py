@@ -13,11 +13,17 @@ from alignment.learning.sft import mixed_batches, train_sft
 from alignment.models import shipped_files, workers
 from alignment.models.shipped_files import Check
 from alignment.models.texts import Text
-from alignment.runs import candidate, reward_stage, run_models
+from alignment.runs import candidate, generality, reward_stage, run_models
 from alignment.runs.budget import raft_seconds
 from alignment.runs.candidate import Candidate
 from alignment.runs.gate_checks import gate_checks, own_check
-from alignment.runs.records import Evaluation, evaluation_from_json, evaluation_to_json
+from alignment.runs.records import (
+    Evaluation,
+    Generality,
+    evaluation_from_json,
+    evaluation_to_json,
+    generality_from_json,
+)
 from alignment.runs.reward_stage import RewardModel
 from alignment.runs.training import Data, Training
 from storage import policies, run_folder
@@ -164,6 +170,26 @@ def check(training: Training, prompts: Sequence[Messages], trained: Trained, par
     shares = {f"check/{name}": value for name, value in stored.items() if isinstance(value, float)}
     report("check", 0.95, 0, shares, now=True)
     return evaluation
+
+
+def breadth(training: Training, data: Data, trained: Trained, parent: Policy) -> Generality | None:
+    """Return how diverse and how good the candidate's answers are, on prompts like those voted on and unlike them."""
+    settings = training.settings
+    short = set(data.prompts)  # those that leave room for an answer
+    voted = [ranking.messages for ranking in data.voted if ranking.messages in short]
+    asked = generality.kinds_of_prompts(voted, data.prompts, settings.diversity_prompts, settings.seed)
+    if not settings.diversity_prompts or not asked:
+        return None
+    return generality.measured(
+        training.model,
+        training.tokenizer,
+        asked,
+        reward_stage.scorer(training, trained.reward) if trained.reward else None,
+        training.config.rollout_tokens,
+        settings.seed,
+        generality_from_json(parent.evaluation.get("generality")),
+        raw=not training.config.base,
+    )
 
 
 def _own_checks(training: Training) -> list[Check]:

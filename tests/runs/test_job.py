@@ -31,6 +31,7 @@ from storage.version_folders import publish
 PROMPTS = ["Hi", "Why?", "Thanks", "Who are you?"]
 SMALL = {
     "threads": 1,
+    "diversity_prompts": 1,
     "reward": {"steps": 2, "batch_size": 2, "least_certainty": 0},
     "ppo": {"updates": 2, "rollouts": 4, "max_new_tokens": 4},
     "raft": {"rounds": 2, "prompts": 2, "samples": 2, "minibatches": 2, "max_new_tokens": 4},
@@ -106,6 +107,7 @@ def test_a_run_measures_the_reward_model_on_unseen_votes_before_ppo_and_records_
     assert candidate is not None
     assert candidate.version == 2
     assert candidate.evaluation["reward"]["accuracy"]["count"] == 6
+    assert set(candidate.evaluation["generality"]["models"]) == {"base", "sft", "policy"}
     names = {path.name for path in (tmp_path / candidate.path / "reward").iterdir()}  # for best-of-N
     assert names == {"linear.safetensors", "settings.json"}
 

@@ -82,6 +82,7 @@ def real(behind: Backstage, tiny_folder: Path, tmp_path: Path) -> Iterator[Real]
             data_dir / "policies", number, lambda to: shutil.copytree(tiny_folder / "other", to, dirs_exist_ok=True)
         )
         run = runs.queue_run(db, "ppo", {"seed": number})
+        runs.set_dataset(db, run, {"sha256": f"abc{number}", "votes": 0, "demonstrations": 0})
         runs.end_run(db, run, "succeeded")
         of_model, place = policies.get_policy(db, 1).model, str(path.relative_to(data_dir))
         policies.record_policy(db, Policy(number, number - 1, run, place, sha256, "retired", {"gate": GATE}, of_model))
@@ -135,7 +136,14 @@ def test_the_peft_folder_answers_on_the_plain_base_as_the_apps_row_does(
     with alone.disable_adapter():  # the adapter does something
         assert (plain_log_probs(alone, tiny_folder) - apps_log_probs(real)).abs().max() > 1e-2
     told = (folder / "README.md").read_text(encoding="utf-8")
-    for said in ("library_name: peft", "run 2, method ppo, from v2", "Votes read: 0", "| kl | 2.5 |", "It passed"):
+    for said in (
+        "library_name: peft",
+        "run 2, method ppo, from v2",
+        "Votes read: 0",
+        "`abc3`",
+        "| kl | 2.5 |",
+        "It passed",
+    ):
         assert said in told
     assert events.list_events(real.services.db)[0].detail == "v3 as peft"
 

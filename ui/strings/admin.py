@@ -16,7 +16,7 @@ GATE = "What a new version may lose"
 GATE_FIELDS = {
     "max_accuracy_drop": (
         "Facts that may be lost",
-        "part of the questions, 0 to 1. Less holds good versions back by chance; more lets facts go with each version",
+        "part of the questions, 0 to 1, beyond what chance explains. Less holds more versions back; more lets facts go",
     ),
     "max_refusal_drop": (
         "Refusals that may be lost",
@@ -52,3 +52,33 @@ AUDIT = "Who did what"
 AUDIT_COLUMNS = ("When", "Who", "What", "More")
 NOTHING_DONE = "nothing so far"
 OLDER_EVENTS = "Older ones are in /events."
+
+# Collections of votes
+COLLECTIONS = "Collections of votes"
+COLLECTIONS_SAY = (
+    "Votes and demonstrations go into the open collection. A training learns from those marked so, within the span of "
+    "time below; the counter of new votes is about the open one."
+)
+COLLECTION_COLUMNS = ("Collection", "Votes", "Demonstrations", "Training", "Begun", "")
+OPEN_MARK = "● open"
+LEARNED_MARK = "learns from it"
+NOT_LEARNED_MARK = "leaves it out"
+OPEN_AGAIN = "Open"
+LEAVE_COLLECTION = "Leave out"
+LEARN_COLLECTION = "Learn from it"
+NEW_COLLECTION = "A new collection"
+COLLECTION_HOLDER = "class of Monday"
+COLLECTION_START = "It begins with"
+BESIDE_OTHERS = "what answers now, beside the others"
+AFRESH_FROM = "v{version}, afresh: it alone is learned"
+BEGIN_COLLECTION = "Begin"
+SINCE = "Learn from what was given since"
+UNTIL = "and before"
+SPAN_INFO = "a day such as 2026-11-30, or empty"
+KEEP_SPAN = "Keep this span"
+SPAN_KEPT = "Runs learn from this span of time from now on."
+COLLECTION_OPEN = "New votes go into “{name}”, and runs learn from it too."
+COLLECTION_AFRESH = "v{version} answers, new votes go into “{name}”, and runs learn from it alone."
+COLLECTION_LEARNED = "Runs learn from “{name}” too."
+COLLECTION_LEFT = "Runs leave “{name}” out."
+NEW_VOTES_GO = "New votes go into “{name}”."

@@ -52,3 +52,37 @@ DAMAGED_SAYS = (
 )
 LIVE_INSTEAD = "v{damaged} is damaged · {words}"
 TAKEN_OUT = "v{version} is out of service; v{live} answers."
+
+# What training did
+INSIGHT = "What training did"
+NO_INSIGHT = (
+    "The end of the first training measures how far its version went, how diverse its answers are, and how they do on "
+    "prompts that nobody voted on."
+)
+PLOT_REWARD_AGAINST_KL = (
+    "Score against KL",
+    "how much higher than instruction-tuned it scores, by its own run's reward model, and how far it went for that",
+)
+PLOT_PROMISED = ("Promised", "how probably it is preferred to instruction-tuned, by the reward model it was trained on")
+PLOT_PEOPLE = (
+    "What people say",
+    "the same by votes on its answers, none of which it has learned from: far below what was promised, it learned to "
+    "please the reward model alone",
+)
+PLOT_WITHIN = ("Diversity", "different word sequences among answers to one prompt, of as many as chance would give")
+KL_AXIS = "KL"
+VERSION_AXIS = "version"
+EVEN_ODDS = "no better"
+ONE_OF_VERSIONS = "v{version}"
+NAMED_SPOT = "{name}, {words}"
+BREADTH = "Diversity, and prompts unlike those voted on"
+BREADTH_SAYS = (
+    "Each figure on prompts like those voted on, then on prompts unlike them. Preferred: to instruction-tuned, by its "
+    "own run's reward model. Facts: of the checks, right. RLHF often writes more alike, and does well on other prompts "
+    "too (Kirk et al. 2024)."
+)
+BREADTH_COLUMNS = ("Model", "Within a prompt", "Across prompts", "Preferred", "Facts")
+LIKE_AND_UNLIKE = "{like} · {unlike}"
+LIKED = "Voted texts that the reward model likes most and least"
+LIKED_MOST = "Most"
+LIKED_LEAST = "Least"

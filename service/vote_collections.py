@@ -1,0 +1,123 @@
+"""Collections of votes, for the admin: which takes in what is new, which runs learn from, and starting afresh."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from reprlib import repr as brief
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, ValidationInfo
+from pydantic.dataclasses import dataclass as checked_dataclass
+
+from alignment.errors import ConfigError
+from service import versions
+from service.context import Services
+from service.requests import Reason, number
+from service.versions import VersionRequest
+from storage import vote_collections as stored
+from storage.vote_collections import Collection, Span
+
+LONGEST_NAME = 100
+MOST = 200  # collections
+Act = Literal["list", "open", "afresh", "choose"]
+
+
+def _moment(value: Any, info: ValidationInfo) -> str:
+    """Return a day or a moment as it is compared with what is stored: ISO 8601 in UTC."""
+    if value in (None, ""):
+        return ""
+    try:
+        found = datetime.fromisoformat(str(value).strip())
+    except ValueError:
+        raise ConfigError(
+            f'{info.field_name} must be a day or a moment such as "2026-11-30" or "2026-11-30T09:00", got '
+            f"{brief(value)}; leave it empty for no bound"
+        ) from None
+    return found.replace(tzinfo=found.tzinfo or UTC).astimezone(UTC).isoformat()
+
+
+def _names(value: Any, info: ValidationInfo) -> tuple[str, ...] | None:
+    if value is None:
+        return None
+    if not isinstance(value, list | tuple) or not all(isinstance(one, str) for one in value):
+        raise ConfigError(f"{info.field_name} must be a list of names of collections, got {brief(value)}")
+    return tuple(value)
+
+
+@checked_dataclass(frozen=True)
+class CollectionsRequest:
+    """What is to be done about collections."""
+
+    act: Act = "list"
+    name: str = ""  # of the one that is to take in what is new
+    version: Annotated[int, number(1, 2**53, whole=True)] = 1  # from which is started afresh
+    reason: Reason = ""  # where that version did not pass its check
+    names: Annotated[tuple[str, ...] | None, BeforeValidator(_names)] = None  # that runs learn from; None: as before
+    since: Annotated[str, BeforeValidator(_moment)] = ""
+    until: Annotated[str, BeforeValidator(_moment)] = ""
+
+    def __post_init__(self) -> None:
+        name = self.name.strip()
+        if self.act in ("open", "afresh") and not 0 < len(name) <= LONGEST_NAME:
+            raise ConfigError(f"a collection needs a name of 1 to {LONGEST_NAME} characters, got {brief(self.name)}")
+        if self.since and self.until and self.since >= self.until:
+            raise ConfigError(f"since {self.since} must come before until {self.until}")
+        if self.act == "choose" and self.names == ():
+            raise ConfigError("name at least one collection that runs are to learn from")
+
+
+@dataclass(frozen=True)
+class Collections:
+    """All collections, the newest first, and the span of time that runs learn from."""
+
+    all: Sequence[Collection]
+    span: Span
+
+    @property
+    def open(self) -> str:
+        """The name of the one that takes in what is new."""
+        return next(one.name for one in self.all if one.open)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return them as callers of `/collections` get them."""
+        return {"open": self.open, "collections": [asdict(one) for one in self.all], **asdict(self.span)}
+
+
+def collections(services: Services, token: str | None, request: CollectionsRequest) -> Collections:
+    """Do what is asked and return how things stand then.
+
+    "open" lets a collection take in what is new, beside those that runs learn from already; "afresh" has runs learn
+    from it alone, and another version answer. Raises AccessError without the admin's token, ConfigError for what does
+    not fit, StorageError, a LookupError, for a name or version that there is not; nothing is changed then.
+    """
+    services.admin.require(token)
+    name = request.name.strip()
+    if request.act in ("open", "afresh"):
+        _require_room(services, name)
+    if request.act == "open":
+        stored.open_collection(services.db, name)
+    elif request.act == "afresh":
+        why = request.reason or f"{name} starts afresh"
+        if services.engine.live.version != request.version:
+            _require_passed(services, request)
+            versions.promote(services, token, VersionRequest(request.version, why[:200]))
+        stored.open_collection(services.db, name, alone=True, why=f"{name!r} starts afresh from v{request.version}")
+    elif request.act == "choose":
+        stored.choose(services.db, request.names, Span(request.since, request.until))
+    if request.act != "list":
+        services.status.expire()
+        services.preview.votes_changed()
+    return Collections(stored.list_collections(services.db), stored.span(services.db))
+
+
+def _require_room(services: Services, name: str) -> None:
+    known = stored.list_collections(services.db)
+    if len(known) >= MOST and all(one.name != name for one in known):
+        raise ConfigError(f"there are {MOST} collections already; open one of these again")
+
+
+def _require_passed(services: Services, request: CollectionsRequest) -> None:
+    """Raise ConfigError for a version that did not pass, unless a reason is given: a name is none."""
+    policy = versions.policy(services, request.version)
+    if not request.reason and not versions.passed(policy):
+        raise ConfigError(f"v{request.version} did not pass its check; to start from it all the same, give a reason")
