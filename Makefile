@@ -12,7 +12,7 @@ OTHER_MODEL := $(filter-out smollm2-135m,$(MODEL))$(findstring --model,$(ARGS))
 SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow test-gpu test-vllm lint bench-checks bench-chat-tastes bench-clicks bench-everyday bench-idle bench-loop bench-many-votes bench-panels bench-pauses bench-refit bench-serving bench-streaming bench-tastes bench-training bench-votes bench-start pocket smollm2 evaluate clean
+.PHONY: help run test test-slow test-gpu test-vllm lint bench-checks bench-chat-tastes bench-clicks bench-clients bench-everyday bench-idle bench-loop bench-many-votes bench-panels bench-pauses bench-refit bench-serving bench-streaming bench-tastes bench-training bench-votes bench-start pocket smollm2 evaluate clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ bench-chat-tastes: $(INSTALLED_TEST) $(FIRST_MODEL) ## measure what 32 clicks te
 
 bench-clicks: $(INSTALLED_TEST) $(FIRST_MODEL) ## measure what clicks teach the reward model: on chosen pairs, and where some err
 	$(BIN)/python -m tests.bench.clicks $(ARGS)
+
+bench-clients: $(INSTALLED_TEST) $(FIRST_MODEL) ## let thirty people ask and vote over HTTP for ten minutes; prints JSON
+	$(BIN)/python -m tests.bench.clients $(ARGS)
 
 bench-everyday: $(INSTALLED_TEST) $(FIRST_MODEL) ## ask sixty everyday prompts; the table goes to build/everyday.md
 	$(BIN)/python -m tests.bench.everyday $(ARGS)

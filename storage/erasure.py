@@ -16,12 +16,14 @@ from storage.messages import messages_from_stored
 NOBODY = "erased"  # whose conversations are, once they are erased
 BLANK = '[{"role": "user", "content": ""}]'
 
-# Comparisons of one's conversations; and those in none, as other clients make them, on which nobody else voted.
+# Comparisons of one's conversations; and those in none, as other clients and the Teach tab make them, on which nobody
+# else voted. A prompt of the pool is not theirs.
 OWN = """
     SELECT comparisons.id, comparisons.messages FROM comparisons
     LEFT JOIN conversations ON conversations.id = comparisons.conversation
     WHERE conversations.annotator = :who OR (
-        comparisons.conversation IS NULL AND comparisons.kind = 'compare'
+        comparisons.conversation IS NULL
+        AND comparisons.messages NOT IN (SELECT messages FROM prompts)
         AND EXISTS (SELECT 1 FROM preferences WHERE comparison = comparisons.id AND annotator = :who)
         AND NOT EXISTS (SELECT 1 FROM preferences WHERE comparison = comparisons.id AND annotator <> :who)
     )

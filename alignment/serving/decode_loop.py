@@ -10,7 +10,7 @@ from alignment.errors import AlignmentError
 from alignment.serving.calls import Call, require_fitting
 from alignment.serving.engine import Finished, Grown, RowState
 from alignment.serving.loaded import LoadedModel
-from alignment.serving.open_rows import Answer, OpenRows
+from alignment.serving.open_rows import Answer, OpenRows, padded
 
 log = logging.getLogger(__name__)
 GROWN_SECONDS = 0.06  # between two `Grown` of a stream: faster than anyone reads
@@ -109,18 +109,34 @@ class DecodeLoop:
         """Read prompts, as much as is allowed between two steps; rows whose prompt is read whole join the others."""
         tokens = self._model.serving.prompt_tokens
         while tokens > 0 and self._reading:
-            one, answer = self._reading.popleft()
-            if one not in self._calls:
-                continue
+            some = self._next_to_read(tokens)
             try:
-                tokens -= self._open.read_on(answer, tokens)
+                if len(some) > 1:
+                    tokens -= self._open.read_together([answer for _, answer in some])
+                for _, answer in some:
+                    tokens -= self._open.read_on(answer, tokens)
             except Exception as error:
-                self._fail(one, error)
+                for one, _ in some:
+                    self._fail(one, error)
                 continue
-            if answer.read:
-                self._open.join(answer)
-            else:
-                self._reading.append((one, answer))
+            for one, answer in some:
+                if answer.read:
+                    self._open.join(answer)
+                else:
+                    self._reading.append((one, answer))
+
+    def _next_to_read(self, tokens: int) -> list[tuple[_Writing, Answer]]:
+        """Take the next answers out of the line: several if one pass of so many tokens reads their whole prompts."""
+        some: list[tuple[_Writing, Answer]] = []
+        while self._reading:
+            one, answer = self._reading[0]
+            if one in self._calls:
+                together = [*(answer for _, answer in some), answer]
+                if some and (any(each.begun for each in together) or padded(together) > tokens):
+                    break
+                some.append((one, answer))
+            self._reading.popleft()
+        return some
 
     def _fail(self, one: _Writing, error: Exception) -> None:
         """Tell a call of an error of its own, and let it go."""

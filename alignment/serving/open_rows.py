@@ -67,6 +67,17 @@ class Answer:
         return all(reading.done for _, reading in self.reading)
 
     @property
+    def begun(self) -> bool:
+        """Whether a part of a prompt is read."""
+        return any(reading.columns for _, reading in self.reading)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """How many different prompts it has, and the tokens of the longest."""
+        shapes = [reading.ids.shape for _, reading in self.reading]
+        return sum(shape[0] for shape in shapes), max((shape[1] for shape in shapes), default=0)
+
+    @property
     def finished(self) -> bool:
         """Whether all completions have ended."""
         return all(one.finish_reason for one in self.completions.values())
@@ -74,6 +85,12 @@ class Answer:
     def rows(self, cancelled: bool = False) -> tuple[RowState, ...]:
         """Return how far the completions have come; with `cancelled`, those that have not ended end so."""
         return tuple(one.state(cancelled) for one in self.completions.values())
+
+
+def padded(answers: Sequence[Answer]) -> int:
+    """Return how many tokens one pass over the prompts of some answers takes, padding included."""
+    shapes = [answer.shape for answer in answers]
+    return sum(prompts for prompts, _ in shapes) * max(longest for _, longest in shapes)
 
 
 class OpenRows:
@@ -142,6 +159,18 @@ class OpenRows:
         for batch, reading in answer.reading:
             if not reading.done and read < tokens:
                 read += batch.read_on(reading, tokens - read)
+        return read
+
+    def read_together(self, answers: Sequence[Answer]) -> int:
+        """Read the whole prompts of several answers in one pass, let their rows join, and return how many tokens."""
+        self._follow_model()
+        for batch in (self._own, self._others):
+            of_batch = [reading for answer in answers for one, reading in answer.reading if one is batch]
+            if batch is not None and of_batch:
+                batch.add([row for reading in of_batch for row in reading.rows])
+        read = padded(answers)
+        for answer in answers:
+            answer.reading.clear()
         return read
 
     def join(self, answer: Answer) -> None:

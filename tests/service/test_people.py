@@ -1,5 +1,6 @@
 """People: how they agree, who looks suspicious, who is left out of runs, how much one may weigh, and what is erased."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from storage.features import read_features, save_features, text_key
 from storage.messages import one_turn
 from storage.overview import overview
 from storage.people import UnknownPersonError
+from storage.prompts import add_prompts
 from tests.harness.scripted import Backstage
 from tests.service.exchanging import token
 from tests.storage.test_preferences import comparison
@@ -159,6 +161,20 @@ def test_all_that_a_person_wrote_is_erased_and_nothing_of_others(behind: Backsta
     assert codes == [("", 64), ("A", 64), ("B", 64), ("C", 64)]
     on_disk = b"".join(path.read_bytes() for path in behind.data_dir.glob("triptych.db*"))
     assert on_disk.count(f"{secret} 0".encode()) == 0
+
+
+def test_what_was_typed_on_the_teach_tab_is_erased_and_a_prompt_of_the_pool_is_not(behind: Backstage) -> None:
+    secret, pooled = one_turn("I live in Elm Street"), one_turn("Where is Paris?")
+    add_prompts(behind.db, [pooled])
+    for number, messages in enumerate((secret, pooled)):
+        made = replace(comparison(f"c{number}"), messages=messages, kind="teach")
+        preferences.save_comparison(behind.db, made)
+        give(behind.db, number, "A", new=False)
+    assert erase(behind.services, "ann", None, checked(EraseRequest, keep_votes=True)).comparisons == 1
+    with database.read(behind.db) as db:
+        dump = "\n".join(db.conn.iterdump())
+    assert "Elm Street" not in dump
+    assert "Where is Paris?" in dump
 
 
 def test_an_admin_erases_for_somebody_and_nobody_else_does(behind: Backstage) -> None:

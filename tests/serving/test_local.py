@@ -252,6 +252,32 @@ def test_a_long_prompt_is_read_in_parts_while_others_are_written(engine: LocalEn
     assert asyncio.run(together()) == alone
 
 
+def test_short_prompts_that_wait_together_are_read_in_one_pass(
+    engine: LocalEngine, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = [[replace(one, seed=10 * number + one.seed) for one in _three(engine, tiny_folder)] for number in range(4)]
+    alone = [tokens(engine, *rows) for rows in calls]
+    passes, read_on = [], DecodingBatch.read_on
+
+    def counted(batch: DecodingBatch, *arguments: Any) -> int:
+        passes.append(batch)
+        return read_on(batch, *arguments)
+
+    async def together() -> list[list[tuple[int, ...]]]:
+        with _held(monkeypatch) as (reached, go_on):
+            first = asyncio.ensure_future(_last(engine, calls[0]))
+            await _until(reached)
+            monkeypatch.setattr(DecodingBatch, "read_on", counted)
+            others = [asyncio.ensure_future(_last(engine, rows)) for rows in calls[1:]]
+            while len(engine._line) < len(others):
+                await asyncio.sleep(0.01)
+            go_on.set()
+            return [[state.token_ids for state in (await one).rows] for one in (first, *others)]
+
+    assert asyncio.run(together()) == alone
+    assert len(passes) == 1
+
+
 @pytest.mark.parametrize("together", [True, False])
 def test_further_samples_are_written_beside_the_others_or_after_those_who_wait(
     engine: LocalEngine, tiny_folder: Path, together: bool
