@@ -154,7 +154,7 @@ def sft_of(opened: Opened) -> Adapter | None:
 
 
 def services_of(
-    opened: Opened, engine: LocalEngine | RemoteEngine, seed: int | None, host: str, workers: int = 1
+    opened: Opened, engine: LocalEngine | RemoteEngine, seed: int | None, host: str, workers: int = 1, ray: str = ""
 ) -> Services:
     """Return what the page works with; nothing is started yet."""
     model, processors = opened.model, usable_processors()
@@ -174,7 +174,7 @@ def services_of(
             untrained=untrained_versions(opened.db, opened.data_dir, model.config),
         ),
         sft=sft_of(opened),
-        supervisor=Supervisor(opened.data_dir, engine, model.config, defaults),
+        supervisor=Supervisor(opened.data_dir, engine, model.config, defaults, ray),
         admin=admin_sessions(opened.db, host),
         admission=Admission(opened.limits),
         roles=stored_roles(opened.db),
@@ -230,7 +230,7 @@ def serve_page(arguments: argparse.Namespace) -> None:
     except AlignmentError as error:
         raise SystemExit(f"Triptych cannot start: {error}") from error
     services = replace(
-        services_of(opened, engine, arguments.seed, arguments.host, arguments.workers),
+        services_of(opened, engine, arguments.seed, arguments.host, arguments.workers, arguments.ray),
         fold_harmful=arguments.fold_harmful,
         lent=LentAdapters(allowed=arguments.lend_adapters),
     )

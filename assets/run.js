@@ -7,9 +7,12 @@ window.triptychRun = (element, props, trigger) => {
   element.addEventListener("change", event => {
     const list = event.target.closest("select[data-beside]");
     if (!list || !list.value) return;
-    const both = document.getElementById("runs-compared");
-    new MutationObserver((_, once) => { once.disconnect(); both.scrollIntoView({block: "start"}); })
-      .observe(both, {childList: true, subtree: true});
+    const both = document.getElementById("runs-compared"), wanted = `[data-both="${list.dataset.beside}-${list.value}"]`;
+    new MutationObserver((_, seen) => {
+      if (!both.querySelector(wanted)) return;
+      seen.disconnect();
+      requestAnimationFrame(() => both.scrollIntoView({block: "start"}));
+    }).observe(both, {childList: true, subtree: true});
     trigger("select", {act: "beside", id: Number(list.dataset.beside), other: Number(list.value)});
   });
   element.addEventListener("submit", event => {

@@ -67,6 +67,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         help="fold base and instruction-tuned answers to what sounds harmful, a guess by words, until they are clicked",
     )
     add("--workers", type=int, choices=range(1, 65), metavar="N", default=1, help="processes that train a run together")
+    add("--ray", default="", metavar="ADDRESS", help="Ray cluster on which workers train; local starts one")
     add("--engine", default="", help="servers that write instead of this process: http://host:8000, or vllm:http://…")
     add("--lend-adapters", action="store_true", help="let programs have adapters loaded through /v1, as vLLM does")
     add("--to", type=Path, help="new folder that hand-off writes")
@@ -77,4 +78,6 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         parser.error("backup and restore need a file, and nothing else takes one")
     if (parsed.command == "hand-off") != (parsed.to is not None):
         parser.error("hand-off needs --to with a new folder, and nothing else takes one")
+    if parsed.ray and parsed.workers == 1:
+        parser.error("--ray needs --workers of at least 2")
     return parsed

@@ -14,4 +14,4 @@ def opened(tab: str) -> str:
 
 def once_opened(tab: str) -> str:
     """Return what an event that asks does first: it waits for that moment."""
-    return f"async (...inputs) => {{ await triptychOnceOpened('{tab}'); return inputs; }}"
+    return f"(...inputs) => triptychOnceOpened('{tab}').then(() => inputs)"

@@ -84,7 +84,7 @@ def header_html(now: Snapshot, model: ServedModel) -> str:
     name = strings.SERVED_BY.format(model=model.name, servers=model.served_by) if model.served_by else model.name
     words = _header_words(now)
     for damaged in versions_view.gave_way(now.policies, now.live)[:1]:  # the newest
-        words = strings.LIVE_INSTEAD.format(damaged=damaged.version, words=words)
+        words = strings.LIVE_INSTEAD.format(version=now.live, damaged=damaged.version)
     return render("header", model=name, status=now.engine.status, words=words)
 
 

@@ -23,7 +23,12 @@ _apart = 0  # how many contexts of `alone` are open
 
 
 def join() -> None:
-    """Become one of the group that torchrun started; it has set in the environment which one of how many."""
+    """Become one of the group that torchrun started; it has set in the environment which one of how many.
+
+    Ray has joined its workers already.
+    """
+    if distributed.is_initialized():
+        return
     on_gpu = torch.cuda.is_available()
     if on_gpu:
         torch.cuda.set_device(distributed.get_node_local_rank())
@@ -32,8 +37,8 @@ def join() -> None:
 
 
 def leave() -> None:
-    """Leave the group, if there is one."""
-    if distributed.is_initialized():
+    """Leave the group, if there is one of torchrun's; Ray's is Ray's to end."""
+    if distributed.is_initialized() and distributed.is_torchelastic_launched():
         distributed.destroy_process_group()
 
 

@@ -15,6 +15,7 @@ from alignment.models.adapters import using
 from alignment.models.decoding import DecodingBatch, DecodingRow
 from alignment.models.heads import hidden_states
 from alignment.models.sampling import Sampling
+from alignment.runs import generality
 from alignment.runs.settings import RunSettings
 
 log = logging.getLogger(__name__)
@@ -27,6 +28,7 @@ FOR_RAFT = 0.6  # of the budget; the rest is for loading, reward model, PPO and 
 AFTER_RAFT = 0.7  # of the budget is spent
 FEW_ROUNDS = 2  # that have to fit: the first one learns from what the policy wrote before it learned
 FOR_PPO = 0.15
+FOR_DIVERSITY = 0.08  # at the end, where prompts of two kinds are answered by two models, and once by the base
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,8 @@ def _least_seconds(times: int, act: Callable[[], object]) -> float:
 def within(settings: RunSettings, pace: Pace) -> RunSettings:
     """Return the settings with no more prompts and rollouts than `settings.minutes` allow; 0 minutes set no bound.
 
+    Where a model is slow, diversity is measured on fewer prompts, or on none.
+
     Prompts of a round are so many that `FEW_ROUNDS` rounds fit; how many rounds there are is seen on the way
     (`raft_seconds`). There are always enough prompts and rollouts for the minibatches.
     """
@@ -90,6 +94,9 @@ def within(settings: RunSettings, pace: Pace) -> RunSettings:
     step = max(ppo.minibatches, ppo.samples)
     if step % ppo.minibatches == 0 and step % ppo.samples == 0:
         rollouts = _multiple(FOR_PPO * seconds / ppo.updates / a_rollout, step, ppo.rollouts)
+    a_diverse = 5 * generality.SAMPLES * pace.of_sample(generality.MOST_TOKENS, 0.0)
+    diverse = min(settings.diversity_prompts, int(FOR_DIVERSITY * seconds / a_diverse))
+    settings = replace(settings, diversity_prompts=diverse)
     milliseconds = pace.drawn * 1e3, pace.passed * 1e3
     log.info("%.2f ms a token drawn, %.2f passed: %s prompts a round, %s rollouts", *milliseconds, prompts, rollouts)
     return replace(settings, raft=replace(raft, prompts=prompts), ppo=replace(ppo, rollouts=rollouts))

@@ -238,8 +238,7 @@ def _record(data_dir: Path, run_id: int, parent: Policy, evaluation: Evaluation,
 def main() -> None:
     """Train the run whose id comes on stdin; a failure is written to its row, with a traceback in its log.
 
-    torchrun's workers are told their run on the command line. One that was lost ends them all with an error, so that
-    torchrun starts them again.
+    torchrun's workers are told their run on the command line.
     """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data-dir", type=Path, required=True)
@@ -250,18 +249,28 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
     transformers_logging.disable_progress_bar()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the app's; it ends this process itself
-    several, db = arguments.workers > 1, database.file_in(arguments.data_dir)
-    run = arguments.run_number or wait_for_run()
-    if run is None or (several and runs.get_run(db, run).status != "running"):  # it has ended before torchrun noticed
+    run, in_group = arguments.run_number or wait_for_run(), arguments.workers > 1
+    if run is None:
         return
-    leave_with_parent(in_group=several)
+    leave_with_parent(in_group=in_group)
+    carry_out(arguments.data_dir, ModelConfig(**json.loads(arguments.model)), run, in_group=in_group)
+
+
+def carry_out(data_dir: Path, model: ModelConfig, run: int, *, in_group: bool) -> None:
+    """Train a run and note a failure in its row; raise SystemExit where it fails.
+
+    A group's worker that lost another one ends with an error, and notes nothing: the group is started again. A run that
+    has ended before that was seen is left alone.
+    """
+    db = database.file_in(data_dir)
+    if in_group and runs.get_run(db, run).status != "running":
+        return
     try:
-        if several:
+        print_into(run_folder.log_of(run_folder.folder_of(data_dir, run)))
+        if in_group:
             workers.join()
-        print_into(run_folder.log_of(run_folder.folder_of(arguments.data_dir, run)))
-        model = ModelConfig(**json.loads(arguments.model))
         log.info("run %s with %s", run, json.dumps(asdict(model)))
-        train(arguments.data_dir, run, model)
+        train(data_dir, run, model)
         workers.leave()
     except UnconvincingVotesError as error:
         log.info("%s", error)

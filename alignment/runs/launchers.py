@@ -1,4 +1,4 @@
-"""How the process of a run is started: one child, which may wait ahead of its run, or a group of them by torchrun."""
+"""How the process of a run is started: one child, which may wait ahead of its run, or a group by torchrun or Ray."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ class Launcher:
 
     data_dir: Path
     model: ModelConfig
+    ray: str = ""  # address of the cluster that trains; else torchrun starts several workers on this machine
     spare: TrainingProcess | None = None  # started ahead of the run to come
 
     def prepare(self) -> None:
@@ -27,7 +28,7 @@ class Launcher:
         """
         if workers > 1:
             self.drop()
-            return start_group(self.data_dir, self.model, run_id, workers)
+            return start_group(self.data_dir, self.model, run_id, workers, self.ray)
         if self.spare is None or not self.spare.assign(run_id):
             self.drop()
             self.prepare()

@@ -70,13 +70,18 @@ def start_process(data_dir: Path, model: ModelConfig) -> TrainingProcess:
     return TrainingProcess(_started(data_dir, ["-m", *_job(data_dir, model)]))
 
 
-def start_group(data_dir: Path, model: ModelConfig, run_id: int, workers: int) -> TrainingProcess:
-    """Start several processes that train a run together on this machine; raise OSError if the system refuses.
+def start_group(data_dir: Path, model: ModelConfig, run_id: int, workers: int, ray: str = "") -> TrainingProcess:
+    """Start several processes that train a run together; raise OSError if the system refuses.
 
-    torchrun starts them, ends all where one is gone, and starts them again: they go on from the last checkpoint.
+    torchrun starts them on this machine, or Ray on the cluster at an address. Either ends all where one is gone, and
+    starts them again: they go on from the last checkpoint.
     """
     group = ["--standalone", "--nproc-per-node", str(workers), "--max-restarts", str(RESTARTS)]
-    job = [*_job(data_dir, model), "--run-number", str(run_id), "--workers", str(workers)]
+    which = ["--run-number", str(run_id), "--workers", str(workers)]
+    if ray:
+        command = ["-m", "alignment.runs.ray_group", *_job(data_dir, model)[1:], *which, "--address", ray]
+        return TrainingProcess(_started(data_dir, command), group=True)
+    job = [*_job(data_dir, model), *which]
     return TrainingProcess(_started(data_dir, ["-m", "torch.distributed.run", *group, "-m", *job]), group=True)
 
 

@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 IDLE_SECONDS = 1.0  # between two looks at the database while no run is open
 BUSY_SECONDS = 0.25  # and while one is
 HEARTBEAT_SECONDS = 180.0  # a process silent for so long is taken for dead
+GROUP_SECONDS = 600.0  # and a group of several, which may start its workers again meanwhile
 RESUME = "Resume it to go on from its last checkpoint, or from the beginning if it has none."
 
 
@@ -44,13 +45,15 @@ class Swap:
 class Supervisor:
     """Owns the training process. All methods may be called from any thread."""
 
-    def __init__(self, data_dir: Path, engine: Engine, model: ModelConfig, defaults: RunSettings) -> None:
+    def __init__(
+        self, data_dir: Path, engine: Engine, model: ModelConfig, defaults: RunSettings, ray: str = ""
+    ) -> None:
         self._data_dir = data_dir
         self._db = database.file_in(data_dir)
         self._engine = engine
         self.model = model
         self.defaults = defaults  # of runs, but for the gate's bounds where an admin has set them
-        self._launcher = Launcher(data_dir, model)
+        self._launcher = Launcher(data_dir, model, ray)
         self._active: tuple[int, TrainingProcess] | None = None  # a run and its process
         self._heartbeat: tuple[str | None, float] = (None, 0.0)  # the run's last, and when it was seen first
         self._swap: Swap | None = None
@@ -222,9 +225,10 @@ class Supervisor:
         """End a process that is silent for too long; conclude the run of one that has ended."""
         cause = process.cause_of_end()
         if cause is None:
-            if run is not None and self._silent_seconds(run) > HEARTBEAT_SECONDS:
+            patience = GROUP_SECONDS if process.group else HEARTBEAT_SECONDS
+            if run is not None and self._silent_seconds(run) > patience:
                 self._kill_active()
-                silent = f"The training process gave no sign of life for {HEARTBEAT_SECONDS:.0f} s and was ended."
+                silent = f"The training process gave no sign of life for {patience:.0f} s and was ended."
                 runs.end_run(self._db, run.id, "failed", f"{silent} {RESUME}")
             return
         process.close()

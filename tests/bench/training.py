@@ -1,7 +1,8 @@
-"""An update of our PPO beside one of TRL's PPOTrainer: time and peak memory on the pocket model, full loop each.
+"""An update of our PPO beside one of TRL's PPOTrainer: time and peak memory, full loop each.
 
 `python -m tests.bench.training` makes an environment with TRL 1.12.0 in `build/trl`, then lets both sides train, in
-turns, each time in a process of its own, and prints the table.
+turns, each time in a process of its own, and prints the table. The pocket model has a reward model of its own; with
+`--model smollm2` both sides score with one that says nothing, which costs the same.
 """
 
 import argparse
@@ -18,16 +19,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
 from alignment.learning import ppo
 from alignment.learning.rollout import Task
 from alignment.learning.settings import PPOConfig
-from alignment.models import adapters, loading, shipped_files
+from alignment.models import adapters, catalogue, loading, shipped_files
+from alignment.models.catalogue import ModelChoice
+from alignment.models.conversion import ensure_converted
 from alignment.models.heads import load_head, mean_head
+from alignment.models.model_folder import UNCHANGED
 from alignment.models.passes import ROWS
 from alignment.reward.scorer import adapter_scorer
-from alignment.settings import POCKET
+from alignment.runs.run_models import RANK, attach_reward, load
+from alignment.settings import GENERAL, POCKET, ModelConfig
 
 TRL = "1.12.0"
 ROOT = Path(__file__).parents[2]
@@ -42,6 +47,8 @@ SETTINGS: dict[str, Any] = {
     "threads": 2,
     "prompts": 512,
 }
+SMALLER: dict[str, Any] = SETTINGS | {"updates": 3, "rollouts": 32, "max_new_tokens": 64, "forward_rows": 16}
+POCKET_MODEL, CHAT_MODEL = "pocket", "smollm2"
 
 
 def environment(folder: Path) -> Path:
@@ -81,6 +88,49 @@ def prepare(folder: Path) -> None:
     reward.save_pretrained(folder / "reward")
 
 
+def prepare_chat(folder: Path) -> None:
+    """Write the same of SmolLM2, a chat checkpoint whose policy is a new adapter."""
+    folder.mkdir(parents=True, exist_ok=True)
+    config = chat_checkpoint(folder)
+    model, tokenizer = loading.load_checkpoint(config.model)
+    tuned = adapters.attach_new(model, "sft", RANK, 0)
+    shape = {"rank": RANK, "target_modules": sorted(tuned.peft_config["sft"].target_modules)}
+    (folder / "settings.json").write_text(json.dumps(SMALLER | shape))
+    plain = AutoTokenizer.from_pretrained(config.model, local_files_only=True)
+    AutoModelForCausalLM.from_pretrained(config.model, dtype=torch.float32).save_pretrained(folder / "sft")
+    plain.save_pretrained(folder / "sft")
+    prompts = shipped_files.prompts(GENERAL)[: SMALLER["prompts"]]
+    (folder / "prompts.json").write_text(json.dumps([tokenizer.prompt_ids(messages) for messages in prompts]))
+    reward = AutoModelForSequenceClassification.from_pretrained(config.model, num_labels=1, dtype=torch.float32)
+    with torch.no_grad():
+        reward.score.weight.zero_()
+    reward.save_pretrained(folder / "reward")
+
+
+def chat_checkpoint(folder: Path) -> ModelConfig:
+    """Return SmolLM2, converted into a folder."""
+    config = catalogue.resolve(ModelChoice("smollm2-135m"), folder, online=False).config
+    ensure_converted(config)
+    return config
+
+
+def ours_on_chat(folder: Path) -> dict[str, Any]:
+    """Return what `ours` does, of SmolLM2 in the precision in which the app trains it."""
+    torch.set_num_threads(SMALLER["threads"])
+    model, tokenizer = load(chat_checkpoint(folder), unchanged(folder), 0)
+    heads = attach_reward(model)
+    adapters.copy_adapter(model, "reward", "value")
+    return updates_of(model, tokenizer, heads, shipped_files.prompts(GENERAL), SMALLER)
+
+
+def unchanged(folder: Path) -> Path:
+    """Return the folder of a version 1 that is its model unchanged."""
+    version = folder / "version-1"
+    version.mkdir(exist_ok=True)
+    (version / UNCHANGED).touch()
+    return version
+
+
 def ours() -> dict[str, Any]:
     """Return the seconds of each update, set up as TRL's are, and the process's peak memory in MiB."""
     torch.set_num_threads(SETTINGS["threads"])
@@ -89,23 +139,27 @@ def ours() -> dict[str, Any]:
     adapters.attach(model, POCKET / "reward", "reward")
     adapters.copy_adapter(model, "sft", "policy")
     adapters.copy_adapter(model, "reward", "value")
-    heads = load_head(model, POCKET / "reward")
+    return updates_of(model, tokenizer, load_head(model, POCKET / "reward"), shipped_files.prompts(POCKET), SETTINGS)
+
+
+def updates_of(model: Any, tokenizer: Any, heads: Any, prompts: Any, settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the seconds of each update and the process's peak memory in MiB."""
     names = ("updates", "rollouts", "minibatches", "epochs", "max_new_tokens")
     config = PPOConfig(
-        **{name: SETTINGS[name] for name in names},
+        **{name: settings[name] for name in names},
         samples=1,
-        value_epochs=SETTINGS["epochs"],
+        value_epochs=settings["epochs"],
         critic_warmup=0,
         warmup_updates=0,
     )
     times = [time.monotonic()]
     score = adapter_scorer(model, heads, tokenizer.pad_id, None)
-    task = Task(shipped_files.prompts(POCKET)[: SETTINGS["prompts"]], score, seed=0)
+    task = Task(prompts[: settings["prompts"]], score, seed=0)
     ppo.train_ppo(
         *(model, tokenizer, task, mean_head(heads), config),
         lambda update, metrics: times.append(time.monotonic()),
     )
-    seconds = [end - start for start, end in pairwise(times)][: SETTINGS["updates"]]
+    seconds = [end - start for start, end in pairwise(times)][: settings["updates"]]
     return {"seconds": seconds, "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
 
 
@@ -114,15 +168,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, default=Path("build/bench-training"))
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--model", choices=[POCKET_MODEL, CHAT_MODEL], default=POCKET_MODEL)
     parser.add_argument("--ours", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.ours:
-        print(json.dumps(ours()))
+        print(json.dumps(ours_on_chat(arguments.work) if arguments.model == CHAT_MODEL else ours()))
         return
     python = environment(arguments.work / "trl")
-    prepare(arguments.work)
+    (prepare_chat if arguments.model == CHAT_MODEL else prepare)(arguments.work)
+    own = ["--ours", "--model", arguments.model, "--work", str(arguments.work)]
     sides = {
-        "Triptych": [sys.executable, "-m", "tests.bench.training", "--ours"],
+        "Triptych": [sys.executable, "-m", "tests.bench.training", *own],
         f"TRL {TRL}": [str(python.absolute()), str(Path(__file__).with_name("trl_ppo.py")), str(arguments.work)],
     }
     measured: dict[str, list[dict[str, Any]]] = {name: [] for name in sides}

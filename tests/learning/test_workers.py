@@ -25,7 +25,8 @@ from tests.learning.test_workers import PPO, RAFT, gradient, trained
 workers.join()
 folder, target = Path(sys.argv[1]), Path(sys.argv[2])
 assert workers.count() == 2
-torch.save([gradient(folder), trained(folder, PPO), trained(folder, RAFT)], target / f"{workers.number()}.pt")
+made = [gradient(folder), *(trained(folder, config) for config in (PPO, RAFT, RAFT))]
+torch.save(made, target / f"{workers.number()}.pt")
 workers.leave()
 """
 
@@ -83,6 +84,7 @@ def test_two_processes_take_the_steps_of_one(tiny_folder: Path, tmp_path: Path) 
     first, second = together(tiny_folder, tmp_path)
     assert torch.equal(first[0], second[0])
     assert torch.allclose(first[0], gradient(tiny_folder), atol=1e-5)
+    assert all(torch.equal(one, again) for one, again in zip(first[2], first[3], strict=True))  # the same run again
     for place, config in ((1, PPO), (2, RAFT)):
         assert all(torch.equal(one, other) for one, other in zip(first[place], second[place], strict=True))
         alone = trained(tiny_folder, config)

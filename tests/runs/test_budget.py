@@ -24,6 +24,7 @@ def test_a_slow_model_gets_fewer_and_never_less_than_a_minibatch_each() -> None:
     assert fewer.ppo.rollouts % fewer.ppo.minibatches == fewer.ppo.rollouts % fewer.ppo.samples == 0
     least = within(SETTINGS, Pace(10.0, 10.0))
     assert (least.raft.prompts, least.ppo.rollouts) == (SETTINGS.raft.minibatches, SETTINGS.ppo.minibatches)
+    assert least.diversity_prompts == 0 < fewer.diversity_prompts < SETTINGS.diversity_prompts
 
 
 def test_twice_the_time_gives_about_twice_the_prompts() -> None:

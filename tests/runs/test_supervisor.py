@@ -710,6 +710,20 @@ def test_the_child_leaves_when_the_app_is_killed_with_kill_9(stage: Stage) -> No
     stage.assert_still_on_first_version()
 
 
+def test_a_worker_and_the_torchrun_above_it_leave_when_the_app_is_gone() -> None:
+    worker = "import time; from alignment.runs.child import leave_with_parent; leave_with_parent(in_group=True); "
+    worker += "print('here', flush=True); time.sleep(600)"
+    above = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {worker!r}])"
+    with subprocess.Popen(
+        [PYTHON, "-c", above], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
+    ) as started:
+        assert started.stdout is not None and started.stdin is not None
+        assert started.stdout.readline() == "here\n"
+        started.stdin.close()  # as the system does for an app that dies
+        assert started.stdout.read() == ""  # nobody holds it any more: both are gone
+    assert started.returncode == -signal.SIGTERM
+
+
 def test_the_real_job_leaves_when_its_stdin_closes() -> None:
     program = (
         "import time; from alignment.runs.child import leave_with_parent; leave_with_parent(); "

@@ -50,7 +50,7 @@ DAMAGED_SAYS = (
     "v{version} could not be served when the app started: {why}. v{live} answers instead; once its folder is whole "
     "again, let v{version} answer again below."
 )
-LIVE_INSTEAD = "v{damaged} is damaged · {words}"
+LIVE_INSTEAD = "v{version} live, v{damaged} is damaged"
 TAKEN_OUT = "v{version} is out of service; v{live} answers."
 
 # What training did

@@ -1,0 +1,69 @@
+"""Trains a run by workers of a Ray cluster: `python -m alignment.runs.ray_group`, where Ray is installed.
+
+Ray places and watches the workers, and starts all of them again where one is lost; each does what one of torchrun's
+does. Ray is not among this project's requirements: `pip install ray tensorboardX`.
+"""
+
+import argparse
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from alignment.runs.child import leave_with_parent
+from alignment.settings import ModelConfig
+from storage import database, run_folder, runs
+
+RESTARTS = 3  # of all workers, where one of them was lost
+ROOT = Path(__file__).parents[2]
+
+
+def work(given: dict[str, Any]) -> None:
+    """Do a worker's part; Ray has joined it with the others."""
+    from alignment.runs.job import carry_out  # torch, in the workers alone
+
+    try:
+        carry_out(Path(given["data_dir"]), ModelConfig(**given["model"]), given["run"], in_group=True)
+    except SystemExit as end:
+        if end.code:
+            raise RuntimeError(f"a worker of run {given['run']} ended with code {end.code}") from end
+
+
+def main() -> None:
+    """Start the workers and wait for them; a run that they could not end is marked as failed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data-dir", type=Path, required=True)
+    parser.add_argument("--model", required=True, help="the fields of ModelConfig as a JSON object")
+    parser.add_argument("--run-number", type=int, required=True)
+    parser.add_argument("--workers", type=int, required=True)
+    parser.add_argument("--address", default="local", help="of the cluster; local: one of this process's own")
+    arguments = parser.parse_args()
+    leave_with_parent()
+    db = database.file_in(arguments.data_dir)
+    try:
+        import ray
+        from ray.train import FailureConfig, RunConfig, ScalingConfig
+        from ray.train.torch import TorchConfig, TorchTrainer
+    except ImportError as error:
+        words = f"Ray cannot be used here ({error}); pip install ray tensorboardX, or start the app without --ray"
+        runs.end_run(db, arguments.run_number, "failed", words)
+        return
+    ray.init(address=arguments.address, runtime_env={"env_vars": {"PYTHONPATH": str(ROOT)}}, include_dashboard=False)
+    on_gpu = ray.cluster_resources().get("GPU", 0) >= arguments.workers
+    folder = run_folder.folder_of(arguments.data_dir.resolve(), arguments.run_number)
+    TorchTrainer(
+        work,
+        train_loop_config={
+            "data_dir": str(arguments.data_dir.resolve()),
+            "model": json.loads(arguments.model),
+            "run": arguments.run_number,
+        },
+        torch_config=TorchConfig(backend="cpu:gloo,cuda:nccl" if on_gpu else "gloo", timeout_s=86_400),
+        scaling_config=ScalingConfig(num_workers=arguments.workers, use_gpu=on_gpu),
+        run_config=RunConfig(name="ray", storage_path=str(folder), failure_config=FailureConfig(max_failures=RESTARTS)),
+    ).fit()
+    os._exit(0)  # a cluster of its own ends with it; nothing is left to do
+
+
+if __name__ == "__main__":
+    main()
