@@ -135,6 +135,7 @@ STEPS = [
     "m025_checks",
     "m026_run_dataset",
     "m028_collections",
+    "m029_invitations",
 ]
 MESSAGES = '[{"role": "user", "content": "Hi ☂"}]'
 
