@@ -79,4 +79,4 @@ def _base(caller: gr.Request | None) -> str:
 
 
 def _drawn(now: Invitations, base: str = "/") -> str:
-    return render("invitations", now=now, base=base)
+    return render("invitations", now=now, link=f"{base}?invite={now.code}")
