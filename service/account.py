@@ -28,6 +28,7 @@ def login(services: Services, password: str, place: str = "", annotator: str = "
 def logout(services: Services, token: str | None) -> None:
     """Forget a token."""
     if services.admin.is_valid(token):
+        services.admin.require(token)  # the audit trail says which admin it is
         services.admin.logout(token)
         audit.record(services, "logout")
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from alignment.errors import AccessError, ConfigError
 from service.passwords import matches, same
+from storage.events import ACTING, ADMIN
 
 TOKEN_SECONDS = 12 * 3600.0
 FREE_TRIES = 3  # wrong passwords from one place before the next one has to wait
@@ -39,7 +40,7 @@ class AdminSessions:
         self._lock = threading.Lock()
         self._expiry: dict[str, float] = {}
         self._holders: dict[str, str] = {}  # annotators by token
-        self._invited: dict[str, int] = {}  # tokens given for an invitation instead of the password
+        self._invited: dict[str, tuple[int, str]] = {}  # invitations by token, and for whom they are
         self._failures: dict[str, Failures] = {}
 
     def login(self, password: str, place: str = "") -> str:
@@ -58,18 +59,18 @@ class AdminSessions:
             self._failures.pop(place, None)
             return self._new_token()
 
-    def grant(self, annotator: str, invitation: int) -> str:
-        """Return a new token for an annotator who came by an admin's invitation."""
+    def grant(self, annotator: str, invitation: int, name: str) -> str:
+        """Return a new token for an annotator who came by an admin's invitation; the audit trail has the name."""
         with self._lock:
             token = self._new_token()
-            self._invited[token] = invitation
+            self._invited[token] = invitation, name
             self._holders[token] = annotator
             return token
 
     def end_invited(self, invitation: int | None = None) -> None:
         """End the tokens that were given for an invitation, without one those for all of them."""
         with self._lock:
-            for token, by in list(self._invited.items()):
+            for token, (by, _) in list(self._invited.items()):
                 if invitation in (None, by):
                     self._end(token)
 
@@ -94,6 +95,8 @@ class AdminSessions:
         """Raise AccessError unless the token is valid."""
         if not self.is_valid(token):
             raise AccessError("this needs the admin's token, and the one given is missing or has ended; log in first")
+        number, name = self._invited.get(str(token), (0, ""))
+        ACTING.set(f"{name} (invitation {number})" if number else ADMIN)
 
     def confirm(self, password: str) -> None:
         """Raise AccessError unless this is the password."""
@@ -114,6 +117,8 @@ class AdminSessions:
         with self._lock:
             self._given, self._stored = "", stored
             self._expiry.clear()
+            self._holders.clear()
+            self._invited.clear()
 
     def _is_right(self, password: str) -> bool:
         if self._given:

@@ -113,7 +113,7 @@ def accept(services: Services, annotator: str, code: str) -> Accepted:
                 "has it to switch roles on"
             )
         stored.bind_annotator(services.db, annotator, found)
-        token = services.admin.grant(annotator, found.id) if found.role == "admin" else None
+        token = services.admin.grant(annotator, found.id, found.note) if found.role == "admin" else None
         return Accepted(found.role, token)
 
 

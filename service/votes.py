@@ -133,7 +133,9 @@ def withdraw(services: Services, annotator: str, request: WithdrawRequest, token
         raise AccessError(
             "the token given is not the admin's or has ended; log in first, or leave it out to take back your own vote"
         )
-    if not token:
+    if token:
+        services.admin.require(token)  # the audit trail says which admin it is
+    else:
         require_annotator(services, annotator)
     preferences.withdraw_preference(services.db, request.preference_id, None if token else annotator)
     services.status.expire()

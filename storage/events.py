@@ -1,5 +1,6 @@
 """The audit trail: what was done, when and by whom, newest last. Nothing here is ever changed or deleted."""
 
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from storage.database import now, read, write
 
 APP = "app"  # who did what nobody asked for
 ADMIN = "admin"
+ACTING = ContextVar("acting", default=ADMIN)  # which admin acts in this call: set where the token is checked
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class AuditEvent:
 
 def add_event(db: Database, name: str, detail: str, actor: str = APP) -> None:
     """Store an event through an open connection, with whatever else the transaction writes."""
+    actor = ACTING.get() if actor == ADMIN else actor
     db["events"].insert({"created": now(), "name": name, "detail": detail, "actor": actor})
 
 

@@ -6,8 +6,10 @@ from openai import OpenAI
 
 from alignment.serving.settings import ServingLimits
 from service import admission, keys
+from service.invitations import InvitationsRequest, invitations
 from service.keys import KeyRequest, RevokeRequest
 from storage.database import read
+from storage.overview import overview
 from tests.harness.scripted import PASSWORD, Site
 
 HI = [{"role": "user", "content": "Hi"}]
@@ -74,3 +76,23 @@ def test_strangers_who_ask_too_often_are_told_when_to_come_back_and_holders_of_a
     set_limits(served, requests_a_minute=0)
     assert client(served, "none").chat.completions.create(model="sft", messages=HI)
     assert served.behind.engine.limited == ServingLimits(requests_a_minute=0)
+
+
+def test_with_roles_on_strangers_may_look_at_models_and_no_more(served: Site) -> None:
+    services, key = served.behind.services, made_key(served).secret
+    stored = client(served, "none").chat.completions.create(model="sft", messages=HI, store=True).id
+    invitations(services, services.admin.login(PASSWORD), InvitationsRequest("on"))
+    assert client(served, "none").models.list()
+    before = overview(served.behind.db)
+    for path, body in (
+        ("/chat/completions", {"model": "sft", "messages": HI}),
+        ("/chat/completions", {"model": "sft", "messages": HI, "stream": True}),
+        ("/completions", {"model": "sft", "prompt": "Hi"}),
+        ("/feedback", {"id": stored, "rating": "up"}),
+        ("/feedback", {"id": stored, "better": "Hello."}),
+        ("/load_lora_adapter", {"lora_name": "x", "lora_path": "/"}),
+    ):
+        with pytest.raises(openai.PermissionDeniedError, match="for an API key"):
+            client(served, "none").post(path, body=body, cast_to=object)
+    assert overview(served.behind.db) == before
+    assert client(served, key).chat.completions.create(model="sft", messages=HI)

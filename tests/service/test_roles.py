@@ -152,6 +152,9 @@ def test_an_invited_admins_token_ends_as_others_do(behind: Backstage) -> None:
     token = switched(behind)
     code = invited(behind, token, "admin")
     given = accept(behind.services, ANA, code).token
+    keys.make_key(behind.services, given, KeyRequest("by Bo"))
+    keys.make_key(behind.services, token, KeyRequest("by the owner"))
+    assert [one.actor for one in list_events(behind.db, 2)] == ["admin", "4b (invitation 1)"]
     logout(behind.services, given)
     assert not behind.services.admin.is_valid(given)
     asked(behind, ANA)  # still invited

@@ -37,7 +37,7 @@ INVITATION_NOTE = "Who the invitation is for"
 MAKE_INVITATION = "Make link"
 INVITATION_MADE = "The link for {note}. Copy it now, it is not shown again:"
 INVITATION_REVOKED = "Invitation {number} is revoked. Who came by it may read on, and no more."
-INVITATION_COLUMNS = ("No.", "For", "Role", "Made", "Came by it", "")
+INVITATION_COLUMNS = ("No.", "For", "Role", "Made", "Used", "")
 NO_INVITATIONS = "No invitations yet."
 YOU_ARE_IN = {
     "annotator": "You were let in: ask and vote as you like. This browser remembers it.",
