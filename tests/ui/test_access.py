@@ -89,6 +89,13 @@ def test_keys_and_limits_are_endpoints_of_the_admin(site: Site) -> None:
     assert client.predict(token, {"waiting": 5}, api_name="/limits")["waiting"] == 5
     assert client.predict(token, api_name="/limits")["waiting"] == 5
     assert "settings.rows must be" in refused(client, token, {"rows": "many"}, api_name="/limits")
+    made_link = client.predict(token, "make", "annotator", "class 4b", api_name="/invitations")
+    assert made_link["link"].startswith("/?invite=") and made_link["invitations"][0]["note"] == "class 4b"
+    assert client.predict(token, api_name="/invitations") == {"on": False, "invitations": made_link["invitations"]}
+    assert (
+        "there is no invitation 9"
+        in refused(client, token, "revoke", "annotator", "", 9, api_name="/invitations").lower()
+    )
 
     holder = Client(site.url, verbose=False, headers={"Authorization": f"Bearer {made['key']}"})
     answer = holder.predict("Where?", api_name="/compare")
