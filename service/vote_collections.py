@@ -1,7 +1,7 @@
 """Collections of votes, for the admin: which takes in what is new, which runs learn from, and starting afresh."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from reprlib import repr as brief
 from typing import Annotated, Any, Literal
@@ -23,10 +23,10 @@ MOST = 200  # collections
 Act = Literal["list", "open", "afresh", "choose"]
 
 
-def _moment(value: Any, info: ValidationInfo) -> str:
-    """Return a day or a moment as it is compared with what is stored: ISO 8601 in UTC."""
+def _moment(value: Any, info: ValidationInfo) -> str | None:
+    """Return a day or a moment as it is compared with what is stored: ISO 8601 in UTC; None and "" as they are."""
     if value in (None, ""):
-        return ""
+        return value
     try:
         found = datetime.fromisoformat(str(value).strip())
     except ValueError:
@@ -54,15 +54,13 @@ class CollectionsRequest:
     version: Annotated[int, number(1, 2**53, whole=True)] = 1  # from which is started afresh
     reason: Reason = ""  # where that version did not pass its check
     names: Annotated[tuple[str, ...] | None, BeforeValidator(_names)] = None  # that runs learn from; None: as before
-    since: Annotated[str, BeforeValidator(_moment)] = ""
-    until: Annotated[str, BeforeValidator(_moment)] = ""
+    since: Annotated[str | None, BeforeValidator(_moment)] = None  # None: as before; "": no bound
+    until: Annotated[str | None, BeforeValidator(_moment)] = None
 
     def __post_init__(self) -> None:
         name = self.name.strip()
         if self.act in ("open", "afresh") and not 0 < len(name) <= LONGEST_NAME:
             raise ConfigError(f"a collection needs a name of 1 to {LONGEST_NAME} characters, got {brief(self.name)}")
-        if self.since and self.until and self.since >= self.until:
-            raise ConfigError(f"since {self.since} must come before until {self.until}")
         if self.act == "choose" and self.names == ():
             raise ConfigError("name at least one collection that runs are to learn from")
 
@@ -105,11 +103,20 @@ def collections(services: Services, token: str | None, request: CollectionsReque
             versions.promote(services, token, VersionRequest(request.version, why[:200]))
         stored.open_collection(services.db, name, alone=True, why=f"{name!r} starts afresh from v{request.version}")
     elif request.act == "choose":
-        stored.choose(services.db, request.names, Span(request.since, request.until))
+        stored.choose(services.db, request.names, _span(services, request))
     if request.act != "list":
         services.status.expire()
         services.preview.votes_changed()
     return Collections(stored.list_collections(services.db), stored.span(services.db))
+
+
+def _span(services: Services, request: CollectionsRequest) -> Span:
+    """Return the span as it is with what was asked, or raise ConfigError where it ends before it begins."""
+    given = {"since": request.since, "until": request.until}
+    span = replace(stored.span(services.db), **{bound: one for bound, one in given.items() if one is not None})
+    if span.since and span.until and span.since >= span.until:
+        raise ConfigError(f"since {span.since} must come before until {span.until}")
+    return span
 
 
 def _require_room(services: Services, name: str) -> None:

@@ -136,8 +136,8 @@ def _register_collections(services: Services) -> None:
         version: int = 1,
         reason: str = "",
         names: list[str] | None = None,
-        since: str = "",
-        until: str = "",
+        since: str | None = None,
+        until: str | None = None,
     ) -> dict[str, Any]:
         """Open a collection for new votes, start afresh with one, choose what runs learn from, or list them all."""
         services.admin.require(token)

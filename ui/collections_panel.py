@@ -75,8 +75,7 @@ def changed(services: Services, token: str | None, act: str, name: str) -> str:
         return strings.COLLECTION_OPEN.format(name=name)
     before = collections(services, token, CollectionsRequest())
     names = [one.name for one in before.all if (one.learned if one.name != name else act == "learn")]
-    chosen = checked(CollectionsRequest, act="choose", names=names, since=before.span.since, until=before.span.until)
-    collections(services, token, chosen)
+    collections(services, token, checked(CollectionsRequest, act="choose", names=names))
     return (strings.COLLECTION_LEARNED if act == "learn" else strings.COLLECTION_LEFT).format(name=name)
 
 

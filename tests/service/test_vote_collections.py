@@ -127,9 +127,14 @@ def test_a_span_of_time_leaves_out_what_was_given_before_or_after(behind: Backst
     acted(behind, "choose", since="2026-11-03")
     assert now(behind).new_votes == 1
     assert learned(behind) == [second]
-    assert acted(behind, "choose", until="2026-11-03T11:30:00+02:00").span.until == "2026-11-03T09:30:00+00:00"
+    with pytest.raises(ConfigError, match="must come before"):
+        acted(behind, "choose", until="2026-11-02")
+    asked = {"since": "", "until": "2026-11-03T11:30:00+02:00"}
+    assert acted(behind, "choose", **asked).span.until == "2026-11-03T09:30:00+00:00"
     assert learned(behind) == [first]
-    acted(behind, "choose")
+    acted(behind, "choose", names=["all votes so far"])
+    assert learned(behind) == [first], "names alone leave the span as it was"
+    acted(behind, "choose", until="")
     assert learned(behind) == [first, second]
 
 
