@@ -36,6 +36,11 @@ def _moment(value: Any, info: ValidationInfo) -> str:
     return found.replace(tzinfo=found.tzinfo or UTC).astimezone(UTC).isoformat()
 
 
+def as_typed(moment: str) -> str:
+    """Return a moment as people type it: a day where it is the beginning of one; in UTC."""
+    return moment.removesuffix("+00:00").removesuffix(":00").removesuffix("T00:00")
+
+
 def _names(value: Any, info: ValidationInfo) -> tuple[str, ...] | None:
     if value is None:
         return None
@@ -61,7 +66,7 @@ class CollectionsRequest:
         if self.act in ("open", "afresh") and not 0 < len(name) <= LONGEST_NAME:
             raise ConfigError(f"a collection needs a name of 1 to {LONGEST_NAME} characters, got {brief(self.name)}")
         if self.since and self.until and self.since >= self.until:
-            raise ConfigError(f"since {self.since} must come before until {self.until}")
+            raise ConfigError(f"since {as_typed(self.since)} must come before until {as_typed(self.until)} (UTC)")
         if self.act == "choose" and self.names == ():
             raise ConfigError("name at least one collection that runs are to learn from")
 
