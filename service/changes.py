@@ -11,6 +11,7 @@ from alignment.models.texts import Text
 from service.compare import column_named, stored_comparison
 from service.context import Services
 from service.conversations import shown_to
+from service.roles import require_annotator
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,10 @@ class Changes:
 async def changes(services: Services, annotator: str, comparison_id: str, slot: object) -> Changes:
     """Return what RLHF changed about the answer in a slot of a stored comparison.
 
-    Raises ConfigError for an answer that no policy wrote, or whose name is still hidden; StorageError, a LookupError,
-    for a comparison that there is not.
+    Raises ConfigError for an answer that no policy wrote, or whose name is still hidden; AccessError for a viewer;
+    StorageError, a LookupError, for a comparison that there is not.
     """
+    await asyncio.to_thread(require_annotator, services, annotator)
     comparison = await asyncio.to_thread(stored_comparison, services, comparison_id)
     shown = await asyncio.to_thread(shown_to, services, annotator, comparison)
     one = next((one for one in shown if one.slot == slot), None)

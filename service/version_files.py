@@ -9,6 +9,7 @@ import time
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -22,10 +23,11 @@ from service import audit
 from service.context import Services
 from service.model_card import card, known_base
 from service.requests import number
-from storage import policies, runs
+from storage import policies
 from storage.errors import StorageError
 from storage.events import ADMIN
 from storage.records import Policy
+from storage.runs import RunOpenError
 from storage.version_folders import verify
 
 Form = Literal["peft", "merged", "gguf"]
@@ -186,13 +188,15 @@ def prune(services: Services, token: str | None, request: PruneRequest) -> Prune
     while a run is under way, which has its parent's files open.
     """
     services.admin.require(token)
-    if (run := runs.open_run(services.db)) is not None:
-        raise ConfigError(f"run {run.id} is under way and reads the version it began from; prune once it has ended")
+    try:
+        marked = policies.mark_pruned(services.db, partial(prunable, keep=request.keep), ADMIN)
+    except RunOpenError as run:
+        raise ConfigError(
+            f"run {run.run_id} is under way and reads the version it began from; prune once it has ended"
+        ) from None
     known = policies.list_policies(services.db)
-    marked = policies.mark_pruned(services.db, prunable(known, request.keep), ADMIN)
     freed, places = 0, {policy.version: services.data_dir / policy.path for policy in known}
-    gone = [policy.version for policy in known if policy.pruned]  # an app that was killed may have left some
-    for version in {*marked, *gone}:
+    for version in [policy.version for policy in known if policy.pruned]:  # an app that was killed may have left some
         freed += _remove(places[version])
     services.status.expire()
     return Pruned(tuple(sorted(marked)), freed)

@@ -15,6 +15,7 @@ from service.context import Services
 from service.requests import Reason, number
 from service.versions import VersionRequest
 from storage import vote_collections as stored
+from storage.overview import overview
 from storage.vote_collections import Collection, Span
 
 LONGEST_NAME = 100
@@ -102,6 +103,7 @@ def collections(services: Services, token: str | None, request: CollectionsReque
     if request.act == "open":
         stored.open_collection(services.db, name)
     elif request.act == "afresh":
+        _require_no_run(services)
         why = request.reason or f"{name} starts afresh"
         if services.engine.live.version != request.version:
             _require_passed(services, request)
@@ -119,6 +121,13 @@ def _require_room(services: Services, name: str) -> None:
     known = stored.list_collections(services.db)
     if len(known) >= MOST and all(one.name != name for one in known):
         raise ConfigError(f"there are {MOST} collections already; open one of these again")
+
+
+def _require_no_run(services: Services) -> None:
+    """Raise ConfigError while a run learns from the collections of before: its version would answer all the same."""
+    now = overview(services.db)
+    if (run := now.open_run or now.waiting_run) is not None:
+        raise ConfigError(f"run {run.id} is under way; cancel it or let it end first, then start afresh")
 
 
 def _require_passed(services: Services, request: CollectionsRequest) -> None:

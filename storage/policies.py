@@ -1,15 +1,18 @@
 """Policy versions: recorded once, then only their status changes."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from sqlite_utils import Database
 
 from storage.database import now, read, write
 from storage.errors import StorageError
 from storage.events import APP, add_event
 from storage.records import Policy
+from storage.runs import RunOpenError
 
 
 class UnknownVersionError(StorageError, LookupError):
@@ -75,12 +78,17 @@ def retire(path: Path, version: int, why: str, by: str) -> None:
         add_event(db, "retire", f"v{version} {why}".strip(), by)
 
 
-def mark_pruned(path: Path, versions: Sequence[int], by: str) -> list[int]:
-    """Record that the files of some versions are to be removed, and return which: none that is live or may yet be."""
+def mark_pruned(path: Path, pick: Callable[[Sequence[Policy]], Sequence[int]], by: str) -> list[int]:
+    """Record that the files of the versions that `pick` finds among all are to be removed, and return which.
+
+    None of them is live or may yet be. Nothing starts or goes live meanwhile; raises RunOpenError while a run is open.
+    """
     with write(path) as db:
+        for row in db["runs"].rows_where("status IN ('queued', 'running')"):
+            raise RunOpenError(row["id"])
         marked = [
             version
-            for version in versions
+            for version in pick(_newest_first(db))
             if db.conn.execute(
                 "UPDATE policies SET pruned = ? WHERE version = ? AND pruned IS NULL"
                 " AND status IN ('retired', 'rejected')",
@@ -149,7 +157,11 @@ def first_of(path: Path, version: int) -> Policy:
 def list_policies(path: Path) -> list[Policy]:
     """Return all versions, newest first."""
     with read(path) as db:
-        return [_policy(row) for row in db["policies"].rows_where(order_by="version desc")]
+        return _newest_first(db)
+
+
+def _newest_first(db: Database) -> list[Policy]:
+    return [_policy(row) for row in db["policies"].rows_where(order_by="version desc")]
 
 
 def live_policy(path: Path) -> Policy | None:

@@ -239,7 +239,9 @@ RANKED = f"""
     FROM preferences
     JOIN comparisons ON comparisons.id = preferences.comparison
     JOIN completions ON completions.comparison = preferences.comparison
-    WHERE {COUNTS} {{of_run}}
+    WHERE {COUNTS} {{of_run}} AND NOT EXISTS (
+        SELECT 1 FROM erased_texts WHERE erased_texts.comparison = preferences.comparison AND erased_texts.slot = ''
+    )
     ORDER BY preferences.id, position
     """
 

@@ -105,8 +105,10 @@ def build(services: Services, tab: Any, token: Any) -> None:
             _build_export(services, token)
             _build_name(services)
         with gr.Column():
-            taking_in = _build_import(services, token)
-            person = _build_erase(services, token)
+            taking_in, taken = _build_import(services, token)
+            person, away = _build_erase(services, token)
+    for changed in (taken, away):
+        changed.then(look, wanted, shown, **QUIET)
 
     def opened(held: str | None) -> list[Any]:
         return [gr.update(visible=services.admin.is_valid(held))] * 2
@@ -131,8 +133,8 @@ def _build_export(services: Services, token: Any) -> None:
     start.click(take, [token, what, kind, form], [file, said], **QUIET)
 
 
-def _build_import(services: Services, token: Any) -> Any:
-    """Build what takes files in and return it: the admin alone sees it."""
+def _build_import(services: Services, token: Any) -> tuple[Any, Any]:
+    """Build what takes files in; return it, which the admin alone sees, and the event of taking one in."""
     with gr.Column(visible=False, elem_id="taking-in") as box:
         gr.HTML(render("part", title=strings.TAKE_IN, words=strings.TAKE_IN_SAYS), apply_default_css=False)
         chosen = gr.UploadButton(strings.IMPORT, elem_id="import")
@@ -141,8 +143,7 @@ def _build_import(services: Services, token: Any) -> Any:
     def take(held: str | None, path: str | None) -> Iterator[str]:
         yield from taken_in(services, held, path)
 
-    chosen.upload(take, [token, chosen], said, concurrency_limit=1, **QUIET)
-    return box
+    return box, chosen.upload(take, [token, chosen], said, concurrency_limit=1, **QUIET)
 
 
 def _build_name(services: Services) -> None:
@@ -157,8 +158,8 @@ def _build_name(services: Services) -> None:
     gr.on([save.click, name.submit], keep, name, said, **QUIET)
 
 
-def _build_erase(services: Services, token: Any) -> Any:
-    """Build what erases and return the field that says whose: the admin alone sees it."""
+def _build_erase(services: Services, token: Any) -> tuple[Any, Any]:
+    """Build what erases; return the field that says whose, which the admin alone sees, and the event of erasing."""
     gr.HTML(render("part", title=strings.ERASE, words=strings.ERASE_SAYS), apply_default_css=False)
     keep = gr.Checkbox(label=strings.KEEP_VOTES, elem_id="keep-votes")
     person = gr.Textbox(label=strings.ERASE_PERSON, max_lines=1, visible=False, elem_id="erase-person")
@@ -169,5 +170,4 @@ def _build_erase(services: Services, token: Any) -> Any:
     def away(held: str | None, votes: bool, sure: bool, who: str, caller: gr.Request) -> tuple[str, bool]:
         return erased(services, annotator_id(caller), held, votes, sure, who), False
 
-    start.click(away, [token, keep, certain, person], [said, certain], **QUIET)
-    return person
+    return person, start.click(away, [token, keep, certain, person], [said, certain], **QUIET)

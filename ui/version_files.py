@@ -48,9 +48,7 @@ def build(services: Services, token: Any, chosen: Any, said: Any) -> Callable[[C
         take = gr.Button(strings.TAKE_VERSION, elem_id="take-away", min_width=0)
     file = gr.File(label=strings.FILE, interactive=False, visible=False, elem_id="version-file")
     with gr.Row(elem_id="prune-versions"):
-        keep = gr.Number(
-            10, label=strings.KEEP_VERSIONS, precision=0, minimum=0, min_width=150, elem_id="keep-versions"
-        )
+        keep = gr.Number(10, label=strings.KEEP_VERSIONS, precision=0, min_width=150, elem_id="keep-versions")
         remove = gr.Button(strings.PRUNE, elem_id="prune", min_width=0)
 
     def take_away(held: str | None, version: Any, wanted: Any) -> dict[Any, Any]:

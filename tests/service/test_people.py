@@ -157,6 +157,8 @@ def test_all_that_a_person_wrote_is_erased_and_nothing_of_others(behind: Backsta
     standing = values(behind, "SELECT id, reason FROM preferences WHERE withdrawn IS NULL ORDER BY id")
     assert standing == ([(1, ""), (2, "too long")] if keep else [(2, "too long")])
     assert values(behind, f"SELECT count(*) FROM run_rows WHERE run = {run}") == [(2,)]
+    texts = [one.completions[0] for one in preferences.rankings(behind.db, run)]
+    assert texts == [f"{secret} 1"]  # a vote that is kept teaches nothing, as nothing is left to read
     codes = values(behind, "SELECT slot, length(code) FROM erased_texts ORDER BY slot")
     assert codes == [("", 64), ("A", 64), ("B", 64), ("C", 64)]
     on_disk = b"".join(path.read_bytes() for path in behind.data_dir.glob("triptych.db*"))

@@ -3,9 +3,10 @@
 import asyncio
 import json
 import shutil
+import sqlite3
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -260,6 +261,19 @@ def test_nothing_is_pruned_while_a_run_is_under_way(behind: Backstage) -> None:
     with pytest.raises(ConfigError, match=f"run {run} is under way"):
         prune(behind.services, token, PruneRequest(0))
     assert (behind.data_dir / "policies" / "policy-000002").is_dir()
+
+
+def test_nothing_is_written_between_the_look_at_the_versions_and_the_marking(behind: Backstage) -> None:
+    behind.add_policy(2, "rejected")
+
+    def pick(known: Sequence[Policy]) -> list[int]:
+        other = sqlite3.connect(behind.db, timeout=0)
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            other.execute("BEGIN IMMEDIATE")
+        other.close()
+        return [policy.version for policy in known if policy.status == "rejected"]
+
+    assert policies.mark_pruned(behind.db, pick, "admin") == [2]
 
 
 def test_the_exported_configuration_names_no_folder_of_this_machine(real: Real, tmp_path: Path) -> None:

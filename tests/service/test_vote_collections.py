@@ -105,6 +105,20 @@ def test_starting_afresh_serves_version_1_or_any_other_and_learns_from_the_new_o
     assert learned(behind) == []
 
 
+def test_nobody_starts_afresh_while_a_run_learns_from_the_collections_of_before(behind: Backstage) -> None:
+    before = acted(behind, "list")
+    run = runs.queue_run(behind.db, "ppo", {})
+    following = runs.queue_next(behind.db, "ppo", {})
+    with pytest.raises(ConfigError, match=f"run {run} is under way; cancel it or let it end first"):
+        acted(behind, "afresh", name="new")
+    runs.end_run(behind.db, run, "cancelled")
+    with pytest.raises(ConfigError, match=f"run {following} is under way"):
+        acted(behind, "afresh", name="new")
+    assert acted(behind, "list") == before
+    runs.end_run(behind.db, following, "cancelled")
+    assert acted(behind, "afresh", name="new").open == "new"
+
+
 def test_a_span_of_time_leaves_out_what_was_given_before_or_after(behind: Backstage) -> None:
     first, second = voted(behind, 2)
     with database.write(behind.db) as db:
