@@ -37,6 +37,11 @@ def _moment(value: Any, info: ValidationInfo) -> str | None:
     return found.replace(tzinfo=found.tzinfo or UTC).astimezone(UTC).isoformat()
 
 
+def as_typed(moment: str) -> str:
+    """Return a moment as people type it: a day where it is the beginning of one; in UTC."""
+    return moment.removesuffix("+00:00").removesuffix(":00").removesuffix("T00:00")
+
+
 def _names(value: Any, info: ValidationInfo) -> tuple[str, ...] | None:
     if value is None:
         return None
@@ -115,7 +120,7 @@ def _span(services: Services, request: CollectionsRequest) -> Span:
     given = {"since": request.since, "until": request.until}
     span = replace(stored.span(services.db), **{bound: one for bound, one in given.items() if one is not None})
     if span.since and span.until and span.since >= span.until:
-        raise ConfigError(f"since {span.since} must come before until {span.until}")
+        raise ConfigError(f"since {as_typed(span.since)} must come before until {as_typed(span.until)} (UTC)")
     return span
 
 

@@ -8,7 +8,7 @@ import gradio as gr
 from service.context import Services
 from service.policies import versions
 from service.requests import checked
-from service.vote_collections import Collections, CollectionsRequest, collections
+from service.vote_collections import Collections, CollectionsRequest, as_typed, collections
 from ui import strings
 from ui.errors import sentence
 from ui.events import QUIET
@@ -90,8 +90,8 @@ def bind(services: Services, panel: CollectionsPanel, token: Any, said: Any) -> 
             panel.listed: render("collections", rows=now.all),
             panel.name: "",
             panel.start: gr.update(choices=offered, value=ON),
-            panel.since: now.span.since,
-            panel.until: now.span.until,
+            panel.since: as_typed(now.span.since),
+            panel.until: as_typed(now.span.until),
         }
 
     def opened(held: str | None) -> Update:

@@ -30,9 +30,14 @@ def sentence(error: Exception) -> str:
         words = strings.WENT_WRONG.format(error=type(error).__name__)
     elif isinstance(error, sqlite3.OperationalError):
         words = strings.NOT_WRITTEN.format(error=error)
+    return in_a_sentence(words)
+
+
+def in_a_sentence(words: str) -> str:
+    """Return words with a capital at their beginning and a full stop at their end."""
     if not set("_.") & set(words.split(" ")[0]):  # the name of an argument or a setting stays as it is
         words = words[:1].upper() + words[1:]
-    return words + ("" if words.endswith((".", "!", "?")) else ".")
+    return words + ("" if words.endswith((".", "!", "?")) or not words else ".")
 
 
 def in_plain_words(error: Exception) -> gr.Error:

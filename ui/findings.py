@@ -81,9 +81,28 @@ def _row(finding: Finding) -> FindingRow:
 def error_of(run: Run, produced: Policy | None) -> str | None:
     """Return why a run ended without a version that is served, None if it did not; failed findings are named."""
     verdict = verdict_of(produced.evaluation) if produced else None
-    if run.status != "rejected" or produced is None or verdict is None:
+    if run.status != "rejected" or produced is None or verdict is None or verdict.passed:
         return run.error
     return strings.NOT_SERVED.format(version=produced.version, failed=failed_words(verdict))
+
+
+def status_words(run: Run, produced: Policy | None) -> str:
+    """Return how a run stands; one that made no version, or one that passed, did not fail the check."""
+    if run.status != "rejected":
+        return strings.STATUS[run.status]
+    if run.policy_version is None:
+        return strings.NO_VERSION
+    verdict = verdict_of(produced.evaluation) if produced else None
+    return strings.NOT_LIVE if verdict is not None and verdict.passed else strings.STATUS[run.status]
+
+
+def ended_words(run: Run, produced: Policy | None) -> str:
+    """Return the sentence on a run that has ended, with places for what was made, when, and why."""
+    if run.status == "rejected":
+        said = {strings.NO_VERSION: strings.RUN_NO_VERSION, strings.NOT_LIVE: strings.RUN_NOT_LIVE}
+        return said.get(status_words(run, produced), strings.RUN_NOT_PASSED)
+    said = {"succeeded": strings.RUN_WENT_LIVE, "failed": strings.RUN_STOPPED}
+    return said.get(run.status, strings.RUN_CANCELLED)
 
 
 def failed_words(verdict: Verdict) -> str:

@@ -9,6 +9,7 @@ from service.settings_form import sections, shown
 from service.status import Snapshot
 from storage.records import Metric, Run
 from ui import strings, training_plots, training_view
+from ui.findings import status_words
 from ui.plots import digits
 from ui.render import render
 
@@ -36,7 +37,7 @@ def page(state: RunState, now: Snapshot, inside: Inside | None) -> str:
     others = [one.id for one in now.runs if one.id != run.id]
     on_tab = now.latest_run is not None and now.latest_run.id == run.id
     parts = [
-        render("run_page_top", run=run, others=others),
+        render("run_page_top", run=run, status=status_words(run, state.produced), others=others),
         training_view.head(run, state.produced, now.live, loaded=now.engine.status == "ready"),
         render("aside", words=strings.STANDS_ABOVE) if on_tab else training_plots.plots(metrics_of(state)),
         training_view.verdict(state.produced) if state.produced and not on_tab else "",
@@ -99,4 +100,6 @@ def _said(value: Any) -> str:
 
 
 def _measured(value: float | None) -> str:
-    return strings.NOT_KNOWN if value is None else digits(value)
+    if value is None:
+        return strings.NOT_KNOWN
+    return f"{value:,.0f}" if value.is_integer() else digits(value)

@@ -45,13 +45,15 @@ def shown(services: Services, tab: TeachTab, annotator: str, comparison_id: str,
     """Return the tab with a stored comparison: open to a ranking, or as it was ranked. `words` is the notice."""
     comparison = stored_comparison(services, comparison_id)
     vote = standing_vote(services, annotator, comparison.id)
-    said = strings.RANK_THEM if vote is None else strings.RANKING_STORED
+    completions = shown_to(services, annotator, comparison)
+    same = len({one.text for one in completions}) == 1
+    said = strings.RANKING_STORED if vote else strings.ALL_THE_SAME if same else strings.RANK_THEM
     return idle(tab) | {
         tab.board: board(
             tab.model,
             comparison.id,
             comparison.messages,
-            shown_to(services, annotator, comparison),
+            completions,
             is_open=vote is None,
             ranked=None if vote is None else vote.tiers,
         ),

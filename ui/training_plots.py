@@ -128,4 +128,5 @@ def _agreement(series: Series) -> Agreement:
         return Agreement(strings.AGREEMENT_UNKNOWN, known=False)
     doubt = strings.AGREEMENT_BY_CHANCE if known["low"] <= 0.5 else ""
     votes = strings.votes(round(known.pop("votes")))
-    return Agreement(strings.AGREEMENT.format(votes=votes, doubt=doubt, **known), known=True)
+    apart = strings.points(round(known.pop("calibration_error") * 100))
+    return Agreement(strings.AGREEMENT.format(votes=votes, doubt=doubt, apart=apart, **known), known=True)

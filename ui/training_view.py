@@ -9,7 +9,8 @@ from service.runs import stages_of
 from service.status import Snapshot
 from storage.records import Policy, Run
 from ui import strings
-from ui.findings import failed_words, notes, rows, verdict_of
+from ui.errors import in_a_sentence
+from ui.findings import ended_words, failed_words, notes, rows, status_words, verdict_of
 from ui.render import render
 from ui.words import clock_time, elapsed, span
 
@@ -100,7 +101,9 @@ def head(run: Run | None, produced: Policy | None, live: int, waits: str = "", *
     return render(
         "run",
         run=run,
-        status=strings.STATUS[run.status] if run else "",
+        status=status_words(run, produced) if run else "",
+        ended=ended_words(run, produced) if run else "",
+        reason=in_a_sentence(run.error or "") if run else "",
         under_way=_under_way(run, loaded=loaded) if run else "",
         made=strings.VERSION_MADE.format(version=produced.version) if produced else strings.NOTHING_MADE,
         took=elapsed(run.started or run.created, run.finished) if run else 0.0,
@@ -190,7 +193,7 @@ def history(runs: Sequence[Run], policies: Sequence[Policy], live: int) -> str:
         runs=[
             HistoryRun(
                 run,
-                strings.STATUS[run.status],
+                status_words(run, by_version.get(run.policy_version or 0)),
                 span(elapsed(run.started, run.finished)) if run.started and run.finished else "–",
                 _result(run, by_version.get(run.policy_version or 0)),
             )
@@ -213,7 +216,8 @@ def _result(run: Run, produced: Policy | None) -> str:
         return strings.WENT_LIVE.format(version=run.policy_version)
     if run.status == "rejected" and produced is not None:
         judged = verdict_of(produced.evaluation)
-        return f"v{produced.version}: {failed_words(judged) if judged else ''}"
+        if judged is None or not judged.passed:
+            return f"v{produced.version}: {failed_words(judged) if judged else ''}"
     return (run.error or "").strip().split("\n")[-1] or "–"
 
 

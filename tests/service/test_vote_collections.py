@@ -165,7 +165,11 @@ def test_what_is_refused_changes_nothing(behind: Backstage) -> None:
     refused = [
         (ConfigError, "needs a name", {"act": "open", "name": "  "}),
         (ConfigError, "a day or a moment", {"act": "choose", "since": "Monday"}),
-        (ConfigError, "must come before", {"act": "choose", "since": "2026-11-03", "until": "2026-11-02"}),
+        (
+            ConfigError,
+            "since 2026-11-03 must come before",
+            {"act": "choose", "since": "2026-11-03", "until": "2026-11-02"},
+        ),
         (ConfigError, "at least one", {"act": "choose", "names": []}),
         (StorageError, "no collection 'y'", {"act": "choose", "names": ["all votes so far", "y"]}),
         (StorageError, "no version v9", {"act": "afresh", "name": "x", "version": 9}),

@@ -51,6 +51,12 @@ def test_answers_grow_with_their_names_hidden_and_can_be_ranked_at_the_end(behin
     assert back[tab.board]["open"]
 
 
+def test_answers_that_all_say_the_same_are_said_to_teach_nothing(behind: Backstage, tab: TeachTab) -> None:
+    assert "say the same" not in asked(behind, tab)[-1][tab.notice]
+    behind.engine.texts = dict.fromkeys(behind.engine.texts, "No.")
+    assert "All of these say the same" in asked(behind, tab)[-1][tab.notice]
+
+
 def test_a_refused_prompt_leaves_what_stood_there(behind: Backstage, tab: TeachTab) -> None:
     before = asked(behind, tab)[-1][tab.pending]
     (refused,) = asked(behind, tab, "   ", before)

@@ -15,7 +15,7 @@ from storage.demonstrations import save_demonstration
 from storage.messages import one_turn
 from storage.records import Metric
 from tests.harness.scripted import LOADING, PASSWORD, SERVED, Backstage
-from ui import layout, training_plots, training_tab, training_view
+from ui import layout, run_panel, training_plots, training_tab, training_view
 from ui.findings import reasons, with_reasons
 from ui.layout import Refreshed
 from ui.plots import Plot
@@ -111,6 +111,29 @@ def test_views_say_what_a_rejected_run_failed_at(behind: Backstage) -> None:
     assert f"v2: KL to SFT: 30.0 nats (at most 25); {ESCAPED}<" in history
 
 
+def test_a_run_without_a_version_says_so_and_why_and_not_that_something_failed_the_check(behind: Backstage) -> None:
+    run_id = runs.queue_run(behind.db, "ppo", {})
+    runs.start_run(behind.db, run_id)
+    runs.end_run(behind.db, run_id, "rejected", "the reward model agrees with 3 of 8 votes <b>")
+    progress, _, _, history = training_tab.views(behind.now())
+    page = run_panel.picked(behind.services, None, run_id)
+    assert "It made no version; v1 stays live." in progress
+    assert "The reward model agrees with 3 of 8 votes &lt;b&gt;." in progress
+    assert "no version" in history and "3 of 8 votes" in history
+    assert "Run 1 · PPO · no version" in page
+    assert "not passed" not in progress + history + page and "did not pass" not in progress + history + page
+
+
+def test_a_version_that_passed_and_did_not_go_live_is_not_said_to_have_failed(behind: Backstage) -> None:
+    run_id = runs.queue_run(behind.db, "ppo", {})
+    runs.start_run(behind.db, run_id)
+    behind.add_policy(2, "candidate", run_id, gate=verdict_to_json(Verdict(())))
+    runs.end_run(behind.db, run_id, "rejected", "v2 passed the check, but was made from v9")
+    progress, _, _, history = training_tab.views(behind.now())
+    assert "v1 stays live. V2 passed the check, but was made from v9." in progress
+    assert "v2 passed the check, but was made from v9" in history and "not live" in history
+
+
 def test_an_error_and_a_schedule_are_shown_as_text(behind: Backstage) -> None:
     run_id = runs.queue_run(behind.db, "ppo", {})
     runs.start_run(behind.db, run_id)
@@ -159,7 +182,7 @@ def test_how_far_the_reward_model_can_be_trusted_is_said_before_ppo_starts(behin
     shown = training_tab.views(behind.now())[1]
     assert "Tried on 32 votes that it had not learned from" in shown
     assert "84% of the time (95% interval 68% to 93%)" in shown
-    assert "90% sure of itself" in shown and "differ by 7%" in shown and "Log-loss 0.42" in shown
+    assert "90% sure of itself" in shown and "are 7 points apart" in shown and "Log-loss 0.42" in shown
     assert "chance; more votes" not in shown
     runs.report(behind.db, run_id, "reward", 0.3, [Metric(1, "reward/heldout_low", 0.49)])
     assert "That may be chance; more votes would tell." in training_tab.views(behind.now())[1]

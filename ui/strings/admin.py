@@ -42,7 +42,7 @@ GATE_FIELDS = {
     ),
 }
 SAVE_GATE = "Save the bounds"
-GATE_SAVED = "Saved. The bounds hold for all runs from now on."
+GATE_SAVED = "Saved. The bounds hold for runs queued from now on."
 NEW_PASSWORD = "Password"
 PRESENT_PASSWORD = "The present one"
 THE_NEW_PASSWORD = "A new one"
@@ -74,7 +74,7 @@ AFRESH_FROM = "v{version}, afresh: it alone is learned"
 BEGIN_COLLECTION = "Begin"
 SINCE = "Learn from what was given since"
 UNTIL = "and before"
-SPAN_INFO = "a day such as 2026-11-30, or empty"
+SPAN_INFO = "a day such as 2026-11-30 (UTC), or empty"
 KEEP_SPAN = "Keep this span"
 SPAN_KEPT = "Runs learn from this span of time from now on."
 COLLECTION_OPEN = "New votes go into “{name}”, and runs learn from it too."

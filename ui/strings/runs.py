@@ -10,13 +10,13 @@ NO_OTHER = "another run …"
 RUN_OPTION = "run {run}"
 RUN_LEARNED_FROM = "What it learned from"
 DATASET = (
-    "{votes}, {demonstrations} demonstrations, {shipped} comparisons that ship with the model. Hash of people's rows: "
-    "{sha256}"
+    "{votes}, {demonstrations:,} demonstrations, {shipped:,} comparisons that ship with the model. Hash of "
+    "people's rows: {sha256}."
 )
 DATASET_UNKNOWN = "Not recorded: the run was made by a version of before, or has not read its rows yet."
 ROWS_SAME = "All of it stands as it was read."
-ROWS_CHANGED = "It does not stand as it was read."
-ROWS_GONE = "{gone} of {claimed} were taken back since."
+ROWS_CHANGED = "It is not what was read: some of it was taken back, left out or erased since."
+ROWS_GONE = "{gone:,} of {claimed:,} were taken back or left out since."
 ROW_COLUMNS = ("", "Question", "Preferred", "From")
 ROW_KINDS = {"vote": "vote", "demonstration": "demonstration"}
 SETTINGS_USED = "Settings as they were used"

@@ -23,6 +23,7 @@ REMOVE_LAST = "Remove the last one"
 NOT_RANKED = "not ranked yet"
 WRITING_TO_CHOOSE = "{done} of {drafts} answers written; those that teach most are shown."
 CHOOSING = "Choosing what teaches most …"
+ALL_THE_SAME = "All of these say the same; “Next one” asks something else."
 RANK_THEM = "Which is best, which next? Press the letters in that order."
 PREPARING = "Writing …"
 

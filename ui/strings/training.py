@@ -21,6 +21,8 @@ STATUS = {
     "cancelled": "cancelled",
     "rejected": "not passed",
 }
+NO_VERSION = "no version"
+NOT_LIVE = "not live"
 STAGES_LABEL = "Stages of training"
 STAGES = {  # what each stage is called
     "collect": "collect",
@@ -41,6 +43,8 @@ VERSION_MADE = "v{version}"
 NOTHING_MADE = "nothing new"
 RUN_WENT_LIVE = "{made} went live {ago}, after {took}."
 RUN_NOT_PASSED = "{made} did not pass the check {ago}, after {took}; v{live} stays live."
+RUN_NOT_LIVE = "It ended {ago}, after {took}; v{live} stays live. {reason}"
+RUN_NO_VERSION = "It made no version; v{live} stays live. It ended {ago}, after {took}. {reason}"
 RUN_STOPPED = "It stopped {ago}, after {took}; v{live} stays live. Chat and votes are not touched."
 RUN_CANCELLED = "It was cancelled {ago}, after {took}; v{live} stays live."
 PROGRESS_LABEL = "Training"
@@ -70,9 +74,9 @@ AGREEMENT_UNKNOWN = "How often the reward model agrees with votes that it has no
 AGREEMENT_BY_CHANCE = " That may be chance; more votes would tell."
 AGREEMENT = (
     "Tried on {votes} that it had not learned from, the reward model put the better answer first {accuracy:.0%} of the "
-    "time (95% interval {low:.0%} to {high:.0%}).{doubt} It was {confidence:.0%} sure of itself on average. Among "
-    "votes of which it was equally sure, that and how often it was right differ by {calibration_error:.0%}. Log-loss "
-    "{log_loss:.2f}, where 0.69 knows nothing."
+    "time (95% interval {low:.0%} to {high:.0%}).{doubt} It was {confidence:.0%} sure of itself on average. Where "
+    "it is 80% sure, it should be right 80% of the time: how sure it was and how often it was right are {apart} apart "
+    "on average. Log-loss {log_loss:.2f}, where 0.69 knows nothing."
 )
 
 # The check
@@ -170,3 +174,8 @@ QUEUED = "Run {run} is queued."
 QUEUED_NEXT = "Run {run} is next; it starts once the one under way has ended."
 QUEUED_AGAIN = "Run {run} is queued again; it goes on from its last checkpoint, or from the beginning if it has none."
 CANCELLED = "Run {run} is cancelled; what was live stays live."
+
+
+def points(number: int) -> str:
+    """Return "1 point", "30 points": of a percentage."""
+    return f"{number} {'point' if number == 1 else 'points'}"
