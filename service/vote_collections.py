@@ -26,7 +26,7 @@ Act = Literal["list", "open", "afresh", "choose"]
 def _moment(value: Any, info: ValidationInfo) -> str | None:
     """Return a day or a moment as it is compared with what is stored: ISO 8601 in UTC; None and "" as they are."""
     if value in (None, ""):
-        return value
+        return "" if value == "" else None
     try:
         found = datetime.fromisoformat(str(value).strip())
     except ValueError:
