@@ -80,8 +80,8 @@ def revoke(services: Services, panel: AccessPanel, token: str | None, number: An
     return words, opened(services, panel, token) | {panel.number: None}
 
 
-def bind(services: Services, panel: AccessPanel, token: Any, said: Any) -> None:
-    """Bind the panel's events; `said` is where its sentences stand."""
+def bind(services: Services, panel: AccessPanel, token: Any, said: Any) -> list[Any]:
+    """Bind the panel's events and return its acts; `said` is where its sentences stand."""
 
     def open_panel(held: str | None) -> Update:
         try:
@@ -101,7 +101,9 @@ def bind(services: Services, panel: AccessPanel, token: Any, said: Any) -> None:
 
     outputs = [said, *panel.shown]
     panel.box.expand(open_panel, token, outputs, **QUIET)
-    panel.save.click(doing(save), [token, *panel.fields.values()], outputs, **QUIET)
-    gr.on([panel.make.click, panel.name.submit], doing(make), [token, panel.name], outputs, **QUIET)
-    panel.revoke.click(doing(revoke), [token, panel.number], outputs, **QUIET)
-    invited.bind(services, panel.invitations, token, said)
+    return [
+        panel.save.click(doing(save), [token, *panel.fields.values()], outputs, **QUIET),
+        gr.on([panel.make.click, panel.name.submit], doing(make), [token, panel.name], outputs, **QUIET),
+        panel.revoke.click(doing(revoke), [token, panel.number], outputs, **QUIET),
+        invited.bind(services, panel.invitations, token, said),
+    ]

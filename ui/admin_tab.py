@@ -56,14 +56,21 @@ def opened(services: Services, tab: AdminTab, token: str | None) -> Update:
     frame = {tab.locked: gr.update(visible=not inside), tab.inside: gr.update(visible=inside)}
     if not inside:
         return frame | {tab.events: ""}
-    page = audit.trail(services, token, EventsRequest(limit=SHOWN_EVENTS))
     return {
         **frame,
         **settings_fields.shown(tab.schedule, runs.change_schedule(services, token, None)),
         **settings_fields.shown(tab.gate, gate.bounds(services, token)),
         tab.waiting: render("aside", words=training_view.waiting(services.status.now())),
-        tab.events: render("events", events=page.events, older=page.next is not None),
+        tab.events: done(services, token),
     }
+
+
+def done(services: Services, token: str | None) -> str:
+    """Return who did what, newest first, as HTML; "" to whoever holds no token that stands."""
+    if not services.admin.is_valid(token):
+        return ""
+    page = audit.trail(services, token, EventsRequest(limit=SHOWN_EVENTS))
+    return render("events", events=page.events, older=page.next is not None)
 
 
 def save_schedule(services: Services, tab: AdminTab, token: str | None, *values: Any) -> str:
@@ -88,9 +95,11 @@ def build(services: Services, token: Any) -> AdminTab:
     """Build the tab and return its components; `token` is what the browser keeps."""
     tab = _components()
     _bind(services, tab, token)
-    access_panel.bind(services, tab.access, token, tab.said)
-    checks_panel.bind(services, tab.checks, token, tab.said)
-    collections_panel.bind(services, tab.collections, token, tab.said)
+    acts = access_panel.bind(services, tab.access, token, tab.said)
+    acts += checks_panel.bind(services, tab.checks, token, tab.said)
+    acts += collections_panel.bind(services, tab.collections, token, tab.said)
+    for act in acts:
+        act.then(lambda held: done(services, held), token, tab.events, **QUIET)
     return tab
 
 

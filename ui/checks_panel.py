@@ -96,8 +96,8 @@ def added(services: Services, token: str | None, prompt: str, holds: str, lacks:
     return notice(strings.CHECK_ADDED if new else strings.CHECK_KNOWN), True
 
 
-def bind(services: Services, panel: ChecksPanel, token: Any, said: Any) -> None:
-    """Bind the panel's events; `said` is where its sentences stand."""
+def bind(services: Services, panel: ChecksPanel, token: Any, said: Any) -> list[Any]:
+    """Bind the panel's events and return its acts; `said` is where its sentences stand."""
 
     def opened(held: str | None) -> Update:
         try:
@@ -127,5 +127,7 @@ def bind(services: Services, panel: ChecksPanel, token: Any, said: Any) -> None:
 
     outputs = [said, *panel.shown]
     panel.box.expand(opened, token, outputs, **QUIET)
-    panel.add.click(add, [token, panel.prompt, panel.holds, panel.lacks], outputs, **QUIET)
-    panel.listed.select(act, token, outputs, **QUIET)
+    return [
+        panel.add.click(add, [token, panel.prompt, panel.holds, panel.lacks], outputs, **QUIET),
+        panel.listed.select(act, token, outputs, **QUIET),
+    ]

@@ -79,8 +79,8 @@ def changed(services: Services, token: str | None, act: str, name: str) -> str:
     return (strings.COLLECTION_LEARNED if act == "learn" else strings.COLLECTION_LEFT).format(name=name)
 
 
-def bind(services: Services, panel: CollectionsPanel, token: Any, said: Any) -> None:
-    """Bind the panel's events; `said` is where its sentences stand."""
+def bind(services: Services, panel: CollectionsPanel, token: Any, said: Any) -> list[Any]:
+    """Bind the panel's events and return its acts; `said` is where its sentences stand."""
 
     def drawn(now: Collections) -> Update:
         offered = [(strings.BESIDE_OTHERS, ON)]
@@ -125,6 +125,8 @@ def bind(services: Services, panel: CollectionsPanel, token: Any, said: Any) -> 
 
     outputs = [said, *panel.shown]
     panel.box.expand(opened, token, outputs, **QUIET)
-    panel.begin.click(begin, [token, panel.name, panel.start], outputs, **QUIET)
-    panel.keep.click(keep, [token, panel.since, panel.until], outputs, **QUIET)
-    panel.listed.select(act, token, outputs, **QUIET)
+    return [
+        panel.begin.click(begin, [token, panel.name, panel.start], outputs, **QUIET),
+        panel.keep.click(keep, [token, panel.since, panel.until], outputs, **QUIET),
+        panel.listed.select(act, token, outputs, **QUIET),
+    ]

@@ -60,8 +60,8 @@ def acted(services: Services, token: str | None, click: dict[str, Any], base: st
     return words, _drawn(now, base)
 
 
-def bind(services: Services, shown: Any, token: Any, said: Any) -> None:
-    """Bind the list's buttons; `said` is where sentences stand."""
+def bind(services: Services, shown: Any, token: Any, said: Any) -> Any:
+    """Bind the list's buttons and return what they do; `said` is where sentences stand."""
 
     def act(held: str | None, event: gr.EventData, caller: gr.Request) -> Update:
         try:
@@ -70,7 +70,7 @@ def bind(services: Services, shown: Any, token: Any, said: Any) -> None:
             return {said: notice(sentence(error), "error")}
         return {said: notice(words), shown: html}
 
-    shown.select(act, token, [said, shown], **QUIET)
+    return shown.select(act, token, [said, shown], **QUIET)
 
 
 def _base(caller: gr.Request | None) -> str:

@@ -81,11 +81,19 @@ class Refreshed:
 
 def header_html(now: Snapshot, model: ServedModel) -> str:
     """Return the header: the names of app and model, the live version and how far the next training is."""
-    name = strings.SERVED_BY.format(model=model.name, servers=model.served_by) if model.served_by else model.name
     words = _header_words(now)
     for damaged in versions_view.gave_way(now.policies, now.live)[:1]:  # the newest
         words = strings.LIVE_INSTEAD.format(version=now.live, damaged=damaged.version)
-    return render("header", model=name, status=now.engine.status, words=words)
+    return render("header", model=_shown_name(model), status=now.engine.status, words=words)
+
+
+def first_header(model: ServedModel) -> str:
+    """Return the header of a page that has just opened: how things stand comes with the first look at the snapshot."""
+    return render("header", model=_shown_name(model), status="loading", words=strings.NOT_KNOWN_YET)
+
+
+def _shown_name(model: ServedModel) -> str:
+    return strings.SERVED_BY.format(model=model.name, servers=model.served_by) if model.served_by else model.name
 
 
 def _header_words(now: Snapshot) -> str:
@@ -164,7 +172,7 @@ def build(services: Services) -> Page:
     page = Page(title=strings.APP, analytics_enabled=False, fill_width=True, delete_cache=(3600, FILE_SECONDS))
     with page:
         gr.HTML(render("offline"), apply_default_css=False, elem_id="offline")
-        top = Header(gr.HTML(html(), apply_default_css=False, elem_id="top"), html)
+        top = Header(gr.HTML(first_header(services.model), apply_default_css=False, elem_id="top"), html)
         # Outside the tabs, because a tab that is not shown yet has not read what the browser keeps.
         pending = gr.BrowserState(None, storage_key="triptych-comparison", secret="triptych")
         to_rank = gr.BrowserState(None, storage_key="triptych-teach", secret="triptych")

@@ -21,6 +21,7 @@ def test_the_admin_makes_and_revokes_a_key_and_changes_a_limit(page: Page, site:
     page.click("#make-key")
     expect(page.locator("#seat-notice")).to_contain_text("Copy it now: triptych-")
     expect(page.locator("#keys")).to_contain_text("class 4b")
+    expect(page.locator("#events")).to_contain_text("key 1 was made")
     page.fill("#key-number input", "1")
     page.click("#revoke-key")
     expect(page.locator("#keys")).to_contain_text("revoked")

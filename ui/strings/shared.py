@@ -5,6 +5,7 @@ from datetime import date
 # Names
 SERVED_BY = "{model} · written by {servers}"
 APP = "Triptych"
+NOT_KNOWN_YET = "…"
 COMPARE_TAB = "Compare"
 TRAINING_TAB = "Training"
 NAMES = {"base": "Base", "sft": "Instruction-tuned", "rlhf": "RLHF", "imported": "Imported"}
