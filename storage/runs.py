@@ -93,28 +93,40 @@ def _claim(db: Database, run_id: int, annotator_share: float) -> None:
 
     At most a share of the votes is one annotator's.
     """
+    for claims, column, (claimable, values) in _claimable(db, annotator_share):
+        db.conn.execute(f"INSERT INTO {claims} (run, {column}) SELECT ?, id FROM ({claimable})", [run_id, *values])
+    for table, counts in (("preferences", COUNTS), ("demonstrations", "withdrawn IS NULL")):
+        learned, bounds = learned_in(db, table)
+        unused = f"first_run IS NULL AND {counts} AND {learned}"
+        db.conn.execute(f"UPDATE {table} SET first_run = ? WHERE {unused}", [run_id, *bounds])
+
+
+def _claimable(db: Database, annotator_share: float) -> list[tuple[str, str, tuple[str, list[Any]]]]:
+    """Return what a run would claim now: where that is kept, in which column, and the ids, as SQL with its values."""
     learned, values = learned_in(db, "preferences")
     written, since = learned_in(db, "demonstrations")
     most = max(1, int(annotator_share * db["preferences"].count_where(f"{COUNTS} AND {learned}", values)))
-    db.conn.execute(
-        f"""
-        INSERT INTO run_rows (run, preference) SELECT ?, id FROM (
+    votes = f"""
+        SELECT id FROM (
             SELECT id, ROW_NUMBER() OVER (PARTITION BY annotator ORDER BY id DESC) AS nth
             FROM preferences WHERE {COUNTS} AND {learned}
         ) WHERE nth <= ? ORDER BY id
-        """,
-        [run_id, *values, most],
-    )
-    db.conn.execute(
-        "INSERT INTO run_demonstrations (run, demonstration)"
-        f" SELECT ?, id FROM demonstrations WHERE withdrawn IS NULL AND {written}",
-        [run_id, *since],
-    )
-    for table, unused, bounds in (
-        ("preferences", f"{COUNTS} AND {learned}", values),
-        ("demonstrations", f"withdrawn IS NULL AND {written}", since),
-    ):
-        db.conn.execute(f"UPDATE {table} SET first_run = ? WHERE first_run IS NULL AND {unused}", [run_id, *bounds])
+        """
+    told = f"SELECT id FROM demonstrations WHERE withdrawn IS NULL AND {written}"
+    return [
+        ("run_rows", "preference", (votes, [*values, most])),
+        ("run_demonstrations", "demonstration", (told, [*since])),
+    ]
+
+
+def learns_the_same(path: Path, run_id: int, annotator_share: float) -> bool:
+    """Return whether a run that is queued now would learn from the same votes and demonstrations as this one does."""
+    with read(path) as db:
+        for claims, column, (claimable, values) in _claimable(db, annotator_share):
+            wanted = {row["id"] for row in db.query(claimable, values)}
+            if wanted != {row[column] for row in db[claims].rows_where("run = ?", [run_id])}:
+                return False
+    return True
 
 
 def requeue_run(path: Path, run_id: int) -> bool:

@@ -54,7 +54,15 @@ def run_again(services: Services, token: str | None, run_id: Any, method: str, t
     """Queue a run like another one, with what was typed changed, and return what to say."""
     services.admin.require(token)
     before = runs.state(services, checked(RunRequest, run_id=run_id)).run
-    run = runs.retrain(services, token, method, settings_form.again(before.settings, typed))
+    return queued(services, token, method, settings_form.again(before.settings, typed))
+
+
+def queued(services: Services, token: str | None, method: str = "ppo", settings: dict[str, Any] | None = None) -> str:
+    """Queue a run and return what to say: that it is queued, is the next one, or is under way already."""
+    before = services.status.now().open_run
+    run = runs.retrain(services, token, method, settings)
+    if before is not None and before.id == run:
+        return strings.UNDER_WAY.format(run=run)
     after = services.status.now().waiting_run
     return (strings.QUEUED_NEXT if after is not None and after.id == run else strings.QUEUED).format(run=run)
 

@@ -71,9 +71,7 @@ def enabled(now: Snapshot) -> list[bool]:
 
 def retrain(services: Services, token: str | None) -> str:
     """Queue a run over all votes and return what to say."""
-    run = runs.retrain(services, token)
-    after = services.status.now().waiting_run
-    return (strings.QUEUED_NEXT if after is not None and after.id == run else strings.QUEUED).format(run=run)
+    return run_panel.queued(services, token)
 
 
 def resume(services: Services, token: str | None) -> str:

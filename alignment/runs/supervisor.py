@@ -98,7 +98,8 @@ class Supervisor:
             run_id = runs.queue_run(self._db, method, wanted, parsed.annotator_share)
         except runs.RunOpenError as open_run:
             same = runs.get_run(self._db, open_run.run_id)
-            if (same.method, same.settings) == (method, wanted) and not overview(self._db).anything_new:
+            alike = (same.method, same.settings) == (method, wanted)
+            if alike and runs.learns_the_same(self._db, same.id, parsed.annotator_share):
                 return same.id
             return runs.queue_next(self._db, method, wanted)
         self._wake.set()

@@ -138,6 +138,21 @@ def test_a_span_of_time_leaves_out_what_was_given_before_or_after(behind: Backst
     assert learned(behind) == [first, second]
 
 
+def test_a_run_over_other_collections_or_another_span_is_the_next_one(behind: Backstage) -> None:
+    voted(behind)
+    supervisor = behind.services.supervisor
+    first = supervisor.retrain()
+    assert supervisor.retrain() == first
+    acted(behind, "choose", until="2020-01-01")
+    following = supervisor.retrain()
+    assert runs.get_run(behind.db, following).status == "waiting"
+    acted(behind, "choose", until="")
+    assert supervisor.retrain() == first
+    acted(behind, "open", name="empty")
+    acted(behind, "choose", names=["empty"])
+    assert supervisor.retrain() == following
+
+
 def test_demonstrations_belong_to_collections_too(behind: Backstage) -> None:
     told = [save_demonstration(behind.db, messages=one_turn("Hi"), completion="Ahoy", annotator_id="ann")]
     acted(behind, "afresh", name="new")

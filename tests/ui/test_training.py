@@ -65,7 +65,8 @@ def test_every_action_of_the_admin_is_refused_without_a_valid_token(behind: Back
 def test_retrain_then_cancel(behind: Backstage) -> None:
     held = token(behind)
     assert training_tab.retrain(behind.services, held) == "Run 1 is queued."
-    assert training_tab.retrain(behind.services, held) == "Run 1 is queued."  # a second press is the same run
+    same = "Run 1 is under way already; it learns from the same votes."
+    assert training_tab.retrain(behind.services, held) == same
     assert len(runs.list_runs(behind.db)) == 1
     assert "Run 1 is cancelled" in training_tab.cancel(behind.services, held)
     with pytest.raises(TrainingError, match="nothing to cancel"):

@@ -172,6 +172,7 @@ LOGGED_IN = "Logged in."
 LOGGED_OUT = "Logged out."
 QUEUED = "Run {run} is queued."
 QUEUED_NEXT = "Run {run} is next; it starts once the one under way has ended."
+UNDER_WAY = "Run {run} is under way already; it learns from the same votes."
 QUEUED_AGAIN = "Run {run} is queued again; it goes on from its last checkpoint, or from the beginning if it has none."
 CANCELLED = "Run {run} is cancelled; what was live stays live."
 
