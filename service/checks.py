@@ -18,6 +18,7 @@ from alignment.runs.gate_checks import own_check
 from alignment.serving.engine import Finished, Row
 from service.compare import column_named
 from service.context import Services
+from service.pasted import ids_of, lines_of
 from service.requests import Conversation, checked
 from storage import checks
 from storage.events import ADMIN
@@ -93,7 +94,8 @@ def change(services: Services, token: str | None, add: Any = "", remove: Any = N
     there would be too many.
     """
     services.admin.require(token)
-    ids, (taken, refused) = _ids(remove, "remove"), _read(add)
+    ids = ids_of(remove, "remove", "/checks")
+    taken, refused = lines_of(add, "JSON lines", LONGEST_IMPORT, _check)
     _require_room(services, len(taken))
     removed = checks.remove_checks(services.db, ids, ADMIN)
     added = checks.add_checks(services.db, [OwnCheck(one.prompt, one.holds, one.lacks) for one in taken], ADMIN)
@@ -115,7 +117,7 @@ async def tried(services: Services, token: str | None, which: Any = None) -> lis
     """
     services.admin.require(token)
     standing = await asyncio.to_thread(checks.list_checks, services.db)
-    ids = [one.id for one in standing] if which is None else _ids(which, "try_live")
+    ids = [one.id for one in standing] if which is None else ids_of(which, "try_live", "/checks")
     wanted = [one for one in standing if one.id in ids]
     version = services.engine.live.version
     sampling = Sampling(0.0, services.supervisor.model.rollout_tokens)
@@ -156,28 +158,9 @@ def _require_room(services: Services, more: int) -> None:
         raise ConfigError(f"there are {standing} checks and {MOST} may stand, so {more} more are too many; remove some")
 
 
-def _ids(value: Any, name: str) -> list[int]:
-    ids = [] if value is None else value
-    if not isinstance(ids, list) or not all(isinstance(one, int) and not isinstance(one, bool) for one in ids):
-        raise ConfigError(f"{name} must be a list of the ids that /checks returns, got {brief(value)}")
-    return ids
-
-
-def _read(text: Any) -> tuple[list[CheckRequest], list[str]]:
-    """Return the checks of JSON lines, and why the lines that hold none were refused."""
-    if not isinstance(text, str):
-        raise ConfigError(f"add must be text, JSON lines, got {brief(text)}")
-    if len(text) > LONGEST_IMPORT:
-        raise ConfigError(f"add has {len(text):,} characters, {LONGEST_IMPORT:,} are allowed; import it in parts")
-    taken, refused = [], []
-    for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            fields = object_of(json.loads(line), "a line")
-            if unknown := fields.keys() - {"prompt", "holds", "lacks"}:
-                raise ConfigError(f"has {', '.join(sorted(unknown))}; only prompt, holds and lacks are known")
-            taken.append(checked(CheckRequest, **{"prompt": "", **fields}))
-        except (ConfigError, json.JSONDecodeError) as error:
-            refused.append(f"line {number}: {error}")
-    return taken, refused
+def _check(line: str) -> CheckRequest:
+    """Return the check that a line of JSON holds."""
+    fields = object_of(json.loads(line), "a line")
+    if unknown := fields.keys() - {"prompt", "holds", "lacks"}:
+        raise ConfigError(f"has {', '.join(sorted(unknown))}; only prompt, holds and lacks are known")
+    return checked(CheckRequest, **{"prompt": "", **fields})

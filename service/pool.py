@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from reprlib import repr as brief
 from typing import Any
 
 from pydantic.dataclasses import dataclass as checked_dataclass
@@ -13,6 +12,7 @@ from alignment.errors import ConfigError
 from alignment.models.json_lines import object_of
 from alignment.models.shipped_files import Example
 from service.context import Services
+from service.pasted import ids_of, lines_of
 from service.requests import Conversation, checked
 from storage import prompts
 from storage.messages import Messages, messages_to_json, one_turn
@@ -56,8 +56,8 @@ def change(services: Services, token: str | None, add: Any = "", remove: Any = N
     or no list of ids.
     """
     services.admin.require(token)
-    ids = _ids(remove)
-    taken, refused = _read(add)
+    ids = ids_of(remove, "remove", "/prompts")
+    taken, refused = lines_of(add, "a prompt a line", LONGEST_IMPORT, _messages)
     removed = prompts.remove_prompts(services.db, ids)
     added = prompts.add_prompts(services.db, taken)
     return Changed(added, removed, tuple(refused[:MOST_REFUSED]), max(0, len(refused) - MOST_REFUSED))
@@ -70,28 +70,8 @@ def to_json(prompt: PoolPrompt) -> dict[str, Any]:
     return {"id": prompt.id, "prompt": text, "source": prompt.source, "created": prompt.created}
 
 
-def _ids(value: Any) -> list[int]:
-    ids = [] if value is None else value
-    if not isinstance(ids, list) or not all(isinstance(one, int) and not isinstance(one, bool) for one in ids):
-        raise ConfigError(f"remove must be a list of the ids that /prompts returns, got {brief(value)}")
-    return ids
-
-
-def _read(text: Any) -> tuple[list[Messages], list[str]]:
-    """Return the prompts of a text, and why the lines that hold none were refused."""
-    if not isinstance(text, str):
-        raise ConfigError(f"add must be text, a prompt a line, got {brief(text)}")
-    if len(text) > LONGEST_IMPORT:
-        raise ConfigError(f"add has {len(text):,} characters, {LONGEST_IMPORT:,} are allowed; import it in parts")
-    taken, refused = [], []
-    for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            taken.append(checked(_Line, prompt=_prompt(line.rstrip("\r"))).prompt)
-        except ConfigError as error:
-            refused.append(f"line {number}: {error}")
-    return taken, refused
+def _messages(line: str) -> Messages:
+    return checked(_Line, prompt=_prompt(line.rstrip("\r"))).prompt
 
 
 def _prompt(line: str) -> Any:
