@@ -3,13 +3,13 @@
 `python -m scripts.schema_page` writes it, `python -m scripts.schema_page --check` is part of `make lint`.
 """
 
-import argparse
 import tempfile
 from pathlib import Path
 
 from sqlite_utils import Database
 from sqlite_utils.db import Table
 
+from scripts.made_page import write_or_check
 from storage import database
 from storage.later_migrations import migrations
 
@@ -76,12 +76,7 @@ def _steps() -> str:
 
 def main() -> None:
     """Write the page, or check it."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; fail if the page is not up to date")
-    if not parser.parse_args().check:
-        PAGE.write_text(page(), encoding="utf-8")
-    elif not PAGE.is_file() or PAGE.read_text(encoding="utf-8") != page():
-        raise SystemExit(f"{PAGE} is not what the migrations say; run: python -m scripts.schema_page")
+    write_or_check(PAGE, page, about=__doc__ or "", source="migrations", script="scripts.schema_page")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 `python -m scripts.settings_table` writes it, `python -m scripts.settings_table --check` is part of `make lint`.
 """
 
-import argparse
 import dataclasses
 from pathlib import Path
 from typing import Any, get_args
@@ -13,6 +12,7 @@ from pydantic.fields import FieldInfo
 from alignment.runs.settings import RunSettings
 from alignment.serving.settings import ServingLimits
 from alignment.validation import bounds_of, fields_of
+from scripts.made_page import write_or_check
 
 PAGE = Path(__file__).parents[1] / "docs" / "settings.md"
 INTRODUCTION = """\
@@ -80,12 +80,7 @@ def _bounds(field: FieldInfo) -> str:
 
 def main() -> None:
     """Write the page, or check it."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; fail if the page is not up to date")
-    if not parser.parse_args().check:
-        PAGE.write_text(page(), encoding="utf-8")
-    elif not PAGE.is_file() or PAGE.read_text(encoding="utf-8") != page():
-        raise SystemExit(f"{PAGE} is not what the settings say; run: python -m scripts.settings_table")
+    write_or_check(PAGE, page, about=__doc__ or "", source="settings", script="scripts.settings_table")
 
 
 if __name__ == "__main__":
