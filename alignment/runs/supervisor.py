@@ -232,12 +232,11 @@ class Supervisor:
                 runs.end_run(self._db, run.id, "failed", f"{silent} {RESUME}")
             return
         process.close()
-        self._active = None
-        if run is None or run.id != run_id or run.status != "running":  # it has ended, and may be queued again
-            return
-        log_file = complete_log(self._data_dir, run_id)
-        ended = f"The training process {cause} before it had finished; {log_file} in the data folder may say why."
-        self._conclude(run_id, f"{ended} {RESUME}")
+        if run is not None and run.id == run_id and run.status == "running":  # else it has ended, or is queued again
+            log_file = complete_log(self._data_dir, run_id)
+            ended = f"The training process {cause} before it had finished; {log_file} in the data folder may say why."
+            self._conclude(run_id, f"{ended} {RESUME}")
+        self._active = None  # not before: where a full disk keeps its end from being recorded, it is tried again
 
     def _conclude(self, run_id: int, failure: str) -> None:
         """Swap in the candidate that a run made, once the model is loaded; without one, mark the run as failed."""
