@@ -22,8 +22,8 @@ class SmolConfig:
     practice: int = 600  # prompts for RAFT and PPO
     raft: RaftConfig = field(
         default_factory=lambda: RaftConfig(
-            rounds=2,
-            prompts=24,
+            rounds=3,
+            prompts=64,
             samples=4,
             minibatches=4,
             epochs=1,
@@ -44,7 +44,7 @@ class SmolConfig:
     )
     ppo: PPOConfig = field(
         default_factory=lambda: PPOConfig(
-            updates=2,
+            updates=3,
             rollouts=48,
             samples=4,
             minibatches=3,
