@@ -15,10 +15,10 @@ class SmolConfig:
     rank: int = 8  # of the policy's adapter
     prompts: int = 7000  # for comparisons
     completions: int = 4  # of the model's own a prompt, at most
-    steps: int = 900  # of imitating what the labeler liked best
+    steps: int = 640  # of imitating what the labeler liked best
     batch: int = 16
     rate: float = 3e-4
-    measured_every: int = 100  # of these steps: the best by what was held out goes on
+    measured_every: int = 80  # of these steps: the best by what was held out goes on
     practice: int = 600  # prompts for RAFT and PPO
     raft: RaftConfig = field(
         default_factory=lambda: RaftConfig(

@@ -20,7 +20,7 @@ PATIENCE = 900.0
 RUN = SMALL_RUN | {
     "raft": {**SMALL_RUN["raft"], "prompts": 24, "max_new_tokens": 32},
     "ppo": {**SMALL_RUN["ppo"], "max_new_tokens": 32},
-    "reward": {"least_certainty": 0},
+    "reward": {"least_certainty": 0, "least_evidence": 0},
     "gate": {"max_refusal_drop": 1.0, "max_help_drop": 1.0, "max_accuracy_drop": 1.0, "max_ended_drop": 1.0},
 }
 

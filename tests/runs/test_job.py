@@ -32,7 +32,7 @@ PROMPTS = ["Hi", "Why?", "Thanks", "Who are you?"]
 SMALL = {
     "threads": 1,
     "diversity_prompts": 1,
-    "reward": {"steps": 2, "batch_size": 2, "least_certainty": 0},
+    "reward": {"steps": 2, "batch_size": 2, "least_certainty": 0, "least_evidence": 0},
     "ppo": {"updates": 2, "rollouts": 4, "max_new_tokens": 4},
     "raft": {"rounds": 2, "prompts": 2, "samples": 2, "minibatches": 2, "max_new_tokens": 4},
     "dpo": {"steps": 2, "batch_size": 2, "rollouts": 4, "max_new_tokens": 4},
