@@ -46,6 +46,7 @@ from storage.features import text_key
 from storage.version_folders import write_folder
 
 log = logging.getLogger(__name__)
+AT_ONCE = 256  # texts whose features are computed before a run reports again
 MANY_VOTES = 256  # from here on an adapter may predict better than a linear model on frozen features, and is tried
 
 
@@ -183,16 +184,21 @@ def _votes(training: Training, rankings: Sequence[Ranked], shipped_heads: nn.Lin
 
 
 def features_of(training: Training, texts: Sequence[Text]) -> dict[Text, Array]:
-    """Return the features of texts by the instruction-tuned model; those that were computed before are read."""
+    """Return the features of texts by the instruction-tuned model; those that were computed before are read.
+
+    Those that are computed are kept part by part, so that a run that is ended meanwhile has not worked for nothing.
+    """
     model, tokenizer = training.model, training.tokenizer
     keys = {text: text_key(text.messages, text.completion, ended=text.ended) for text in texts}
     owner = fingerprint(training.config)
     known = stored_features.read_features(training.db, owner, list(keys.values()))
     missing = [text for text in texts if keys[text] not in known]
-    if missing:
+    for start in range(0, len(missing), AT_ONCE):
+        training.report("reward", 0.5 * start / len(missing))
+        some = missing[start : start + AT_ONCE]
         with using(model, training.original):
-            rows = completion_features(model, tokenizer, [written(tokenizer, text) for text in missing])
-        computed = {keys[text]: row for text, row in zip(missing, rows, strict=True)}
+            rows = completion_features(model, tokenizer, [written(tokenizer, text) for text in some])
+        computed = {keys[text]: row for text, row in zip(some, rows, strict=True)}
         stored_features.save_features(training.db, owner, computed)
         known |= computed
     return {text: known[key] for text, key in keys.items()}
