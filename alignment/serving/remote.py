@@ -12,15 +12,17 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from concurrent.futures import Future
 from contextlib import aclosing
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
 import httpx
 
 from alignment.errors import AdapterError, AlignmentError, ConfigError
+from alignment.models.raw_text import RawText, raw_text
 from alignment.models.sampling import FinishReason
 from alignment.models.texts import Text
-from alignment.models.turns import BETWEEN
+from alignment.serving.asking import asked, asked_of_vllm
 from alignment.serving.engine import (
     Adapter,
     EngineState,
@@ -34,10 +36,11 @@ from alignment.serving.engine import (
     RowState,
     TextFeatures,
 )
-from alignment.serving.openai_server import Server, UnreachableError, trusted
+from alignment.serving.openai_server import VLLM_OWNER, Server, UnreachableError, trusted
 from alignment.serving.replicas import BASE, LIVE, SFT, Replica, Replicas
 from alignment.serving.settings import ServingLimits
-from storage.messages import Messages, messages_to_json
+from alignment.settings import ModelConfig
+from storage.messages import Messages
 
 log = logging.getLogger(__name__)
 
@@ -53,11 +56,12 @@ NO_REWARD = "the models are served elsewhere, where there is no reward model to 
 class RemoteEngine:
     """Implements `Engine` by servers elsewhere. All methods may be called from any thread or task."""
 
-    def __init__(self, servers: Sequence[Server], live: PolicyVersion, sft: Adapter | None, *, publishes: bool) -> None:
-        """Have rows written by servers. `sft` is the model's own SFT adapter, None for a chat checkpoint."""
+    def __init__(self, servers: Sequence[Server], model: ModelConfig, live: PolicyVersion, *, publishes: bool) -> None:
+        """Have rows written by servers that serve the same model."""
         self._replicas = Replicas(servers, publishes=publishes)
+        self._model = model
         self._live = live
-        self._sft = sft
+        self._sft = Adapter("sft", Path(model.sft)) if model.sft else None  # None: a chat checkpoint
         self._swaps: SimpleQueue[tuple[PolicyVersion, Future[None]]] = SimpleQueue()
         self._started = time.monotonic()
         self._looked = False
@@ -171,7 +175,7 @@ class RemoteEngine:
     ) -> AsyncGenerator[RowState, None]:
         """Yield a row as a server writes it, from the beginning to its end."""
         name = await asyncio.to_thread(self._name, replica, row)
-        asked = _asked(row, name) | ({"return_token_ids": True} if replica.main.tells_ids else {})
+        asked = await asyncio.to_thread(self._asked, replica, row, name)
         state = RowState()
         with self._replicas.writing(replica, name):
             async with aclosing(replica.server.complete(client, asked, chat=row.templated)) as pieces:  # type: ignore[type-var]
@@ -184,6 +188,14 @@ class RemoteEngine:
                     yield state
         if state.finish_reason is None:
             raise UnreachableError(f"{replica.server.url} stopped in the middle of an answer; ask again")
+
+    def _asked(self, replica: Replica, row: Row, name: str) -> dict[str, Any]:
+        """Return what a server is asked for a row, in its own words where they are known."""
+        if replica.main.owner == VLLM_OWNER:
+            tuned = not row.templated and not self._model.sft  # a chat checkpoint that is to continue raw text
+            raw = raw_text(Path(self._model.model)) if tuned else RawText()
+            return asked_of_vllm(row, name, raw, self._model.template_arguments)
+        return asked(row, name) | ({"return_token_ids": True} if replica.main.tells_ids else {})
 
     def _name(self, replica: Replica, row: Row) -> str:
         """Return the name under which a server writes a row, once it holds the adapter that this needs."""
@@ -237,23 +249,6 @@ class RemoteEngine:
                     replica.why = str(error)
         if not any(replica.well for replica in well):
             raise AlignmentError(self._replicas.why_none)
-
-
-def _asked(row: Row, name: str) -> dict[str, Any]:
-    """Return what a server is asked for a row."""
-    sampling = row.sampling
-    drawn: dict[str, Any] = {
-        "model": name,
-        "temperature": sampling.temperature,
-        "top_p": sampling.top_p,
-        "max_tokens": sampling.max_new_tokens,
-        "seed": row.seed,
-    }
-    more = {"top_k": sampling.top_k, "min_p": sampling.min_p}  # not OpenAI's own: only where they change something
-    drawn |= {key: value for key, value in more.items() if value}
-    if row.templated:
-        return drawn | {"messages": messages_to_json(row.messages)}
-    return drawn | {"prompt": BETWEEN.join(message.content for message in row.messages)}
 
 
 def _refused(words: str) -> "Future[Any]":
