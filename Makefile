@@ -29,8 +29,8 @@ test-slow: $(INSTALLED_TEST) $(FIRST_MODEL) ## run the tests that take longer
 test-gpu: $(INSTALLED_TEST) ## run the tests that need a CUDA device; what they measure goes into build/gpu.xml
 	TRIPTYCH_TEST_GPU=1 $(BIN)/python -m pytest -m gpu --junitxml=build/gpu.xml
 
-test-vllm: $(INSTALLED_TEST) ## test against a vLLM of yours: VLLM=http://host:8000 MODEL=FOLDER (docs/scaling.md)
-	TRIPTYCH_TEST_VLLM="$(VLLM)" TRIPTYCH_TEST_VLLM_MODEL="$(MODEL)" $(BIN)/python -m pytest tests/serving/test_vllm.py
+test-vllm: $(INSTALLED_TEST) $(FIRST_MODEL) ## test against vLLM itself: VLLM=PYTHON that has it, MODEL=FOLDER (docs/scaling.md)
+	TRIPTYCH_TEST_VLLM="$(VLLM)" TRIPTYCH_TEST_VLLM_MODEL="$(MODEL)" $(BIN)/python -m pytest tests/serving/test_vllm.py $(ARGS)
 
 bench-votes: $(INSTALLED_TEST) ## measure how many votes a second one app stores durably; prints JSON
 	$(BIN)/python -m tests.bench.votes $(ARGS)

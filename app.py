@@ -182,7 +182,7 @@ def services_of(
         recorded=opened.recorded,
         seeds=random.Random(seed) if seed is not None else random.SystemRandom(),
         status=status_of(opened.db, engine),
-        preview=Preview(opened.db, engine, fingerprint(model.config), possible=isinstance(engine, LocalEngine)),
+        preview=Preview(opened.db, engine, fingerprint(model.config)),
         key=signing_key(opened.data_dir),
     )
 

@@ -1,7 +1,7 @@
-"""The process that trains a run, seen from the app: starting it, giving it a run, ending it.
+"""The process that trains a run, seen from the app: starting it and ending it.
 
 Importing torch and the like takes such a process some seconds. So it may be started before there is a run for it: it
-then waits for the id of one.
+then waits until the database says that it is to train one.
 """
 
 import json
@@ -32,15 +32,6 @@ class TrainingProcess:
     def pid(self) -> int:
         """The id that the system gave it."""
         return self.popen.pid
-
-    def assign(self, run_id: int) -> bool:
-        """Give it the run that it is to train; return False if it has died before it could read that."""
-        assert self.popen.stdin is not None
-        try:
-            self.popen.stdin.write(f"{run_id}\n".encode())
-        except BrokenPipeError:
-            return False
-        return True
 
     def cause_of_end(self) -> str | None:
         """Return how it ended, such as "was killed by signal 9", or None while it runs."""
@@ -96,7 +87,6 @@ def _started(data_dir: Path, arguments: Sequence[str]) -> "subprocess.Popen[byte
     with waiting_log.open("wb") as output:
         popen = subprocess.Popen(
             [sys.executable, *arguments],
-            bufsize=0,  # nothing of a number is kept for a process that has died
             stdin=subprocess.PIPE,  # closes when the app dies, however it dies: the process then ends itself
             stdout=output,
             stderr=subprocess.STDOUT,

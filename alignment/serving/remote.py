@@ -29,6 +29,7 @@ from alignment.serving.engine import (
     Event,
     Finished,
     Grown,
+    Lack,
     Limits,
     Measured,
     PolicyVersion,
@@ -37,7 +38,7 @@ from alignment.serving.engine import (
     TextFeatures,
 )
 from alignment.serving.openai_server import VLLM_OWNER, Server, UnreachableError, trusted
-from alignment.serving.replicas import BASE, LIVE, SFT, Replica, Replicas
+from alignment.serving.replicas import BASE, LIVE, SFT, Replica, Replicas, lent_as
 from alignment.serving.settings import ServingLimits
 from alignment.settings import ModelConfig
 from storage.messages import Messages
@@ -49,6 +50,9 @@ GROWN_SECONDS = 1 / 16  # between two views of what is written
 ATTEMPTS = 4  # to have a row begun
 RETRY_SECONDS = 0.4  # before the second one about so long, then twice as long each time
 REASONS: dict[str, FinishReason] = {"stop": "stop", "length": "length"}
+LACKS_OF_TRIPTYCH: tuple[Lack, ...] = ("preview",)
+LACKS_OF_VLLM: tuple[Lack, ...] = ("preview", "seeds")  # which rows are written together changes its last digits
+LACKS_OF_OTHERS: tuple[Lack, ...] = ("preview", "seeds", "raw", "tokens")
 NO_MEASURE = "the servers that answer here do not tell log-probabilities; measure where the app holds the model itself"
 NO_REWARD = "the models are served elsewhere, where there is no reward model to {do}"
 
@@ -94,6 +98,14 @@ class RemoteEngine:
         if not well:
             return EngineState("failed", self._replicas.why_none, seconds)
         return EngineState("ready", f"Served by {', '.join(well)}", seconds)
+
+    @property
+    def lacks(self) -> tuple[Lack, ...]:
+        """What the servers that are well leave undone; the preview, before they were looked at."""
+        owners = {replica.main.owner for replica in self._replicas.all if replica.well}
+        known = {"triptych": LACKS_OF_TRIPTYCH, VLLM_OWNER: LACKS_OF_VLLM}
+        found = [known.get(owner, LACKS_OF_OTHERS) for owner in owners]
+        return max(found, key=len, default=LACKS_OF_TRIPTYCH)
 
     @property
     def live(self) -> PolicyVersion:
@@ -204,7 +216,7 @@ class RemoteEngine:
             return LIVE
         if row.adapter is not None and not (own and row.adapter == self._sft):
             self._replicas.hold(replica, row.adapter)
-            return row.adapter.name
+            return lent_as(row.adapter)
         if own:
             return SFT if row.templated else BASE
         return replica.main.name

@@ -61,12 +61,10 @@ arguments, _ = parser.parse_known_args(sys.argv[3:])
 data_dir = arguments.data_dir
 with open(data_dir / "children", "a") as children:
     print(os.getpid(), file=children)
-run = arguments.run_number or wait_for_run()
-if run is None:
-    sys.exit()
+db = data_dir / "triptych.db"
+run = arguments.run_number or wait_for_run(db)
 print_into(run_folder.log_of(run_folder.folder_of(data_dir, run)))
 print(shlex.join(["called", "with", *sys.argv[1:]]), flush=True)
-db = data_dir / "triptych.db"
 runs.report(db, run, "ppo", 0.5)
 
 def record(version, status):

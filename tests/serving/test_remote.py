@@ -98,7 +98,7 @@ def version(folder: Path, number: int) -> PolicyVersion:
     place.mkdir()
     for name in ("adapter_config.json", "adapter_model.safetensors"):
         (place / name).write_text("{}")
-    return PolicyVersion(number, place, "")
+    return PolicyVersion(number, place, 4 * str(number))
 
 
 def row(adapter: Adapter | None, *, templated: bool = True, prompt: str = "Where is Paris?", seed: int = 7) -> Row:
@@ -129,6 +129,7 @@ def looked(*servers: Server, live: PolicyVersion, publishes: bool = True) -> Rem
 def test_three_panels_are_written_by_another_triptych(elsewhere: Elsewhere, tmp_path: Path) -> None:
     engine = looked(elsewhere.server, live=version(tmp_path, 1))
     assert engine.state.status == "ready"
+    assert engine.lacks == ("preview",)
     base, sft, rlhf = written(engine, row(None, templated=False), row(SFT), row(engine.live.adapter))
     assert [one.text for one in (base, sft, rlhf)] == [ANSWERS["base"], "You asked: Where is Paris?", ANSWERS["rlhf"]]
     assert {one.finish_reason for one in (base, sft, rlhf)} == {"stop"}
@@ -146,6 +147,7 @@ def test_vllm_is_told_what_it_would_take_from_the_checkpoint_or_leave_undone(tmp
         engine = RemoteEngine([vllm.server], model, version(tmp_path, 1), publishes=False)
         engine.look()
         base, sft = written(engine, row(None, templated=False), row(None))
+    assert engine.lacks == ("preview", "seeds")
     assert (base.text, base.token_ids, sft.token_ids) == ("Lima", (7, 2), (7, 2))
     raw, chat = sorted(vllm.asked, key=lambda body: "messages" in body)
     assert raw["prompt"] == "<|endoftext|>Where is Paris?"
@@ -171,11 +173,44 @@ def test_a_version_is_live_once_all_servers_that_are_well_hold_it(tmp_path: Path
         swapped = engine.swap(version(tmp_path, 2))
         engine.look()
         assert swapped.result(timeout=10) is None
-        assert (engine.live.version, a.behind.services.lent.names) == (2, ["policy-1", "policy-2"])
+        assert (engine.live.version, a.behind.services.lent.names) == (2, ["policy-1-1111", "policy-2-2222"])
         b.start()  # as a new process, without what it was given
-        b.behind.services.lent.drop("policy-1")
+        b.behind.services.lent.drop("policy-1-1111")
         engine.look()
-        assert b.behind.services.lent.names == ["policy-2"]
+        assert b.behind.services.lent.names == ["policy-2-2222"]
+
+
+def test_rows_that_need_the_same_other_version_at_once_have_it_given_once(elsewhere: Elsewhere, tmp_path: Path) -> None:
+    engine, given = looked(elsewhere.server, live=version(tmp_path, 2)), []
+    lent, take = elsewhere.behind.services.lent, elsewhere.behind.services.lent.take
+
+    def only_once(name: str, folder: str, taken: list[str]) -> None:  # as vLLM does
+        given.append(name)
+        if name in lent.names:
+            raise ConfigError(f"{name} has been loaded already")
+        take(name, folder, taken)
+
+    lent.take = only_once  # type: ignore[method-assign]
+    old = version(tmp_path, 1).adapter
+    assert len(written(engine, *[row(old)] * 8)) == 8 and given == ["policy-1-1111"]
+
+
+def test_a_server_that_is_back_is_sent_no_row_before_it_holds_what_is_live(tmp_path: Path) -> None:
+    with closing(Elsewhere(tmp_path / "a")) as a, closing(Elsewhere(tmp_path / "b")) as b:
+        b.close()
+        engine = looked(a.server, b.server, live=version(tmp_path, 1))
+        b.start()
+        seen = []
+        take = b.behind.services.lent.take
+
+        def watched(name: str, folder: str, taken: list[str]) -> None:
+            seen.append(engine.state.message)
+            take(name, folder, taken)
+
+        b.behind.services.lent.take = watched  # type: ignore[method-assign]
+        engine.look()
+        assert seen == [f"Served by {a.server.url}"]
+        assert engine.state.message == f"Served by {a.server.url}, {b.server.url}"
 
 
 def test_a_row_that_was_not_begun_is_written_by_another_server(tmp_path: Path) -> None:
@@ -206,7 +241,7 @@ def test_a_server_that_takes_no_adapters_writes_its_own_and_says_why_a_new_one_i
     assert written(engine, row(engine.live.adapter))[0].text == ANSWERS["rlhf"]
     swapped = engine.swap(version(tmp_path, 2))
     engine.look()
-    with pytest.raises(AdapterError, match="does not serve policy-2 and takes no adapters while it runs"):
+    with pytest.raises(AdapterError, match="does not serve policy-2-2222 and takes no adapters while it runs"):
         swapped.result()
 
 
