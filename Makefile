@@ -12,7 +12,7 @@ OTHER_MODEL := $(filter-out smollm2-135m,$(MODEL))$(findstring --model,$(ARGS))
 SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow test-gpu test-vllm lint bench-checks bench-chat-tastes bench-clicks bench-clients bench-everyday bench-idle bench-loop bench-many-votes bench-panels bench-pauses bench-refit bench-serving bench-streaming bench-tastes bench-training bench-votes bench-start soak pocket smollm2 evaluate clean
+.PHONY: help run test test-slow test-gpu test-vllm lint bench-checks bench-chat-tastes bench-clicks bench-clients bench-everyday bench-honest bench-idle bench-loop bench-many-votes bench-panels bench-pauses bench-refit bench-serving bench-streaming bench-tastes bench-training bench-votes bench-start soak pocket smollm2 evaluate clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ bench-clients: $(INSTALLED_TEST) $(FIRST_MODEL) ## let thirty people ask and vot
 
 bench-everyday: $(INSTALLED_TEST) $(FIRST_MODEL) ## ask sixty everyday prompts; the table goes to build/everyday.md
 	$(BIN)/python -m tests.bench.everyday $(ARGS)
+
+bench-honest: $(INSTALLED_TEST) ## count how many of 20 honest runs the gate holds back; an hour of two cores, can be cut off
+	$(BIN)/python -m tests.bench.honest $(ARGS)
 
 bench-idle: $(INSTALLED_TEST) ## measure what the app costs while nobody uses it, with many votes and runs stored
 	$(BIN)/python -m tests.bench.idle $(ARGS)

@@ -96,7 +96,7 @@ def change(services: Services, token: str | None, add: Any = "", remove: Any = N
     services.admin.require(token)
     ids = ids_of(remove, "remove", "/checks")
     taken, refused = lines_of(add, "JSON lines", LONGEST_IMPORT, _check)
-    _require_room(services, len(taken))
+    _require_room(services, len(taken), ids)
     removed = checks.remove_checks(services.db, ids, ADMIN)
     added = checks.add_checks(services.db, [OwnCheck(one.prompt, one.holds, one.lacks) for one in taken], ADMIN)
     return Changed(added, removed, tuple(refused[:MOST_REFUSED]))
@@ -105,7 +105,7 @@ def change(services: Services, token: str | None, add: Any = "", remove: Any = N
 def add(services: Services, token: str | None, request: CheckRequest) -> bool:
     """Add one check and return whether it is new; raises as `change` does."""
     services.admin.require(token)
-    _require_room(services, 1)
+    _require_room(services, 1, ())
     return bool(checks.add_checks(services.db, [OwnCheck(request.prompt, request.holds, request.lacks)], ADMIN))
 
 
@@ -153,8 +153,10 @@ def to_json(check: OwnCheck) -> dict[str, Any]:
     }
 
 
-def _require_room(services: Services, more: int) -> None:
-    if more and (standing := len(checks.list_checks(services.db))) + more > MOST:
+def _require_room(services: Services, more: int, leaving: Sequence[int]) -> None:
+    """Raise ConfigError where there would be too many once those of some ids are gone and more have come."""
+    standing = sum(1 for one in checks.list_checks(services.db) if one.id not in leaving)
+    if more and standing + more > MOST:
         raise ConfigError(f"there are {standing} checks and {MOST} may stand, so {more} more are too many; remove some")
 
 

@@ -1,5 +1,6 @@
 """Versions of the policy: their family, and which one is served. Nothing here needs a restart."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -59,10 +60,7 @@ def promote(services: Services, token: str | None, request: VersionRequest) -> i
     policy = policies.get_policy(services.db, request.version)
     if policy.status == "live":
         return policy.version
-    if not passed(policy) and not request.reason:
-        raise ConfigError(
-            f"v{policy.version} did not pass the check; to have it answer all the same, say why as the reason"
-        )
+    require_passed(policy, request.reason)
     _serve(services, policy, _because("was promoted", request.reason), "promote")
     return policy.version
 
@@ -84,7 +82,8 @@ def retire(services: Services, token: str | None, request: VersionRequest) -> in
     elif policy.status == "retired":
         raise ConfigError(f"v{policy.version} is retired already")
     else:
-        policies.retire(services.db, policy.version, _because("was retired", request.reason), ADMIN)
+        why = _because("was retired", request.reason)
+        services.supervisor.settle(lambda: policies.retire(services.db, policy.version, why, ADMIN))
         services.status.expire()
     return services.engine.live.version
 
@@ -95,16 +94,25 @@ def passed(policy: Policy) -> bool:
     return policy.status != "rejected" and (gate is None or bool(gate["passed"]))
 
 
+def require_passed(policy: Policy, reason: str) -> None:
+    """Raise ConfigError for a version that did not pass its check, unless a reason is given."""
+    if not passed(policy) and not reason:
+        raise ConfigError(
+            f"v{policy.version} did not pass the check; to have it answer all the same, say why as the reason"
+        )
+
+
 def _serve(services: Services, policy: Policy, why: str, name: str) -> None:
+    serve(services, policy, lambda: policies.serve(services.db, policy.version, why, name, ADMIN))
+
+
+def serve(services: Services, policy: Policy, record: Callable[[], None]) -> None:
+    """Have a version answer from the next question on and record that, by `record`, or raise as `promote` does."""
     live = policies.live_policy(services.db)
     if policy.pruned:
         raise ConfigError(f"the files of v{policy.version} were removed to save room; choose another version")
     if live is not None and live.model != policy.model:
         raise ConfigError(f"v{policy.version} belongs to another model than the one that is served")
-
-    def record() -> None:
-        policies.serve(services.db, policy.version, why, name, ADMIN)
-
     version = policy_version_at(policy.version, services.data_dir / policy.path, policy.sha256)
     services.supervisor.serve(version, record)
     services.status.expire()

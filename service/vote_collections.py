@@ -13,8 +13,8 @@ from alignment.errors import ConfigError
 from service import versions
 from service.context import Services
 from service.requests import Reason, number
-from service.versions import VersionRequest
 from storage import vote_collections as stored
+from storage.afresh import start_afresh
 from storage.overview import overview
 from storage.vote_collections import Collection, Span
 
@@ -102,11 +102,7 @@ def collections(services: Services, token: str | None, request: CollectionsReque
         stored.open_collection(services.db, name)
     elif request.act == "afresh":
         _require_no_run(services)
-        why = request.reason or f"{name} starts afresh"
-        if services.engine.live.version != request.version:
-            _require_passed(services, request)
-            versions.promote(services, token, VersionRequest(request.version, why[:200]))
-        stored.open_collection(services.db, name, alone=True, why=f"{name!r} starts afresh from v{request.version}")
+        _start_afresh(services, name, request)
     elif request.act == "choose":
         stored.choose(services.db, request.names, _span(services, request))
     if request.act != "list":
@@ -137,8 +133,15 @@ def _require_no_run(services: Services) -> None:
         raise ConfigError(f"run {run.id} is under way; cancel it or let it end first, then start afresh")
 
 
-def _require_passed(services: Services, request: CollectionsRequest) -> None:
-    """Raise ConfigError for a version that did not pass, unless a reason is given: a name is none."""
+def _start_afresh(services: Services, name: str, request: CollectionsRequest) -> None:
+    """Have a version answer and runs learn from one collection alone; one that did not pass needs a reason."""
+
+    def record() -> None:
+        start_afresh(services.db, name, request.version, request.reason or f"{name} starts afresh")
+
     policy = versions.policy(services, request.version)
-    if not request.reason and not versions.passed(policy):
-        raise ConfigError(f"v{request.version} did not pass its check; to start from it all the same, give a reason")
+    if policy.status == "live":
+        record()
+    else:
+        versions.require_passed(policy, request.reason)
+        versions.serve(services, policy, record)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from storage.database import now, read, row_id, write
-from storage.events import ADMIN, add_event
+from storage.events import add_event
 from storage.judgements import Judgement, add_judgements
 from storage.messages import Messages, stored_messages
 from storage.vote_collections import OPEN
@@ -70,15 +70,17 @@ def add_rows(path: Path, import_id: int, judged: Iterable[Judgement], written: I
         return new
 
 
-def update_import(path: Path, import_id: int, *, status: ImportStatus, taken: int, known: int, refused: int) -> None:
-    """Store how far an import is; with another status than "running" it has ended."""
+def update_import(
+    path: Path, import_id: int, *, status: ImportStatus, taken: int, known: int, refused: int, by: str
+) -> None:
+    """Store how far an import is; with another status than "running" it has ended, and `by` is who took it in."""
     with write(path) as db:
         finished = None if status == "running" else now()
         counts = {"taken": taken, "known": known, "refused": refused}
         db["imports"].update(import_id, {"status": status, "finished": finished} | counts)
         if finished:
             detail = f"import {import_id} {status}: {taken} taken, {known} known, {refused} refused"
-            add_event(db, "import", detail, ADMIN)
+            add_event(db, "import", detail, by)
 
 
 def list_imports(path: Path, limit: int = 20) -> list[Import]:

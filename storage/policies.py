@@ -64,11 +64,16 @@ def serve(path: Path, version: int, why: str = "at the start of the app", name: 
     PrunedVersionError for one whose files were removed.
     """
     with write(path) as db:
-        if db["policies"].get(version)["pruned"]:
-            raise PrunedVersionError(f"the files of v{version} were removed to save room; choose another version")
-        db.conn.execute("UPDATE policies SET status = 'retired' WHERE status = 'live'")
-        db["policies"].update(version, {"status": "live", "damaged": None})
-        add_event(db, name, f"v{version} {why}".strip(), by)
+        serve_in(db, version, why, name, by)
+
+
+def serve_in(db: Database, version: int, why: str, name: str, by: str) -> None:
+    """Do the same through an open connection, with whatever else the transaction writes."""
+    if db["policies"].get(version)["pruned"]:
+        raise PrunedVersionError(f"the files of v{version} were removed to save room; choose another version")
+    db.conn.execute("UPDATE policies SET status = 'retired' WHERE status = 'live'")
+    db["policies"].update(version, {"status": "live", "damaged": None})
+    add_event(db, name, f"v{version} {why}".strip(), by)
 
 
 def retire(path: Path, version: int, why: str, by: str) -> None:

@@ -40,6 +40,8 @@ class Schedule:
     minutes_votes: int = 8  # fewest new votes with which a run starts by time
     quiet_from: str = ""  # time of day, "08:00", from which none starts; "" = no quiet hours
     quiet_until: str = ""
+    idle_minutes: float = 0.0  # without a question, for which a run that is due waits; 0 = it does not wait
+    idle_wait: float = 60.0  # most minutes that it waits for them
 
 
 def queue_run(path: Path, method: str, settings: dict[str, Any], annotator_share: float = 1.0) -> int:

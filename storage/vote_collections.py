@@ -93,20 +93,19 @@ def list_collections(path: Path) -> list[Collection]:
         ]
 
 
-def open_collection(path: Path, name: str, *, alone: bool = False, why: str = "") -> None:
-    """Let what is new go into a collection, which is made if there is none of that name, and runs learn from it.
-
-    With `alone`, they learn from no other one from then on, and from all of it, whenever it was given.
-    """
+def open_collection(path: Path, name: str) -> None:
+    """Let what is new go into a collection, which is made if there is none of that name, and runs learn from it."""
     with write(path) as db:
-        db.conn.execute("UPDATE collections SET open = 0 WHERE open = 1")
-        if alone:
-            db.conn.execute("UPDATE collections SET learned = 0")
-            db["settings"].delete_where("name = ?", [SPAN])
-        changed = db.conn.execute("UPDATE collections SET open = 1, learned = 1 WHERE name = ?", [name])
-        if not changed.rowcount:
-            db["collections"].insert({"name": name, "created": now(), "open": 1, "learned": 1})
-        add_event(db, "collection", why or f"{name!r} takes in what is new", ADMIN)
+        open_in(db, name)
+        add_event(db, "collection", f"{name!r} takes in what is new", ADMIN)
+
+
+def open_in(db: Database, name: str) -> None:
+    """Do that through an open connection, with whatever else the transaction writes."""
+    db.conn.execute("UPDATE collections SET open = 0 WHERE open = 1")
+    changed = db.conn.execute("UPDATE collections SET open = 1, learned = 1 WHERE name = ?", [name])
+    if not changed.rowcount:
+        db["collections"].insert({"name": name, "created": now(), "open": 1, "learned": 1})
 
 
 def choose(path: Path, names: Sequence[str] | None, chosen: Span) -> None:

@@ -87,7 +87,12 @@ def _waits(now: Snapshot) -> str:
         return strings.VOTES_MISSING.format(votes=strings.more_votes(waits.votes))
     if waits.reason == "off" or waits.at is None:
         return strings.ONLY_BY_ADMIN.format(votes=strings.new_votes(now.new_votes))
-    words = {"minutes": strings.WAITS_MINUTES, "quiet": strings.WAITS_QUIET, "failed": strings.WAITS_FAILED}
+    words = {
+        "minutes": strings.WAITS_MINUTES,
+        "quiet": strings.WAITS_QUIET,
+        "idle": strings.WAITS_IDLE,
+        "failed": strings.WAITS_FAILED,
+    }
     return words[waits.reason].format(at=clock_time(waits.at), failures=waits.failures)
 
 

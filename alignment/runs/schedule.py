@@ -12,7 +12,7 @@ from storage.overview import Overview
 from storage.runs import Schedule
 
 BACK_OFF_MINUTES, LONGEST_BACK_OFF = 5.0, 24 * 60.0  # after a failed run; doubled after each further one
-Reason = Literal["due", "off", "votes", "minutes", "quiet", "failed"]
+Reason = Literal["due", "off", "votes", "minutes", "quiet", "idle", "failed"]
 
 
 @refuses_in_words
@@ -36,6 +36,15 @@ class ScheduleSettings:
         default="", description='Time of day, such as "08:00", from which no run starts by itself; empty = none.'
     )
     quiet_until: Text = Field(default="", description="Time of day until which none does.")
+    idle_minutes: Number = Field(
+        default=0.0,
+        ge=0.0,
+        le=1_440.0,
+        description="Minutes without a question for which a run that is due waits; 0 = it does not wait.",
+    )
+    idle_wait: Number = Field(
+        default=60.0, ge=1.0, le=10_080.0, description="Most minutes that a run waits for such a pause."
+    )
 
     @field_validator("quiet_from", "quiet_until")
     @classmethod
@@ -86,6 +95,9 @@ def decide(now: Overview, clock: datetime) -> Decision:
         return Decision("failed", at=until, failures=now.failures)
     if (until := _quiet_until(schedule, clock)) is not None:
         return Decision("quiet", at=until)
+    due_since = _moment(now.enough_since) if enough else by_time
+    if (until := _pause_until(now, clock, due_since)) is not None:
+        return Decision("idle", at=until)
     return Decision("due")
 
 
@@ -124,6 +136,19 @@ def _quiet_until(schedule: Schedule, clock: datetime) -> datetime | None:
         return None
     ends = clock.replace(hour=end.hour, minute=end.minute, second=0, microsecond=0)
     return ends if ends > clock else ends + timedelta(days=1)
+
+
+def _pause_until(now: Overview, clock: datetime, due_since: datetime | None) -> datetime | None:
+    """Return when the pause in the questions will have lasted long enough, or a run due since then has waited enough.
+
+    A clock that was set back holds nothing up.
+    """
+    asked = _moment(now.last_asked)
+    if asked is None or due_since is None or asked > clock or due_since > clock:
+        return None
+    pause, wait = timedelta(minutes=now.schedule.idle_minutes), timedelta(minutes=now.schedule.idle_wait)
+    until = min(asked + pause, due_since + wait)
+    return until if until > clock else None
 
 
 def _moment(stamp: str | None) -> datetime | None:

@@ -4,8 +4,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from reprlib import repr as brief
@@ -13,6 +11,7 @@ from typing import Any
 
 from alignment.errors import AlignmentError, TrainingError
 from alignment.runs.bounds import with_bounds
+from alignment.runs.conclusion import Swap, concluded
 from alignment.runs.launchers import Launcher
 from alignment.runs.methods import METHODS
 from alignment.runs.process import TrainingProcess, complete_log
@@ -31,15 +30,6 @@ BUSY_SECONDS = 0.25  # and while one is
 HEARTBEAT_SECONDS = 180.0  # a process silent for so long is taken for dead
 GROUP_SECONDS = 600.0  # and a group of several, which may start its workers again meanwhile
 RESUME = "Resume it to go on from its last checkpoint, or from the beginning if it has none."
-
-
-@dataclass(frozen=True)
-class Swap:
-    """A run's version on its way into service."""
-
-    run_id: int
-    version: int
-    done: "Future[None]"  # ends when the version is served, or with why it cannot be
 
 
 class Supervisor:
@@ -153,8 +143,7 @@ class Supervisor:
         if self._engine.state.status != "ready":
             raise TrainingError(f"no version can be served now: {self._engine.state.message}; try again once it is")
         with self._lock:
-            if self._swap is not None:
-                raise TrainingError(f"v{self._swap.version} goes live this moment; look again, then decide")
+            self._require_no_swap()
             before = self._engine.live
             self._engine.swap(policy).result()
             try:
@@ -162,6 +151,16 @@ class Supervisor:
             except BaseException:
                 self._engine.swap(before).result()
                 raise
+
+    def settle(self, record: Callable[[], None]) -> None:
+        """Record what an admin decides of a version that is not live; raise TrainingError while a run's goes live."""
+        with self._lock:
+            self._require_no_swap()
+            record()
+
+    def _require_no_swap(self) -> None:
+        if self._swap is not None:
+            raise TrainingError(f"v{self._swap.version} goes live this moment; look again, then decide")
 
     def _require_model(self) -> None:
         if self._engine.state.status == "failed":
@@ -242,16 +241,10 @@ class Supervisor:
 
     def _conclude(self, run_id: int, failure: str) -> None:
         """Swap in the candidate that a run made, once the model is loaded; without one, mark the run as failed."""
-        candidate, live = policies.version_made_by(self._db, run_id), policies.live_policy(self._db)
-        if candidate is None or candidate.status != "candidate":
-            runs.end_run(self._db, run_id, "failed", failure)
-        elif live is not None and live.version != candidate.parent:  # an admin has decided meanwhile
-            words = (
-                f"v{candidate.version} passed the check, but was made from v{candidate.parent}, which is not live any "
-                "more; promote it if you want it"
-            )
-            runs.end_run(self._db, run_id, "rejected", words)
-        elif self._engine.state.status == "ready":
+        candidate = policies.version_made_by(self._db, run_id)
+        if (ending := concluded(candidate, policies.live_policy(self._db), failure)) is not None:
+            runs.end_run(self._db, run_id, ending.status, ending.why)
+        elif candidate is not None and self._engine.state.status == "ready":
             try:  # it was recorded, so it is whole, however the process ended
                 policy = policy_version_at(candidate.version, self._data_dir / candidate.path, candidate.sha256)
             except AlignmentError as error:

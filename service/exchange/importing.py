@@ -12,6 +12,7 @@ from service.exchange.files import AT_ONCE, Found, read_rows
 from service.exchange.layouts import understand
 from service.exchange.pseudonyms import annotator_pseudonym
 from storage import imports, prompts
+from storage.events import ACTING
 from storage.imports import ImportStatus, NewDemonstration
 from storage.judgements import Judgement
 from storage.messages import Messages
@@ -64,6 +65,7 @@ def import_file(services: Services, token: str | None, path: Path, name: str) ->
     Raises AccessError without an admin's token, ConfigError for a file that cannot be read.
     """
     services.admin.require(token)
+    by = ACTING.get()  # now: each step of a generator may run in another context, where nobody acts
     rows = read_rows(path, name)
     key = services.key
     own = {annotator_pseudonym(key, one) for one in imports.annotator_ids(services.db) if one[1:2] != "."}
@@ -72,21 +74,21 @@ def import_file(services: Services, token: str | None, path: Path, name: str) ->
         while some := list(islice(rows, AT_ONCE)):
             _take(services, report, some, own)
             report.progress = some[-1].progress
-            _keep(services, report)
+            _keep(services, report, by)
             yield report
         report.status, report.progress = "finished", 1.0
     finally:
         if report.status != "finished":
             report.status = "stopped"
-        _keep(services, report)
+        _keep(services, report, by)
         services.status.expire()
         services.preview.votes_changed()
     yield report
 
 
-def _keep(services: Services, report: Report) -> None:
+def _keep(services: Services, report: Report, by: str) -> None:
     counts = {"taken": report.taken, "known": report.known, "refused": report.refused}
-    imports.update_import(services.db, report.import_id, status=report.status, **counts)
+    imports.update_import(services.db, report.import_id, status=report.status, by=by, **counts)
 
 
 def _take(services: Services, report: Report, some: list[Found], own: set[str]) -> None:

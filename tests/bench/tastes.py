@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -281,7 +281,7 @@ def _kept(model: PeftModel, tokenizer: Any) -> dict[str, float]:
     return shares
 
 
-def table(measured: Sequence[dict[str, Any]]) -> str:
+def table(found: Sequence[dict[str, Any]]) -> str:
     """Return the cells as a table in Markdown, in the order in which they were measured."""
     heads = (
         "taste",
@@ -298,7 +298,7 @@ def table(measured: Sequence[dict[str, Any]]) -> str:
         "gate",
     )
     lines = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
-    for m in measured:
+    for m in found:
         kept = [
             f"{m[f'{name}_before']:.1%} → {m[f'{name}_after']:.1%}" if f"{name}_after" in m else "–"
             for name in ("capitals", "refusals")
@@ -310,30 +310,43 @@ def table(measured: Sequence[dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def measured(wanted: Iterable[Cell], out: Path, only: str = "") -> list[dict[str, Any]]:
+    """Return what cells give, a file each in a folder; those that are there already are not measured again.
+
+    Of those that are not, the ones are measured whose names hold `only`; the others are left out.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    model, tokenizer = loading.load_checkpoint(POCKET)
+    model = adapters.attach(model, POCKET / "sft", "sft")
+    adapters.attach(model, POCKET / "policy", "policy")
+    found = []
+    for cell in wanted:
+        kept = out / f"{cell.name}.json"
+        if not kept.exists():
+            if only not in cell.name:
+                continue
+            print(cell.name, file=sys.stderr, flush=True)
+            part = kept.with_suffix(".part")
+            part.write_text(json.dumps(measure(model, tokenizer, cell), indent=2) + "\n")
+            part.replace(kept)
+        found.append(json.loads(kept.read_text()))
+    return found
+
+
+def codes(found: Sequence[dict[str, Any]]) -> str:
+    """Return a sentence that warns of cells measured on different code, "" where there are none."""
+    several = sorted({one["code"] for one in found})
+    return f"These cells are of different code: {', '.join(several)}." if len(several) > 1 else ""
+
+
 def main() -> None:
     """Measure the cells that are not in `--out` yet; print the table of all that are."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("build/tastes"), help="a file a cell (default: build/tastes)")
     parser.add_argument("--only", default="", help="a part of the names of the cells to measure")
     arguments = parser.parse_args()
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    model, tokenizer = loading.load_checkpoint(POCKET)
-    model = adapters.attach(model, POCKET / "sft", "sft")
-    adapters.attach(model, POCKET / "policy", "policy")
-    measured = []
-    for cell in cells():
-        kept = arguments.out / f"{cell.name}.json"
-        if not kept.exists():
-            if arguments.only not in cell.name:
-                continue
-            print(cell.name, file=sys.stderr, flush=True)
-            part = kept.with_suffix(".part")
-            part.write_text(json.dumps(measure(model, tokenizer, cell), indent=2) + "\n")
-            part.replace(kept)
-        measured.append(json.loads(kept.read_text()))
-    print(table(measured))
-    if len(codes := {one["code"] for one in measured}) > 1:
-        print(f"These cells are of different code: {', '.join(sorted(codes))}.")
+    found = measured(cells(), arguments.out, arguments.only)
+    print(table(found) + codes(found))
 
 
 if __name__ == "__main__":

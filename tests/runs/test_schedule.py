@@ -55,6 +55,34 @@ def test_in_quiet_hours_it_waits_for_their_end(begin: str, end: str, until: date
     assert found == (Decision("due") if until is None else Decision("quiet", at=until))
 
 
+@pytest.mark.parametrize(
+    ("asked", "due", "until"),  # minutes before noon, and after noon
+    [
+        (2, 5, 8),
+        (10, 15, None),
+        (2, 25, 5),  # it has waited long enough by then
+        (2, 31, None),
+        (-1, 5, None),  # the clock was set back
+        (2, -1, None),
+        (None, 5, None),
+    ],
+)
+def test_a_run_that_is_due_waits_for_a_pause_in_the_questions_but_not_for_ever(
+    asked: int | None, due: int, until: int | None
+) -> None:
+    def before_noon(minutes: int | None) -> str | None:
+        return None if minutes is None else (NOON - timedelta(minutes=minutes)).isoformat()
+
+    waits = Decision("due") if until is None else Decision("idle", at=NOON + timedelta(minutes=until))
+    schedule = Schedule(32, idle_minutes=10, idle_wait=30)
+    now = Overview(None, None, 32, 0, schedule, last_asked=before_noon(asked), enough_since=before_noon(due))
+    assert decide(now, NOON) == waits
+    if due > 0:
+        by_time = Schedule(0, minutes=60, idle_minutes=10, idle_wait=30)
+        ended = run(NOON - timedelta(minutes=60 + due))
+        assert decide(Overview(None, ended, 8, 0, by_time, last_asked=before_noon(asked)), NOON) == waits
+
+
 def test_after_failures_it_waits_twice_as_long_each_time() -> None:
     last = run(NOON - timedelta(minutes=4), "failed")
     assert decided(32, Schedule(), last, failures=1) == Decision("failed", at=NOON + timedelta(minutes=1), failures=1)

@@ -93,3 +93,16 @@ def test_nothing_of_it_is_open_to_others_and_no_more_stand_than_a_run_can_ask(be
     with pytest.raises(ConfigError, match="200 may stand"):
         checks.change(behind.services, token, many)
     assert told(behind, token) == []
+
+
+def test_where_there_is_no_room_left_one_may_take_the_place_of_another(
+    behind: Backstage, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checks, "MOST", 2)
+    first, second, third = (f'{{"prompt": "{name}", "holds": "x"}}' for name in "ABC")
+    checks.change(behind.services, token, f"{first}\n{second}")
+    with pytest.raises(ConfigError, match="there are 2 checks and 2 may stand"):
+        checks.change(behind.services, token, third)
+    gone = [one["id"] for one in told(behind, token) if one["prompt"] == "A"]
+    done = checks.change(behind.services, token, third, gone)
+    assert (done.added, done.removed, [one["prompt"] for one in told(behind, token)]) == (1, 1, ["B", "C"])

@@ -1,9 +1,11 @@
 """Roles by invitation: who may read, who may ask and vote, and who is let in as an admin."""
 
 import asyncio
+import contextvars
 import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ from service.better import none_good
 from service.compare import compare
 from service.complete import CompleteRequest, complete
 from service.demonstrations import demonstrate
+from service.exchange.importing import import_file
 from service.invitations import InvalidInvitationError, InvitationsRequest, accept, invitations
 from service.keys import KeyRequest
 from service.people import NameRequest, rename
@@ -148,13 +151,22 @@ def test_an_invitation_that_is_revoked_ends_what_it_gave(behind: Backstage) -> N
     assert told[0] == "invitation 2 (admin: 4b) was revoked" and len(told) == 7
 
 
-def test_an_invited_admins_token_ends_as_others_do(behind: Backstage) -> None:
+def test_an_invited_admins_acts_have_the_name_and_the_token_ends_as_others_do(
+    behind: Backstage, tmp_path: Path
+) -> None:
     token = switched(behind)
     code = invited(behind, token, "admin")
     given = accept(behind.services, ANA, code).token
     keys.make_key(behind.services, given, KeyRequest("by Bo"))
     keys.make_key(behind.services, token, KeyRequest("by the owner"))
     assert [one.actor for one in list_events(behind.db, 2)] == ["admin", "4b (invitation 1)"]
+    file = tmp_path / "prompts.jsonl"
+    file.write_text('{"prompt": "Where is the sea?"}\n')
+    taking_in = import_file(behind.services, given, file, file.name)
+    while contextvars.copy_context().run(next, taking_in, None):  # as a server takes each step of a generator
+        pass
+    (entry,) = [one for one in list_events(behind.db) if one.name == "import"]
+    assert entry.actor == "4b (invitation 1)"
     logout(behind.services, given)
     assert not behind.services.admin.is_valid(given)
     asked(behind, ANA)  # still invited

@@ -2,6 +2,8 @@
 
 import asyncio
 import shutil
+from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
@@ -125,6 +127,43 @@ def test_a_run_whose_parent_was_rolled_back_meanwhile_does_not_go_live_by_itself
     assert runs.get_run(behind.db, run).status == "rejected"
     assert "was made from v2, which is not live any more" in (runs.get_run(behind.db, run).error or "")
     assert (statuses(behind)[3], behind.engine.live.version) == ("candidate", 1)
+
+
+@pytest.mark.parametrize(
+    ("act", "status", "why"),
+    [
+        (versions.retire, "rejected", "v2 passed the check, but was retired"),
+        (versions.promote, "succeeded", ""),
+    ],
+)
+def test_a_run_ends_truly_where_its_candidate_was_decided_on_before_its_turn(
+    behind: Backstage, act: Callable[..., int], status: str, why: str
+) -> None:
+    run = behind.services.supervisor.retrain()
+    runs.start_run(behind.db, run)
+    behind.add_policy(2, "candidate", run)
+    live = act(behind.services, token(behind), VersionRequest(2))
+    behind.services.supervisor._tick()
+    ended = runs.get_run(behind.db, run)
+    assert ended.status == status and (ended.error or "").startswith(why)
+    assert behind.engine.live.version == live == (2 if act is versions.promote else 1)
+
+
+def test_nobody_retires_a_candidate_that_goes_live_this_moment(
+    behind: Backstage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow: Future[None] = Future()
+    monkeypatch.setattr(behind.engine, "swap", lambda policy: slow)
+    supervisor = behind.services.supervisor
+    run = supervisor.retrain()
+    runs.start_run(behind.db, run)
+    behind.add_policy(2, "candidate", run)
+    supervisor._tick()
+    with pytest.raises(TrainingError, match="v2 goes live this moment"):
+        versions.retire(behind.services, token(behind), VersionRequest(2))
+    slow.set_result(None)
+    supervisor._tick()
+    assert statuses(behind) == {1: "retired", 2: "live"}
 
 
 def test_the_family_says_parent_votes_and_size(behind: Backstage) -> None:

@@ -10,9 +10,10 @@ from alignment.serving.engine import PolicyVersion
 from service.requests import VoteRequest, checked
 from service.vote_collections import Collections, CollectionsRequest, collections
 from service.votes import vote
-from storage import database, policies, preferences, runs
+from storage import afresh, database, policies, preferences, runs
 from storage.demonstrations import demonstrations_of, save_demonstration
 from storage.errors import StorageError
+from storage.events import list_events
 from storage.messages import one_turn
 from storage.overview import Overview, overview
 from storage.records import Comparison, Completion
@@ -105,6 +106,31 @@ def test_starting_afresh_serves_version_1_or_any_other_and_learns_from_the_new_o
     assert learned(behind) == []
 
 
+def test_a_start_afresh_that_is_cut_off_leaves_nothing_half_done(
+    behind: Backstage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    behind.add_policy(2)
+    voted(behind)
+    acted(behind, "choose", until="2099-01-01")
+    before, trail = acted(behind, "list"), list_events(behind.db)
+
+    def cut_off(*_: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(afresh, "open_in", cut_off)
+    with pytest.raises(OSError, match="disk full"):
+        acted(behind, "afresh", name="new", version=2)
+    live = policies.live_policy(behind.db)
+    assert live is not None and (live.version, behind.engine.live.version) == (1, 1)
+    assert (acted(behind, "list"), list_events(behind.db)) == (before, trail)
+
+
+def test_a_run_that_is_queued_at_the_last_moment_holds_a_start_afresh_up(behind: Backstage) -> None:
+    run = runs.queue_run(behind.db, "ppo", {})
+    with pytest.raises(runs.RunOpenError, match=f"run {run}"):
+        afresh.start_afresh(behind.db, "new", 1, "why")
+
+
 def test_nobody_starts_afresh_while_a_run_learns_from_the_collections_of_before(behind: Backstage) -> None:
     before = acted(behind, "list")
     run = runs.queue_run(behind.db, "ppo", {})
@@ -188,7 +214,7 @@ def test_what_is_refused_changes_nothing(behind: Backstage) -> None:
         (ConfigError, "at least one", {"act": "choose", "names": []}),
         (StorageError, "no collection 'y'", {"act": "choose", "names": ["all votes so far", "y"]}),
         (StorageError, "no version v9", {"act": "afresh", "name": "x", "version": 9}),
-        (ConfigError, "give a reason", {"act": "afresh", "name": "x", "version": 2}),
+        (ConfigError, "say why", {"act": "afresh", "name": "x", "version": 2}),
     ]
     for error, words, asked in refused:
         with pytest.raises(error, match=words):

@@ -49,6 +49,24 @@ def test_it_says_what_is_open_and_what_is_new(db: Path) -> None:
     assert (now.new_votes, now.new_demonstrations, now.anything_new) == (0, 0, False)
 
 
+def test_where_a_pause_is_waited_for_it_says_since_when_there_is_enough_and_when_the_last_question_came(
+    db: Path,
+) -> None:
+    votes = [vote(db, f"c{number}") for number in range(3)]
+    with database.write(db) as open_db:
+        for hour, one in enumerate(votes):
+            open_db["preferences"].update(one, {"created": f"2026-11-29T0{hour}:00:00+00:00"})
+        open_db["comparisons"].update("c0", {"created": "2099-01-01T00:00:00+00:00"})  # the clock was set back since
+        open_db["comparisons"].update("c2", {"created": "2026-11-29T08:00:00+00:00"})
+    runs.set_schedule(db, Schedule(2))
+    assert (overview(db).last_asked, overview(db).enough_since) == (None, None)
+    runs.set_schedule(db, Schedule(2, idle_minutes=10))
+    now = overview(db)
+    assert (now.last_asked, now.enough_since) == ("2026-11-29T08:00:00+00:00", "2026-11-29T01:00:00+00:00")
+    runs.set_schedule(db, Schedule(4, idle_minutes=10))
+    assert overview(db).enough_since is None
+
+
 def test_it_reads_through_one_connection(db: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened = []
     original = database.open_connection

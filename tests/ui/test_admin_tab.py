@@ -30,9 +30,11 @@ def test_the_schedule_and_the_bounds_are_shown_and_saved_as_they_stand(behind: B
     changed = admin_tab.opened(services, seat, held)
     assert changed[seat.schedule["retrain_every"]] == 32
     values = {"retrain_every": 10.0, "minutes": 90.0, "minutes_votes": 4.0, "quiet_from": "", "quiet_until": None}
+    values |= {"idle_minutes": 5.0, "idle_wait": 60.0}
     assert "10 more votes" not in admin_tab.save_schedule(services, seat, held, *values.values())
     schedule = overview(behind.db).schedule
     assert (schedule.retrain_every, schedule.minutes, schedule.minutes_votes) == (10, 90.0, 4)
+    assert (schedule.idle_minutes, schedule.idle_wait) == (5.0, 60.0)
     bounds = {name: changed[field] for name, field in seat.gate.items()} | {"max_kl": 7.0}
     admin_tab.save_gate(services, seat, held, *bounds.values())
     assert gate.bounds(services, held).max_kl == 7.0
@@ -46,13 +48,13 @@ def test_what_does_not_fit_is_refused_and_nothing_is_changed(behind: Backstage, 
     services, held = behind.services, behind.services.admin.login(PASSWORD)
     before = overview(behind.db).schedule
     with pytest.raises(ConfigError, match=r"settings\.minutes must be"):
-        admin_tab.save_schedule(services, seat, held, 10, None, 4, "", "")
+        admin_tab.save_schedule(services, seat, held, 10, None, 4, "", "", 0, 60)
     with pytest.raises(ConfigError, match=r"settings\.max_accuracy_drop"):
         admin_tab.save_gate(services, seat, held, 2.0, *[0.01] * 6)
     with pytest.raises(AccessError):
         admin_tab.save_gate(services, seat, "made up", *[0.01] * 7)
     with pytest.raises(AccessError):
-        admin_tab.save_schedule(services, seat, "made up", 10, 0, 4, "", "")
+        admin_tab.save_schedule(services, seat, "made up", 10, 0, 4, "", "", 0, 60)
     assert overview(behind.db).schedule == before
     assert gate.bounds(services, held) == services.supervisor.defaults.gate
 
@@ -63,5 +65,5 @@ def test_a_number_of_votes_that_makes_no_sense_is_refused(
 ) -> None:
     held = behind.services.admin.login(PASSWORD)
     with pytest.raises(ConfigError, match=r"settings\.retrain_every must be"):
-        admin_tab.save_schedule(behind.services, seat, held, every, 0.0, 4.0, "", "")
+        admin_tab.save_schedule(behind.services, seat, held, every, 0.0, 4.0, "", "", 0.0, 60.0)
     assert overview(behind.db).schedule.retrain_every == 32

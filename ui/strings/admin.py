@@ -9,6 +9,8 @@ SCHEDULE_FIELDS = {  # what each is called, and what it means
     "minutes_votes": ("With at least so many new votes then", "fewer than that teach hardly anything"),
     "quiet_from": ("Quiet from", "such as 08:00; empty: no quiet hours"),
     "quiet_until": ("Quiet until", "by the clock of the computer that runs this page"),
+    "idle_minutes": ("Wait for so many minutes without a question", "0: it does not wait"),
+    "idle_wait": ("But no longer than so many minutes", "from when the training was due"),
 }
 SAVE_SCHEDULE = "Save the schedule"
 SCHEDULE_SAVED = "Saved. {waiting}"

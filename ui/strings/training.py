@@ -5,6 +5,7 @@ ONLY_BY_ADMIN = "{votes} since the last training; it starts only when an admin s
 ENOUGH_VOTES = "Enough new votes are in: training starts by itself."
 WAITS_MINUTES = "Training starts by itself at {at}, as time goes by."
 WAITS_QUIET = "Training waits for the end of the quiet hours, at {at}."
+WAITS_IDLE = "Training waits for a pause in the questions; it starts at {at} if nobody asks until then."
 WAITS_FAILED = "Training waits until {at}, because the last {failures} of it failed."
 NEXT_IS = "Run {run} is next; it starts once this one has ended, with the votes there are by then."
 VOTES_MISSING = "{votes} and training starts by itself."
