@@ -12,7 +12,7 @@ OTHER_MODEL := $(filter-out smollm2-135m,$(MODEL))$(findstring --model,$(ARGS))
 SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow test-gpu test-vllm lint bench-checks bench-chat-tastes bench-clicks bench-clients bench-everyday bench-honest bench-idle bench-loop bench-many-votes bench-panels bench-pauses bench-refit bench-serving bench-streaming bench-tastes bench-training bench-votes bench-start soak pocket smollm2 evaluate clean
+.PHONY: help run test test-slow test-gpu test-vllm lint bench-checks bench-chat-tastes bench-clicks bench-clients bench-everyday bench-honest bench-idle bench-loop bench-many-votes bench-panels bench-pauses bench-refit bench-serving bench-streaming bench-tastes bench-training bench-votes bench-start bench-workers soak pocket smollm2 evaluate clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -93,6 +93,9 @@ bench-tastes: $(INSTALLED_TEST) ## measure what runs learn from a few clicks, ce
 
 bench-training: $(INSTALLED_TEST) ## measure an update of PPO beside one of TRL's
 	$(BIN)/python -m tests.bench.training $(ARGS)
+
+bench-workers: $(INSTALLED_TEST) ## measure an update of PPO by one process and by two; ARGS="--repeats 5"
+	$(BIN)/python -m tests.bench.workers $(ARGS)
 
 soak: $(INSTALLED_TEST) $(FIRST_MODEL) ## leave the app to a simulated public for two hours; ARGS="--minutes 20"; prints JSON
 	$(BIN)/python -m tests.bench.soak $(ARGS)
