@@ -291,7 +291,7 @@ def test_a_waiting_process_that_died_is_replaced_when_its_run_is_due_and_not_bef
     let_it_look(stage.supervisor)
     assert len(stage.children()) == 1
     run = stage.ended(stage.supervisor.retrain())
-    assert run.status == "succeeded" and stage.children()[1:] == [run.pid]
+    assert (run.status, run.error, stage.children()[1:]) == ("succeeded", None, [run.pid])
 
 
 def test_a_waiting_process_ends_with_the_app(stage: Stage) -> None:

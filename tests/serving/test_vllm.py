@@ -173,7 +173,7 @@ def test_three_panels_are_written_as_the_app_writes_them(engine: RemoteEngine, m
     assert raw.text and chat.text == rlhf.text  # version 1 changes nothing
     assert chat.finish_reason == "stop" and len(chat.token_ids) > 4
     drawn = [replace(sft, sampling=Sampling(1.0, 24), seed=seed) for seed in (3, 3, 4)]
-    once, again, other = (one.text for one in asyncio.run(written(engine, *drawn)))
+    once, again, other = (asyncio.run(written(engine, one))[0].text for one in drawn)  # what is beside it counts
     assert once == again != other
 
 
