@@ -12,6 +12,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from alignment.errors import AdapterError, ConfigError, TrainingError
@@ -287,7 +288,9 @@ def test_a_waiting_process_that_died_is_replaced_when_its_run_is_due_and_not_bef
     stage.supervisor.start()
     stage.vote(1)
     wait_for(stage.children)
-    os.kill(stage.children()[0], signal.SIGKILL)
+    (waiting,) = stage.children()
+    os.kill(waiting, signal.SIGKILL)
+    wait_for(lambda: psutil.Process(waiting).status() == psutil.STATUS_ZOMBIE)
     let_it_look(stage.supervisor)
     assert len(stage.children()) == 1
     run = stage.ended(stage.supervisor.retrain())
