@@ -15,7 +15,6 @@ from alignment.settings import ModelConfig
 from storage import database, run_folder, runs
 
 RESTARTS = 3  # of all workers, where one of them was lost
-START_SECONDS = 600  # for all workers to start; a machine that is busy takes longer than Ray's minute to import torch
 ROOT = Path(__file__).parents[2]
 
 
@@ -41,7 +40,6 @@ def main() -> None:
     arguments = parser.parse_args()
     leave_with_parent()
     db = database.file_in(arguments.data_dir)
-    os.environ.setdefault("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", str(START_SECONDS))
     try:
         import ray
         from ray.train import FailureConfig, RunConfig, ScalingConfig
