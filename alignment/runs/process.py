@@ -18,8 +18,8 @@ from storage import run_folder
 
 GRACE_SECONDS = 20.0  # in which torchrun is to end its workers
 RESTARTS = 3  # of all workers of a group, where one of them was killed
-# For all of Ray's workers to start: a busy machine takes longer to import torch than the minute that Ray allows.
-RAY_START = {"RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "600"}
+# A busy machine needs more than the minute that Ray gives its workers to start. They are no nicer than the run.
+RAY_SETTINGS = {"RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "600", "RAY_worker_niceness": "0"}
 NICE = 10  # how much lower than the app's the priority of the process is
 
 
@@ -93,7 +93,7 @@ def _started(data_dir: Path, arguments: Sequence[str]) -> "subprocess.Popen[byte
             stdout=output,
             stderr=subprocess.STDOUT,
             cwd=Path(__file__).parents[2],
-            env={**RAY_START, **os.environ, "TOKENIZERS_PARALLELISM": "false"},
+            env={**RAY_SETTINGS, **os.environ, "TOKENIZERS_PARALLELISM": "false"},
         )
     with suppress(AttributeError, OSError):  # there is none on Windows, and a system may refuse it
         # Counts against the app only within one session: Linux groups its scheduling by session.
