@@ -216,6 +216,7 @@ window.triptychTeach = (element, props, trigger, watch) => {
     if (value.html === undefined) return;
     asked.replaceChildren(nodes(value.question));
     patchInside(cards, nodes(value.html));
+    cards.querySelectorAll(".drafts li").forEach(draft => { draft.scrollTop = draft.scrollHeight; }); // what came last
     cards.dataset.count = value.slots.length;
     nothing.hidden = value.slots.length > 0;
     if (value.comparison !== comparison || value.ranked) {

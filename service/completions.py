@@ -63,6 +63,20 @@ def shown(completions: Sequence[Completion], *, reveal: bool) -> tuple[ShownComp
 
 
 @dataclass(frozen=True)
+class Drafts:
+    """Answers of which some are chosen to be shown, as far as they have come."""
+
+    of: tuple[tuple[str, tuple[str, ...]], ...]  # each question that is tried, with its answers so far
+    done: int
+    seconds: float  # since they were asked
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return sum(len(texts) for _, texts in self.of)
+
+
+@dataclass(frozen=True)
 class Progress:
     """A comparison as far as it has come."""
 
@@ -71,13 +85,16 @@ class Progress:
     completions: tuple[ShownCompletion, ...]
     waiting: int | None = None  # place in line
     loading: float | None = None  # seconds since the model began to load
-    drafts: tuple[int, int] | None = None  # of /propose: so many are written, out of so many to choose from
+    drafts: Drafts | None = (
+        None  # of /propose, where answers are chosen; callers are told how many are done, of how many
+    )
     messages: Messages = ()  # of /propose: what is answered, once it is known; not told to callers
     early_choice: str = ""  # of a vote that stopped it; with the last item alone, and not stored as a vote yet
 
     def to_json(self) -> dict[str, Any]:
         """Return it as callers of `/compare` get it."""
-        waits = {"waiting": self.waiting, "loading": self.loading, "drafts": self.drafts}
+        drafts = self.drafts and (self.drafts.done, self.drafts.count)
+        waits = {"waiting": self.waiting, "loading": self.loading, "drafts": drafts}
         known = {name: value for name, value in waits.items() if value is not None}
         completions = [completion.to_json() for completion in self.completions]
         ids = {"comparison_id": self.comparison_id, "conversation_id": self.conversation_id}

@@ -12,7 +12,7 @@ from pydantic.dataclasses import dataclass as checked_dataclass
 from service.context import Services
 from service.ratings import Fit, Outcome, Voted, fit
 from service.requests import flag
-from storage.tallies import Tally, tallies
+from storage.tallies import Player, Tally, tallies
 
 SourceFilter = Literal["all", "human", "simulated", "imported"]
 AskedFilter = Literal["all", "compare", "teach"]
@@ -124,13 +124,32 @@ def _votes_by_what_they_say(found: Sequence[Tally]) -> dict[Pairs, int]:
 
 
 def _pairs(tally: Tally) -> Pairs:
-    """Return which model a vote puts above which, and which two it calls equal; a model beside itself says nothing."""
-    names = {slot: role if version is None else f"v{version}" for slot, role, version in tally.players}
-    tiers = [[names[slot] for slot in tier if slot in names] for tier in json.loads(tally.tiers)]
-    above = [(one, other, False) for upper, lower in combinations(tiers, 2) for one in upper for other in lower]
+    """Return which model a vote puts above which, and which two it calls equal; a model beside itself says nothing.
+
+    What it says of a text it says of all that wrote it, as runs learn from it: so two with the same text, of which one
+    was clicked, are not compared. Of an answer that nobody read it says nothing.
+    """
+    writers: dict[str, list[Player]] = {}
+    for player in tally.players:
+        writers.setdefault(player.read_as, []).append(player)
+    read_as = {player.slot: player.read_as for player in tally.players}
+    tiers = [[read_as[slot] for slot in tier if slot in read_as] for tier in json.loads(tally.tiers)]
+    above = {(one, other, False) for upper, lower in combinations(tiers, 2) for one in upper for other in lower}
     tied = tally.kind in ("tie", "ranking")
-    equal = [(min(pair), max(pair), True) for tier in tiers if tied for pair in combinations(tier, 2)]
-    return tuple(sorted((one, other, tie) for one, other, tie in above + equal if one != other))
+    equal = {(min(pair), max(pair), True) for tier in tiers if tied for pair in combinations(tier, 2)}
+    judged = [
+        (_name(first), _name(second), tie)
+        for one, other, tie in above | equal
+        if one != other
+        for first in writers[one]
+        for second in writers[other]
+    ]
+    in_order = [(min(one, other), max(one, other), tie) if tie else (one, other, tie) for one, other, tie in judged]
+    return tuple(sorted(pair for pair in in_order if pair[0] != pair[1]))
+
+
+def _name(player: Player) -> str:
+    return player.role if player.version is None else f"v{player.version}"
 
 
 def _order(name: str) -> tuple[int, int]:

@@ -156,11 +156,17 @@ def _choice(vote: CastVote) -> str:
     return json.loads(vote.tiers)[0][0] if vote.kind in ("choice", "ranking") else vote.kind
 
 
+def _shown(vote: CastVote) -> dict[str, str]:
+    """Return the slots of a comparison, each with the first one that says the same."""
+    return dict(part.split(":") for part in vote.shown.split())
+
+
 def _shared(votes: Iterable[CastVote]) -> dict[str, dict[str, str]]:
     """Return the comparisons that several people judged: by annotator, what each thinks best."""
     by_comparison: dict[str, dict[str, str]] = defaultdict(dict)
     for vote in votes:
-        by_comparison[vote.comparison_id][vote.annotator_id] = _choice(vote)
+        choice = _choice(vote)
+        by_comparison[vote.comparison_id][vote.annotator_id] = _shown(vote).get(choice, choice)
     return {comparison: given for comparison, given in by_comparison.items() if len(given) > 1}
 
 
@@ -208,7 +214,7 @@ def _places(votes: Iterable[CastVote]) -> tuple[tuple[int, ...], tuple[float, ..
     for vote in votes:
         if not vote.blind or vote.kind != "choice":
             continue
-        slots = sorted(part.split(":")[0] for part in vote.shown.split())
+        slots = sorted(_shown(vote))
         if len(slots) < 2 or (best := _choice(vote)) not in slots:
             continue
         fell[slots.index(best)] += 1

@@ -8,8 +8,9 @@ answers that nobody picked out. How each was chosen is stored with it.
 import asyncio
 import logging
 import random
+import time
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from alignment.errors import AdapterError, AlignmentError, ConfigError
@@ -19,9 +20,9 @@ from alignment.reward.informative import gains_among, most_informative_set
 from alignment.reward.vote_fit import LinearReward
 from alignment.serving.engine import Finished, Grown, Row, RowState, Waiting
 from service.compare import STOPPED, Column, column_named
-from service.completions import Progress, shown
+from service.completions import Drafts, Progress, shown
 from service.context import Services
-from service.harmful import folded
+from service.harmful import folded, sounds_harmful
 from service.preview import SCORING
 from service.requests import MAX_SEED
 from service.roles import require_annotator
@@ -34,6 +35,7 @@ log = logging.getLogger(__name__)
 RANDOM_SHARE = 0.25  # of proposals, whose prompt and answers nobody chose
 PROMPTS_TRIED = 2  # out of the pool, of which the one is shown that would tell more
 SPARE = 2  # answers to each prompt that are written beside those that are shown
+TICK_SECONDS = 0.5  # between two items while the answers are compared
 MOST_ROWS = PROMPTS_TRIED * (MOST + SPARE)
 Choice = Literal["information", "random", "no reward model", "failed"]
 
@@ -60,6 +62,7 @@ class Call:
     by: Choice
     reward: LinearReward | None  # to choose by; None where nothing is to be chosen
     folds: bool
+    started: float = field(default_factory=time.monotonic)
 
     @property
     def rows(self) -> list[Row]:
@@ -87,10 +90,27 @@ class Call:
     def progress(self, samples: Sequence[Sample], messages: Messages, **waits: Any) -> Progress:
         """Return how far the proposal has come, names hidden."""
         completions = shown(completions_of(samples), reveal=False)
-        if self.folds:
+        if self.folds and messages:
             completions = folded(completions, question_of(messages))
-        known = messages if len(self.asked) == 1 else ()  # else it is chosen when all are written
-        return Progress(self.comparison_id, self.conversation_id, completions, messages=known, **waits)
+        return Progress(self.comparison_id, self.conversation_id, completions, messages=messages, **waits)
+
+    def growing(self, states: Sequence[RowState], **waits: Any) -> Progress:
+        """Return how far the answers have come: those that will be shown, or drafts, of which some will be."""
+        if self.reward is None:
+            return self.progress(self.samples(states)[0], self.asked[0], **waits)
+        empty = [Sample(column, RowState(), self.first_seed) for column in self.columns[: self.request.k]]
+        known = self.asked[0] if len(self.asked) == 1 else ()  # else it is chosen when all are written
+        return self.progress(empty, known, drafts=self._drafts(states), **waits)
+
+    def _drafts(self, states: Sequence[RowState]) -> Drafts:
+        questions = [question_of(messages) for messages in self.asked]
+        texts = [tuple(one.state.text for one in samples) for samples in self.samples(states)]
+        read = [
+            ("",) * len(some) if self.folds and sounds_harmful(question) else some
+            for question, some in zip(questions, texts, strict=True)
+        ]
+        done = sum(one.finish_reason is not None for one in states)
+        return Drafts(tuple(zip(questions, read, strict=True)), done, time.monotonic() - self.started)
 
     def proposed(self, by: Choice, gain: float | None) -> dict[str, Any]:
         """Return how prompt and answers were chosen, as it is stored."""
@@ -166,31 +186,33 @@ def _asked(services: Services, request: ProposeRequest, count: int) -> tuple[Mes
 async def propose(services: Services, annotator: str, request: ProposeRequest) -> AsyncGenerator[Progress, None]:
     """Yield a proposal as it is written; the last item is stored and may be ranked. Closing the iterator stops it.
 
-    Answers that are shown as they are written stream; where some are chosen, items say how many are ready. Raises
-    ConfigError for what cannot be asked, TooOftenError for a stranger who asks too often, AlignmentError where the
-    model cannot answer.
+    Answers that are shown as they are written stream; where some are chosen, all that are tried stream as drafts.
+    Raises ConfigError for what cannot be asked, TooOftenError for a stranger who asks too often, AlignmentError where
+    the model cannot answer.
     """
     await asyncio.to_thread(require_annotator, services, annotator)
     services.admission.admit(annotator)
     call = await asyncio.to_thread(_call, services, request)
-    first, empty = call.asked[0], [Sample(column, RowState(), call.first_seed) for column in call.columns[: request.k]]
+    states: Sequence[RowState] = [RowState()] * len(call.rows)
     if (state := services.engine.state).status == "loading":
-        yield call.progress(empty, first, loading=round(state.seconds, 1))
-    states: Sequence[RowState] = ()
-    ready = -1
+        yield call.growing(states, loading=round(state.seconds, 1))
+    else:
+        yield call.growing(states)
     async for event in services.engine.stream(call.rows, annotator):
         match event:
             case Waiting(place):
-                yield call.progress(empty, first, waiting=place)
-            case Grown(states) if call.reward is None:
-                yield call.progress(call.samples(states)[0], first)
+                yield call.growing(states, waiting=place)
             case Grown(states):
-                if (done := sum(one.finish_reason is not None for one in states)) != ready:
-                    ready = done
-                    yield call.progress(empty, first, drafts=(done, len(states)))
+                yield call.growing(states)
             case Finished(states):
                 pass
-    messages, samples, proposed = await _chosen(services, call, states)
+    choosing = asyncio.ensure_future(_chosen(services, call, states))
+    try:
+        while call.reward is not None and not (await asyncio.wait([choosing], timeout=TICK_SECONDS))[0]:
+            yield call.growing(states)
+        messages, samples, proposed = await choosing
+    finally:
+        choosing.cancel()
     if any(one.state.finish_reason not in ("stop", "length") for one in samples):
         raise AlignmentError(STOPPED)
     stored = Comparison(

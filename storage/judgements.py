@@ -63,7 +63,7 @@ class Judgement:
 
     comparison_id: str
     messages: Messages
-    blind: bool
+    blind: bool  # whether names were hidden from whoever voted
     completions: tuple[JudgedCompletion, ...]  # in the order shown
     tiers: tuple[tuple[str, ...], ...]  # of slots, best first
     kind: PreferenceKind
@@ -98,8 +98,8 @@ def judgements(path: Path, annotator_id: str | None = None) -> Iterator[Judgemen
     """
     whose = COUNTS if annotator_id is None else "preferences.withdrawn IS NULL AND preferences.annotator = ?"
     judged = f"""
-        SELECT preferences.id, preferences.comparison, messages, blind, tiers, preferences.kind, reason, annotator,
-               COALESCE(NULLIF(origin, ''), source) AS source, preferences.created,
+        SELECT preferences.id, preferences.comparison, messages, preferences.blind, tiers, preferences.kind, reason,
+               annotator, COALESCE(NULLIF(origin, ''), source) AS source, preferences.created,
                slot, role, policy_version, text, seed, sampling, finish_reason, {BETTER}
         FROM preferences
         JOIN comparisons ON comparisons.id = preferences.comparison
@@ -164,10 +164,10 @@ def _add(db: Database, one: Judgement, import_id: int) -> bool:
     try:
         db.conn.execute(
             "INSERT INTO preferences"
-            " (comparison, annotator, tiers, kind, source, origin, created, reason, import, collection)"
-            f" VALUES (?, ?, ?, ?, 'imported', ?, ?, ?, ?, {OPEN})",
+            " (comparison, annotator, blind, tiers, kind, source, origin, created, reason, import, collection)"
+            f" VALUES (?, ?, ?, ?, ?, 'imported', ?, ?, ?, ?, {OPEN})",
             [
-                *(one.comparison_id, one.annotator_id, json.dumps(one.tiers), one.kind),
+                *(one.comparison_id, one.annotator_id, int(one.blind), json.dumps(one.tiers), one.kind),
                 *(one.source, one.created, one.reason, import_id),
             ],
         )

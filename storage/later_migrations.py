@@ -241,3 +241,32 @@ def m029_invitations(db: Database) -> None:
     )
     db["invitations"].create_index(["sha256"], unique=True)
     db.execute("ALTER TABLE annotators ADD COLUMN invitation INTEGER REFERENCES invitations (id)")
+
+
+@migrations()
+def m030_what_was_read(db: Database) -> None:
+    """Which answers of a comparison say the same, and whether names were hidden from whoever voted: they are not at a
+    second vote. The counts of the leaderboard go by both.
+    """
+    db.execute("ALTER TABLE completions ADD COLUMN read_as TEXT")
+    first = "SELECT slot FROM completions AS first WHERE first.comparison = {of}.comparison AND first.text = {of}.text"
+    alike, read = f"({first} ORDER BY position, slot LIMIT 1)", "({of}.text <> '' OR {of}.finish_reason = 'stop')"
+    db.execute(f"UPDATE completions SET read_as = {alike} WHERE {read}".replace("{of}", "completions"))
+    db.execute(
+        "UPDATE completions SET read_as = (SELECT first.slot FROM erased_texts AS first WHERE code = erased.code"
+        " AND first.comparison = erased.comparison AND first.slot <> '' ORDER BY first.slot LIMIT 1)"
+        " FROM erased_texts AS erased"
+        " WHERE erased.comparison = completions.comparison AND erased.slot = completions.slot"
+    )
+    db.execute(
+        f"CREATE TRIGGER completion_read AFTER INSERT ON completions WHEN {read} BEGIN UPDATE completions"
+        f" SET read_as = {alike} WHERE comparison = NEW.comparison AND slot = NEW.slot; END".replace("{of}", "NEW")
+    )
+    db.execute("ALTER TABLE preferences ADD COLUMN blind INTEGER NOT NULL DEFAULT 0")
+    db.execute(
+        "UPDATE preferences SET blind = comparisons.blind FROM comparisons"
+        " WHERE comparisons.id = preferences.comparison"
+        " AND preferences.id IN (SELECT MIN(id) FROM preferences GROUP BY comparison, annotator)"
+    )
+    db.execute("CREATE INDEX votes_on ON preferences (comparison, annotator)")
+    tally_table.renew(db)

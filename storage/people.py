@@ -36,7 +36,7 @@ class CastVote:
     kind: str
     tiers: str  # JSON, of slots
     seconds: float | None
-    shown: str  # "slot:role:version" of each completion, in the order of slots
+    shown: str  # "slot:first slot with the same text" of each completion, in the order of slots
 
 
 def people(path: Path) -> list[Person]:
@@ -90,10 +90,10 @@ def cast_votes(path: Path) -> Iterator[CastVote]:
     """Yield all standing votes of people and programs here, without what was imported, in the order of voting."""
     found = """
         SELECT preferences.id AS preference_id, annotator AS annotator_id, preferences.comparison AS comparison_id,
-               blind, preferences.kind AS kind, tiers, decision_seconds AS seconds,
-               (SELECT group_concat(slot || ':' || role || ':' || COALESCE(policy_version, ''), ' ')
+               blind, kind, tiers, decision_seconds AS seconds,
+               (SELECT group_concat(slot || ':' || COALESCE(read_as, slot), ' ')
                 FROM completions WHERE completions.comparison = preferences.comparison) AS shown
-        FROM preferences JOIN comparisons ON comparisons.id = preferences.comparison
+        FROM preferences
         WHERE withdrawn IS NULL AND source <> 'imported' ORDER BY preferences.id
         """
     with read(path) as db:

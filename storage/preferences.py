@@ -17,6 +17,10 @@ from storage.messages import messages_from_stored, stored_messages
 from storage.records import Comparison, Completion, Preference, PreferenceKind, Ranking, Source
 from storage.vote_collections import OPEN
 
+# Whether an annotator (?2) has not seen the names of a comparison (?1) yet: a first vote shows them, for good.
+VOTED = "SELECT 1 FROM preferences WHERE comparison = ?1 AND annotator = ?2"
+NAMES_HIDDEN = f"SELECT blind AND NOT EXISTS ({VOTED}) FROM comparisons WHERE id = ?1"
+
 
 class UnknownComparisonError(StorageError, LookupError):
     """The comparison id is not in the database."""
@@ -160,8 +164,8 @@ def save_preference(
             raise DuplicateVoteError(standing)
         cursor = db.conn.execute(
             "INSERT INTO preferences"
-            " (comparison, annotator, tiers, kind, source, decision_seconds, created, reason, collection)"
-            f" VALUES (?, ?, ?, ?, ?, ?, ?, ?, {OPEN})",
+            " (comparison, annotator, blind, tiers, kind, source, decision_seconds, created, reason, collection)"
+            f" VALUES (?1, ?2, ({NAMES_HIDDEN}), ?3, ?4, ?5, ?6, ?7, ?8, {OPEN})",
             [comparison_id, annotator_id, json.dumps(tiers), kind, source, decision_seconds, now(), reason],
         )
         return row_id(cursor)
@@ -197,7 +201,7 @@ def _standing(db: Database, comparison_id: str, annotator_id: str) -> Iterator[P
 def has_voted(path: Path, comparison_id: str, annotator_id: str) -> bool:
     """Return whether an annotator ever voted on a comparison, be the vote withdrawn since: it has told the names."""
     with read(path) as db:
-        return bool(db["preferences"].count_where("comparison = ? AND annotator = ?", [comparison_id, annotator_id]))
+        return db.execute(VOTED, [comparison_id, annotator_id]).fetchone() is not None
 
 
 def withdraw_preference(path: Path, preference_id: int, annotator_id: str | None) -> None:

@@ -9,7 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from storage.database import read
-from storage.tally_table import KEY, PLAYERS
+from storage.tally_table import KEY, READ_PLAYERS
+
+
+@dataclass(frozen=True)
+class Player:
+    """What answered in a slot, as far as anybody read it."""
+
+    slot: str
+    role: str
+    version: int | None
+    read_as: str  # the first slot with the same text: its own, where there is none before it
 
 
 @dataclass(frozen=True)
@@ -17,7 +27,7 @@ class Tally:
     """How many votes of one day said the same of the same models."""
 
     day: str  # "2026-11-29"
-    players: tuple[tuple[str, str, int | None], ...]  # slot, role and version of each completion
+    players: tuple[Player, ...]
     tiers: str  # JSON, of slots
     kind: str
     votes: int
@@ -36,8 +46,9 @@ def tallies(
     if annotator_id is not None:
         table = f"""(
             SELECT {KEY}, COUNT(*) AS votes FROM (
-                SELECT substr(preferences.created, 1, 10) AS day, source, blind, comparisons.kind AS asked,
-                       COALESCE({PLAYERS.format(vote="preferences")}, '') AS players, tiers, preferences.kind AS kind
+                SELECT substr(preferences.created, 1, 10) AS day, source, preferences.blind, comparisons.kind AS asked,
+                       COALESCE({READ_PLAYERS.format(vote="preferences")}, '') AS players, tiers,
+                       preferences.kind AS kind
                 FROM preferences JOIN comparisons ON comparisons.id = preferences.comparison
                 WHERE annotator = :annotator AND withdrawn IS NULL
             ) GROUP BY {KEY}
@@ -57,7 +68,7 @@ def _tally(row: dict[str, Any]) -> Tally:
     return Tally(row["day"], tuple(_players(row["players"])), row["tiers"], row["kind"], row["votes"])
 
 
-def _players(text: str) -> Iterator[tuple[str, str, int | None]]:
+def _players(text: str) -> Iterator[Player]:
     for part in text.split():
-        slot, role, version = part.split(":")
-        yield slot, role, int(version) if version else None
+        slot, role, version, read_as = part.split(":")
+        yield Player(slot, role, int(version) if version else None, read_as)

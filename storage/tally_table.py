@@ -1,4 +1,4 @@
-"""The table of counted votes and the triggers that keep it, as migration 22 makes them: frozen with it."""
+"""The table of counted votes and the triggers that keep it, as migrations 22 and 30 make them: frozen with them."""
 
 from sqlite_utils import Database
 
@@ -6,16 +6,34 @@ PLAYERS = """
     (SELECT group_concat(slot || ':' || role || ':' || COALESCE(policy_version, ''), ' ') FROM completions
      WHERE completions.comparison = {vote}.comparison)
     """
+# With the first answer of the same text; without those that nobody read.
+READ_PLAYERS = """
+    (SELECT group_concat(slot || ':' || role || ':' || COALESCE(policy_version, '') || ':' || read_as, ' ')
+     FROM completions WHERE completions.comparison = {vote}.comparison AND read_as IS NOT NULL)
+    """
+TRIGGERS = ("cast", "back", "again", "out", "in")
 KEY = "day, source, blind, asked, players, tiers, kind"
 OF_VOTE = """
-    SELECT substr({vote}.created, 1, 10) AS day, {vote}.source AS source, comparisons.blind AS blind,
+    SELECT substr({vote}.created, 1, 10) AS day, {vote}.source AS source, {blind} AS blind,
            comparisons.kind AS asked, COALESCE({players}, '') AS players, {vote}.tiers AS tiers, {vote}.kind AS kind
     FROM comparisons WHERE comparisons.id = {vote}.comparison
     """
 
 
-def create(db: Database) -> None:
+def renew(db: Database) -> None:
+    """Count anew, by what people read and by whether names were hidden from them at the vote."""
+    for name in TRIGGERS:
+        db.execute(f"DROP TRIGGER tally_{name}")
+    db["tallies"].drop()
+    create(db, READ_PLAYERS, "{vote}.blind")
+
+
+def create(db: Database, players: str = PLAYERS, blind: str = "comparisons.blind") -> None:
     """Create the table with its triggers, and count the votes that stand."""
+
+    def of_vote(vote: str) -> str:
+        return OF_VOTE.format(vote=vote, players=players.format(vote=vote), blind=blind.format(vote=vote))
+
     db["tallies"].create(
         {
             "day": str,
@@ -32,7 +50,7 @@ def create(db: Database) -> None:
     )
     in_runs = "(SELECT left_out IS NULL FROM annotators WHERE id = {vote}.annotator)"
     counts = "{vote}.withdrawn IS NULL AND {vote}.left_out IS NULL AND " + in_runs
-    add, take = _change("NEW", 1), _change("OLD", -1)
+    add, take = _change(of_vote("NEW"), 1), _change(of_vote("OLD"), -1)
     new, old = counts.format(vote="NEW"), counts.format(vote="OLD")
     for name, when, do in (
         ("cast", f"INSERT ON preferences WHEN {new}", add),
@@ -40,8 +58,7 @@ def create(db: Database) -> None:
         ("again", f"UPDATE OF withdrawn, left_out ON preferences WHEN {new} AND NOT ({old})", add),
     ):
         db.execute(f"CREATE TRIGGER tally_{name} AFTER {when} BEGIN {do}; END")
-    of_vote = OF_VOTE.format(vote="preferences", players=PLAYERS.format(vote="preferences"))
-    all_votes = of_vote.replace(
+    all_votes = of_vote("preferences").replace(
         "FROM comparisons WHERE comparisons.id = preferences.comparison",
         "FROM preferences JOIN comparisons ON comparisons.id = preferences.comparison",
     )
@@ -55,9 +72,8 @@ def create(db: Database) -> None:
 
 
 def _change(vote: str, by: int) -> str:
-    one = OF_VOTE.format(vote=vote, players=PLAYERS.format(vote=vote))
     return (
-        f"INSERT INTO tallies ({KEY}, votes) SELECT *, {by} FROM ({one}) WHERE true "
+        f"INSERT INTO tallies ({KEY}, votes) SELECT *, {by} FROM ({vote}) WHERE true "
         f"ON CONFLICT ({KEY}) DO UPDATE SET votes = votes + {by}"
     )
 

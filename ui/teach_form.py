@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from service.completions import ShownCompletion
+from service.completions import Progress, ShownCompletion
 from service.context import ServedModel, Services
 from service.teach_requests import FEWEST, MOST, USUAL
 from storage.messages import Messages, question_of
@@ -141,7 +141,16 @@ def board(
         for one, text in zip(completions, texts, strict=True)
     ]
     html = render("teach_cards", cards=cards, open=is_open, busy=busy)
+    return _with(comparison, messages, completions, html) | {"open": is_open, "ranked": ranked}
+
+
+def drafts_board(item: Progress) -> dict[str, Any]:
+    """Return the board while answers are written out of which some will be shown."""
+    html = render("teach_drafts", drafts=item.drafts)
+    return _with(item.comparison_id, item.messages, item.completions, html)
+
+
+def _with(comparison: str, messages: Messages, completions: Sequence[ShownCompletion], html: str) -> dict[str, Any]:
     question = render("teach_question", blocks=markdown(question_of(messages)).blocks)
     slots = [one.slot for one in completions]
-    changed = {"comparison": comparison, "question": question, "html": html, "slots": slots, "open": is_open}
-    return empty_board() | changed | {"ranked": ranked}
+    return empty_board() | {"comparison": comparison, "question": question, "html": html, "slots": slots}

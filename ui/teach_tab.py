@@ -25,7 +25,7 @@ from ui.compare_vote import taken_back
 from ui.errors import sentence
 from ui.events import QUIET, once_opened
 from ui.render import notice
-from ui.teach_form import TeachTab, board, components, empty_board
+from ui.teach_form import TeachTab, board, components, drafts_board, empty_board
 
 Update = dict[Any, Any]  # what changes, by component
 
@@ -101,6 +101,8 @@ def _grown(item: Progress, before: list[Drawn]) -> list[Drawn]:
 
 
 def _growing(tab: TeachTab, item: Progress, texts: list[Drawn]) -> dict[str, Any]:
+    if item.drafts is not None:
+        return drafts_board(item)
     return board(tab.model, item.comparison_id, item.messages, item.completions, busy=True, drawn=texts)
 
 
@@ -112,8 +114,11 @@ def _way_of(item: Progress) -> str:
         return strings.IN_LINE.format(place=item.waiting)
     if item.drafts is None:
         return strings.ANSWERING
-    done, drafts = item.drafts
-    return strings.CHOOSING if done == drafts else strings.WRITING_TO_CHOOSE.format(done=done, drafts=drafts)
+    drafts, shown = item.drafts, len(item.completions)
+    if drafts.done == drafts.count:
+        return strings.CHOOSING.format(shown=shown)
+    tried = strings.prompts(len(drafts.of))
+    return strings.WRITING_TO_CHOOSE.format(drafts=drafts.count, prompts=tried, shown=shown)
 
 
 def _put_back(

@@ -27,8 +27,7 @@ log = logging.getLogger(__name__)
 
 IDLE_SECONDS = 1.0  # between two looks at the database while no run is open
 BUSY_SECONDS = 0.25  # and while one is
-HEARTBEAT_SECONDS = 180.0  # a process silent for so long is taken for dead
-GROUP_SECONDS = 600.0  # and a group of several, which may start its workers again meanwhile
+HEARTBEAT_SECONDS = 600.0  # a process silent for so long is taken for dead; on a busy machine it gets little time
 RESUME = "Resume it to go on from its last checkpoint, or from the beginning if it has none."
 
 
@@ -225,10 +224,9 @@ class Supervisor:
         """End a process that is silent for too long; conclude the run of one that has ended."""
         cause = process.cause_of_end()
         if cause is None:
-            patience = GROUP_SECONDS if process.group else HEARTBEAT_SECONDS
-            if run is not None and self._silent_seconds(run) > patience:
+            if run is not None and self._silent_seconds(run) > HEARTBEAT_SECONDS:
                 self._kill_active()
-                silent = f"The training process gave no sign of life for {patience:.0f} s and was ended."
+                silent = f"The training process gave no sign of life for {HEARTBEAT_SECONDS:.0f} s and was ended."
                 runs.end_run(self._db, run.id, "failed", f"{silent} {RESUME}")
             return
         process.close()

@@ -95,8 +95,9 @@ def ranking_rows(one: Judgement, form: Form, key: str) -> Iterator[Row]:
 def unpaired_rows(one: Judgement, form: Form, key: str) -> Iterator[Row]:
     """Yield a row for each completion that was judged good or bad: the best and the worst tier, or all of "all bad"."""
     whole = comparison_pseudonym(key, one.comparison_id)
+    labels = _labels(one)
     for completion in one.completions:
-        label = _label(one, completion.slot)
+        label = labels.get(completion.text)
         if label is None or not (completion.text or completion.finish_reason == "stop"):
             continue
         yield {
@@ -112,14 +113,16 @@ def unpaired_rows(one: Judgement, form: Form, key: str) -> Iterator[Row]:
         }
 
 
-def _label(one: Judgement, slot: str) -> bool | None:
+def _labels(one: Judgement) -> dict[str, bool]:
+    """Return which texts were judged good and which bad; a text that was chosen is good wherever else it stood."""
     if one.kind == "tie":
-        return None
+        return {}
     if one.kind == "all_bad":
-        return False
-    if slot in one.tiers[0]:
-        return True
-    return False if slot in one.tiers[-1] else None
+        return {completion.text: False for completion in one.completions}
+    best, worst = ({written.text for written in one.completions if written.slot in one.tiers[i]} for i in (0, -1))
+    if one.kind == "ranking":  # one that was put first and last at once was called neither
+        best, worst = best - worst, worst - best
+    return dict.fromkeys(worst, False) | dict.fromkeys(best, True)
 
 
 def demonstration_row(one: NewDemonstration, form: Form, key: str) -> Row:

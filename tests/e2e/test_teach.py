@@ -6,8 +6,10 @@ import sqlite3
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from service import propose as proposing
 from tests.e2e.conftest import Site
 from tests.harness.scripted import EXAMPLES, PASSWORD
+from tests.service.test_preview import fitted
 
 
 @pytest.fixture
@@ -159,6 +161,42 @@ def test_one_is_proposed_skipped_and_proposed_again_by_keyboard_alone(page: Page
         page.keyboard.press(key)
     page.keyboard.press("Backspace")
     expect(page.locator(".typed")).to_have_value("A > B")
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_where_answers_are_chosen_all_that_are_tried_grow_before_ones_eyes(
+    page: Page, site: Site, monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    monkeypatch.setattr(proposing, "RANDOM_SHARE", 0.0)
+    fitted(site.behind)
+    site.behind.engine.texts = dict.fromkeys(("rlhf", "sft"), "On PROMPT: " + "word " * 30 + "SEED")
+    open_teach(page, site)
+    site.behind.engine.holds_after = 9
+    page.keyboard.press("n")
+    drafts = page.locator(".drafts li")
+    expect(drafts).to_have_count(12)  # to two prompts, two more than are shown
+    expect(drafts.first).to_contain_text("word word")
+    expect(page.locator(".drafts h2")).to_have_count(2)
+    expect(page.locator(".drafts header")).to_contain_text("0 of 12 done")
+    expect(said(page)).to_have_text("Writing 12 answers to 2 prompts; the 4 that teach most will be shown.")
+    expect(page.locator(".card")).to_have_count(0)
+    held = page.locator(".ranker").bounding_box()
+    page.locator("#teach-stop").click()
+    site.behind.engine.holds_after = 0
+    fields = page.locator("#teach-prompt textarea")
+    fields.fill("Where?")
+    fields.press("Enter")
+    ready(page)
+    expect(page.locator(".card")).to_have_count(4)
+    expect(page.locator(".drafts")).to_have_count(0)
+    assert held is not None
+    if width == 1440:  # on a phone the bar stands at the bottom
+        after = page.locator(".ranker").bounding_box()
+        assert after is not None
+        assert (
+            after["y"] <= held["y"] + 1
+        )  # cards are as tall as the longest text at the end, and drafts hold their room
 
 
 def test_none_of_these_and_a_better_one_is_a_demonstration_that_all_lose_to(page: Page, site: Site) -> None:

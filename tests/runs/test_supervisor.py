@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from alignment.errors import AdapterError, ConfigError, TrainingError
@@ -63,12 +64,10 @@ arguments, _ = parser.parse_known_args(sys.argv[3:])
 data_dir = arguments.data_dir
 with open(data_dir / "children", "a") as children:
     print(os.getpid(), file=children)
-run = arguments.run_number or wait_for_run()
-if run is None:
-    sys.exit()
+db = data_dir / "triptych.db"
+run = arguments.run_number or wait_for_run(db)
 print_into(run_folder.log_of(run_folder.folder_of(data_dir, run)))
 print(shlex.join(["called", "with", *sys.argv[1:]]), flush=True)
-db = data_dir / "triptych.db"
 runs.report(db, run, "ppo", 0.5)
 
 def record(version, status):
@@ -291,11 +290,13 @@ def test_a_waiting_process_that_died_is_replaced_when_its_run_is_due_and_not_bef
     stage.supervisor.start()
     stage.vote(1)
     wait_for(stage.children)
-    os.kill(stage.children()[0], signal.SIGKILL)
+    (waiting,) = stage.children()
+    os.kill(waiting, signal.SIGKILL)
+    wait_for(lambda: psutil.Process(waiting).status() == psutil.STATUS_ZOMBIE)
     let_it_look(stage.supervisor)
     assert len(stage.children()) == 1
     run = stage.ended(stage.supervisor.retrain())
-    assert run.status == "succeeded" and stage.children()[1:] == [run.pid]
+    assert (run.status, run.error, stage.children()[1:]) == ("succeeded", None, [run.pid])
 
 
 def test_a_waiting_process_ends_with_the_app(stage: Stage) -> None:
@@ -344,6 +345,7 @@ def test_what_a_child_says_while_it_waits_is_in_the_log_of_the_run_that_fails_wi
 
 
 def test_the_real_job_leaves_where_no_run_comes(tmp_path: Path) -> None:
+    database.prepare(database.file_in(tmp_path))
     command = [
         PYTHON,
         "-m",
@@ -354,7 +356,7 @@ def test_the_real_job_leaves_where_no_run_comes(tmp_path: Path) -> None:
         json.dumps({"model": "base"}),
     ]
     done = subprocess.run(command, cwd=ROOT, input=b"", capture_output=True)
-    assert done.returncode == 0 and list(tmp_path.iterdir()) == []
+    assert done.returncode == 3 and not (tmp_path / "runs").exists()
 
 
 def test_a_candidate_is_swapped_in_and_the_run_succeeds(stage: Stage) -> None:

@@ -64,6 +64,29 @@ def test_what_is_exported_imports_into_an_empty_folder_and_exports_again_byte_fo
     assert (again.taken, again.known, again.refused) == (0, report.taken, 0)
 
 
+def test_whether_names_were_hidden_goes_out_and_comes_in_with_each_vote(behind: Backstage, tmp_path: Path) -> None:
+    fill(behind.db)
+    first = next(one.preference_id for one in preferences.rankings(behind.db) if "☂" in one.completions)
+    preferences.withdraw_preference(behind.db, first, "bob")
+    for who, best in (("bob", "C"), ("ann", "B")):  # bob has seen the names by then
+        tiers = [[best], [slot for slot in "ABC" if slot != best]]
+        preferences.save_preference(behind.db, comparison_id="c1", annotator_id=who, tiers=tiers, kind="choice")
+    path = exported(behind, "rankings")
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    assert [row["blind"] for row in rows if "☂" in str(row["completions"])] == [False, True]
+    (tmp_path / "other").mkdir()
+    other = backstage(tmp_path / "other")
+    taken(other, path)
+    assert exported(other, "rankings").read_bytes() == path.read_bytes()
+
+
+def test_a_text_that_was_chosen_is_labelled_bad_nowhere(behind: Backstage) -> None:
+    fill(behind.db)
+    rows = [json.loads(line) for line in exported(behind, "unpaired", form="plain").read_text().splitlines()]
+    same = [(row["completion"], row["label"]) for row in rows if row["prompt"] == "Say it"]
+    assert same == [("same", True), ("same", True), ("other", False)]
+
+
 @pytest.mark.parametrize(("kind", "form"), [("jsonl", "conversational"), ("parquet", "plain")])
 @pytest.mark.parametrize("what", WHATS)
 def test_datasets_reads_every_export(behind: Backstage, tmp_path: Path, what: str, kind: str, form: str) -> None:

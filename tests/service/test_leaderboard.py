@@ -1,5 +1,6 @@
 """The leaderboard: what votes say of models, which of them count, and the counts that it is read from."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,9 @@ def give(
     kind: PreferenceKind = "choice",
     annotator: str = "ann",
     source: Source = "human",
+    texts: tuple[str, ...] = ("a", "b", "c"),
 ) -> int:
-    preferences.save_comparison(db, comparison(f"c{number}", blind=number % 2 == 0))
+    preferences.save_comparison(db, comparison(f"c{number}", texts, blind=number % 2 == 0))
     return preferences.save_preference(
         db, comparison_id=f"c{number}", annotator_id=annotator, tiers=tiers, kind=kind, source=source
     )
@@ -56,11 +58,49 @@ def test_wins_ties_and_losses_are_counted_and_all_bad_says_nothing_of_an_order(b
     give(behind.db, 3, [], "all_bad")
     found = board(behind)
     assert (found.votes, found.judging) == (4, 3)
-    record = {one.name: (one.wins, one.ties, one.losses) for one in found.standings}
-    assert record == {"v4": (2, 2, 1), "sft": (2, 2, 1), "base": (0, 2, 2)}
+    assert record(behind) == {"v4": (2, 2, 1), "sft": (2, 2, 1), "base": (0, 2, 2)}
     names = [one.name for one in found.standings]
     assert found.wins[names.index("v4")][names.index("base")] == 1.5
     assert found.counts[names.index("v4")][names.index("base")] == 2
+
+
+def record(behind: Backstage) -> dict[str, tuple[int, int, int]]:
+    return {one.name: (one.wins, one.ties, one.losses) for one in board(behind).standings}
+
+
+def test_of_two_answers_with_the_same_text_a_vote_puts_neither_above_the_other(behind: Backstage) -> None:
+    give(behind.db, 0, [["C"], ["A", "B"]], texts=("a", "same", "same"))
+    assert record(behind) == {"sft": (1, 0, 0), "v4": (1, 0, 0), "base": (0, 0, 2)}
+    give(behind.db, 1, [["A", "B", "C"]], "tie", texts=("a", "same", "same"))
+    assert record(behind) == {"sft": (1, 1, 0), "v4": (1, 1, 0), "base": (0, 2, 2)}
+    give(behind.db, 2, [["C"], ["A", "B"]], texts=("same", "same", "same"))
+    assert (board(behind).votes, board(behind).judging) == (3, 2)
+    assert record(behind) == {"sft": (1, 1, 0), "v4": (1, 1, 0), "base": (0, 2, 2)}
+
+
+def test_an_answer_that_a_vote_stopped_before_its_first_word_lost_to_nobody(behind: Backstage) -> None:
+    whole = comparison("early", ("", "b", "c"))
+    unread = replace(whole.completions[0], finish_reason="cancelled")
+    preferences.save_comparison(behind.db, replace(whole, completions=[unread, *whole.completions[1:]]))
+    preferences.save_preference(
+        behind.db, comparison_id="early", annotator_id="ann", tiers=[["C"], ["A", "B"]], kind="choice"
+    )
+    assert record(behind) == {"v4": (1, 0, 0), "sft": (0, 0, 1)}
+
+
+def test_whoever_votes_again_after_an_undo_has_seen_the_names(behind: Backstage) -> None:
+    first = give(behind.db, 0, [["C"], ["A", "B"]])
+    assert board(behind, blind=True).votes == 1
+    preferences.withdraw_preference(behind.db, first, "ann")
+    again = {"comparison_id": "c0", "tiers": [["A"], ["B", "C"]], "kind": "choice"}
+    preferences.save_preference(behind.db, annotator_id="ann", **again)
+    assert (board(behind).votes, board(behind, blind=True).votes, board(behind, blind=True, own=True).votes) == (
+        1,
+        0,
+        0,
+    )
+    preferences.save_preference(behind.db, annotator_id="bob", **again)  # who has not
+    assert (board(behind).votes, board(behind, blind=True).votes) == (2, 1)
 
 
 def test_filters_choose_votes(behind: Backstage) -> None:

@@ -81,6 +81,16 @@ def test_the_same_answers_judged_again_say_how_far_one_agrees_with_oneself(behin
     assert one.repeated == (1, 3)
 
 
+def test_people_who_choose_the_same_text_in_two_places_agree(behind: Backstage) -> None:
+    for number in range(2):
+        preferences.save_comparison(behind.db, comparison(f"c{number}", ("a", "same", "same")))
+    for number, (one, other) in enumerate(["BC", "AB"]):
+        give(behind.db, number, one, new=False)
+        give(behind.db, number, other, "bob", new=False)
+    found = integrity(behind.services, token(behind.services))
+    assert [one.agrees for one in found.people] == [(1, 2), (1, 2)]
+
+
 def test_without_votes_nothing_is_known(behind: Backstage) -> None:
     found = integrity(behind.services, token(behind.services))
     assert (found.people, found.alpha, found.shared, found.places) == ((), None, 0, ())

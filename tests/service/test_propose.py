@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -96,9 +97,18 @@ def test_what_the_reward_model_would_learn_most_from_is_shown(
     never_random(monkeypatch)
     fitted(behind)  # it knows lengths
     behind.engine.texts |= {"rlhf": "PROMPT one two three SEED", "sft": "PROMPT one two three! SEED"}
+    behind.engine.reads_features.clear()
+    threading.Timer(1.2, behind.engine.reads_features.set).start()
     items = asked(behind, k=2, seed=0)
-    assert [item.drafts for item in items[:-1]][-1] is not None
-    assert all(not one.text for item in items[:-1] for one in item.completions)  # nothing is shown that is not kept
+    assert all(not one.text for item in items[:-1] for one in item.completions)  # no letter without its answer
+    drafts = [item.drafts for item in items[:-1] if item.drafts is not None]
+    assert len(drafts) == len(items) - 1
+    assert [len(texts) for _, texts in drafts[0].of] == [4, 4]
+    assert not any(text for _, texts in drafts[0].of for text in texts)  # the first item comes before the first word
+    assert drafts[1].done == 0 < len(drafts[1].of[0][1][0]) < len(drafts[-1].of[0][1][0])  # then they grow
+    assert [one.done for one in drafts[-2:]] == [8, 8]  # and time passes while they are compared
+    assert drafts[-2].seconds < drafts[-1].seconds
+    assert items[-2].to_json()["drafts"] == (8, 8)
     stored = stored_comparison(behind.services, items[-1].comparison_id)
     assert sorted("!" in one.text for one in stored.completions) == [False, True]  # the rest differs in nothing
     how = stored.proposed

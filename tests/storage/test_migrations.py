@@ -45,6 +45,7 @@ EXPECTED = {
         "finish_reason",
         "first_token_seconds",
         "seconds",
+        "read_as",
     ],
     "preferences": [
         "id",
@@ -62,6 +63,7 @@ EXPECTED = {
         "origin",
         "left_out",
         "collection",
+        "blind",
     ],
     "runs": [
         "id",
@@ -136,6 +138,7 @@ STEPS = [
     "m026_run_dataset",
     "m028_collections",
     "m029_invitations",
+    "m030_what_was_read",
 ]
 MESSAGES = '[{"role": "user", "content": "Hi ☂"}]'
 
@@ -242,6 +245,7 @@ def test_an_older_file_keeps_its_rows_when_the_later_steps_are_applied(tmp_path:
         migrations.apply(db, stop_before=stop_before)
         write_a_row_in_every_table(db)
         before = all_rows(db)
+    before.pop("tallies", None)  # migration 30 counts anew
     assert before["comparisons"]
     database.prepare(path)
     with database.read(path) as db:
@@ -466,3 +470,32 @@ def test_the_counter_of_new_votes_reads_an_index_and_no_vote(tmp_path: Path) -> 
             for row in db.query(f"EXPLAIN QUERY PLAN SELECT COUNT(*) FROM preferences WHERE {new}", values)
         ]
     assert plan[0] == "SEARCH preferences USING COVERING INDEX new_votes (collection=?)"
+
+
+def test_votes_of_before_are_counted_by_what_was_read_and_by_what_was_hidden(tmp_path: Path) -> None:
+    path = tmp_path / "triptych.db"
+    with database.read(path) as db:
+        migrations.apply(db, stop_before="m030_what_was_read")
+        write_a_row_in_every_table(db)
+        old = db["completions"].get(("c1", "A"))
+        db["comparisons"].insert({**db["comparisons"].get("c1"), "id": "c2", "blind": 1})
+        db["comparisons"].insert({**db["comparisons"].get("c1"), "id": "erased"})
+        for name, texts in (("c2", ("x", "y", "x", "")), ("erased", ("", "", "", ""))):
+            for place, (slot, text) in enumerate(zip("ABCD", texts, strict=True)):
+                ended = {"text": text, "finish_reason": "cancelled" if slot == "D" else "stop"}
+                db["completions"].insert({**old, "comparison": name, "slot": slot, "position": place, **ended})
+        codes = [("", "p"), ("A", "q"), ("B", "r"), ("C", "r"), ("D", "s")]
+        db["erased_texts"].insert_all(
+            {"comparison": "erased", "slot": slot, "code": code, "erased": "2026-11-01"} for slot, code in codes
+        )
+        vote = {**db["preferences"].get(7), "kind": "choice", "tiers": '[["A"], ["B", "C"]]', "comparison": "c2"}
+        for number, withdrawn in ((8, "2026-11-02"), (9, None)):
+            db["preferences"].insert({**vote, "id": number, "withdrawn": withdrawn})
+    database.prepare(path)
+    with database.read(path) as db:
+        read = {(row["comparison"], row["slot"]): row["read_as"] for row in db["completions"].rows}
+        assert [read["c2", slot] for slot in "ABCD"] == ["A", "B", "A", None]
+        assert [read["erased", slot] for slot in "ABCD"] == ["A", "B", "B", "D"]
+        assert [(row["id"], row["blind"]) for row in db["preferences"].rows] == [(7, 0), (8, 1), (9, 0)]
+        counted = [(row["players"], row["blind"], row["votes"]) for row in db["tallies"].rows_where("votes > 0")]
+        assert sorted(counted) == [("A:base::A", 0, 1), ("A:base::A B:base::B C:base::A", 0, 1)]

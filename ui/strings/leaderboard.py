@@ -26,6 +26,6 @@ OVER_TIME = "Votes over time"
 VOTES_OF_DAY = "{day}: {votes}"
 RATED_BY = (
     "Bradley–Terry with ties (Davidson 1970), 1,000 on average; 400 points are ten to one. One vote on three answers "
-    "is one judgement for the intervals, however many pairs it gives. A weak prior keeps few votes from "
-    "saying too much."
+    "is one judgement for the intervals, however many pairs it gives. Two answers with the same text are not compared, "
+    "nor is one that nobody read. A weak prior keeps few votes from saying too much."
 )
