@@ -29,3 +29,22 @@ window.triptychRun = (element, props, trigger) => {
     shown = run;
   }).observe(element, {childList: true, subtree: true});
 };
+// What was unfolded stays so while it is written anew; a log shows its end until somebody scrolls up.
+window.triptychUnfolded = element => {
+  const open = new Set();
+  let top = Infinity;
+  const toEnd = () => { for (const log of element.querySelectorAll("pre.log")) log.scrollTop = Math.min(top, log.scrollHeight); };
+  element.addEventListener("toggle", event => {
+    const kept = event.target.dataset.keep;
+    if (event.target.open) open.add(kept); else open.delete(kept);
+    toEnd();
+  }, true);
+  element.addEventListener("scroll", ({target}) => {
+    if (target.matches("pre.log")) top = target.scrollTop + target.clientHeight >= target.scrollHeight - 8 ? Infinity : target.scrollTop;
+  }, true);
+  new MutationObserver(() => {
+    for (const part of element.querySelectorAll("details[data-keep]"))
+      if (open.has(part.dataset.keep) && !part.open) part.open = true;
+    toEnd();
+  }).observe(element, {childList: true, subtree: true});
+};

@@ -1,6 +1,6 @@
 """The page of one run: how it went, its settings, what it learned from, its log; and two runs side by side."""
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 from service.run_details import Both, Rows, flat
@@ -31,28 +31,50 @@ class Differs:
     other: str
 
 
-def page(state: RunState, now: Snapshot, inside: Inside | None) -> str:
+@dataclass(frozen=True)
+class RunParts:
+    """The page of a run, part by part: while it goes on, those are written anew that have changed."""
+
+    top: str
+    head: str  # what it does, or how it ended
+    curves: str
+    verdict: str
+    learned: str  # from which rows
+    log: str
+    settings: str  # as they were used, and the form to run it again
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """All parts, from top to bottom."""
+        return astuple(self)
+
+
+def parts(state: RunState, now: Snapshot, inside: Inside | None) -> RunParts:
     """Return the page of a run; the curves and the check of the latest one stand on the tab already."""
     run = state.run
     others = [one.id for one in now.runs if one.id != run.id]
     on_tab = now.latest_run is not None and now.latest_run.id == run.id
-    parts = [
-        render("run_page_top", run=run, status=status_words(run, state.produced), others=others),
-        training_view.head(run, state.produced, now.live, loaded=now.engine.status == "ready"),
-        render("aside", words=strings.STANDS_ABOVE) if on_tab else training_plots.plots(metrics_of(state)),
-        training_view.verdict(state.produced) if state.produced and not on_tab else "",
-        render(
+    return RunParts(
+        top=render("run_page_top", run=run, status=status_words(run, state.produced), others=others),
+        head=training_view.head(run, state.produced, now.live, loaded=now.engine.status == "ready"),
+        curves=render("aside", words=strings.STANDS_ABOVE) if on_tab else training_plots.plots(metrics_of(state)),
+        verdict=training_view.verdict(state.produced) if state.produced and not on_tab else "",
+        learned=render(
+            "run_learned",
+            inside=inside,
+            dataset=dataset_words(run),
+            same=same_words(inside.rows) if inside else "",
+        ),
+        log=render("run_log", inside=inside) if inside else "",
+        settings=render(
             "run_page",
             run=run,
             settings=[Differs(name, shown(value), "") for name, value in flat(run.settings).items()],
             inside=inside,
-            dataset=dataset_words(run),
-            same=same_words(inside.rows) if inside else "",
             sections=sections(run.settings) if inside else [],
             methods=list(strings.METHODS.items()),
         ),
-    ]
-    return "\n".join(parts)
+    )
 
 
 def metrics_of(state: RunState) -> list[Metric]:

@@ -1,6 +1,6 @@
 """A run that is picked on the Training tab: its page, set beside another one, or run again with other settings."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import gradio as gr
@@ -9,45 +9,82 @@ from service import run_details, runs, settings_form
 from service.context import Services
 from service.requests import RunRequest, checked
 from service.run_details import BothRequest, LogRequest
-from ui import run_page, strings
+from ui import run_page, strings, training_view
 from ui.errors import sentence
 from ui.events import QUIET
 from ui.render import notice
-from ui.run_page import Inside
+from ui.run_page import Inside, RunParts
 
 SCRIPT = "triptychRun(element, props, trigger)  // assets/run.js; it triggers select"
+UNFOLDED = "triptychUnfolded(element)  // assets/run.js"
+GOES_ON = (*training_view.UNDER_WAY, "waiting")
+BUSY_SECONDS = 2.0  # between two looks at a run that is shown while it goes on
+Update = dict[Any, Any]  # what changes, by component
 
 
 @dataclass(frozen=True)
 class RunPanel:
     """The panel's components."""
 
-    page: Any
+    parts: tuple[Any, ...]  # of the page, as in `RunParts`
     beside: Any  # the picked run beside another one
     said: Any
+    timer: Any  # ticks while the picked run goes on
+    seen: Any  # number of the picked run, and marks of the parts that a browser has; None: no run is picked
 
     @property
     def all(self) -> list[Any]:
         """All of them."""
-        return [self.page, self.beside, self.said]
+        return [*self.parts, self.beside, self.said, self.timer, self.seen]
 
 
 def components() -> RunPanel:
     """Build the panel and return its components."""
     said = gr.HTML(notice(""), apply_default_css=False, elem_id="run-notice")
     beside = gr.HTML(apply_default_css=False, elem_id="runs-compared")
-    page = gr.HTML(js_on_load=SCRIPT, apply_default_css=False, elem_id="run-page")
-    return RunPanel(page, beside, said)
+    with gr.Column(elem_id="run-page"):
+        scripts = {"top": SCRIPT, "learned": UNFOLDED, "log": UNFOLDED, "settings": f"{SCRIPT}\n{UNFOLDED}"}
+        parts = [
+            gr.HTML(js_on_load=scripts.get(field.name, ""), apply_default_css=False, elem_id=f"run-{field.name}")
+            for field in fields(RunParts)
+        ]
+    return RunPanel(tuple(parts), beside, said, gr.Timer(BUSY_SECONDS, active=False), gr.State(None))
 
 
-def picked(services: Services, token: str | None, run_id: Any) -> str:
-    """Return the page of a run, with its log and its rows for whoever holds the admin's token."""
+def picked(services: Services, token: str | None, run_id: Any) -> tuple[RunParts, bool]:
+    """Return the page of a run, with log and rows for whoever holds the admin's token, and whether the run goes on."""
     wanted = checked(RunRequest, run_id=run_id)
     inside = None
     if services.admin.is_valid(token):
         log = run_details.log_tail(services, token, LogRequest(wanted.run_id))
         inside = Inside(run_details.rows(services, token, wanted), log)
-    return run_page.page(runs.state(services, wanted), services.status.now(), inside)
+    state = runs.state(services, wanted)
+    return run_page.parts(state, services.status.now(), inside), state.run.status in GOES_ON
+
+
+def opened(services: Services, panel: RunPanel, token: str | None, run_id: Any) -> Update:
+    """Return the page of a run that was picked."""
+    parts, goes_on = picked(services, token, run_id)
+    shown = dict(zip(panel.parts, parts.all, strict=True))
+    marks = [run_id, *map(hash, parts.all)]
+    return shown | {panel.beside: "", panel.seen: marks, panel.timer: gr.Timer(active=goes_on)}
+
+
+def closed(panel: RunPanel) -> Update:
+    """Return the empty panel."""
+    return dict.fromkeys([*panel.parts, panel.beside], "") | {panel.seen: None, panel.timer: gr.Timer(active=False)}
+
+
+def refreshed(services: Services, panel: RunPanel, token: str | None, seen: list[int] | None) -> Update:
+    """Return those parts of the picked run's page that have changed; once the run has ended, the timer rests."""
+    if seen is None:
+        return {panel.timer: gr.Timer(active=False)}
+    run_id, *marks = seen
+    parts, goes_on = picked(services, token, run_id)
+    told = zip(panel.parts, parts.all, marks, strict=True)
+    changed = {component: html for component, html, mark in told if hash(html) != mark}
+    rests = {} if goes_on else {panel.timer: gr.Timer(active=False)}
+    return changed | rests | {panel.seen: [run_id, *map(hash, parts.all)]}
 
 
 def run_again(services: Services, token: str | None, run_id: Any, method: str, typed: dict[str, str]) -> str:
@@ -70,18 +107,25 @@ def queued(services: Services, token: str | None, method: str = "ppo", settings:
 def bind(services: Services, panel: RunPanel, token: Any, history: Any) -> None:
     """Bind the panel's events; `history` lists the runs that can be picked."""
 
-    def act(held: str | None, event: gr.EventData) -> dict[Any, Any]:
+    def act(held: str | None, event: gr.EventData) -> Update:
         try:
             if event.act == "close":
-                return dict.fromkeys([panel.page, panel.beside], "") | {panel.said: notice("")}
+                return closed(panel) | {panel.said: notice("")}
             if event.act == "beside":
                 found = run_details.both(services, checked(BothRequest, run_id=event.id, other=event.other))
                 return {panel.beside: run_page.side_by_side(found), panel.said: notice("")}
             if event.act == "again":
                 return {panel.said: notice(run_again(services, held, event.id, event.method, event.values))}
-            return {panel.page: picked(services, held, event.id), panel.beside: "", panel.said: notice("")}
+            return opened(services, panel, held, event.id) | {panel.said: notice("")}
         except Exception as error:
             return {panel.said: notice(sentence(error), "error")}
 
-    for source in (history, panel.page):
+    def tick(held: str | None, seen: list[int] | None) -> Update:
+        try:
+            return refreshed(services, panel, held, seen)
+        except Exception as error:
+            return {panel.said: notice(sentence(error), "error")}
+
+    for source in (history, panel.parts[0], panel.parts[-1]):
         source.select(act, token, panel.all, **QUIET)
+    panel.timer.tick(tick, [token, panel.seen], panel.all, **QUIET)

@@ -6,6 +6,11 @@ from alignment.runs.settings import RunSettings
 from storage import runs
 from tests.harness.scripted import PASSWORD, Site
 
+# Marks the elements that are there, to see which are written anew.
+MARK = """() => document.querySelectorAll('#run-page details, #run-page form').forEach(one => { one.marked = true; })"""
+LEFT_ALONE = (
+    """() => [...document.querySelectorAll('#run-settings details, #run-page form')].every(one => one.marked)"""
+)
 WILD = "<img src=x onerror=window.hits=1> {{ 7*7 }}"
 
 
@@ -43,3 +48,35 @@ def test_an_admin_opens_a_run_runs_it_again_and_tries_a_check(page: Page, site: 
     listed.get_by_role("button", name="Try all on the live version").click()
     expect(listed).to_contain_text("✓ passed")
     assert page.evaluate("window.hits") is None
+
+
+def test_the_page_of_a_run_follows_it_and_leaves_what_is_unfolded_typed_and_unchanged(page: Page, site: Site) -> None:
+    db = site.behind.db
+    run = runs.queue_run(db, "ppo", RunSettings().to_json())
+    runs.start_run(db, run)
+    folder = site.behind.data_dir / "runs" / f"run-{run:06d}"
+    folder.mkdir(parents=True)
+    (folder / "log.txt").write_text("loading")
+
+    page.goto(site.url)
+    page.get_by_role("tab", name="Training").click()
+    page.locator("#password input").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+    page.get_by_role("button", name="Open run 1").click()
+    one = page.locator("#run-page")
+    one.get_by_text("Log, its last lines").click()
+    expect(one.locator("pre.log")).to_have_text("loading")
+    one.get_by_text("Run again with other settings").click()
+    one.locator("[name='raft.rounds']").fill("3")
+    page.evaluate(MARK)
+    stands = page.evaluate("window.scrollY")
+    (folder / "log.txt").write_text("update 1")
+    runs.report(db, run, "ppo", 0.5)
+    expect(one.locator("pre.log")).to_have_text("update 1")
+    expect(one.locator("pre.log")).to_be_visible()
+    expect(one.locator("[data-stage='ppo'][data-state='now']")).to_be_visible()
+    runs.end_run(db, run, "failed", "it broke")
+    expect(one.get_by_role("heading", name="Run 1 · PPO · failed")).to_be_visible()
+    expect(one.locator("[name='raft.rounds']")).to_have_value("3")
+    assert page.evaluate(LEFT_ALONE)
+    assert page.evaluate("window.scrollY") == stands

@@ -1,6 +1,7 @@
 """The page of a run: what everybody and what an admin sees, two runs side by side, and run again."""
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 import gradio as gr
@@ -15,6 +16,7 @@ from storage import runs
 from storage.records import Metric
 from tests.harness.scripted import PASSWORD, Backstage
 from ui import run_page, run_panel
+from ui.run_page import RunParts
 
 HOSTILE = "<script>x()</script> {{ 7*7 }}"
 ESCAPED = "&lt;script&gt;x()&lt;/script&gt; {{ 7*7 }}"
@@ -30,16 +32,21 @@ def ended(behind: Backstage, method: str = "ppo", **settings: Any) -> int:
     return run
 
 
+def shown(behind: Backstage, token: str | None, run: int) -> str:
+    parts, _ = run_panel.picked(behind.services, token, run)
+    return "\n".join(parts.all)
+
+
 def test_everybody_sees_how_a_run_went_what_it_read_and_its_settings_but_not_its_log(behind: Backstage) -> None:
     run = ended(behind, seed=123_456)
     folder = behind.data_dir / "runs" / f"run-{run:06d}"
     folder.mkdir(parents=True)
     (folder / "log.txt").write_text(f"loaded {HOSTILE}")
-    seen = run_panel.picked(behind.services, None, run)
+    seen = shown(behind, None, run)
     assert f"Run {run} · PPO" in seen and "ab" * 32 + "." in seen and "123456" in seen
     assert "32 votes, 1 demonstrations, 7 comparisons" in seen
     assert "loaded" not in seen and "<form" not in seen
-    inside = run_panel.picked(behind.services, behind.services.admin.login(PASSWORD), run)
+    inside = shown(behind, behind.services.admin.login(PASSWORD), run)
     assert f"loaded {ESCAPED}" in inside and "<script" not in inside
     assert 'name="ppo.updates"' in inside and 'name="gate' not in inside
 
@@ -107,12 +114,41 @@ def test_the_list_of_runs_opens_a_run_and_what_is_not_there_is_said(behind: Back
         panel = run_panel.components()
         run_panel.bind(behind.services, panel, token, history)
     act = next(event.fn for event in page.fns.values())
+    top = panel.parts[0]
 
     def clicked(**told: Any) -> dict[Any, Any]:
         return act(None, gr.EventData(None, told))
 
     run = ended(behind)
-    assert f"Run {run}" in clicked(act="show", id=run)[panel.page]
+    assert f"Run {run}" in clicked(act="show", id=run)[top]
     assert "There is no run 99" in clicked(act="show", id=99)[panel.said]
     assert "og in" in clicked(act="again", id=run, method="ppo", values={})[panel.said]
-    assert clicked(act="close", id=run)[panel.page] == ""
+    assert clicked(act="close", id=run)[top] == ""
+
+
+def test_while_a_run_goes_on_the_parts_that_changed_are_written_anew_and_then_its_page_rests(behind: Backstage) -> None:
+    with gr.Blocks():
+        panel = run_panel.components()
+    ended(behind)
+    older = runs.queue_run(behind.db, "ppo", RunSettings().to_json())
+    runs.start_run(behind.db, older)
+    held = behind.services.admin.login(PASSWORD)
+    names = [field.name for field in fields(RunParts)]
+
+    def looked(seen: Any) -> tuple[set[str], Any, bool]:
+        behind.services.status.expire()
+        found = run_panel.refreshed(behind.services, panel, held, seen)
+        anew = {name for name, part in zip(names, panel.parts, strict=True) if part in found}
+        return anew, found[panel.seen], panel.timer in found
+
+    first = run_panel.opened(behind.services, panel, held, older)
+    assert first[panel.timer].active
+    anew, seen, rests = looked(first[panel.seen])
+    assert anew <= {"head"} and not rests  # the seconds so far
+    (folder := behind.data_dir / "runs" / f"run-{older:06d}").mkdir(parents=True)
+    (folder / "log.txt").write_text("a new line")
+    anew, seen, rests = looked(seen)
+    assert "log" in anew and not anew & {"settings", "learned", "curves", "top"} and not rests
+    runs.end_run(behind.db, older, "failed", "it broke")
+    anew, seen, rests = looked(seen)
+    assert {"top", "head"} <= anew and not anew & {"settings", "learned", "log"} and rests
