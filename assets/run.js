@@ -30,21 +30,24 @@ window.triptychRun = (element, props, trigger) => {
   }).observe(element, {childList: true, subtree: true});
 };
 // What was unfolded stays so while it is written anew; a log shows its end until somebody scrolls up.
+const unfolded = new Set();
 window.triptychUnfolded = element => {
-  const open = new Set();
   let top = Infinity;
   const toEnd = () => { for (const log of element.querySelectorAll("pre.log")) log.scrollTop = Math.min(top, log.scrollHeight); };
-  element.addEventListener("toggle", event => {
-    const kept = event.target.dataset.keep;
-    if (event.target.open) open.add(kept); else open.delete(kept);
+  const restore = () => {
+    for (const part of element.querySelectorAll("details[data-keep]"))
+      if (unfolded.has(part.dataset.keep) && !part.open) part.open = true;
     toEnd();
-  }, true);
+  };
+  element.addEventListener("click", event => {
+    const part = event.target.closest("summary")?.parentElement;
+    if (part?.dataset.keep) unfolded[part.open ? "delete" : "add"](part.dataset.keep);  // a click comes before its effect
+  });
+  element.addEventListener("toggle", toEnd, true);
   element.addEventListener("scroll", ({target}) => {
     if (target.matches("pre.log")) top = target.scrollTop + target.clientHeight >= target.scrollHeight - 8 ? Infinity : target.scrollTop;
   }, true);
-  new MutationObserver(() => {
-    for (const part of element.querySelectorAll("details[data-keep]"))
-      if (open.has(part.dataset.keep) && !part.open) part.open = true;
-    toEnd();
-  }).observe(element, {childList: true, subtree: true});
+  restore();
+  // Gradio changes what is there to what it is to be, and so folds it again.
+  new MutationObserver(restore).observe(element, {childList: true, subtree: true, characterData: true, attributeFilter: ["open"]});
 };
