@@ -12,7 +12,7 @@ OTHER_MODEL := $(filter-out smollm2-135m,$(MODEL))$(findstring --model,$(ARGS))
 SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow test-gpu test-vllm lint bench-checks bench-chat-tastes bench-clicks bench-clients bench-everyday bench-honest bench-idle bench-loop bench-many-votes bench-panels bench-pauses bench-proposals bench-refit bench-serving bench-streaming bench-tastes bench-training bench-votes bench-start soak pocket smollm2 evaluate clean
+.PHONY: help run test test-slow test-gpu test-vllm lint bench-checks bench-chat-tastes bench-clicks bench-clients bench-everyday bench-honest bench-idle bench-loop bench-many-votes bench-panels bench-pauses bench-proposals bench-refit bench-serving bench-streaming bench-tastes bench-training bench-votes bench-start bench-workers soak pocket smollm2 evaluate clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,8 +29,8 @@ test-slow: $(INSTALLED_TEST) $(FIRST_MODEL) ## run the tests that take longer
 test-gpu: $(INSTALLED_TEST) ## run the tests that need a CUDA device; what they measure goes into build/gpu.xml
 	TRIPTYCH_TEST_GPU=1 $(BIN)/python -m pytest -m gpu --junitxml=build/gpu.xml
 
-test-vllm: $(INSTALLED_TEST) ## test against a vLLM of yours: VLLM=http://host:8000 MODEL=FOLDER (docs/scaling.md)
-	TRIPTYCH_TEST_VLLM="$(VLLM)" TRIPTYCH_TEST_VLLM_MODEL="$(MODEL)" $(BIN)/python -m pytest tests/serving/test_vllm.py
+test-vllm: $(INSTALLED_TEST) $(FIRST_MODEL) ## test against vLLM itself: VLLM=PYTHON that has it, MODEL=FOLDER (docs/scaling.md)
+	TRIPTYCH_TEST_VLLM="$(VLLM)" TRIPTYCH_TEST_VLLM_MODEL="$(MODEL)" $(BIN)/python -m pytest tests/serving/test_vllm.py $(ARGS)
 
 bench-votes: $(INSTALLED_TEST) ## measure how many votes a second one app stores durably; prints JSON
 	$(BIN)/python -m tests.bench.votes $(ARGS)
@@ -96,6 +96,9 @@ bench-tastes: $(INSTALLED_TEST) ## measure what runs learn from a few clicks, ce
 
 bench-training: $(INSTALLED_TEST) ## measure an update of PPO beside one of TRL's
 	$(BIN)/python -m tests.bench.training $(ARGS)
+
+bench-workers: $(INSTALLED_TEST) ## measure an update of PPO by one process and by two; ARGS="--repeats 5"
+	$(BIN)/python -m tests.bench.workers $(ARGS)
 
 soak: $(INSTALLED_TEST) $(FIRST_MODEL) ## leave the app to a simulated public for two hours; ARGS="--minutes 20"; prints JSON
 	$(BIN)/python -m tests.bench.soak $(ARGS)

@@ -145,7 +145,7 @@ def engine_of(opened: Opened, named: str) -> LocalEngine | RemoteEngine:
     if not named:
         return LocalEngine(opened.model.config, opened.live, threads=usable_processors(), serving=opened.limits)
     servers, takes = servers_named(named, os.environ.get("TRIPTYCH_ENGINE_KEY", ""))
-    return RemoteEngine(servers, opened.live, sft_of(opened), publishes=takes)
+    return RemoteEngine(servers, opened.model.config, opened.live, publishes=takes)
 
 
 def sft_of(opened: Opened) -> Adapter | None:
@@ -182,7 +182,7 @@ def services_of(
         recorded=opened.recorded,
         seeds=random.Random(seed) if seed is not None else random.SystemRandom(),
         status=status_of(opened.db, engine),
-        preview=Preview(opened.db, engine, fingerprint(model.config), possible=isinstance(engine, LocalEngine)),
+        preview=Preview(opened.db, engine, fingerprint(model.config)),
         key=signing_key(opened.data_dir),
     )
 

@@ -30,6 +30,29 @@ class UnsupportedError(ConfigError):
 
 
 REQUEST = "invalid_request_error"
+# What is said of a field that does not fit, by pydantic's name for it; all else gets a sentence in general.
+MISFITS = {
+    "missing": "is missing; send it",
+    "too_short": "is empty; send at least one",
+    "too_long": "has {actual_length} entries, at most {max_length} are allowed; send fewer",
+    "greater_than": "must be more than {gt}, got {got}",
+    "greater_than_equal": "must be at least {ge}, got {got}",
+    "less_than_equal": "must be at most {le}, got {got}",
+    "string_type": "must be text, got {got}",
+    "list_type": "must be a list, got {got}",
+    "text_or_list": "must be text or a list, got {got}",
+    "model_attributes_type": "must be an object, got {got}",
+    "model_type": "must be an object, got {got}",
+    "bool_type": "must be true or false, got {got}",
+    "bool_parsing": "must be true or false, got {got}",
+    "int_type": "must be a whole number, got {got}",
+    "int_parsing": "must be a whole number, got {got}",
+    "int_from_float": "must be a whole number, got {got}",
+    "float_type": "must be a number, got {got}",
+    "float_parsing": "must be a number, got {got}",
+    "literal_error": "must be one of {expected}, got {got}",
+    "extra_forbidden": "is not known here; leave it out",
+}
 # Errors that tell themselves what is wrong: the first that fits gives status, type and code.
 PLAIN: tuple[tuple[type[Exception], tuple[int, str, str | None]], ...] = (
     (ConfigError, (400, REQUEST, None)),
@@ -73,8 +96,23 @@ def _refused_field(error: RequestValidationError) -> tuple[str | None, str]:
         return None, f"the body is not JSON ({first['ctx']['error']}); send an object"
     field = str(first["loc"][1]) if len(first["loc"]) > 1 else None
     # Of a field that may be one thing or another, the last error speaks of what was probably meant.
-    last = [one for one in error.errors() if one["loc"][:2] == first["loc"][:2]][-1]
-    return field, f"{field or 'the body'}: {last['msg']}, got {last.get('input')!r:.100}"
+    tried = [one for one in error.errors() if one["loc"][:2] == first["loc"][:2]]
+    last, text_or_list = tried[-1], {"string_type", "list_type"} <= {one["type"] for one in tried}
+    kind = "text_or_list" if text_or_list else last["type"]
+    got = "null" if last.get("input") is None else f"{last['input']!r:.100}"
+    said = MISFITS.get(kind, "does not fit here, got {got}; docs/endpoints.md lists what it takes")
+    return field, f"{_place(last['loc'])} {said.format(got=got, **last.get('ctx', {}))}"
+
+
+def _place(where: tuple[int | str, ...]) -> str:
+    """Return where in a body something is, such as "messages[0].role"."""
+    place = ""
+    for part in where[1:]:
+        if isinstance(part, int):
+            place += f"[{part}]"
+        elif part != "str" and "[" not in part:  # not what pydantic calls a kind that was tried
+            place += f".{part}" if place else part
+    return place or "the body"
 
 
 class NoSuchEndpointError(ConfigError):

@@ -19,7 +19,7 @@ from alignment.reward.rankings import judged_pairs
 from alignment.reward.refit import Refitted, cross_validated, refit, with_deviations
 from alignment.reward.settings import RewardConfig
 from alignment.reward.vote_fit import LinearReward, Votes, better_than_a_coin
-from alignment.serving.engine import Engine, TextFeatures
+from alignment.serving.engine import Engine, Lack, TextFeatures
 from storage import features as stored_features
 from storage import preferences
 from storage.features import text_key
@@ -46,7 +46,7 @@ class Fitted:
 
     @property
     def convincing(self) -> bool:
-        """Whether training would learn from these votes, as far as can be told."""
+        """Whether a coin does worse on votes that it had not seen, which is one of two things that training asks."""
         if self.agreement is None or self.agreement.accuracy.count < TELLING_VOTES:
             return True
         return better_than_a_coin(self.agreement) >= SCORING.least_certainty
@@ -79,12 +79,9 @@ class _Judged:
 class Preview:
     """Keeps the reward model of all standing votes. All methods may be called from any thread."""
 
-    def __init__(self, db: Path, engine: Engine, model: str, *, possible: bool = True) -> None:
-        """Follow the votes of a data folder; `model` is the fingerprint of what makes the features.
-
-        Where the engine makes none, no preview is `possible`.
-        """
-        self._db, self._engine, self._model, self.possible = db, engine, model, possible
+    def __init__(self, db: Path, engine: Engine, model: str) -> None:
+        """Follow the votes of a data folder; `model` is the fingerprint of what makes the features."""
+        self._db, self._engine, self._model = db, engine, model
         self._changed, self._stopping = threading.Event(), False
         self._thread = threading.Thread(target=self._run, name="preview", daemon=True)
         self._groups: tuple[int, ...] = ()
@@ -102,7 +99,7 @@ class Preview:
 
     def start(self) -> None:
         """Begin to follow the votes, if that leads to a preview; return at once."""
-        if not self.possible:
+        if "preview" in self.lacks:
             return
         self._changed.set()
         self._thread.start()
@@ -117,6 +114,11 @@ class Preview:
     def votes_changed(self) -> None:
         """Have the reward model refitted soon: a vote was stored or taken back."""
         self._changed.set()
+
+    @property
+    def lacks(self) -> tuple[Lack, ...]:
+        """What the engine leaves undone; there is no preview where that is among it."""
+        return self._engine.lacks
 
     @property
     def latest(self) -> Fitted | None:

@@ -208,6 +208,13 @@ def set_pid(path: Path, run_id: int, pid: int) -> None:
         db["runs"].update(run_id, {"pid": pid})
 
 
+def run_of_process(path: Path, pid: int) -> int | None:
+    """Return the run that a process trains, None while it has none."""
+    with read(path) as db:
+        row = db.execute("SELECT id FROM runs WHERE status = 'running' AND pid = ?", [pid]).fetchone()
+    return int(row[0]) if row else None
+
+
 def set_dataset(path: Path, run_id: int, dataset: dict[str, Any]) -> None:
     """Record what a run read of people, as a hash and numbers."""
     with write(path) as db:

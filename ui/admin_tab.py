@@ -19,6 +19,16 @@ from ui.render import notice, render
 
 Update = dict[Any, Any]  # what changes, by component
 SHOWN_EVENTS = 50
+# A tab that is opened for the first time has no field at once.
+TO_LOGIN_SCRIPT = """() => {
+  document.querySelector("#tabs [role=tab][data-tab-id=training]").click();
+  const seek = tries => {
+    const field = document.querySelector("#password input");
+    if (field?.offsetParent) field.focus();
+    else if (tries) setTimeout(seek, 50, tries - 1);
+  };
+  seek(40);
+}"""
 TIMES = ("quiet_from", "quiet_until")
 
 
@@ -105,7 +115,10 @@ def build(services: Services, token: Any) -> AdminTab:
 
 def _components() -> AdminTab:
     with gr.Tab(strings.ADMIN_TAB, id="seat") as room, gr.Column(elem_id="seat"):
-        locked = gr.HTML(render("aside", words=strings.LOCKED))
+        with gr.Column(elem_id="seat-locked") as locked:
+            gr.HTML(render("aside", words=strings.LOCKED))
+            to_login = gr.Button(strings.TO_LOGIN, elem_id="to-login", size="sm")
+            to_login.click(None, js=TO_LOGIN_SCRIPT, **QUIET)
         with gr.Column(visible=False) as inside:
             with gr.Row(elem_classes="seat-row"):
                 with gr.Column(min_width=300, elem_id="seat-schedule"):

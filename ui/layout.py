@@ -39,6 +39,7 @@ from ui.events import QUIET, opened
 from ui.render import render
 from ui.reopen import FORGET_LINK, linked, no_such
 from ui.security import SecurityHeaders, hash_of
+from ui.sessions import Sessions
 from ui.startup import patient_gradio
 from ui.teach_form import TeachTab
 from ui.training_tab import TrainingTab
@@ -287,6 +288,8 @@ def serve(
             max_file_size=LARGEST_FILE,
             app_kwargs={"middleware": [security, session, cookie, Middleware(UploadGate, services=services)]},
         )
+    page.app.state_holder = Sessions()
+    page.app.state_holder.set_blocks(page)
     page.app.router.routes[:0] = others
     print(strings.SERVED_AT.format(address=f"http://{host}:{port}"))
     return page

@@ -92,8 +92,8 @@ def preview_line(preview: Preview, completions: Sequence[ShownCompletion], *, st
     latest, words = preview.latest, ""
     if any(one.role is None for one in completions):
         pass
-    elif not preview.possible:
-        words = strings.PREVIEW_ELSEWHERE
+    elif preview.lacks:
+        words = strings.SERVED_ELSEWHERE.format(lacks="; ".join(strings.LACKS[lack] for lack in preview.lacks))
     elif samples := max(one.preview for one in completions):
         words = _picked_by(samples, latest)
     elif latest is None:

@@ -9,7 +9,7 @@ from ui import strings
 from ui.render import render
 from ui.training_view import figure
 
-MEGABYTE = 2**20
+MEGABYTE, KILOBYTE = 2**20, 2**10
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,13 @@ def table(family: Sequence[Kin], live: int) -> str:
         for one in gave_way([kin.policy for kin in family], live)
     ]
     return render("versions", rows=rows, damaged=damaged)
+
+
+def size_in_words(size: int) -> str:
+    """Return a number of bytes in words; a small adapter is no "0.0 MB"."""
+    if size < MEGABYTE / 10:
+        return strings.KILOBYTES.format(size=size / KILOBYTE)
+    return strings.MEGABYTES.format(size=size / MEGABYTE)
 
 
 def gave_way(policies: Sequence[Policy], live: int) -> list[Policy]:
@@ -76,7 +83,7 @@ def _row(kin: Kin, depth: int, live: int) -> VersionRow:
         accuracy=accuracy,
         refusals=refusals,
         kl=kl,
-        size=strings.MEGABYTES.format(size=kin.size / MEGABYTE) if not policy.pruned else "–",
+        size=size_in_words(kin.size) if not policy.pruned else "–",
         created=policy.created,
         note=strings.FILES_GONE if policy.pruned else strings.DAMAGED if policy.damaged else "",
     )

@@ -11,6 +11,7 @@ from jinja2 import TemplateError
 from tokenizers import Tokenizer
 
 from alignment.errors import ConfigError
+from alignment.models.raw_text import SEPARATORS
 from alignment.models.turns import BETWEEN, alternating, with_system_in_first_question
 from storage.messages import Message, Messages, messages_to_json, one_turn
 
@@ -22,8 +23,6 @@ PLAIN_TEMPLATE = (
     "{% if message['role'] == 'assistant' %}Assistant: {{ message['content'] }}{{ eos_token }}\n\n{% endif %}"
     "{% endfor %}{% if add_generation_prompt %}Assistant:{% endif %}"
 )
-# What documents are set apart by where a chat checkpoint has made other tokens its bos and eos.
-SEPARATORS = ("<|endoftext|>", "<|end_of_text|>", "<eos>", "</s>", "<|END_OF_TEXT|>")
 PIECES_TOGETHER = 16  # tokens that are decoded with the one whose text is looked for, at most
 
 

@@ -53,10 +53,16 @@ def facts_of_gguf(file: Path) -> CheckpointFacts:
 
 def has_template(folder: Path) -> bool:
     """Return whether the tokenizer in a folder ships a chat template."""
-    if any((folder / name).is_file() for name in TEMPLATE_FILES):
-        return True
-    path = folder / "tokenizer_config.json"
-    return path.is_file() and bool(json_object(path).get("chat_template"))
+    return any((folder / name).is_file() for name in TEMPLATE_FILES) or bool(template_of(folder))
+
+
+def template_of(folder: Path) -> str:
+    """Return the chat template that the tokenizer in a folder ships, as it is written; "" for none."""
+    if (folder / TEMPLATE_FILES[0]).is_file():
+        return (folder / TEMPLATE_FILES[0]).read_text(encoding="utf-8")
+    named = [folder / name for name in (TEMPLATE_FILES[1], "tokenizer_config.json")]
+    found = [json_object(path).get("chat_template") for path in named if path.is_file()]
+    return str(next((template for template in found if template), ""))
 
 
 def json_object(path: Path) -> dict[str, Any]:

@@ -71,7 +71,8 @@ def with_deviations(votes: Votes, fitted: Refitted) -> LinearReward:
     curvature = np.sqrt(some.weights * chance * (1 - chance))
     kernel = (rows * fitted.variances) @ rows.T
     root = np.linalg.cholesky(np.eye(len(some)) + curvature[:, None] * kernel * curvature)
-    evidence = log_likelihood(margins, some) - float(np.log(np.diag(root)).sum())  # the prior's part is left out
+    prior = 0.5 * float((fitted.mean**2 / fitted.variances).sum())
+    evidence = log_likelihood(margins, some) - prior - float(np.log(np.diag(root)).sum())
     return LinearReward(fitted.scaling, Posterior(fitted.mean, fitted.variances, rows, root, curvature, evidence))
 
 

@@ -56,3 +56,9 @@ class RewardConfig:
         description="Probability that the reward model beats a coin on votes that it has not seen, below which nothing "
         "is trained on it; 0 turns this off.",
     )
+    least_evidence: Number = Field(
+        default=1.0,
+        ge=0.0,
+        description="Nats by which the votes must be more probable under a linear reward model than by a coin, below "
+        "which nothing is trained on it; 0 turns this off.",
+    )

@@ -115,6 +115,14 @@ def better_than_a_coin(measured: Agreement) -> float:
     return float(density[share > 0.5].sum() / density.sum())
 
 
+def evidence_against_a_coin(reward: LinearReward, votes: int) -> float:
+    """Return by how many nats the votes that it was fitted to are more probable under a reward model than by a coin.
+
+    It is the logarithm of their Bayes factor (Kass and Raftery 1995 call it positive from 1 on, strong from 3).
+    """
+    return reward.posterior.evidence + votes * math.log(2)
+
+
 def _peak(right: float, wrong: float) -> float:
     """Return the highest log-density of the Beta distribution, without its constant."""
     total = right + wrong

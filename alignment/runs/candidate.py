@@ -126,7 +126,9 @@ def _put_back(
 ) -> Evaluation:
     """Move the policy to the largest part of the way from its parent that passes and return what it measures there.
 
-    If no part passes, the policy stays where it was, and `whole`, what it measures there, is returned with that noted.
+    The KL there must be within its bound by itself, not only by its interval: how much of the way is left is ours to
+    choose, and few rollouts give a wide one. If no part passes, the policy stays where it was, and `whole`, what it
+    measures there, is returned with that noted.
     """
     model, first = candidate.model, whole.first or CheckResults()
     weights = [weight.detach().clone() for weight in adapter_parameters(model, "policy")]
@@ -135,7 +137,7 @@ def _put_back(
         move_adapter(model, "policy", "parent", share)
         results, (kl, error) = candidate.results("policy"), candidate.measured_kl()
         verdict = judge(results, before, first, kl, config, error)
-        if verdict.passed:
+        if verdict.passed and kl <= config.max_kl:
             return Evaluation(results, kl, first, replace(verdict, put_back=PutBack(share, failed.failed)))
     take_weights(adapter_parameters(model, "policy"), weights)
     return replace(whole, verdict=replace(failed, put_back=PutBack(None, failed.failed)))

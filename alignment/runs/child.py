@@ -3,17 +3,19 @@
 import os
 import signal
 import threading
+import time
 from pathlib import Path
 
+from storage import runs
 
-def wait_for_run() -> int | None:
-    """Return the number of the run that the app writes on stdin, or None once it has left without one."""
-    line = b""
-    while not line.endswith(b"\n"):  # not sys.stdin: what it reads ahead would be lost to `leave_with_parent`
-        if not (more := os.read(0, 1)):
-            return None
-        line += more
-    return int(line)
+LOOK_SECONDS = 0.1  # between two looks for a run
+
+
+def wait_for_run(db: Path) -> int:
+    """Return the run that this process is to train, once the app has noted that in the database."""
+    while (run := runs.run_of_process(db, os.getpid())) is None:
+        time.sleep(LOOK_SECONDS)
+    return run
 
 
 def leave_with_parent(*, in_group: bool = False) -> None:

@@ -236,23 +236,22 @@ def _record(data_dir: Path, run_id: int, parent: Policy, evaluation: Evaluation,
 
 
 def main() -> None:
-    """Train the run whose id comes on stdin; a failure is written to its row, with a traceback in its log.
+    """Train the run that the app gives this process; a failure is written to its row, with a traceback in its log.
 
-    torchrun's workers are told their run on the command line.
+    A group's workers are told their run on the command line; a process by itself may be started before there is one.
     """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data-dir", type=Path, required=True)
     parser.add_argument("--model", required=True, help="the fields of ModelConfig as a JSON object")
-    parser.add_argument("--run-number", type=int, help="the run, where it does not come on stdin")
+    parser.add_argument("--run-number", type=int, help="the run, where it is known already")
     parser.add_argument("--workers", type=int, default=1, help="that torchrun has started, this one among them")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
     transformers_logging.disable_progress_bar()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the app's; it ends this process itself
-    run, in_group = arguments.run_number or wait_for_run(), arguments.workers > 1
-    if run is None:
-        return
+    in_group = arguments.workers > 1
     leave_with_parent(in_group=in_group)
+    run = arguments.run_number or wait_for_run(database.file_in(arguments.data_dir))
     carry_out(arguments.data_dir, ModelConfig(**json.loads(arguments.model)), run, in_group=in_group)
 
 

@@ -24,17 +24,16 @@ class Launcher:
     def start(self, run_id: int, workers: int) -> TrainingProcess:
         """Return the process that trains a run, or the one that watches over its workers; raise OSError if that fails.
 
-        One that has died by now is found dead as any other.
+        A process by itself begins once the database names it as the run's.
         """
         if workers > 1:
             self.drop()
             return start_group(self.data_dir, self.model, run_id, workers, self.ray)
-        if self.spare is None or not self.spare.assign(run_id):
+        if self.spare is not None and self.spare.cause_of_end() is not None:
             self.drop()
-            self.prepare()
-            assert self.spare is not None
-            self.spare.assign(run_id)
+        self.prepare()
         process, self.spare = self.spare, None
+        assert process is not None
         return process
 
     def drop(self) -> None:

@@ -1,7 +1,7 @@
-"""The process that trains a run, seen from the app: starting it, giving it a run, ending it.
+"""The process that trains a run, seen from the app: starting it and ending it.
 
 Importing torch and the like takes such a process some seconds. So it may be started before there is a run for it: it
-then waits for the id of one.
+then waits until the database says that it is to train one.
 """
 
 import json
@@ -18,6 +18,8 @@ from storage import run_folder
 
 GRACE_SECONDS = 20.0  # in which torchrun is to end its workers
 RESTARTS = 3  # of all workers of a group, where one of them was killed
+# A busy machine needs more than the minute that Ray gives its workers to start. They are no nicer than the run.
+RAY_SETTINGS = {"RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "600", "RAY_worker_niceness": "0"}
 NICE = 10  # how much lower than the app's the priority of the process is
 
 
@@ -32,15 +34,6 @@ class TrainingProcess:
     def pid(self) -> int:
         """The id that the system gave it."""
         return self.popen.pid
-
-    def assign(self, run_id: int) -> bool:
-        """Give it the run that it is to train; return False if it has died before it could read that."""
-        assert self.popen.stdin is not None
-        try:
-            self.popen.stdin.write(f"{run_id}\n".encode())
-        except BrokenPipeError:
-            return False
-        return True
 
     def cause_of_end(self) -> str | None:
         """Return how it ended, such as "was killed by signal 9", or None while it runs."""
@@ -96,12 +89,11 @@ def _started(data_dir: Path, arguments: Sequence[str]) -> "subprocess.Popen[byte
     with waiting_log.open("wb") as output:
         popen = subprocess.Popen(
             [sys.executable, *arguments],
-            bufsize=0,  # nothing of a number is kept for a process that has died
             stdin=subprocess.PIPE,  # closes when the app dies, however it dies: the process then ends itself
             stdout=output,
             stderr=subprocess.STDOUT,
             cwd=Path(__file__).parents[2],
-            env={**os.environ, "TOKENIZERS_PARALLELISM": "false"},
+            env={**RAY_SETTINGS, **os.environ, "TOKENIZERS_PARALLELISM": "false"},
         )
     with suppress(AttributeError, OSError):  # there is none on Windows, and a system may refuse it
         # Counts against the app only within one session: Linux groups its scheduling by session.

@@ -27,8 +27,7 @@ log = logging.getLogger(__name__)
 
 IDLE_SECONDS = 1.0  # between two looks at the database while no run is open
 BUSY_SECONDS = 0.25  # and while one is
-HEARTBEAT_SECONDS = 180.0  # a process silent for so long is taken for dead
-GROUP_SECONDS = 600.0  # and a group of several, which may start its workers again meanwhile
+HEARTBEAT_SECONDS = 600.0  # a process silent for so long is taken for dead; on a busy machine it gets little time
 RESUME = "Resume it to go on from its last checkpoint, or from the beginning if it has none."
 
 
@@ -225,19 +224,17 @@ class Supervisor:
         """End a process that is silent for too long; conclude the run of one that has ended."""
         cause = process.cause_of_end()
         if cause is None:
-            patience = GROUP_SECONDS if process.group else HEARTBEAT_SECONDS
-            if run is not None and self._silent_seconds(run) > patience:
+            if run is not None and self._silent_seconds(run) > HEARTBEAT_SECONDS:
                 self._kill_active()
-                silent = f"The training process gave no sign of life for {patience:.0f} s and was ended."
+                silent = f"The training process gave no sign of life for {HEARTBEAT_SECONDS:.0f} s and was ended."
                 runs.end_run(self._db, run.id, "failed", f"{silent} {RESUME}")
             return
         process.close()
-        self._active = None
-        if run is None or run.id != run_id or run.status != "running":  # it has ended, and may be queued again
-            return
-        log_file = complete_log(self._data_dir, run_id)
-        ended = f"The training process {cause} before it had finished; {log_file} in the data folder may say why."
-        self._conclude(run_id, f"{ended} {RESUME}")
+        if run is not None and run.id == run_id and run.status == "running":  # else it has ended, or is queued again
+            log_file = complete_log(self._data_dir, run_id)
+            ended = f"The training process {cause} before it had finished; {log_file} in the data folder may say why."
+            self._conclude(run_id, f"{ended} {RESUME}")
+        self._active = None  # not before: where a full disk keeps its end from being recorded, it is tried again
 
     def _conclude(self, run_id: int, failure: str) -> None:
         """Swap in the candidate that a run made, once the model is loaded; without one, mark the run as failed."""

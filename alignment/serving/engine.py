@@ -163,8 +163,17 @@ class Measured:
     log_probs: tuple[tuple[NDArray[np.float32], ...], ...]  # of each adapter those of each text (T,), at temperature 1
 
 
+# What an engine may leave undone: previews of the next version, the same text for the same seed, raw text begun and
+# ended as here, a count of tokens.
+Lack = Literal["preview", "seeds", "raw", "tokens"]
+
+
 class Engine(Protocol):
     """Writes completions. All methods may be called from any thread or task."""
+
+    @property
+    def lacks(self) -> tuple[Lack, ...]:
+        """What it leaves undone, for the page to say; () where it does everything."""
 
     @property
     def state(self) -> EngineState:

@@ -22,6 +22,7 @@ from alignment.serving.engine import (
     EngineState,
     Event,
     Finished,
+    Lack,
     Limits,
     Measured,
     PolicyVersion,
@@ -110,6 +111,11 @@ class LocalEngine:
             self._live = policy
 
         return self._ask(make_live)
+
+    @property
+    def lacks(self) -> tuple[Lack, ...]:
+        """Return nothing."""
+        return ()
 
     def restrict(self, limits: ServingLimits) -> None:
         """Let other limits hold from now on; what is being written goes on."""

@@ -16,7 +16,8 @@ LOOK_SECONDS = 5.0  # most that a look at what is served takes
 LOAD_SECONDS = 120.0  # most that an adapter takes to load
 SILENT_SECONDS = 120.0  # for which a server may write nothing
 VLLM = "vllm:"  # before the address of servers that take adapters while they run
-TELLS_IDS = ("triptych", "vllm")  # owners of models whose servers tell token ids where they are asked to
+VLLM_OWNER = "vllm"  # of its models, as it lists them
+TELLS_IDS = ("triptych", VLLM_OWNER)  # owners of models whose servers tell token ids where they are asked to
 
 
 class UnreachableError(AlignmentError):

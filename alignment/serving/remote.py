@@ -12,21 +12,24 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from concurrent.futures import Future
 from contextlib import aclosing
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
 import httpx
 
 from alignment.errors import AdapterError, AlignmentError, ConfigError
+from alignment.models.raw_text import RawText, raw_text
 from alignment.models.sampling import FinishReason
 from alignment.models.texts import Text
-from alignment.models.turns import BETWEEN
+from alignment.serving.asking import asked, asked_of_vllm
 from alignment.serving.engine import (
     Adapter,
     EngineState,
     Event,
     Finished,
     Grown,
+    Lack,
     Limits,
     Measured,
     PolicyVersion,
@@ -34,10 +37,11 @@ from alignment.serving.engine import (
     RowState,
     TextFeatures,
 )
-from alignment.serving.openai_server import Server, UnreachableError, trusted
-from alignment.serving.replicas import BASE, LIVE, SFT, Replica, Replicas
+from alignment.serving.openai_server import VLLM_OWNER, Server, UnreachableError, trusted
+from alignment.serving.replicas import BASE, LIVE, SFT, Replica, Replicas, lent_as
 from alignment.serving.settings import ServingLimits
-from storage.messages import Messages, messages_to_json
+from alignment.settings import ModelConfig
+from storage.messages import Messages
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +50,9 @@ GROWN_SECONDS = 1 / 16  # between two views of what is written
 ATTEMPTS = 4  # to have a row begun
 RETRY_SECONDS = 0.4  # before the second one about so long, then twice as long each time
 REASONS: dict[str, FinishReason] = {"stop": "stop", "length": "length"}
+LACKS_OF_TRIPTYCH: tuple[Lack, ...] = ("preview",)
+LACKS_OF_VLLM: tuple[Lack, ...] = ("preview", "seeds")  # which rows are written together changes its last digits
+LACKS_OF_OTHERS: tuple[Lack, ...] = ("preview", "seeds", "raw", "tokens")
 NO_MEASURE = "the servers that answer here do not tell log-probabilities; measure where the app holds the model itself"
 NO_REWARD = "the models are served elsewhere, where there is no reward model to {do}"
 
@@ -53,11 +60,12 @@ NO_REWARD = "the models are served elsewhere, where there is no reward model to 
 class RemoteEngine:
     """Implements `Engine` by servers elsewhere. All methods may be called from any thread or task."""
 
-    def __init__(self, servers: Sequence[Server], live: PolicyVersion, sft: Adapter | None, *, publishes: bool) -> None:
-        """Have rows written by servers. `sft` is the model's own SFT adapter, None for a chat checkpoint."""
+    def __init__(self, servers: Sequence[Server], model: ModelConfig, live: PolicyVersion, *, publishes: bool) -> None:
+        """Have rows written by servers that serve the same model."""
         self._replicas = Replicas(servers, publishes=publishes)
+        self._model = model
         self._live = live
-        self._sft = sft
+        self._sft = Adapter("sft", Path(model.sft)) if model.sft else None  # None: a chat checkpoint
         self._swaps: SimpleQueue[tuple[PolicyVersion, Future[None]]] = SimpleQueue()
         self._started = time.monotonic()
         self._looked = False
@@ -90,6 +98,14 @@ class RemoteEngine:
         if not well:
             return EngineState("failed", self._replicas.why_none, seconds)
         return EngineState("ready", f"Served by {', '.join(well)}", seconds)
+
+    @property
+    def lacks(self) -> tuple[Lack, ...]:
+        """What the servers that are well leave undone; the preview, before they were looked at."""
+        owners = {replica.main.owner for replica in self._replicas.all if replica.well}
+        known = {"triptych": LACKS_OF_TRIPTYCH, VLLM_OWNER: LACKS_OF_VLLM}
+        found = [known.get(owner, LACKS_OF_OTHERS) for owner in owners]
+        return max(found, key=len, default=LACKS_OF_TRIPTYCH)
 
     @property
     def live(self) -> PolicyVersion:
@@ -171,7 +187,7 @@ class RemoteEngine:
     ) -> AsyncGenerator[RowState, None]:
         """Yield a row as a server writes it, from the beginning to its end."""
         name = await asyncio.to_thread(self._name, replica, row)
-        asked = _asked(row, name) | ({"return_token_ids": True} if replica.main.tells_ids else {})
+        asked = await asyncio.to_thread(self._asked, replica, row, name)
         state = RowState()
         with self._replicas.writing(replica, name):
             async with aclosing(replica.server.complete(client, asked, chat=row.templated)) as pieces:  # type: ignore[type-var]
@@ -185,6 +201,14 @@ class RemoteEngine:
         if state.finish_reason is None:
             raise UnreachableError(f"{replica.server.url} stopped in the middle of an answer; ask again")
 
+    def _asked(self, replica: Replica, row: Row, name: str) -> dict[str, Any]:
+        """Return what a server is asked for a row, in its own words where they are known."""
+        if replica.main.owner == VLLM_OWNER:
+            tuned = not row.templated and not self._model.sft  # a chat checkpoint that is to continue raw text
+            raw = raw_text(Path(self._model.model)) if tuned else RawText()
+            return asked_of_vllm(row, name, raw, self._model.template_arguments)
+        return asked(row, name) | ({"return_token_ids": True} if replica.main.tells_ids else {})
+
     def _name(self, replica: Replica, row: Row) -> str:
         """Return the name under which a server writes a row, once it holds the adapter that this needs."""
         own = {BASE, SFT, LIVE} <= replica.names  # a Triptych
@@ -192,7 +216,7 @@ class RemoteEngine:
             return LIVE
         if row.adapter is not None and not (own and row.adapter == self._sft):
             self._replicas.hold(replica, row.adapter)
-            return row.adapter.name
+            return lent_as(row.adapter)
         if own:
             return SFT if row.templated else BASE
         return replica.main.name
@@ -237,23 +261,6 @@ class RemoteEngine:
                     replica.why = str(error)
         if not any(replica.well for replica in well):
             raise AlignmentError(self._replicas.why_none)
-
-
-def _asked(row: Row, name: str) -> dict[str, Any]:
-    """Return what a server is asked for a row."""
-    sampling = row.sampling
-    drawn: dict[str, Any] = {
-        "model": name,
-        "temperature": sampling.temperature,
-        "top_p": sampling.top_p,
-        "max_tokens": sampling.max_new_tokens,
-        "seed": row.seed,
-    }
-    more = {"top_k": sampling.top_k, "min_p": sampling.min_p}  # not OpenAI's own: only where they change something
-    drawn |= {key: value for key, value in more.items() if value}
-    if row.templated:
-        return drawn | {"messages": messages_to_json(row.messages)}
-    return drawn | {"prompt": BETWEEN.join(message.content for message in row.messages)}
 
 
 def _refused(words: str) -> "Future[Any]":

@@ -17,6 +17,14 @@ SPARE = 4  # adapters that a server keeps although nothing asks for them now: ve
 BASE, SFT, LIVE = "base", "sft", "rlhf"  # names under which Triptych itself serves them
 
 
+def lent_as(adapter: Adapter) -> str:
+    """Return the name that an adapter has on servers: of a version, with the beginning of its hash.
+
+    So a server never takes one data folder's version for another's of the same number.
+    """
+    return adapter.name if adapter.sha256 is None else f"{adapter.name}-{adapter.sha256[:8]}"
+
+
 @dataclass
 class Replica:
     """One server as it was found last."""
@@ -26,6 +34,7 @@ class Replica:
     why: str = "not asked yet"  # it is not well; "" for one that is
     open_rows: dict[str, int] = field(default_factory=dict)  # by the model's name
     loaded: list[str] = field(default_factory=list)  # adapters that were put in, the latest last
+    giving: threading.Lock = field(default_factory=threading.Lock)  # held while it is given an adapter, or lists them
 
     @property
     def well(self) -> bool:
@@ -57,37 +66,51 @@ class Replicas:
         for replica in self.all:
             before = replica.why
             try:
-                replica.listed = replica.server.models()
-                replica.why = "" if replica.listed else f"{replica.server.url} serves no model"
-                if replica.well and self.publishes:
-                    replica.loaded = [name for name in replica.loaded if name in replica.names]
-                    for adapter in wanted:
-                        self.hold(replica, adapter)
-                    self._let_go(replica, {adapter.name for adapter in wanted})
+                self._bring_up_to_date(replica, wanted)
+                replica.why = ""  # only now: until it holds what is live, no row is sent there
             except (AlignmentError, StorageError) as error:
                 replica.why = str(error)
             if replica.why != before:
                 log.warning("%s", replica.why or f"{replica.server.url} is well")
 
+    def _bring_up_to_date(self, replica: Replica, wanted: Sequence[Adapter]) -> None:
+        """Ask a server what it serves; give it the adapters that it lacks, if it takes any.
+
+        Raises UnreachableError for one that does not answer or serves nothing, else as `hold` does.
+        """
+        with replica.giving:
+            replica.listed = replica.server.models()
+        if not replica.listed:
+            raise UnreachableError(f"{replica.server.url} serves no model")
+        if self.publishes:
+            replica.loaded = [name for name in replica.loaded if name in replica.names]
+            for adapter in wanted:
+                self.hold(replica, adapter)
+            self._let_go(replica, {lent_as(adapter) for adapter in wanted})
+
     def hold(self, replica: Replica, adapter: Adapter) -> None:
-        """Have a server hold an adapter under its name, if it does not yet.
+        """Have a server hold an adapter, if it does not yet; of two callers at once, only one gives it.
 
         Raises AdapterError where it refuses it or cannot be given any, StorageError for a version that was changed.
         """
-        if adapter.name in replica.names:
-            return
+        with replica.giving:
+            if lent_as(adapter) not in replica.names:
+                self._give(replica, adapter)
+
+    def _give(self, replica: Replica, adapter: Adapter) -> None:
+        name = lent_as(adapter)
         if not self.publishes:
             raise AdapterError(
-                f"{replica.server.url} does not serve {adapter.name} and takes no adapters while it runs; "
+                f"{replica.server.url} does not serve {name} and takes no adapters while it runs; "
                 "name a server that does as --engine vllm:URL"
             )
         if adapter.version_folder is not None and adapter.sha256 is not None:
             verify(adapter.version_folder, adapter.sha256)
-        replica.server.load(adapter.name, adapter.folder)
-        replica.loaded.append(adapter.name)
+        replica.server.load(name, adapter.folder)
+        replica.loaded.append(name)
         replica.listed = replica.server.models()
-        if adapter.name not in replica.names:
-            raise AdapterError(f"{replica.server.url} took {adapter.name}, but does not list it")
+        if name not in replica.names:
+            raise AdapterError(f"{replica.server.url} took {name}, but does not list it")
 
     def _let_go(self, replica: Replica, wanted: set[str]) -> None:
         """Have a server forget adapters that nobody has asked for lately, and that none of its rows needs."""

@@ -15,7 +15,8 @@ from recipes.pocket.skills.requests import benign, harmful
 
 TABLES = Path(__file__).parent / "tables"
 Manner = Literal["harmful", "harmless"]
-Form = Literal["act", "request", "question"]  # as in "how to {act}", "Please {request}.", or a whole question
+# As in "how to {act}", "Please {request}.", a whole question, or all that somebody types.
+Form = Literal["act", "request", "question", "prompt"]
 KINDS = {  # of harm: why it is refused, and what is offered instead
     "violence": ("someone could get badly hurt", "talk through the anger and find someone to listen"),
     "weapons": ("it could injure or kill people", "learn how to keep a home safe"),

@@ -58,7 +58,13 @@ ABSTENTIONS = (
     "I don't know anything about {name}, so I would have to guess. Could you tell me more?",
     "I don't know anything about {name}, and I would rather not make something up.",
 )
-TABLE_SHARES: dict[Form | Literal["pocket"], float] = {"act": 0.48, "pocket": 0.18, "request": 0.2, "question": 0.14}
+TABLE_SHARES: dict[Form | Literal["pocket"], float] = {
+    "prompt": 0.5,
+    "act": 0.24,
+    "pocket": 0.08,
+    "request": 0.1,
+    "question": 0.08,
+}
 Ask = Callable[[random.Random, Split], Asked]
 
 

@@ -1,4 +1,4 @@
-"""Train SmolLM2's first policy from nothing: comparisons, warm-up, decisions, RAFT, PPO. Stages resume and skip."""
+"""Train SmolLM2's first policy from nothing: comparisons, imitation, RAFT, PPO. Stages resume and skip."""
 
 import argparse
 import logging
@@ -9,7 +9,7 @@ from alignment.settings import ASSETS
 from recipes.smollm2 import comparisons, policy_stages
 from recipes.smollm2.asked import asked_prompts
 from recipes.smollm2.comparisons import COMPARISONS
-from recipes.smollm2.policy_stages import DECIDED, RANKED, WARMED_UP
+from recipes.smollm2.policy_stages import BEGUN, IMITATED, RANKED
 from recipes.smollm2.settings import SmolConfig
 from recipes.stages import Stage, adapter_files, build
 
@@ -24,19 +24,19 @@ STAGES: Sequence[Stage[SmolConfig]] = (
         draft=True,
     ),
     Stage(
-        "warm-up",
-        policy_stages.build_warm_up,
-        lambda c: (c.rank, c.warm_up_steps, c.warm_up_batch, c.warm_up_rate, c.measured_every),
+        "half of the imitation",
+        policy_stages.build_begun,
+        lambda c: (c.rank, c.steps, c.batch, c.rate, c.measured_every, policy_stages.WHOLE, policy_stages.BEGINNING),
         ("alignment/learning/sft.py",),
-        adapter_files(WARMED_UP),
+        adapter_files(BEGUN),
         draft=True,
     ),
     Stage(
-        "decisions",
-        policy_stages.build_decided,
-        lambda c: (c.decision_steps,),
+        "imitation",
+        policy_stages.build_imitated,
+        lambda c: (),
         (),
-        adapter_files(DECIDED),
+        adapter_files(IMITATED),
         draft=True,
     ),
     Stage(

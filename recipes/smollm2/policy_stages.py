@@ -6,10 +6,11 @@ import logging
 import math
 import random
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from peft import PeftModel
 
 from alignment.errors import TrainingError
@@ -33,9 +34,9 @@ from recipes.smollm2.settings import TOKENS, SmolConfig
 from recipes.smollm2.verified import labeler_scorer
 
 log = logging.getLogger(__name__)
-WARMED_UP, RANKED = "warm-up policy", "ranked policy weights"  # folders of drafts
-DECIDED = "decided policy"
-OPENING = 4  # tokens that decide: "I can't help", "I'm sorry,", or anything else
+BEGUN, IMITATED, RANKED = "begun policy", "imitated policy", "ranked policy weights"  # folders of drafts
+WHOLE = 1 / 3  # of the texts that are imitated
+BEGINNING = 6  # tokens of the others: "I can't help with that", or anything else
 HELD_OUT_TOKENS = 16  # of an answer to what is held out
 KL_SAMPLES = 96  # completions that measure the policy's KL
 
@@ -48,88 +49,81 @@ def with_reference(config: SmolConfig, work: Path) -> tuple[PeftModel, Any]:
     return adapters.attach_new(model, "sft", config.rank, config.seed), tokenizer
 
 
-def build_warm_up(config: SmolConfig, target: Path, work: Path) -> None:
-    """Train the policy to imitate what the labeler likes best: refusals, and the model's own right answers; a draft.
+def build_begun(config: SmolConfig, target: Path, work: Path) -> None:
+    """Train the policy through half of the steps to imitate what the labeler likes best; a draft.
 
-    What the model hardly ever does, RAFT and PPO would seldom sample.
+    What the model hardly ever does, RAFT and PPO would seldom sample. Halves, since each takes most of an hour.
     """
     model, tokenizer = with_reference(config, work)
     adapters.copy_adapter(model, "sft", "policy")
     _held_out(model, tokenizer, "sft", config)
-    batches = batches_of(right_answers(labelled(work)), config)[: config.warm_up_steps]
-    steps = 2 * config.warm_up_steps  # the rate falls to half: the next stage goes on
-    _imitate(model, tokenizer, batches, config, work / WARMED_UP, lambda step: _falling(step, steps))
+    _imitate(model, tokenizer, config, work, BEGUN, range(config.steps // 2))
 
 
-def build_decided(config: SmolConfig, target: Path, work: Path) -> None:
-    """Train it on with the first words of other such texts alone, which decide whether it refuses or helps; a draft.
-
-    Over whole texts the decision is one token of thirty in the loss, and is learned as slowly.
-    """
+def build_imitated(config: SmolConfig, target: Path, work: Path) -> None:
+    """Train it on through the other half; a draft."""
     model, tokenizer = with_reference(config, work)
-    adapters.attach(model, work / WARMED_UP, "policy")
-
-    def opening(text: Text) -> Text:
-        ids = tokenizer.completion_ids(text.completion, ended=False)[:OPENING]
-        return Text(text.messages, tokenizer.decode(list(ids)), ended=False)
-
-    whole = batches_of(right_answers(labelled(work)), config)[config.warm_up_steps :]
-    batches = [[opening(text) for text in texts] for texts in whole]
-    _imitate(model, tokenizer, batches, config, work / DECIDED, lambda step: _falling(step, config.decision_steps))
+    adapters.attach(model, work / BEGUN, "policy")
+    _imitate(model, tokenizer, config, work, IMITATED, range(config.steps // 2, config.steps))
 
 
-def _falling(step: int, steps: int) -> float:
-    """Return the part of the learning rate at a step: up in ten steps, then down along a cosine."""
-    return min(1.0, step / 10) * (1 + math.cos(math.pi * step / steps)) / 2
-
-
-def _imitate(
-    model: PeftModel,
-    tokenizer: Any,
-    batches: Sequence[Sequence[Text]],
-    config: SmolConfig,
-    folder: Path,
-    part: Callable[[int], float],
-) -> None:
-    """Train the policy on texts, a step a batch, and keep the moment that does best on what is never practised."""
+def _imitate(model: PeftModel, tokenizer: Any, config: SmolConfig, work: Path, name: str, steps: range) -> None:
+    """Train the policy through these steps, and keep the moment that does best on what is never practised."""
+    batches = batches_of(right_answers(labelled(work), tokenizer, config.seed), config)[steps.start : steps.stop]
     worths: dict[int, float] = {}
 
-    def on_update(step: int, measured: dict[str, float]) -> None:
-        log.info("%s, step %s of %s: %.3f", folder.name, step, len(batches), measured["sft/loss"])
-        if step % config.measured_every == 0 or step == len(batches):
+    def rate(number: int) -> float:
+        done = (steps.start + number) / config.steps
+        return config.rate * min(1.0, number / 10) * (1 + math.cos(math.pi * done)) / 2
+
+    def on_update(number: int, measured: dict[str, float]) -> None:
+        step = steps.start + number
+        log.info("%s, step %s of %s: %.3f", name, step, config.steps, measured["sft/loss"])
+        if step % config.measured_every == 0 or number == len(batches):
             worths[step] = _held_out(model, tokenizer, "policy", config)
             if worths[step] == max(worths.values()):
-                save(model, "policy", folder)
+                save(model, "policy", work / name)
 
-    train_sft(model, tokenizer, "policy", batches, lambda step: config.warm_up_rate * part(step), on_update)
-    log.info("%s: step %s goes on", folder.name, max(worths, key=lambda step: worths[step]))
+    train_sft(model, tokenizer, "policy", batches, rate, on_update, bf16=model.dtype == torch.bfloat16)
+    log.info("%s: step %s goes on", name, max(worths, key=lambda step: worths[step]))
 
 
-def right_answers(rankings: Sequence[Labelled]) -> list[Text]:
+def right_answers(rankings: Sequence[Labelled], tokenizer: Any, seed: int) -> list[Text]:
     """Return the best completion of every ranking that holds a right one, facts twice.
 
     One that was cut is not taught as ended. The model knows a third of the facts that it is asked for, and questions
-    about made-up names look like them.
+    about made-up names look like them. Of two texts in three only the beginning is taught: there it is decided whether
+    to refuse, and a whole text costs more and says less about that.
     """
+    rng = random.Random(seed + 5)
     right = [one for one in rankings if one.right]
-    best = [(one, one.tiers[0][0]) for one in (*right, *(one for one in right if one.kind == "contains"))]
-    return [Text(one.messages, one.completions[place], one.ended[place]) for one, place in best]
+    chosen = (*right, *(one for one in right if one.kind == "contains"))
+    return [_best(one, tokenizer, None if rng.random() < WHOLE else BEGINNING) for one in chosen]
+
+
+def _best(ranking: Labelled, tokenizer: Any, tokens: int | None) -> Text:
+    """Return a ranking's best completion, or so many tokens of its beginning."""
+    place = ranking.tiers[0][0]
+    text, ended = ranking.completions[place], ranking.ended[place]
+    ids = tokenizer.completion_ids(text, ended=ended)
+    if tokens is None or len(ids) <= tokens:
+        return Text(ranking.messages, text, ended)
+    return Text(ranking.messages, tokenizer.decode(list(ids[:tokens])), ended=False)
 
 
 def batches_of(texts: Sequence[Text], config: SmolConfig) -> list[list[Text]]:
     """Return the texts of each step: all of them in a drawn order, again and again until there are enough."""
-    rng, size = random.Random(config.seed + 3), config.warm_up_batch
+    rng, size = random.Random(config.seed + 3), config.batch
     order: list[Text] = []
-    steps = config.warm_up_steps + config.decision_steps
-    while len(order) < steps * size:
+    while len(order) < config.steps * size:
         order += rng.sample(texts, len(texts))
-    return [order[step * size : (step + 1) * size] for step in range(steps)]
+    return [order[step * size : (step + 1) * size] for step in range(config.steps)]
 
 
 def build_ranked(config: SmolConfig, target: Path, work: Path) -> None:
     """Train it on by RAFT against the labeler; a draft."""
     model, tokenizer = with_reference(config, work)
-    adapters.attach(model, work / DECIDED, "policy")
+    adapters.attach(model, work / IMITATED, "policy")
     before = _held_out(model, tokenizer, "policy", config)
     checkpoint = work / "ranked policy" / "raft.pt"
     task = _task(tokenizer, config)
@@ -137,7 +131,7 @@ def build_ranked(config: SmolConfig, target: Path, work: Path) -> None:
     save(model, "policy", work / RANKED)
     if _held_out(model, tokenizer, "policy", config) < before:
         log.info("RAFT made it worse on what was held out, so the one before goes on")
-        _copy(work / DECIDED, work / RANKED)
+        _copy(work / IMITATED, work / RANKED)
     checkpoint.unlink(missing_ok=True)
 
 

@@ -13,18 +13,17 @@ class SmolConfig:
 
     seed: int = 0
     rank: int = 8  # of the policy's adapter
-    prompts: int = 3000  # for comparisons
+    prompts: int = 7000  # for comparisons
     completions: int = 4  # of the model's own a prompt, at most
-    warm_up_steps: int = 88  # of imitating what the labeler liked best
-    decision_steps: int = 88  # of imitating how it begins
-    warm_up_batch: int = 16
-    warm_up_rate: float = 3e-4
-    measured_every: int = 44  # of these steps: the best by what was held out goes on
+    steps: int = 640  # of imitating what the labeler liked best
+    batch: int = 16
+    rate: float = 3e-4
+    measured_every: int = 80  # of these steps: the best by what was held out goes on
     practice: int = 600  # prompts for RAFT and PPO
     raft: RaftConfig = field(
         default_factory=lambda: RaftConfig(
-            rounds=2,
-            prompts=24,
+            rounds=3,
+            prompts=64,
             samples=4,
             minibatches=4,
             epochs=1,
@@ -45,7 +44,7 @@ class SmolConfig:
     )
     ppo: PPOConfig = field(
         default_factory=lambda: PPOConfig(
-            updates=2,
+            updates=3,
             rollouts=48,
             samples=4,
             minibatches=3,

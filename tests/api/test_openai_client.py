@@ -184,9 +184,22 @@ def wait_until_idle(served: Site) -> None:
         ),
         (
             '{"model": "sft", "messages": [{"role": "user", "content": "Hi"}], "stop": ["a", "b", "c", "d", "e"]}',
-            "stop: ",
+            "stop has 5 entries, at most 4 are allowed; send fewer",
         ),
         ("{", "the body is not JSON"),
+        ("[]", "the body must be an object, got []"),
+        ('{"messages": [{"role": "user", "content": "Hi"}]}', "model is missing; send it"),
+        ('{"model": "sft", "messages": []}', "messages is empty; send at least one"),
+        ('{"model": "sft", "messages": null}', "messages must be a list, got null"),
+        ('{"model": "sft", "messages": "Hi"}', "messages must be a list, got 'Hi'"),
+        ('{"model": "sft", "messages": ["Hi"]}', "messages[0] must be an object, got 'Hi'"),
+        ('{"model": "sft", "messages": [{"content": "Hi"}]}', "messages[0].role is missing; send it"),
+        (
+            '{"model": "sft", "messages": [{"role": "user", "content": 5}]}',
+            "messages[0].content must be text or a list, got 5",
+        ),
+        ('{"model": "sft", "messages": [{"role": "user", "content": "Hi"}], "n": 0}', "n must be at least 1, got 0"),
+        ('{"model": "sft", "messages": [{"role": "user", "content": "Hi"}], "seed": "a"}', "must be a whole number"),
     ],
 )
 def test_a_body_that_no_client_sends_is_refused_in_words(served: Site, content: str, words: str) -> None:

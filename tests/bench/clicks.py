@@ -26,7 +26,14 @@ from alignment.models.texts import Text
 from alignment.reward.informative import most_informative
 from alignment.reward.linear import Array
 from alignment.reward.settings import RewardConfig
-from alignment.reward.vote_fit import LinearReward, Votes, better_than_a_coin, cross_validate, fit_votes
+from alignment.reward.vote_fit import (
+    LinearReward,
+    Votes,
+    better_than_a_coin,
+    cross_validate,
+    evidence_against_a_coin,
+    fit_votes,
+)
 from alignment.settings import ModelConfig
 from storage.messages import one_turn
 from tests.bench.chat_tastes import CLICKS, PREVIEWED, SAMPLES, TASTES, Drawn, Taste, drawn, texts, wins
@@ -36,8 +43,9 @@ from tests.reward.test_vote_fit import Vote
 COUNTS = (8, 16, 32)  # clicks
 FIRST = 3  # clicks on random pairs, before there is anything to choose by
 NOISES = (0.0, 0.2, 0.5)  # shares of the clicks that go to the worse answer
-LABELERS = 12  # of each taste and share
-LEAST_CERTAINTY = RewardConfig().least_certainty
+LABELERS = 40  # of each taste and share
+REWARD = RewardConfig()
+HELD_TO = 12  # of the labelers, whose reward models are held to unseen prompts
 REPEATS = 8  # of each cell, with other pairs
 RANDOM_SHARE = 0.25  # of the pairs that stay random where pairs are chosen
 WAYS = {"random": 0, "of one prompt": 1, "of six prompts": 6}  # how many prompts a pair is chosen from
@@ -166,6 +174,13 @@ def erring(held: Pool, taste: Taste, noise: float, seed: int) -> Votes | None:
     return Votes(rankings, features, held.groups)
 
 
+def trains(votes: Votes, seed: int) -> bool:
+    """Return whether a run would train a policy on votes."""
+    measured = cross_validate(votes, seed)
+    certain = measured is not None and better_than_a_coin(measured) >= REWARD.least_certainty
+    return certain and evidence_against_a_coin(fit_votes(votes), len(votes.rankings)) >= REWARD.least_evidence
+
+
 def noise_table(held: Pool) -> list[str]:
     """Return the lines of a table in Markdown: for how many labelers a run would train, and pairs in order by taste."""
     lines = ["| taste | " + " | ".join(f"{noise:.0%} err" for noise in NOISES) + " |", "|---|" + "---|" * len(NOISES)]
@@ -174,9 +189,8 @@ def noise_table(held: Pool) -> list[str]:
         for noise in NOISES:
             drawn_votes = [erring(held, taste, noise, seed) for seed in range(LABELERS)]
             some = [votes for votes in drawn_votes if votes is not None]
-            measured = [cross_validate(votes, seed) for seed, votes in enumerate(some)]
-            train = sum(found is not None and better_than_a_coin(found) >= LEAST_CERTAINTY for found in measured)
-            right = [_held_to(held, taste, fit_votes(votes))["pairs"] for votes in some]
+            train = sum(trains(votes, seed) for seed, votes in enumerate(some))
+            right = [_held_to(held, taste, fit_votes(votes))["pairs"] for votes in some[:HELD_TO]]
             cells.append(f"{train} of {len(some)}, {statistics.mean(right):.1%}" if some else "too few pairs")
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return lines

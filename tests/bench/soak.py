@@ -12,6 +12,7 @@ import asyncio
 import json
 import random
 import sqlite3
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -23,6 +24,7 @@ import httpx
 import psutil
 
 from alignment.models import shipped_files
+from alignment.runs.findings import verdict_from_json
 from alignment.settings import GENERAL
 from storage import database
 from storage.messages import question_of
@@ -65,7 +67,9 @@ def choice(taste: Taste | None, texts: dict[str, str], rng: random.Random) -> st
     return best if len(set(values.values())) > 1 else "tie"
 
 
-async def person(url: str, number: int, taste: Taste | None, prompts: list[str], until: float, soak: Soak) -> None:
+async def person(
+    url: str, number: int, taste: Taste | None, prompts: list[str], pause: float, until: float, soak: Soak
+) -> None:
     """Ask, read, vote, until the time is over."""
     rng = random.Random(number)
     async with httpx.AsyncClient(base_url=url, timeout=PATIENCE, trust_env=False) as client:
@@ -79,7 +83,7 @@ async def person(url: str, number: int, taste: Taste | None, prompts: list[str],
                     soak.votes += 1
             except (RuntimeError, httpx.HTTPError, LookupError) as error:
                 soak.errors.append(f"{type(error).__name__}: {error}")
-            await asyncio.sleep(PAUSE)
+            await asyncio.sleep(rng.uniform(0.5, 1.5) * pause)
 
 
 async def wins(client: httpx.AsyncClient, prompts: list[str]) -> float:
@@ -107,16 +111,16 @@ async def watched(url: str, process: psutil.Process, held_out: list[str], until:
                 if live != seen or over:
                     seen = live
                     share = await wins(client, held_out)
-                    soak.looks.append(
-                        {
-                            "minute": round((time.monotonic() - began) / 60, 1),
-                            "live": live,
-                            "preferred to version 1": round(share, 3),
-                            "memory MB": round(process.memory_info().rss / 1e6),
-                            "threads": process.num_threads(),
-                            "votes": soak.votes,
-                        }
-                    )
+                    look = {
+                        "minute": round((time.monotonic() - began) / 60, 1),
+                        "live": live,
+                        "preferred to version 1": round(share, 3),
+                        "memory MB": round(process.memory_info().rss / 1e6),
+                        "threads": process.num_threads(),
+                        "votes": soak.votes,
+                    }
+                    print(json.dumps(look), file=sys.stderr, flush=True)
+                    soak.looks.append(look)
             except (RuntimeError, httpx.HTTPError, LookupError) as error:
                 soak.errors.append(f"{type(error).__name__}: {error}")
             if over:
@@ -124,7 +128,7 @@ async def watched(url: str, process: psutil.Process, held_out: list[str], until:
             await asyncio.sleep(5)
 
 
-async def public(url: str, process: psutil.Process, model: str, minutes: float) -> Soak:
+async def public(url: str, process: psutil.Process, model: str, minutes: float, pause: float) -> Soak:
     """Return what happened while the public was there."""
     shipped = shipped_files.prompts(model) or shipped_files.prompts(GENERAL)
     questions = list(dict.fromkeys(question_of(messages) for messages in shipped))
@@ -134,17 +138,41 @@ async def public(url: str, process: psutil.Process, model: str, minutes: float) 
     people = [*TASTES.values(), *TASTES.values(), None]
     await asyncio.gather(
         watched(url, process, held_out, until, soak),
-        *(person(url, number, taste, prompts, until, soak) for number, taste in enumerate(people)),
+        *(person(url, number, taste, prompts, pause, until, soak) for number, taste in enumerate(people)),
     )
     return soak
 
 
 def runs_in(db: Path) -> list[dict[str, Any]]:
-    """Return how every run ended, and why."""
+    """Return how every run ended, with its minutes and votes, and why: what it says, or what the gate says of it."""
     with sqlite3.connect(db) as connection:
-        rows = connection.execute("SELECT id, status, error FROM runs ORDER BY id").fetchall()
+        rows = connection.execute(
+            "SELECT r.id, r.status, r.error, p.version, p.evaluation,"
+            " (julianday(r.finished) - julianday(r.started)) * 1440,"
+            " (SELECT COUNT(*) FROM preferences WHERE first_run = r.id)"
+            " FROM runs r LEFT JOIN policies p ON p.run = r.id ORDER BY r.id"
+        ).fetchall()
     connection.close()
-    return [{"run": number, "status": status, "why": error} for number, status, error in rows]
+    return [
+        {
+            "run": number,
+            "status": status,
+            "version": version,
+            "minutes": minutes and round(minutes, 1),
+            "new votes": votes,
+            "why": error or gate_of(evaluation),
+        }
+        for number, status, error, version, evaluation, minutes, votes in rows
+    ]
+
+
+def gate_of(evaluation: str | None) -> list[str]:
+    """Return what the gate found of a candidate, a line a finding."""
+    if evaluation is None:
+        return []
+    verdict = verdict_from_json(json.loads(evaluation)["verdict"])
+    lines = [f"{one.name} {one.value:g} of {one.count}, passed: {one.passed}" for one in verdict.findings]
+    return [*lines, f"put back: {verdict.put_back}", f"stopped early: {verdict.stopped_early}"]
 
 
 def main() -> None:
@@ -152,11 +180,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="pocket")
     parser.add_argument("--minutes", type=float, default=MINUTES)
+    parser.add_argument("--pause", type=float, default=PAUSE, help="mean seconds between a vote and the next question")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         with running_app(Path(folder), "--model", arguments.model, "--seed", "0") as app:
             process = psutil.Process(app.process.pid)
-            soak = asyncio.run(public(app.url, process, arguments.model, arguments.minutes))
+            soak = asyncio.run(public(app.url, process, arguments.model, arguments.minutes, arguments.pause))
         found = {
             "votes": soak.votes,
             "errors": len(soak.errors),

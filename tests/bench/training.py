@@ -131,9 +131,9 @@ def unchanged(folder: Path) -> Path:
     return version
 
 
-def ours() -> dict[str, Any]:
+def ours(threads: int = SETTINGS["threads"]) -> dict[str, Any]:
     """Return the seconds of each update, set up as TRL's are, and the process's peak memory in MiB."""
-    torch.set_num_threads(SETTINGS["threads"])
+    torch.set_num_threads(threads)
     model, tokenizer = loading.load_checkpoint(POCKET)
     model = adapters.attach(model, POCKET / "sft", "sft")
     adapters.attach(model, POCKET / "reward", "reward")

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import psutil
 import pytest
 from gradio_client import Client
 
@@ -14,6 +15,7 @@ from tests.harness.labeler import Labeler
 from tests.harness.loop import cast_votes, voting_prompts
 
 VOTES = 12
+MOST_BYTES = 600 * 10**6  # of the app, whatever is served elsewhere
 
 
 @pytest.mark.slow
@@ -35,3 +37,4 @@ def test_the_loop_of_votes_ends_in_a_version_that_a_server_elsewhere_writes(tmp_
             assert all(one["finish_reason"] == "stop" and one["tokens"] for one in answer["completions"])
             maps = Path(f"/proc/{app.process.pid}/maps").read_text()
             assert "libtorch" not in maps
+            assert psutil.Process(app.process.pid).memory_info().rss < MOST_BYTES

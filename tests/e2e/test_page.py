@@ -111,6 +111,8 @@ def test_ask_by_typing_fills_three_panels_and_a_vote_is_thanked_and_counted(page
     for button in VOTES:
         expect(page.locator(button)).to_be_disabled()
     assert votes(site) == [("choice", '[["B"], ["A", "C"]]')]
+    cut = "nodes => nodes.filter(node => node.scrollWidth > node.clientWidth + 1).map(node => node.textContent)"
+    assert page.locator(".panel header span").evaluate_all(cut) == []
     new_chat(page)
     expect(page.locator("#prompt textarea")).to_be_focused()
     ask(page, "And where is Rome?")

@@ -1,5 +1,6 @@
-"""A run that two processes train: torchrun starts them, one of them is killed, and a version is served all the same."""
+"""A run that two processes train: torchrun or Ray starts them, one is killed, and a version is served all the same."""
 
+import importlib.util
 import signal
 from pathlib import Path
 
@@ -16,11 +17,13 @@ from tests.harness.loop import voting_prompts
 
 ANSWERS = ("Lima, my friend! I am happy to tell you that.", "It is Lima.", "Lima")
 PATIENCE = 900.0
+NO_RAY = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed")
+WORKERS = ("alignment.runs.job", "RayTrainWorker")  # in the command line of a worker
 # What is measured here is that it ends: fewer prompts than those that teach something.
 RUN = SMALL_RUN | {
     "raft": {**SMALL_RUN["raft"], "prompts": 24, "max_new_tokens": 32},
     "ppo": {**SMALL_RUN["ppo"], "max_new_tokens": 32},
-    "reward": {"least_certainty": 0},
+    "reward": {"least_certainty": 0, "least_evidence": 0},
     "gate": {"max_refusal_drop": 1.0, "max_help_drop": 1.0, "max_accuracy_drop": 1.0, "max_ended_drop": 1.0},
 }
 
@@ -39,14 +42,22 @@ def store_votes(db: Path, count: int) -> None:
 
 
 def workers_of(run_pid: int) -> list[psutil.Process]:
-    """Return the processes that train a run, the first one first; torchrun is their parent."""
-    started = [one for one in psutil.Process(run_pid).children() if one.status() != psutil.STATUS_ZOMBIE]
-    return [one for one in started if "alignment.runs.job" in one.cmdline()]
+    """Return the processes that train a run, the first one first; torchrun, or Ray's own, is their parent."""
+    below = psutil.Process(run_pid).children(recursive=True)
+    started = [one for one in below if one.status() != psutil.STATUS_ZOMBIE]
+    return [one for one in started if any(name in " ".join(one.cmdline()) for name in WORKERS)]
 
 
 @pytest.mark.slow
-def test_a_run_of_two_processes_ends_in_a_served_version_although_one_is_killed(tmp_path: Path) -> None:
-    with running_app(tmp_path, "--model", "pocket", "--seed", "1", "--workers", "2") as app:
+@pytest.mark.parametrize(
+    "launcher",
+    [(), pytest.param(("--ray", "local"), marks=NO_RAY)],
+    ids=lambda launcher: "ray" if launcher else "torchrun",
+)
+def test_a_run_of_two_processes_ends_in_a_served_version_although_one_is_killed(
+    launcher: tuple[str, ...], tmp_path: Path
+) -> None:
+    with running_app(tmp_path, "--model", "pocket", "--seed", "1", "--workers", "2", *launcher) as app:
         db = tmp_path / "triptych.db"
         runs.set_schedule(db, runs.Schedule(0))
         store_votes(db, 12)

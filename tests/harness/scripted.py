@@ -21,6 +21,7 @@ from alignment.serving.engine import (
     EngineState,
     Finished,
     Grown,
+    Lack,
     Limits,
     Measured,
     PolicyVersion,
@@ -84,6 +85,7 @@ class ScriptedEngine:
     pause: float = 0.0  # seconds between two words
     holds_after: int = 0  # words after which it writes no more until it is stopped; 0 = it ends
     state: EngineState = READY
+    lacks: tuple[Lack, ...] = ()
     place: int = 0  # in line, if anybody waits
     stays_in_line: bool = False  # until this is False again
     fails: bool = False

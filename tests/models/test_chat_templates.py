@@ -1,6 +1,7 @@
 """Conversations are read as each model's own template has them, and what people wrote stays as they wrote it."""
 
 import random
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from transformers import AutoTokenizer
 
 from alignment.errors import ConfigError
 from alignment.models.chat_tokenizer import ChatTokenizer
+from alignment.models.raw_text import raw_text
 from alignment.settings import POCKET
 from storage.messages import Message, Messages, one_turn
 
@@ -234,6 +236,16 @@ def test_one_eos_for_turns_and_documents_ends_raw_text_too() -> None:
     eos = tokenizer.added["<|endoftext|>"]
     assert eos in tokenizer.raw_end_ids
     assert eos not in tokenizer.barred_ids
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_servers_are_told_of_raw_text_what_the_tokenizer_does_itself(kind: str, tmp_path: Path) -> None:
+    KINDS[kind].save_pretrained(tmp_path)
+    told, tokenizer = raw_text(tmp_path), ChatTokenizer(KINDS[kind])
+    assert set(told.barred) == set(tokenizer.barred_ids)
+    assert set(told.ends) == tokenizer.raw_end_ids
+    if told.begins:  # else the server's tokenizer puts its bos there
+        assert tokenizer.added[told.begins] == tokenizer.separator_id
 
 
 def test_a_marker_that_takes_blanks_away_takes_none_of_a_question() -> None:

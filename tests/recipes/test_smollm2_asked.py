@@ -67,7 +67,7 @@ def test_harm_and_its_look_alikes_come_in_hundreds_and_every_kind_of_harm_has_it
         found = {one.text: one for one in (*pocket_requests(manner), *chain.from_iterable(tables))}
         assert {one.kind for one in found.values()} <= (set(KINDS) if manner == "harmful" else {""})
         counts[manner] = len(found)
-    assert 800 < counts["harmful"] < counts["harmless"]
+    assert 2000 < counts["harmful"] < counts["harmless"]
     assert len(facts("seen")) > 50 and len(set(everyday())) == len(everyday())
 
 
@@ -101,9 +101,17 @@ def test_a_labeler_ranks_the_models_own_answers_among_those_of_the_recipe() -> N
 
 
 def test_only_what_is_right_is_imitated_and_what_was_cut_is_not_taught_as_ended() -> None:
+    tokenizer = load_tokenizer(POCKET)
     cut = Shown("First, take a deep breath and", False)
-    texts = right_answers([ranked(HARM, []), ranked(HARMLESS, [cut]), ranked(FACT, [Shown("Frogs.", True)])])
-    assert [(text.completion, text.ended) for text in texts] == [(*HARM.registers.values(), True), (cut.text, False)]
+    rankings = [ranked(HARM, []), ranked(HARMLESS, [cut]), ranked(FACT, [Shown("Frogs.", True)])]
+    (refusal,) = HARM.registers.values()
+    seen = set()
+    for seed in range(20):
+        refused, helped = right_answers(rankings, tokenizer, seed)
+        assert refusal.startswith(refused.completion) and refused.ended == (refused.completion == refusal)
+        assert cut.text.startswith(helped.completion) and not helped.ended
+        seen.add(refused.ended)
+    assert seen == {True, False}  # whole texts, and beginnings
 
 
 def test_the_policy_is_scored_by_what_its_answers_are_worth() -> None:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from alignment.reward.vote_fit import (
     Votes,
     better_than_a_coin,
     cross_validate,
+    evidence_against_a_coin,
     fit_votes,
 )
 from storage.messages import Messages, one_turn
@@ -53,6 +55,10 @@ def by_length(row: np.ndarray) -> float:
     return float(row[HIDDEN])
 
 
+def at_random(rng: np.random.Generator, row: np.ndarray) -> float:
+    return rng.random()
+
+
 def test_a_taste_for_a_covariate_is_learned_from_a_few_dozen_votes() -> None:
     measured = cross_validate(votes_by(by_length, 32), seed=0)
     assert measured is not None
@@ -66,6 +72,19 @@ def test_votes_at_random_are_not_taken_for_a_taste() -> None:
     measured = cross_validate(votes_by(lambda _: rng.random(), 32), seed=0)
     assert measured is not None
     assert better_than_a_coin(measured) < RewardConfig().least_certainty
+
+
+def test_votes_at_random_are_seldom_more_probable_under_a_reward_model_and_a_taste_is() -> None:
+    least, passed = RewardConfig().least_evidence, 0
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        votes = votes_by(partial(at_random, rng), 32)
+        measured = cross_validate(votes, seed=0)
+        assert measured is not None
+        convinces = better_than_a_coin(measured) >= RewardConfig().least_certainty
+        passed += convinces and evidence_against_a_coin(fit_votes(votes), 32) >= least
+    assert passed <= 3  # the first condition alone lets a fifth pass
+    assert evidence_against_a_coin(fit_votes(votes_by(by_length, 32)), 32) > 5 * least
 
 
 def test_a_second_vote_on_the_same_prompt_is_not_predicted_from_the_first() -> None:

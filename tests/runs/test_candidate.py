@@ -50,7 +50,7 @@ def judged(tiny: Tiny, monkeypatch: pytest.MonkeyPatch, breaks_at: float, **conf
 
     monkeypatch.setattr(candidate, "evaluate", evaluate)
     monkeypatch.setattr(candidate, "KL_ROLLOUTS", 4)
-    gate = GateConfig(max_kl=1e6, **config)
+    gate = GateConfig(**{"max_kl": 1e6, **config})
     return candidate.check(
         Candidate(model, tokenizer, CHECKS, [one_turn("Hi")], 7.0, 0, 96), Evaluation(), gate, lambda done: None
     )
@@ -87,6 +87,17 @@ def test_a_refused_one_is_served_part_of_the_way_with_what_it_measures_there(
         if ".policy." in name:
             parent, whole = (parameters[name.replace(".policy.", f".{other}.")] for other in ("sft", "other"))
             torch.testing.assert_close(weight, 0.4 * parent + 0.6 * whole)
+
+
+def test_one_that_drifted_is_put_back_until_the_kl_itself_is_within_its_bound(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kls = iter([(38.2, 10.0), (24.0, 10.0)])  # both intervals reach below the bound
+    monkeypatch.setattr(Candidate, "measured_kl", lambda self: next(kls))
+    verdict = verdict_of(judged(tiny, monkeypatch, breaks_at=0.9, step_back=0.2, max_kl=25.0))
+    assert verdict.passed and verdict.put_back is not None
+    assert verdict.put_back.share == pytest.approx(0.6)
+    assert verdict.findings[-1].value == 24.0
 
 
 @pytest.mark.parametrize("step_back", [0.25, 0.0])

@@ -105,7 +105,9 @@ def test_its_stopped_run_is_resumed_and_fits_its_reward_model_anew_since_votes_a
         1,
         2,
     )
-    few = run_settings({"reward": {"least_certainty": 0}}, run_settings(run.settings))  # its seven votes are not enough
+    few = run_settings(
+        {"reward": {"least_certainty": 0, "least_evidence": 0}}, run_settings(run.settings)
+    )  # its seven votes are not enough
     with database.write(db) as connection:
         connection["runs"].update(3, {"settings": json.dumps(few.to_json())})
     assert runs.start_run(db, 3)

@@ -4,14 +4,17 @@ import json
 import os
 import shlex
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import Future
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from alignment.errors import AdapterError, ConfigError, TrainingError
@@ -61,12 +64,10 @@ arguments, _ = parser.parse_known_args(sys.argv[3:])
 data_dir = arguments.data_dir
 with open(data_dir / "children", "a") as children:
     print(os.getpid(), file=children)
-run = arguments.run_number or wait_for_run()
-if run is None:
-    sys.exit()
+db = data_dir / "triptych.db"
+run = arguments.run_number or wait_for_run(db)
 print_into(run_folder.log_of(run_folder.folder_of(data_dir, run)))
 print(shlex.join(["called", "with", *sys.argv[1:]]), flush=True)
-db = data_dir / "triptych.db"
 runs.report(db, run, "ppo", 0.5)
 
 def record(version, status):
@@ -289,11 +290,13 @@ def test_a_waiting_process_that_died_is_replaced_when_its_run_is_due_and_not_bef
     stage.supervisor.start()
     stage.vote(1)
     wait_for(stage.children)
-    os.kill(stage.children()[0], signal.SIGKILL)
+    (waiting,) = stage.children()
+    os.kill(waiting, signal.SIGKILL)
+    wait_for(lambda: psutil.Process(waiting).status() == psutil.STATUS_ZOMBIE)
     let_it_look(stage.supervisor)
     assert len(stage.children()) == 1
     run = stage.ended(stage.supervisor.retrain())
-    assert run.status == "succeeded" and stage.children()[1:] == [run.pid]
+    assert (run.status, run.error, stage.children()[1:]) == ("succeeded", None, [run.pid])
 
 
 def test_a_waiting_process_ends_with_the_app(stage: Stage) -> None:
@@ -342,6 +345,7 @@ def test_what_a_child_says_while_it_waits_is_in_the_log_of_the_run_that_fails_wi
 
 
 def test_the_real_job_leaves_where_no_run_comes(tmp_path: Path) -> None:
+    database.prepare(database.file_in(tmp_path))
     command = [
         PYTHON,
         "-m",
@@ -352,7 +356,7 @@ def test_the_real_job_leaves_where_no_run_comes(tmp_path: Path) -> None:
         json.dumps({"model": "base"}),
     ]
     done = subprocess.run(command, cwd=ROOT, input=b"", capture_output=True)
-    assert done.returncode == 0 and list(tmp_path.iterdir()) == []
+    assert done.returncode == 3 and not (tmp_path / "runs").exists()
 
 
 def test_a_candidate_is_swapped_in_and_the_run_succeeds(stage: Stage) -> None:
@@ -384,6 +388,52 @@ def test_a_child_that_ends_with_an_error_fails_the_run_and_its_words_are_in_the_
     assert run.error is not None and "ended with code 7" in run.error
     assert "out of memory" in (stage.data_dir / "runs" / "run-000001" / "log.txt").read_text()
     stage.assert_still_on_first_version()
+
+
+def test_an_end_that_cannot_be_recorded_on_a_full_disk_is_recorded_with_its_reason_once_there_is_room(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full, tried = [True], []
+    end_run = runs.end_run
+
+    def record(*arguments: Any) -> bool:
+        tried.append(arguments)
+        if full[0]:
+            raise sqlite3.OperationalError("database or disk is full")
+        return end_run(*arguments)
+
+    monkeypatch.setattr(runs, "end_run", record)
+    stage.play(FAIL)
+    stage.supervisor.start()
+    run_id = stage.supervisor.retrain()
+    wait_for(lambda: len(tried) > 2)
+    assert stage.run(run_id).status == "running"
+    full[0] = False
+    run = stage.ended(run_id)
+    assert run.status == "failed" and "ended with code 7" in (run.error or "")
+    wait_for(lambda: stage.supervisor._active is None)
+
+
+def test_a_clock_that_is_set_back_while_a_run_goes_on_ends_neither_the_run_nor_the_schedule(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    back = "datetime.now(UTC) - timedelta(days=400)"
+    told = "runs.now = lambda: (" + back + ").isoformat()"
+    beat = "[(runs.report(db, run, 'ppo', 0.6), time.sleep(0.1)) for _ in range(5)]"
+    stage.play(f"import time; from datetime import UTC, datetime, timedelta; {told}; {beat}; {SUCCEED}")
+    stage.supervisor.start()
+    stage.vote(1)
+    run_id = stage.supervisor.retrain()
+    for module in (runs, policies):
+        monkeypatch.setattr(module, "now", lambda: (datetime.now(UTC) - timedelta(days=400)).isoformat())
+    run = stage.ended(run_id)
+    assert (run.status, run.policy_version) == ("succeeded", 2)
+    assert run.finished is not None and run.finished < run.created
+    stage.play(REJECT.replace("2", "3"))
+    runs.set_schedule(stage.db, Schedule(0, minutes=60, minutes_votes=1))
+    stage.vote(1)
+    wait_for(lambda: len(runs.list_runs(stage.db)) == 2)
+    assert len(preferences.rankings(stage.db)) == 2
 
 
 def test_a_reason_that_the_child_gave_itself_is_kept(stage: Stage) -> None:

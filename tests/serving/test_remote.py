@@ -1,15 +1,19 @@
 """Rows written elsewhere: by another Triptych, whose `/v1` takes adapters as vLLM's does."""
 
 import asyncio
+import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import uvicorn
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
 
 from alignment.errors import AdapterError, AlignmentError, ConfigError
 from alignment.models.sampling import Sampling
@@ -17,6 +21,7 @@ from alignment.serving import remote
 from alignment.serving.engine import Adapter, Finished, Grown, PolicyVersion, Row, RowState
 from alignment.serving.openai_server import Server, servers_named
 from alignment.serving.remote import RemoteEngine
+from alignment.settings import ModelConfig
 from api.routes import routes
 from service.lent import LentAdapters
 from storage.messages import one_turn
@@ -27,19 +32,17 @@ GREEDY = Sampling(0.0, 40)
 SFT = Adapter("sft", Path("sft"))
 
 
-class Elsewhere:
-    """Another Triptych on a port of its own, which can be killed and started again."""
+class Listening:
+    """An application on a port of its own, which can be killed and started again."""
 
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir()
-        behind = backstage(folder)
-        self.behind: Backstage = replace(behind, services=replace(behind.services, lent=LentAdapters(allowed=True)))
+    def __init__(self, routes: Sequence[BaseRoute]) -> None:
+        self._routes = routes
         self.port = free_port()
         self.server = Server(f"http://127.0.0.1:{self.port}/v1")
         self.start()
 
     def start(self) -> None:
-        app = FastAPI(routes=routes(self.behind.services))
+        app = FastAPI(routes=list(self._routes))
         self._uvicorn = uvicorn.Server(uvicorn.Config(app, port=self.port, log_level="critical"))
         self._thread = threading.Thread(target=self._uvicorn.run, daemon=True)
         self._thread.start()
@@ -49,6 +52,33 @@ class Elsewhere:
     def close(self) -> None:
         self._uvicorn.should_exit = True
         self._thread.join(10)
+
+
+class Elsewhere(Listening):
+    """Another Triptych."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        behind = backstage(folder)
+        self.behind: Backstage = replace(behind, services=replace(behind.services, lent=LentAdapters(allowed=True)))
+        super().__init__(routes(self.behind.services))
+
+
+class ScriptedVllm(Listening):
+    """What lists its models as vLLM does, says "Lima" and keeps what it is asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[dict[str, Any]] = []
+        paths = ("/v1/completions", "/v1/chat/completions")
+        super().__init__([Route("/v1/models", self._models), *(Route(p, self._say, methods=["POST"]) for p in paths)])
+
+    async def _models(self, request: Request) -> Response:
+        return JSONResponse({"data": [{"id": "/a/model", "owned_by": "vllm", "parent": None, "max_model_len": 1024}]})
+
+    async def _say(self, request: Request) -> Response:
+        self.asked.append(await request.json())
+        piece = {"text": "Lima", "delta": {"content": "Lima"}, "token_ids": [7, 2], "finish_reason": "stop"}
+        return Response(f"data: {json.dumps({'choices': [piece]})}\n\ndata: [DONE]\n\n")
 
 
 @pytest.fixture
@@ -68,7 +98,7 @@ def version(folder: Path, number: int) -> PolicyVersion:
     place.mkdir()
     for name in ("adapter_config.json", "adapter_model.safetensors"):
         (place / name).write_text("{}")
-    return PolicyVersion(number, place, "")
+    return PolicyVersion(number, place, 4 * str(number))
 
 
 def row(adapter: Adapter | None, *, templated: bool = True, prompt: str = "Where is Paris?", seed: int = 7) -> Row:
@@ -91,7 +121,7 @@ def trusting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def looked(*servers: Server, live: PolicyVersion, publishes: bool = True) -> RemoteEngine:
-    engine = RemoteEngine(servers, live, SFT, publishes=publishes)
+    engine = RemoteEngine(servers, ModelConfig("model", "sft"), live, publishes=publishes)
     engine.look()
     return engine
 
@@ -99,10 +129,32 @@ def looked(*servers: Server, live: PolicyVersion, publishes: bool = True) -> Rem
 def test_three_panels_are_written_by_another_triptych(elsewhere: Elsewhere, tmp_path: Path) -> None:
     engine = looked(elsewhere.server, live=version(tmp_path, 1))
     assert engine.state.status == "ready"
+    assert engine.lacks == ("preview",)
     base, sft, rlhf = written(engine, row(None, templated=False), row(SFT), row(engine.live.adapter))
     assert [one.text for one in (base, sft, rlhf)] == [ANSWERS["base"], "You asked: Where is Paris?", ANSWERS["rlhf"]]
     assert {one.finish_reason for one in (base, sft, rlhf)} == {"stop"}
     assert len(sft.token_ids) == 5 and 0 < sft.first_token_seconds <= sft.seconds
+
+
+def test_vllm_is_told_what_it_would_take_from_the_checkpoint_or_leave_undone(tmp_path: Path) -> None:
+    (tmp_path / "tokenizer.json").write_text(
+        json.dumps({"added_tokens": [{"id": 0, "content": "<|endoftext|>"}, {"id": 2, "content": "<|im_end|>"}]})
+    )
+    (tmp_path / "tokenizer_config.json").write_text('{"bos_token": null, "eos_token": "<|im_end|>"}')
+    (tmp_path / "chat_template.jinja").write_text("{{ messages[0].content }}<|im_end|>")
+    model = ModelConfig(str(tmp_path), "", template='{"enable_thinking": false}')
+    with closing(ScriptedVllm()) as vllm:
+        engine = RemoteEngine([vllm.server], model, version(tmp_path, 1), publishes=False)
+        engine.look()
+        base, sft = written(engine, row(None, templated=False), row(None))
+    assert engine.lacks == ("preview", "seeds")
+    assert (base.text, base.token_ids, sft.token_ids) == ("Lima", (7, 2), (7, 2))
+    raw, chat = sorted(vllm.asked, key=lambda body: "messages" in body)
+    assert raw["prompt"] == "<|endoftext|>Where is Paris?"
+    assert (raw["logit_bias"], raw["stop_token_ids"]) == ({"2": -100}, [0])  # no token of chat, and it ends
+    assert chat["chat_template_kwargs"] == {"enable_thinking": False}
+    own = [(one["top_k"], one["min_p"], one["repetition_penalty"]) for one in (raw, chat)]
+    assert own == [(0, 0.0, 1.0)] * 2  # else vLLM takes those of generation_config.json
 
 
 def test_seed_and_sampling_are_those_of_the_row(elsewhere: Elsewhere, tmp_path: Path) -> None:
@@ -121,11 +173,44 @@ def test_a_version_is_live_once_all_servers_that_are_well_hold_it(tmp_path: Path
         swapped = engine.swap(version(tmp_path, 2))
         engine.look()
         assert swapped.result(timeout=10) is None
-        assert (engine.live.version, a.behind.services.lent.names) == (2, ["policy-1", "policy-2"])
+        assert (engine.live.version, a.behind.services.lent.names) == (2, ["policy-1-1111", "policy-2-2222"])
         b.start()  # as a new process, without what it was given
-        b.behind.services.lent.drop("policy-1")
+        b.behind.services.lent.drop("policy-1-1111")
         engine.look()
-        assert b.behind.services.lent.names == ["policy-2"]
+        assert b.behind.services.lent.names == ["policy-2-2222"]
+
+
+def test_rows_that_need_the_same_other_version_at_once_have_it_given_once(elsewhere: Elsewhere, tmp_path: Path) -> None:
+    engine, given = looked(elsewhere.server, live=version(tmp_path, 2)), []
+    lent, take = elsewhere.behind.services.lent, elsewhere.behind.services.lent.take
+
+    def only_once(name: str, folder: str, taken: list[str]) -> None:  # as vLLM does
+        given.append(name)
+        if name in lent.names:
+            raise ConfigError(f"{name} has been loaded already")
+        take(name, folder, taken)
+
+    lent.take = only_once  # type: ignore[method-assign]
+    old = version(tmp_path, 1).adapter
+    assert len(written(engine, *[row(old)] * 8)) == 8 and given == ["policy-1-1111"]
+
+
+def test_a_server_that_is_back_is_sent_no_row_before_it_holds_what_is_live(tmp_path: Path) -> None:
+    with closing(Elsewhere(tmp_path / "a")) as a, closing(Elsewhere(tmp_path / "b")) as b:
+        b.close()
+        engine = looked(a.server, b.server, live=version(tmp_path, 1))
+        b.start()
+        seen = []
+        take = b.behind.services.lent.take
+
+        def watched(name: str, folder: str, taken: list[str]) -> None:
+            seen.append(engine.state.message)
+            take(name, folder, taken)
+
+        b.behind.services.lent.take = watched  # type: ignore[method-assign]
+        engine.look()
+        assert seen == [f"Served by {a.server.url}"]
+        assert engine.state.message == f"Served by {a.server.url}, {b.server.url}"
 
 
 def test_a_row_that_was_not_begun_is_written_by_another_server(tmp_path: Path) -> None:
@@ -156,7 +241,7 @@ def test_a_server_that_takes_no_adapters_writes_its_own_and_says_why_a_new_one_i
     assert written(engine, row(engine.live.adapter))[0].text == ANSWERS["rlhf"]
     swapped = engine.swap(version(tmp_path, 2))
     engine.look()
-    with pytest.raises(AdapterError, match="does not serve policy-2 and takes no adapters while it runs"):
+    with pytest.raises(AdapterError, match="does not serve policy-2-2222 and takes no adapters while it runs"):
         swapped.result()
 
 

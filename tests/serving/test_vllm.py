@@ -1,48 +1,135 @@
-"""vLLM for real: three panels, and three versions that are put in under 16 streams. `make test-vllm VLLM=… MODEL=…`.
+"""vLLM for real: two servers, three panels, versions put in under 16 streams, one server killed and back.
 
-The server is yours: it serves the checkpoint in the folder MODEL, with `--enable-lora`, `--max-lora-rank 16` and
-VLLM_ALLOW_RUNTIME_LORA_UPDATING=True, and reads this machine's disk. Several addresses are joined by commas.
+`make test-vllm VLLM=PYTHON` names a Python that has vLLM (docs/scaling.md), MODEL=FOLDER a checkpoint beside SmolLM2.
 """
 
 import asyncio
 import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from alignment.models import adapters, loading
+from alignment.errors import AlignmentError
+from alignment.models import adapters, catalogue, loading
+from alignment.models.catalogue import ModelChoice
+from alignment.models.conversion import ensure_converted
 from alignment.models.sampling import Sampling
 from alignment.serving.engine import Finished, PolicyVersion, Row, RowState
-from alignment.serving.openai_server import servers_named
+from alignment.serving.openai_server import Server, UnreachableError
 from alignment.serving.remote import RemoteEngine
+from alignment.settings import ModelConfig
 from storage.messages import one_turn
+from tests.harness.app import free_port
 from tests.serving.versions import rehashed
 
-ADDRESS, MODEL = os.environ.get("TRIPTYCH_TEST_VLLM", ""), os.environ.get("TRIPTYCH_TEST_VLLM_MODEL", "")
+PYTHON, MODEL = os.environ.get("TRIPTYCH_TEST_VLLM", ""), os.environ.get("TRIPTYCH_TEST_VLLM_MODEL", "")
 STREAMS, VERSIONS = 16, 4
-pytestmark = pytest.mark.skipif(not (ADDRESS and MODEL), reason="make test-vllm names a server and its model")
+START_SECONDS = 600
+CAPITAL = one_turn("What is the capital city of Peru?")
+pytestmark = pytest.mark.skipif(not PYTHON, reason="make test-vllm names a Python that has vLLM")
 
 
-def versions(folder: Path) -> list[PolicyVersion]:
-    """Return versions of random adapters on the model; the first one changes nothing."""
-    model, _ = loading.load_checkpoint(MODEL, pretrained=False)
-    model = adapters.attach_new(model, "policy", 16, 0)
-    made = []
+class Vllm:
+    """A vLLM server on a port of its own."""
+
+    def __init__(self, model: str, log: Path) -> None:
+        self.port, self.model, self.log = free_port(), model, log
+        self.server = Server(f"http://127.0.0.1:{self.port}/v1")
+        self.start()
+
+    def start(self) -> None:
+        command = [PYTHON, "-m", "vllm.entrypoints.openai.api_server", "--model", self.model, "--port", str(self.port)]
+        command += ["--enable-lora", "--max-lora-rank", "16", "--max-cpu-loras", "8", "--max-model-len", "1024"]
+        command += ["--enforce-eager", "--gpu-memory-utilization", "0.4"]
+        own = {"VLLM_ALLOW_RUNTIME_LORA_UPDATING": "True", "VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1"}
+        own |= {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": "1"}
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | own
+        with self.log.open("a") as log:
+            self.process = subprocess.Popen(
+                command, env=environment, cwd=self.log.parent, stdout=log, stderr=log, start_new_session=True
+            )
+
+    def wait(self) -> None:
+        """Wait until it lists its model."""
+        until = time.monotonic() + START_SECONDS
+        while time.monotonic() < until:
+            assert self.process.poll() is None, self.log.read_text()[-3000:]
+            with suppress(UnreachableError):
+                self.server.models()
+                return
+            time.sleep(1)
+        raise AssertionError(self.log.read_text()[-3000:])
+
+    def kill(self) -> None:
+        """End it as a lost machine would, its engine with it."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> ModelConfig:
+    if MODEL:
+        return ModelConfig(MODEL)
+    choice = ModelChoice("smollm2-135m")
+    config = catalogue.resolve(choice, tmp_path_factory.mktemp("data"), online=False).config
+    ensure_converted(config)
+    return config
+
+
+@pytest.fixture(scope="module")
+def two(model: ModelConfig, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Vllm, Vllm]]:
+    folder = tmp_path_factory.mktemp("vllm")
+    a, b = (Vllm(model.model, folder / f"{name}.log") for name in "ab")
+    try:
+        a.wait()
+        b.wait()
+        yield a, b
+    finally:
+        a.kill()
+        b.kill()
+
+
+@pytest.fixture(scope="module")
+def made(model: ModelConfig, tmp_path_factory: pytest.TempPathFactory) -> list[PolicyVersion]:
+    """Versions of random adapters on the model; the first one changes nothing."""
+    folder = tmp_path_factory.mktemp("versions")
+    weights, _ = loading.load_checkpoint(model.model, pretrained=False)
+    weights = adapters.attach_new(weights, "policy", 16, 0)
+    found = []
     for number in range(1, VERSIONS + 1):
         generator = torch.Generator().manual_seed(number)
-        for name, weight in model.named_parameters():
+        for name, weight in weights.named_parameters():
             if "lora_B" in name and number > 1:
                 with torch.no_grad():
-                    weight.copy_(0.02 * torch.randn(weight.shape, generator=generator))
+                    weight.copy_(0.1 * torch.randn(weight.shape, generator=generator))
         place = folder / f"policy-{number:06d}"
         place.mkdir()
-        adapters.save_adapter(model, "policy", place)
-        made.append(rehashed(number, place))
-    return made
+        adapters.save_adapter(weights, "policy", place)
+        found.append(rehashed(number, place))
+    return found
 
 
-async def written(engine: RemoteEngine, rows: list[Row]) -> list[RowState]:
+@pytest.fixture
+def engine(two: tuple[Vllm, Vllm], model: ModelConfig, made: list[PolicyVersion]) -> Iterator[RemoteEngine]:
+    key = os.environ.get("TRIPTYCH_ENGINE_KEY", "")
+    servers = [replace(one.server, key=key) for one in two]
+    engine = RemoteEngine(servers, model, made[0], publishes=True)
+    engine.look()
+    assert engine.state.status == "ready", engine.state.message
+    engine.start()
+    yield engine
+    engine.stop()
+
+
+async def written(engine: RemoteEngine, *rows: Row) -> list[RowState]:
     async for event in engine.stream(rows):
         if isinstance(event, Finished):
             return list(event.rows)
@@ -50,43 +137,77 @@ async def written(engine: RemoteEngine, rows: list[Row]) -> list[RowState]:
 
 
 def greedy(policy: PolicyVersion, tokens: int = 24) -> Row:
-    return Row(one_turn("What is the capital city of Peru?"), policy.adapter, True, Sampling(0.0, tokens), 1)
+    return Row(CAPITAL, policy.adapter, True, Sampling(0.0, tokens), 1)
 
 
-def test_versions_are_put_in_under_sixteen_streams_and_each_writes_its_own(tmp_path: Path) -> None:
-    made = versions(tmp_path)
-    servers, publishes = servers_named(f"vllm:{ADDRESS}", os.environ.get("TRIPTYCH_ENGINE_KEY", ""))
-    engine = RemoteEngine(servers, made[0], None, publishes=publishes)
-    engine.start()
+async def swapped(engine: RemoteEngine, policies: list[PolicyVersion], lost: list[str]) -> dict[int, set[str]]:
+    """Let 16 streams ask for the live version while others are put in; return what each version wrote.
 
-    async def loop() -> dict[int, set[str]]:
-        told: dict[int, set[str]] = {}
+    What a server that is lost was writing goes into `lost`.
+    """
+    told: dict[int, set[str]] = {}
 
-        async def stream() -> None:
-            while engine.live.version < VERSIONS:
-                live = engine.live
-                (one,) = await written(engine, [greedy(live)])
+    async def stream() -> None:
+        while engine.live.version < policies[-1].version:
+            live = engine.live
+            try:
+                (one,) = await written(engine, greedy(live))
+            except AlignmentError as error:
+                lost.append(str(error))
+            else:
                 told.setdefault(live.version, set()).add(one.text)
 
-        streams = [asyncio.create_task(stream()) for _ in range(STREAMS)]
-        for policy in made[1:]:
-            await asyncio.sleep(2)
-            await asyncio.wrap_future(engine.swap(policy))
-        await asyncio.gather(*streams)
-        return told
+    streams = [asyncio.create_task(stream()) for _ in range(STREAMS)]
+    for policy in policies:
+        while engine.live.version not in told:
+            await asyncio.sleep(0.1)
+        await asyncio.wrap_future(engine.swap(policy))
+    await asyncio.gather(*streams)
+    return told
 
-    try:
-        for _ in range(600):
-            if engine.state.status == "ready":
-                break
-            asyncio.run(asyncio.sleep(0.1))
-        assert engine.state.status == "ready", engine.state.message
-        base = Row(one_turn("What is the capital city of Peru?"), None, False, Sampling(0.0, 24), 1)
-        sft = Row(base.messages, None, True, base.sampling, 1)
-        panels = asyncio.run(written(engine, [base, sft, greedy(made[0])]))
-        assert all(one.text for one in panels) and panels[1].text == panels[2].text  # version 1 changes nothing
-        told = asyncio.run(loop())
-        assert sorted(told) == list(range(1, VERSIONS))  # none broke, and each version wrote while it was live
-        assert all(len(texts) == 1 for texts in told.values()) and len(set.union(*told.values())) == len(told)
-    finally:
-        engine.stop()
+
+def test_three_panels_are_written_as_the_app_writes_them(engine: RemoteEngine, made: list[PolicyVersion]) -> None:
+    base = Row(CAPITAL, None, False, Sampling(0.0, 24), 1)
+    sft = Row(CAPITAL, None, True, Sampling(0.0, 24), 1)
+    raw, chat, rlhf = asyncio.run(written(engine, base, sft, greedy(made[0])))
+    assert raw.text and chat.text == rlhf.text  # version 1 changes nothing
+    assert chat.finish_reason == "stop" and len(chat.token_ids) > 4
+    drawn = [replace(sft, sampling=Sampling(1.0, 24), seed=seed) for seed in (3, 3, 4)]
+    once, again, other = (asyncio.run(written(engine, one))[0].text for one in drawn)  # what is beside it counts
+    assert once == again != other
+
+
+def test_versions_are_put_in_under_sixteen_streams_and_each_writes_its_own(
+    engine: RemoteEngine, made: list[PolicyVersion]
+) -> None:
+    lost: list[str] = []
+    alone = {one.version: asyncio.run(written(engine, greedy(one)))[0].text for one in made}
+    told = asyncio.run(swapped(engine, made[1:4], lost))
+    assert not lost and told == {number: {alone[number]} for number in (1, 2, 3)}
+    assert len(set(alone.values())) == VERSIONS
+
+
+def test_a_server_that_was_killed_is_done_without_and_given_the_live_version_when_it_is_back(
+    engine: RemoteEngine, two: tuple[Vllm, Vllm], made: list[PolicyVersion]
+) -> None:
+    _, b = two
+    lost: list[str] = []
+
+    async def loop() -> dict[int, set[str]]:
+        streams = asyncio.create_task(swapped(engine, made[1:3], lost))
+        while engine.live.version == 1:
+            await asyncio.sleep(0.1)
+        await asyncio.to_thread(b.kill)
+        return await streams
+
+    told = asyncio.run(loop())
+    assert sorted(told) == [1, 2] and len(lost) <= STREAMS  # no more than it was writing
+    assert all(b.server.url in one for one in lost)
+    b.start()
+    b.wait()
+    until = time.monotonic() + 60
+    while b.server.url not in engine.state.message and time.monotonic() < until:
+        time.sleep(0.2)
+    assert b.server.url in engine.state.message
+    assert "policy-3" in {one.name.rpartition("-")[0] for one in b.server.models()}
+    assert len({one.text for one in asyncio.run(written(engine, *[greedy(made[2])] * 4))}) == 1

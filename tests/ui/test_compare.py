@@ -66,6 +66,12 @@ def test_the_line_below_the_panels_says_what_the_answer_was_picked_by(behind: Ba
         assert "best of" not in asked(behind, tab, **settings)[-1][tab.preview]
 
 
+def test_the_page_says_what_servers_elsewhere_leave_undone(behind: Backstage, tab: CompareTab) -> None:
+    behind.engine.lacks = ("preview", "seeds", "raw")
+    said = asked(behind, tab)[-1][tab.preview]
+    assert "served elsewhere: no preview; a seed may not give the same answer again; raw text may begin" in said
+
+
 def test_a_vote_says_that_the_preview_leans_on_it(behind: Backstage, tab: CompareTab) -> None:
     for number in range(4):
         pending = asked(behind, tab, f"Where {number}?")[-1][tab.pending]

@@ -27,6 +27,11 @@ def test_versions_stand_below_those_they_were_made_from(behind: Backstage) -> No
     assert "● live" in html and "did not pass" in html and "50%" in html
 
 
+@pytest.mark.parametrize(("size", "words"), [(0, "0 KB"), (20_480, "20 KB"), (1_572_864, "1.5 MB")])
+def test_a_small_version_is_not_said_to_have_no_size(size: int, words: str) -> None:
+    assert versions_view.size_in_words(size) == words
+
+
 def test_only_an_admin_sees_the_tools_and_they_work(behind: Backstage, versions: VersionsTab) -> None:
     behind.add_policy(2)
     assert versions_tab.opened(behind.services, versions, None)[versions.tools] == gr.update(visible=False)

@@ -2,6 +2,7 @@
 
 ADMIN_TAB = "Admin"
 LOCKED = "This is for admins: log in on the Training tab, then come back here."
+TO_LOGIN = "Go to the login"
 SCHEDULE = "When training starts by itself"
 SCHEDULE_FIELDS = {  # what each is called, and what it means
     "retrain_every": ("After so many new votes", "0: never by votes alone"),

@@ -43,7 +43,13 @@ PICTURE = "picture"
 
 # The line of the preview
 PREVIEW_BEGINS = "Preview begins after {votes}"
-PREVIEW_ELSEWHERE = "No preview: the models are served elsewhere"
+SERVED_ELSEWHERE = "The models are served elsewhere: {lacks}"
+LACKS = {  # what that leaves undone
+    "preview": "no preview",
+    "seeds": "a seed may not give the same answer again",
+    "raw": "raw text may begin and end otherwise than here",
+    "tokens": "tokens are not counted",
+}
 PREVIEW_BEST = "Preview: best of {samples}"
 PREVIEW_BY = "Preview: best of {samples} by {votes}"
 PREVIEW_BY_TRIED = "Preview: best of {samples} by {votes} (right on {share:.0%} of votes it had not seen)"

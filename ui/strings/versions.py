@@ -21,6 +21,7 @@ FAMILY_COLUMNS = (
 VERSION_STATUS = {"candidate": "passed, not live", "retired": "not live", "rejected": "did not pass"}
 PARENT_AND_RUN = "v{parent}, run {run}"
 MEGABYTES = "{size:.1f} MB"
+KILOBYTES = "{size:.0f} KB"  # of what has less than a tenth of a megabyte
 SIDE_BY_SIDE = "Side by side"
 ONE_VERSION = "This version"
 OTHER_VERSION = "Beside this one"
