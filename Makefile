@@ -12,7 +12,7 @@ OTHER_MODEL := $(filter-out smollm2-135m,$(MODEL))$(findstring --model,$(ARGS))
 SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow test-gpu test-vllm lint bench-checks bench-chat-tastes bench-clicks bench-clients bench-everyday bench-honest bench-idle bench-loop bench-many-votes bench-panels bench-pauses bench-refit bench-serving bench-streaming bench-tastes bench-training bench-votes bench-start bench-workers soak pocket smollm2 evaluate clean
+.PHONY: help run test test-slow test-gpu test-vllm lint bench-checks bench-chat-tastes bench-clicks bench-clients bench-everyday bench-honest bench-idle bench-loop bench-many-votes bench-panels bench-pauses bench-proposals bench-refit bench-serving bench-streaming bench-tastes bench-training bench-votes bench-start bench-workers soak pocket smollm2 evaluate clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -75,6 +75,9 @@ bench-panels: $(INSTALLED_TEST) $(FIRST_MODEL) ## measure three panels beside pl
 
 bench-pauses: $(INSTALLED_TEST) ## measure what a long prompt, a swap and a run do to 16 streams; ARGS="--model NAME"
 	$(BIN)/python -m tests.bench.pauses $(ARGS)
+
+bench-proposals: $(INSTALLED_TEST) ## measure what clicks on chosen pairs teach, through /propose and /rank's services, beside random ones
+	$(BIN)/python -m tests.bench.proposals $(ARGS)
 
 bench-refit: $(INSTALLED_TEST) ## measure how long a vote takes to count in the preview; prints JSON
 	$(BIN)/python -m tests.bench.refit

@@ -11,9 +11,9 @@ from datetime import datetime, timedelta
 from gradio.state_holder import SessionState, StateHolder
 
 CALL = re.compile(r"[0-9a-f]{32}")  # the session of a call that named none is called like its event
-CALL_KEPT = timedelta(minutes=10)  # since it was used last; a longer call only begins a new session
+CALL_KEPT = timedelta(minutes=1)  # since its last step; a slower call only begins a new session
 PAGE_KEPT = timedelta(hours=1)  # after it was closed, as long as Gradio keeps what its states hold
-LOOK_SECONDS = 60.0
+LOOK_SECONDS = 20.0
 
 
 class Sessions(StateHolder):  # type: ignore[misc]  # Gradio's is untyped

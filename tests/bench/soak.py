@@ -24,7 +24,7 @@ import httpx
 import psutil
 
 from alignment.models import shipped_files
-from alignment.runs.findings import verdict_from_json
+from alignment.runs.records import evaluation_from_json
 from alignment.settings import GENERAL
 from storage import database
 from storage.messages import question_of
@@ -168,9 +168,9 @@ def runs_in(db: Path) -> list[dict[str, Any]]:
 
 def gate_of(evaluation: str | None) -> list[str]:
     """Return what the gate found of a candidate, a line a finding."""
-    if evaluation is None:
+    verdict = evaluation_from_json(json.loads(evaluation or "{}")).verdict
+    if verdict is None:
         return []
-    verdict = verdict_from_json(json.loads(evaluation)["verdict"])
     lines = [f"{one.name} {one.value:g} of {one.count}, passed: {one.passed}" for one in verdict.findings]
     return [*lines, f"put back: {verdict.put_back}", f"stopped early: {verdict.stopped_early}"]
 

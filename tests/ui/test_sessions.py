@@ -19,7 +19,7 @@ def test_calls_and_closed_pages_are_forgotten_and_open_pages_are_not() -> None:
     sessions[left].is_closed = True
     now = datetime.now()
 
-    sessions.drop_idle(now + timedelta(minutes=5))
+    sessions.drop_idle(now + timedelta(seconds=50))
     assert len(sessions.session_data) == 4
     sessions.drop_idle(now + timedelta(minutes=15))
     assert set(sessions.session_data) == {shown, left} == set(sessions.time_last_used)
