@@ -6,15 +6,15 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.e2e.conftest import Site
 from tests.e2e.test_page import ask, open_page, panels, said, votes
 from tests.harness.app import ROOT, free_port
-from tests.harness.disk import fill_up, small_disk
 from tests.harness.scripted import backstage
 from ui.layout import serve
 
@@ -91,19 +91,32 @@ def test_a_question_whose_answer_was_cut_off_is_back_in_the_box(page: Page, tmp_
         expect(page.locator("#prompt textarea")).to_have_value("Where is Paris?")
 
 
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder on a disk of its own, of 2 MB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounting = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)]
+    if sys.platform != "linux" or subprocess.run(mounting, capture_output=True, check=False).returncode:
+        pytest.skip("only root may mount a small disk")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def fill_up(disk: Path) -> None:
+    with (disk / "rest").open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(b"\0" * 1024)
+
+
 def test_a_full_disk_is_said_the_question_is_back_and_all_goes_on_when_there_is_room(
-    page: Page, tmp_path: Path
+    page: Page, small_disk: Path
 ) -> None:
-    with small_disk(tmp_path / "small", megabytes=2) as disk:
-        _full_and_with_room_again(page, disk)
-
-
-def _full_and_with_room_again(page: Page, disk: Path) -> None:
-    behind, port = backstage(disk), free_port()
+    behind, port = backstage(small_disk), free_port()
     app, site = serve(behind.services, "127.0.0.1", port, "key"), Site(f"http://127.0.0.1:{port}", behind)
     try:
         open_page(page, site)
-        ballast = fill_up(disk)
+        fill_up(small_disk)
         page.click("#best-2")
         expect(said(page)).to_have_text(FULL)
         expect(page.locator("#best-2")).to_be_enabled()
@@ -111,7 +124,7 @@ def _full_and_with_room_again(page: Page, disk: Path) -> None:
         page.keyboard.press("Enter")
         expect(said(page)).to_have_text(FULL)
         expect(page.locator("#prompt textarea")).to_have_value("Where is Paris?")
-        ballast.unlink()
+        (small_disk / "rest").unlink()
         ask(page, "Where is Paris?")
         page.click("#best-2")
         expect(said(page)).to_contain_text("Thanks, stored")
