@@ -117,7 +117,7 @@ def test_a_run_without_a_version_says_so_and_why_and_not_that_something_failed_t
     runs.start_run(behind.db, run_id)
     runs.end_run(behind.db, run_id, "rejected", "the reward model agrees with 3 of 8 votes <b>")
     progress, _, _, history = training_tab.views(behind.now())
-    page = run_panel.picked(behind.services, None, run_id)
+    page = "".join(run_panel.picked(behind.services, None, run_id)[0].all)
     assert "It made no version; v1 stays live." in progress
     assert "The reward model agrees with 3 of 8 votes &lt;b&gt;." in progress
     assert "no version" in history and "3 of 8 votes" in history
