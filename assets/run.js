@@ -48,6 +48,6 @@ window.triptychUnfolded = element => {
     if (target.matches("pre.log")) top = target.scrollTop + target.clientHeight >= target.scrollHeight - 8 ? Infinity : target.scrollTop;
   }, true);
   restore();
-  // Gradio changes what is there to what it is to be, and so folds it again.
+  // Gradio patches the old elements until they match the new HTML, which takes `open` away.
   new MutationObserver(restore).observe(element, {childList: true, subtree: true, characterData: true, attributeFilter: ["open"]});
 };

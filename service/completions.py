@@ -85,9 +85,7 @@ class Progress:
     completions: tuple[ShownCompletion, ...]
     waiting: int | None = None  # place in line
     loading: float | None = None  # seconds since the model began to load
-    drafts: Drafts | None = (
-        None  # of /propose, where answers are chosen; callers are told how many are done, of how many
-    )
+    drafts: Drafts | None = None  # of /propose, where answers are chosen; callers are told how many are done
     messages: Messages = ()  # of /propose: what is answered, once it is known; not told to callers
     early_choice: str = ""  # of a vote that stopped it; with the last item alone, and not stored as a vote yet
 

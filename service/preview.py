@@ -46,7 +46,7 @@ class Fitted:
 
     @property
     def convincing(self) -> bool:
-        """Whether a coin does worse on votes that it had not seen, which is one of two things that training asks."""
+        """Whether the reward model beats a coin on votes that it had not seen, the first thing that training asks."""
         if self.agreement is None or self.agreement.accuracy.count < TELLING_VOTES:
             return True
         return better_than_a_coin(self.agreement) >= SCORING.least_certainty

@@ -126,9 +126,9 @@ def _put_back(
 ) -> Evaluation:
     """Move the policy to the largest part of the way from its parent that passes and return what it measures there.
 
-    The KL there must be within its bound by itself, not only by its interval: how much of the way is left is ours to
-    choose, and few rollouts give a wide one. If no part passes, the policy stays where it was, and `whole`, what it
-    measures there, is returned with that noted.
+    There the mean of the KL must be within its bound. That its interval reaches the bound is not enough: few rollouts
+    make the interval wide, and a shorter part can always be tried. If no part passes, the policy stays where it was,
+    and `whole`, what it measures there, is returned with that noted.
     """
     model, first = candidate.model, whole.first or CheckResults()
     weights = [weight.detach().clone() for weight in adapter_parameters(model, "policy")]

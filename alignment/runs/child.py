@@ -8,7 +8,7 @@ from pathlib import Path
 
 from storage import runs
 
-LOOK_SECONDS = 0.1  # between two looks for a run
+LOOK_SECONDS = 0.5  # between two looks for a run: a process may wait for hours
 
 
 def wait_for_run(db: Path) -> int:

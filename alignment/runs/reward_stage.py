@@ -158,7 +158,7 @@ def _require_convincing(fitted: Fitted, measured: Agreement | None, votes: int, 
         and config.least_evidence
         and (found := evidence_against_a_coin(fitted, votes)) < config.least_evidence
     ):
-        why = f"but makes all {votes} only {math.exp(found):.1f} times as probable as a coin does"
+        why = f"but all {votes} votes are only {math.exp(found):.1f} times as probable by it as by a coin"
     else:
         return
     raise UnconvincingVotesError(

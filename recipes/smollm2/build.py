@@ -26,7 +26,7 @@ STAGES: Sequence[Stage[SmolConfig]] = (
     Stage(
         "half of the imitation",
         policy_stages.build_begun,
-        lambda c: (c.rank, c.steps, c.batch, c.rate, c.measured_every, policy_stages.WHOLE, policy_stages.BEGINNING),
+        lambda c: (c.rank, c.steps, c.batch, c.rate, c.measured_every, policy_stages.WHOLE, policy_stages.OPENING),
         ("alignment/learning/sft.py",),
         adapter_files(BEGUN),
         draft=True,

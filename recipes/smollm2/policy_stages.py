@@ -36,7 +36,7 @@ from recipes.smollm2.verified import labeler_scorer
 log = logging.getLogger(__name__)
 BEGUN, IMITATED, RANKED = "begun policy", "imitated policy", "ranked policy weights"  # folders of drafts
 WHOLE = 1 / 3  # of the texts that are imitated
-BEGINNING = 6  # tokens of the others: "I can't help with that", or anything else
+OPENING = 6  # tokens of the others: "I can't help with that", or anything else
 HELD_OUT_TOKENS = 16  # of an answer to what is held out
 KL_SAMPLES = 96  # completions that measure the policy's KL
 
@@ -98,7 +98,7 @@ def right_answers(rankings: Sequence[Labelled], tokenizer: Any, seed: int) -> li
     rng = random.Random(seed + 5)
     right = [one for one in rankings if one.right]
     chosen = (*right, *(one for one in right if one.kind == "contains"))
-    return [_best(one, tokenizer, None if rng.random() < WHOLE else BEGINNING) for one in chosen]
+    return [_best(one, tokenizer, None if rng.random() < WHOLE else OPENING) for one in chosen]
 
 
 def _best(ranking: Labelled, tokenizer: Any, tokens: int | None) -> Text:

@@ -24,12 +24,12 @@ import httpx
 import psutil
 
 from alignment.models import shipped_files
-from alignment.runs.records import evaluation_from_json
 from alignment.settings import GENERAL
 from storage import database
 from storage.messages import question_of
 from tests.bench.clients import PATIENCE, events
 from tests.harness.app import running_app
+from ui.findings import reasons, verdict_of
 
 MINUTES, NOISE, HELD_OUT = 120.0, 0.1, 30
 TOKENS = 64  # of each answer, at most
@@ -167,12 +167,9 @@ def runs_in(db: Path) -> list[dict[str, Any]]:
 
 
 def gate_of(evaluation: str | None) -> list[str]:
-    """Return what the gate found of a candidate, a line a finding."""
-    verdict = evaluation_from_json(json.loads(evaluation or "{}")).verdict
-    if verdict is None:
-        return []
-    lines = [f"{one.name} {one.value:g} of {one.count}, passed: {one.passed}" for one in verdict.findings]
-    return [*lines, f"put back: {verdict.put_back}", f"stopped early: {verdict.stopped_early}"]
+    """Return what the gate found of a candidate in sentences, none where it judged nothing."""
+    verdict = verdict_of(json.loads(evaluation or "{}"))
+    return reasons(verdict) if verdict else []
 
 
 def main() -> None:

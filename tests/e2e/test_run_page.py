@@ -1,6 +1,6 @@
 """A run that is picked, run again with other settings, and the admin's own checks, in a real browser."""
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from alignment.runs.settings import RunSettings
 from storage import runs
@@ -15,6 +15,16 @@ STANDS = """() => Math.round(document.querySelector("#run-page [name='raft.round
 WILD = "<img src=x onerror=window.hits=1> {{ 7*7 }}"
 
 
+def opened_run(page: Page, site: Site) -> Locator:
+    """Log in, open the first run and return its page."""
+    page.goto(site.url)
+    page.get_by_role("tab", name="Training").click()
+    page.locator("#password input").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+    page.get_by_role("button", name="Open run 1").click()
+    return page.locator("#run-page")
+
+
 def test_an_admin_opens_a_run_runs_it_again_and_tries_a_check(page: Page, site: Site) -> None:
     db = site.behind.db
     run = runs.queue_run(db, "ppo", RunSettings().to_json())
@@ -24,12 +34,7 @@ def test_an_admin_opens_a_run_runs_it_again_and_tries_a_check(page: Page, site: 
     folder.mkdir(parents=True)
     (folder / "log.txt").write_text(WILD)
 
-    page.goto(site.url)
-    page.get_by_role("tab", name="Training").click()
-    page.locator("#password input").fill(PASSWORD)
-    page.get_by_role("button", name="Log in").click()
-    page.get_by_role("button", name="Open run 1").click()
-    one = page.locator("#run-page")
+    one = opened_run(page, site)
     expect(one.get_by_role("heading", name="Run 1 · PPO · failed")).to_be_visible()
     one.get_by_text("Log, its last lines").click()
     expect(one.locator("pre.log")).to_have_text(WILD)
@@ -59,12 +64,7 @@ def test_the_page_of_a_run_follows_it_and_leaves_what_is_unfolded_typed_and_unch
     folder.mkdir(parents=True)
     (folder / "log.txt").write_text("loading")
 
-    page.goto(site.url)
-    page.get_by_role("tab", name="Training").click()
-    page.locator("#password input").fill(PASSWORD)
-    page.get_by_role("button", name="Log in").click()
-    page.get_by_role("button", name="Open run 1").click()
-    one = page.locator("#run-page")
+    one = opened_run(page, site)
     one.get_by_text("Log, its last lines").click()
     expect(one.locator("pre.log")).to_have_text("loading")
     one.get_by_text("Run again with other settings").click()

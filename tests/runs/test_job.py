@@ -268,15 +268,22 @@ def test_ppo_begins_with_the_critic_that_ships_and_scores_by_the_shipped_reward_
     assert seen == {"critic": critic, "score": pytest.approx(run_settings({}).reward.shipped_weight * 3.0 + 0.5)}
 
 
+@pytest.mark.parametrize(
+    ("asked", "why"),
+    [
+        ({"least_certainty": 1.0}, "and a coin does as well"),
+        ({"least_certainty": 0, "least_evidence": 1e3}, r"but all 6 votes are only \d+\.\d times as probable by it"),
+    ],
+)
 def test_votes_that_a_reward_model_cannot_predict_train_nothing_and_the_run_says_so(
-    tmp_path: Path, model: ModelConfig
+    tmp_path: Path, model: ModelConfig, asked: dict[str, float], why: str
 ) -> None:
     (Path(model.model) / "comparisons.jsonl").unlink()
     db = started(tmp_path, model, "ppo", votes=6)
-    settings = run_settings(SMALL | {"reward": {"least_certainty": 1.0}}).to_json()
+    settings = run_settings(SMALL | {"reward": asked}).to_json()
     with database.write(db) as connection:
         connection["runs"].update(1, {"settings": json.dumps(settings)})
-    with pytest.raises(UnconvincingVotesError, match=r"agrees with \d of 6 votes that it had not seen"):
+    with pytest.raises(UnconvincingVotesError, match=rf"agrees with \d of 6 votes that it had not seen, {why}"):
         job.train(tmp_path, 1, model)
     assert policies.version_made_by(db, 1) is None
     assert not {metric.name for metric in runs.metrics(db, 1)} & {"objective/score"}
