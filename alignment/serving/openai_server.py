@@ -15,6 +15,7 @@ from alignment.errors import AdapterError, AlignmentError, ConfigError
 LOOK_SECONDS = 5.0  # most that a look at what is served takes
 LOAD_SECONDS = 120.0  # most that an adapter takes to load
 SILENT_SECONDS = 120.0  # for which a server may write nothing
+LAST_PORT = 65535
 VLLM = "vllm:"  # before the address of servers that take adapters while they run
 VLLM_OWNER = "vllm"  # of its models, as it lists them
 TELLS_IDS = ("triptych", VLLM_OWNER)  # owners of models whose servers tell token ids where they are asked to
@@ -156,11 +157,16 @@ def servers_named(text: str, key: str = "") -> tuple[list[Server], bool]:
     takes, rest = text.startswith(VLLM), text.removeprefix(VLLM)
     urls = [url.strip().rstrip("/") for url in rest.split(",") if url.strip()]
     for url in urls:
-        if not url.startswith(("http://", "https://")) or not httpx.URL(url).host:
+        if not url.startswith(("http://", "https://")) or not _reachable(httpx.URL(url)):
             raise ConfigError(f"--engine {url} is no address; write it as http://host:8000, after vllm: for vLLM")
     if not urls:
         raise ConfigError("--engine names no server; write it as http://host:8000, after vllm: for vLLM")
     return [Server(url if url.endswith("/v1") else f"{url}/v1", key) for url in urls], takes
+
+
+def _reachable(url: httpx.URL) -> bool:
+    """Return whether an address names a host, and no port that cannot be."""
+    return bool(url.host) and (url.port is None or 0 < url.port <= LAST_PORT)
 
 
 def _listed(one: dict[str, Any]) -> Listed:
@@ -174,4 +180,6 @@ def _words(answer: httpx.Response) -> str:
         error = told.get("error", told)
         return str(error["message"] if isinstance(error, dict) and "message" in error else error)
     except (ValueError, AttributeError):
+        if "html" in answer.headers.get("content-type", ""):
+            return f"{answer.reason_phrase}, with a web page: it may be no OpenAI-compatible server; look at --engine"
         return answer.text[:200] or answer.reason_phrase

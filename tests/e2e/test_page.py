@@ -303,6 +303,7 @@ def test_loading_waiting_and_failing_each_have_a_sentence(page: Page, site: Site
     page.evaluate("localStorage.clear()")
     page.goto(site.url)
     expect(said(page)).to_have_text("The model could not be loaded: no disk")
+    expect(page.locator("#top")).to_contain_text("No model answers now")
 
 
 def test_a_prompt_that_is_too_long_is_refused_whole_and_not_cut(page: Page, site: Site) -> None:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import uvicorn
 from fastapi import FastAPI, Request
@@ -275,10 +276,20 @@ def test_scores_and_features_are_refused_in_words(elsewhere: Elsewhere, tmp_path
         engine.features([]).result()
 
 
-@pytest.mark.parametrize("text", ["", "localhost:8000", "vllm:", "ftp://host"])
+@pytest.mark.parametrize("text", ["", "localhost:8000", "vllm:", "ftp://host", "http://host:99999"])
 def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="write it as http://host:8000"):
         servers_named(text)
+
+
+def test_a_web_page_in_place_of_a_server_is_not_shown_as_it_is(
+    elsewhere: Elsewhere, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = httpx.Response(404, html="<html>not here</html>")
+    monkeypatch.setattr(httpx.Client, "send", lambda *given, **more: page)
+    with pytest.raises(AlignmentError, match="it may be no OpenAI-compatible server") as refused:
+        elsewhere.server.models()
+    assert "<html>" not in str(refused.value)
 
 
 def test_servers_are_named_with_commas_between_them() -> None:

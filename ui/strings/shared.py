@@ -24,7 +24,7 @@ DAY_AND_HOUR = "{day}, {hour}"
 
 # Header
 MODEL_LOADING = "The model is loading: {seconds:.0f} s"
-MODEL_FAILED = "The model could not be loaded"
+MODEL_FAILED = "No model answers now"
 LIVE_IN_TRAINING = "v{version} live · training {progress:.0%}"
 LIVE_AND_VOTES = "v{version} live · {votes}"
 LIVE_AND_TO_GO = "v{version} live · {votes} to next training"
