@@ -58,7 +58,7 @@ def test_a_notice_is_text(kind: str) -> None:
 
 
 def test_the_header_is_text() -> None:
-    html = render("header", model=HOSTILE, status=HOSTILE, words=HOSTILE)
+    html = render("header", model=HOSTILE, elsewhere=True, status=HOSTILE, words=HOSTILE)
     assert html.count(ESCAPED) == 4
     assert "<script>" not in html
 
