@@ -14,10 +14,9 @@ from api.feedback import take
 from api.metrics import CONTENT_TYPE, Counted
 from api.schemas import ChatAsked, Feedback, TextAsked
 from service.annotators import annotator_of
-from service.complete import UnknownModelError, served_models
+from service.complete import UnknownModelError, served_models, version_hashes
 from service.context import Services
 from service.keys import InvalidKeyError, identify
-from storage import policies
 
 HEALTHY = {"ready": 200, "loading": 200, "failed": 503}
 
@@ -30,13 +29,13 @@ def routes(services: Services) -> list[BaseRoute]:
 
     @spoken.get("/models")
     def models() -> dict[str, Any]:
-        hashes = _hashes(services)
+        hashes = version_hashes(services)
         return {"object": "list", "data": [_model(services, name, hashes) for name in served_models(services)]}
 
     @spoken.get("/models/{name}")
     def model(name: str) -> Any:
         if name in served_models(services):
-            return _model(services, name, _hashes(services))
+            return _model(services, name, version_hashes(services))
         return told(UnknownModelError(f"there is no model {name!r} here; /v1/models lists them"))
 
     @spoken.post("/chat/completions")
@@ -97,13 +96,6 @@ def counting_route(services: Services, counted: Counted) -> type[PlainErrors]:
             return counting
 
     return Counting
-
-
-def _hashes(services: Services) -> dict[str, str]:
-    """Return the hash of the folder that each name's adapter lies in, without those that came with the model."""
-    live = services.engine.live
-    versions = {f"v{policy.version}": policy.sha256 for policy in policies.list_policies(services.db)}
-    return {"rlhf": live.sha256, "sft": live.sha256 if live.own_sft else "", **versions}
 
 
 def _model(services: Services, name: str, hashes: dict[str, str]) -> dict[str, Any]:
