@@ -217,7 +217,7 @@ def main() -> None:
             carry_out(arguments)
         else:
             serve_page(arguments)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, EOFError):  # EOFError: Ctrl-D, where a password is asked for
         raise SystemExit(f"Stopped: {arguments.command} was broken off") from None
 
 

@@ -22,7 +22,9 @@ LOOK_SECONDS = 1.0  # between two looks at the job
 
 def command_of(arguments: Namespace) -> str:
     """Return the shell command that the cluster's head runs."""
-    settings = [f"{name}={os.environ.get(name, value)}" for name, value in RAY_SETTINGS.items()]
+    usual = [
+        f'export {name}="${{{name}:-{value}}}"' for name, value in RAY_SETTINGS.items()
+    ]  # the head may have others
     module = [sys.executable, "-m", "alignment.runs.ray_group", "--submitted", "--address", "auto"]
     given = {
         "--data-dir": arguments.data_dir.resolve(),
@@ -31,7 +33,7 @@ def command_of(arguments: Namespace) -> str:
         "--workers": arguments.workers,
     }
     words = [str(word) for pair in given.items() for word in pair]
-    return f"cd {shlex.quote(str(ray_group.ROOT))} && exec env {shlex.join([*settings, *module, *words])}"
+    return " && ".join([f"cd {shlex.quote(str(ray_group.ROOT))}", *usual, f"exec {shlex.join([*module, *words])}"])
 
 
 def main() -> None:

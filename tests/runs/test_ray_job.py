@@ -80,7 +80,7 @@ def test_a_run_is_submitted_as_a_job_and_ends_with_it(cluster: Path) -> None:
     process = start_group(data_dir, POCKET_MODEL, 1, 2, "http://head:8265")
     appeared(cluster / "submitted")
     command = (cluster / "submitted").read_text()
-    assert command.startswith(f"cd {ROOT} && exec env RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S=600")
+    assert command.startswith(f'cd {ROOT} && export RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S="${{RAY_TRAIN')
     for part in ("alignment.runs.ray_group --submitted --address auto", f"--data-dir {data_dir}", "--run-number 1"):
         assert part in command
     assert process.cause_of_end() is None
