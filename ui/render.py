@@ -27,6 +27,9 @@ def render(template: str, /, **values: Any) -> str:
     return TEMPLATES.get_template(f"{template}.html").render(**values).strip()
 
 
-def notice(text: str, kind: str = "plain") -> str:
-    """Return the line that speaks to the person; screen readers read it out when it changes."""
-    return render("notice", text=text, kind=kind)
+def notice(text: str, kind: str = "plain", waited: str = "") -> str:
+    """Return the line that speaks to the person; screen readers read it out when it changes.
+
+    `waited` is how long something takes: it stands behind the text, moves nothing and is not read out each second.
+    """
+    return render("notice", text=text, kind=kind, waited=waited)
