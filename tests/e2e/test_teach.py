@@ -185,7 +185,6 @@ def test_where_answers_are_chosen_all_that_are_tried_grow_before_ones_eyes(
     expect(page.locator(".card")).to_have_count(0)
     held = page.locator(".ranker").bounding_box()
     page.keyboard.press("Enter")  # rank what is there
-    ready(page)
     expect(page.locator(".card")).to_have_count(4)
     expect(page.locator(".card footer").first).to_contain_text("stopped before its end")
     expect(page.locator("#teach-enough")).to_have_count(0)
