@@ -184,7 +184,7 @@ def build(services: Services) -> Page:
             with gr.Tab(strings.TEACH_TAB, id="teach"):
                 teaching = teach_tab.build(services, to_rank, token, top)
             with gr.Tab(strings.LEADERBOARD_TAB, id="leaderboard") as ranking:
-                leaderboard_tab.build(services, ranking)
+                leaderboard_tab.build(services, ranking, token)
             with gr.Tab(strings.TRAINING_TAB, id="training"):
                 training = training_tab.build(services, token)
             versions_tab.build(services, token, comparing.settings, tabs)
