@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,17 +33,23 @@ class Desk:
 
     url: str = ""  # of the app that lives now
     open: threading.Event = field(default_factory=threading.Event)
+    over: bool = False  # something failed
     acknowledged: list[str] = field(default_factory=list)  # "writer comparison"
     taken_back: list[str] = field(default_factory=list)
 
     def told(self, client: httpx.Client, name: str, *arguments: Any) -> Any:
         """Return what an endpoint answers; asked again, of the next app, for as long as the connection breaks."""
         while True:
-            assert self.open.wait(WAIT_SECONDS)
+            assert self.open.wait(WAIT_SECONDS) and not self.over
             try:
                 return call(client, self.url, name, *arguments)
             except httpx.TransportError:
                 time.sleep(0.01)
+
+    def close(self) -> None:
+        """Let nobody wait any more."""
+        self.over = True
+        self.open.set()
 
     def vote(self, writer: int) -> None:
         """Vote on every comparison as one person, and take some of the votes back."""
@@ -57,6 +64,8 @@ class Desk:
 
 def call(client: httpx.Client, url: str, name: str, *arguments: Any) -> Any:
     """Return what an endpoint answers to arguments, as curl would ask; raise httpx.TransportError for a broken line."""
+    if not client.cookies:
+        client.get(f"{url}/healthz")  # brings the cookie, without which all writers would be one person
     posted = client.post(f"{url}/gradio_api/call/{name}", json={"data": arguments}).raise_for_status()
     told = client.get(f"{url}/gradio_api/call/{name}/{posted.json()['event_id']}").raise_for_status()
     if "event: complete" not in told.text:
@@ -87,7 +96,7 @@ def test_every_acknowledged_vote_and_withdrawal_survives_twenty_kills_of_the_app
     for number in range(VOTES):
         preferences.save_comparison(db, comparison(f"c{number}"))
     moments = sorted(rng.sample(range(WRITERS * VOTES * 9 // 10), KILLS))  # votes after which the app is killed
-    with ThreadPoolExecutor(WRITERS) as pool:
+    with ThreadPoolExecutor(WRITERS) as pool, closing(desk):
         writing: list[Future[None]] = []
         for moment in [*moments, None]:
             with running_app(tmp_path, *NOBODY) as app:
