@@ -12,9 +12,9 @@ from pydantic.dataclasses import dataclass as checked_dataclass
 from alignment.errors import ConfigError
 from service.context import Services
 from service.people import known_person
+from service.pool import topics
 from service.ratings import Fit, Outcome, Voted, fit
 from service.requests import flag, text
-from storage import prompts
 from storage.tallies import Player, Tally, tallies
 
 SourceFilter = Literal["all", "human", "simulated", "imported"]
@@ -99,7 +99,7 @@ def leaderboard(
     if request.annotator is not None:
         services.admin.require(token)
         whose = known_person(services, request.annotator)
-    if request.topic is not None and request.topic not in (known := prompts.topics(services.db)):
+    if request.topic is not None and request.topic not in (known := topics(services)):
         raise ConfigError(f"topic must be one of the pool of prompts, {', '.join(known) or 'which has none'}")
     found = tallies(
         services.db,

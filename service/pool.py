@@ -51,6 +51,11 @@ def listed(services: Services, token: str | None) -> list[PoolPrompt]:
     return prompts.list_prompts(services.db)
 
 
+def topics(services: Services) -> list[str]:
+    """Return the kinds of prompts that there are or were in the pool: no secret, unlike the prompts."""
+    return prompts.topics(services.db)
+
+
 def change(services: Services, token: str | None, add: Any = "", remove: Any = None) -> Changed:
     """Add the prompts of a text and take out those of some ids; return what came of it.
 

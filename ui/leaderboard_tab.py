@@ -8,8 +8,8 @@ import gradio as gr
 from service.context import ServedModel, Services
 from service.leaderboard import Leaderboard, LeaderboardRequest, Standing, leaderboard
 from service.people import named_people
+from service.pool import topics
 from service.requests import checked
-from storage.prompts import topics
 from ui import strings
 from ui.annotator import annotator_id
 from ui.errors import sentence
@@ -73,7 +73,7 @@ def name_of(one: Standing, model: ServedModel) -> str:
 
 def topic_choices(services: Services) -> list[tuple[str, str]]:
     """Return the kinds of questions to choose from, all of them first."""
-    return [(strings.ANY_QUESTION, ""), *((name, name) for name in topics(services.db))]
+    return [(strings.ANY_QUESTION, ""), *((name, name) for name in topics(services))]
 
 
 def people_choices(services: Services, token: str | None) -> list[tuple[str, str]]:
