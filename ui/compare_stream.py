@@ -90,7 +90,8 @@ async def stream(
     except WentOnError as later:
         yield await asyncio.to_thread(_gone_on, services, tab, annotator, later)
     except Exception as error:
-        words = notice(sentence(error), "error")
+        gone = services.engine.state.status == "failed"  # the line goes once something answers again
+        words = notice(sentence(error), "away" if gone else "error")
         if not began:
             yield {tab.notice: words} | controls(tab, memory.phase)
         else:

@@ -28,5 +28,8 @@ def render(template: str, /, **values: Any) -> str:
 
 
 def notice(text: str, kind: str = "plain") -> str:
-    """Return the line that speaks to the person; screen readers read it out when it changes."""
+    """Return the line that speaks to the person; screen readers read it out when it changes.
+
+    One of the kind "away" says why no model answers, and is seen for as long as the header says so too.
+    """
     return render("notice", text=text, kind=kind)
