@@ -197,14 +197,12 @@ async def propose(services: Services, annotator: str, request: ProposeRequest) -
     services.admission.admit(annotator)
     call = await asyncio.to_thread(_call, services, request)
     states: Sequence[RowState] = [RowState()] * len(call.rows)
-    if (state := services.engine.state).status == "loading":
-        yield call.growing(states, loading=round(state.seconds, 1))
-    else:
-        yield call.growing(states)
+    state = services.engine.state
+    yield call.growing(states, loading=round(state.seconds, 1) if state.status == "loading" else None)
     with services.early.answering(call.comparison_id, annotator) as answering:
         async with aclosing(until(answering.stop, _written(services, call, annotator))) as written:
             async for place, states in written:
-                answering.rankable = any(len(_begun(one)) >= FEWEST for one in call.samples(states))
+                answering.rankable = any(len(_cut(one)) >= FEWEST for one in call.samples(states))
                 if any(one.finish_reason is None for one in states):
                     yield call.growing(states, waiting=place)
         tried, early = call.samples(states), answering.stop.is_set()
@@ -243,16 +241,12 @@ async def _written(
                 yield None, states
 
 
-def _begun(samples: Sequence[Sample]) -> list[Sample]:
-    """Return the samples that have a word, or have ended without one."""
-    return [one for one in samples if one.state.text.strip() or one.state.finish_reason]
-
-
 def _cut(samples: Sequence[Sample]) -> list[Sample]:
     """Return what can be ranked of a prompt's samples before all have ended: those with a word, cut where they are."""
     return [
         one if one.state.finish_reason else replace(one, state=replace(one.state, finish_reason="cancelled"))
-        for one in _begun(samples)
+        for one in samples
+        if one.state.finish_reason or one.state.text.strip()
     ]
 
 
@@ -260,18 +254,16 @@ async def _chosen(
     services: Services, call: Call, tried: list[list[Sample]]
 ) -> tuple[Messages, list[Sample], dict[str, Any]]:
     """Return the prompt and the samples that are shown, and how they were chosen; whole ones before those cut."""
-    k = call.request.k
     if call.reward is None:
         return call.asked[0], tried[0], call.proposed(call.by, None)
     whole = [[one for one in samples if one.state.finish_reason != "cancelled"] for samples in tried]
     tried = [done if len(done) >= FEWEST else samples for done, samples in zip(whole, tried, strict=True)]
     try:
-        found = await _most_informative(services, call, tried)
+        prompt, places, gain = await _most_informative(services, call, tried)
     except Exception:  # whatever it is, there are answers to show
         log.exception("the samples of a proposal could not be compared; the first ones are shown")
-        first = max(range(len(tried)), key=lambda place: len(tried[place]) >= FEWEST)
-        return call.asked[first], tried[first][:k], call.proposed("failed", None)
-    prompt, places, gain = found
+        first = max(range(len(tried)), key=lambda place: len(tried[place]))
+        return call.asked[first], tried[first][: call.request.k], call.proposed("failed", None)
     random.SystemRandom().shuffle(places)
     return call.asked[prompt], [tried[prompt][place] for place in places], call.proposed("information", gain)
 

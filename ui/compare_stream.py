@@ -66,28 +66,21 @@ async def stream(
             yield _waiting(services, tab, question, words) | ({} if began else begun)
             began = True
         last: Progress | None = None
-        last_words, due, was_open, asked_at = None, 0.0, None, time.monotonic()
-        async for item in _until_a_word(question.ask(services, annotator, **origin.arguments)):
-            waited = time.monotonic() - asked_at
-            if item is None:
-                words = _so_far(None, waited)
+        last_words, due, was_open = "", 0.0, None
+        async for item, words in _told(question.ask(services, annotator, **origin.arguments)):
+            if item is None or item is last:
                 yield {tab.notice: words} if began else _waiting(services, tab, question, words) | begun
-                began = True
+                last_words, began = words, True
                 continue
-            words = _so_far(item, waited)
-            if item is last:
-                yield {tab.notice: words}
-                last_words = words
-                continue
-            last = item
-            if words == last_words and time.monotonic() < due:
+            whole, last = last is None or words != last_words, item
+            if not whole and time.monotonic() < due:
                 continue
             growing = await asyncio.to_thread(_grown, item.completions, growing)
             shown_now = panels(tab, item.completions, drawn=growing)
-            if words != last_words:
+            if whole:
                 shown_now = view(services, tab, item.completions, "streaming", words, hint="", drawn=growing)
                 shown_now |= {tab.pending: replace(origin.kept, running=item.comparison_id).to_json()}
-            if (open_now := early_controls(tab, item.completions)) != was_open or words != last_words:
+            if (open_now := early_controls(tab, item.completions)) != was_open or whole:
                 shown_now |= open_now
             due = time.monotonic() + _rest(growing)
             yield shown_now if began else shown_now | started
@@ -99,7 +92,8 @@ async def stream(
     except WentOnError as later:
         yield await asyncio.to_thread(_gone_on, services, tab, annotator, later)
     except Exception as error:
-        words = notice(sentence(error), "error")
+        gone = services.engine.state.status == "failed"  # the line goes once something answers again
+        words = notice(sentence(error), "away" if gone else "error")
         if not began:
             yield {tab.notice: words} | controls(tab, memory.phase)
         else:
@@ -107,25 +101,26 @@ async def stream(
             yield await asyncio.to_thread(put_back, services, tab, annotator, typed, origin.kept, words)
 
 
-async def _until_a_word(asking: AsyncGenerator[Progress]) -> AsyncIterator[Progress | None]:
-    """Yield what comes, and until there is a word the last of it again each second; None where nothing came yet.
+async def _told(asking: AsyncGenerator[Progress]) -> AsyncIterator[tuple[Progress | None, str]]:
+    """Yield what comes, each with the notice, and until there is a word the last of it again each second.
 
-    Two views at once are not sent: a browser that is busy with a long second one may keep parts of the first.
+    It is None where nothing came yet. Two views at once are not sent: a browser that is busy with a long second one
+    may keep parts of the first.
     """
     last: Progress | None = None
-    patience = SOON_SECONDS
+    began, patience = time.monotonic(), SOON_SECONDS
     following: asyncio.Future[Progress | None] | None = None
     try:
         while not _has_a_word(last):
             following = asyncio.ensure_future(anext(asking, None))
             while not (await asyncio.wait({following}, timeout=patience))[0]:
-                yield last
+                yield last, _so_far(last, time.monotonic() - began)
                 patience = TICK_SECONDS
             if (last := await following) is None:
                 return
-            yield last
+            yield last, _so_far(last, time.monotonic() - began)
         async for item in asking:
-            yield item
+            yield item, _so_far(item, 0.0)
     finally:
         if following is not None:
             following.cancel()

@@ -311,6 +311,9 @@ def test_loading_waiting_and_failing_each_have_a_sentence(page: Page, site: Site
     page.goto(site.url)
     expect(said(page)).to_have_text("The model could not be loaded: no disk")
     expect(page.locator("#top")).to_contain_text("No model answers now")
+    engine.state = READY  # as a server elsewhere that is back
+    expect(page.locator(".status")).to_have_attribute("data-status", "ready")
+    expect(said(page)).to_be_hidden()
 
 
 def test_a_prompt_that_is_too_long_is_refused_whole_and_not_cut(page: Page, site: Site) -> None:

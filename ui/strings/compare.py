@@ -52,6 +52,8 @@ LACKS = {  # what that leaves undone
     "seeds": "a seed may not give the same answer again",
     "raw": "raw text may begin and end otherwise than here",
     "tokens": "tokens are not counted",
+    "weights": "whether with this model's weights cannot be told, so look at what the server was started with",
+    "model": "a server counts tokens otherwise than this model, so it may serve another; look at what it serves",
 }
 PREVIEW_BEST = "Preview: best of {samples}"
 PREVIEW_BY = "Preview: best of {samples} by {votes}"
