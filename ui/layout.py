@@ -186,7 +186,7 @@ def build(services: Services) -> Page:
             with gr.Tab(strings.TEACH_TAB, id="teach"):
                 teaching = teach_tab.build(services, to_rank, token, top)
             with gr.Tab(strings.LEADERBOARD_TAB, id="leaderboard") as ranking:
-                leaderboard_tab.build(services, ranking)
+                leaderboard_tab.build(services, ranking, token)
             with gr.Tab(strings.TRAINING_TAB, id="training"):
                 training = training_tab.build(services, token)
             versions_tab.build(services, token, comparing.settings, tabs)
@@ -228,7 +228,8 @@ def _bind_loading(services: Services, page: Page, comparing: CompareTab, shown: 
         return compare_settings.opened(services, kept)
 
     kept = comparing.settings.kept
-    loaded = page.load(open_comparing, [comparing.pending, kept], [*comparing.all, comparing.pending, token], **QUIET)
+    outputs = [*comparing.all, comparing.pending, token]
+    loaded = page.load(open_comparing, [comparing.pending, kept], outputs, js=compare_tab.SAYS_IF_NEW, **QUIET)
     loaded.then(None, js=FORGET_LINK, **QUIET)
     loaded.then(None, js=opened("compare"), **QUIET)
     page.load(open_settings, kept, comparing.settings.all, **QUIET)
