@@ -1,11 +1,16 @@
 """Triptych: base, instruction-tuned and RLHF answers side by side; your clicks train the third."""
 
+import signal
+
+if __name__ == "__main__":  # until `main` knows what to take away again, which is seconds of imports from here
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import argparse
+import importlib.util
 import logging
 import os
 import random
 import secrets
-import signal
 import socket
 import sqlite3
 import threading
@@ -20,7 +25,7 @@ from typing import Any
 os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
-from alignment.errors import AlignmentError
+from alignment.errors import AlignmentError, ConfigError
 from alignment.models import catalogue, presets, shipped_files
 from alignment.models.catalogue import ModelChoice, Resolved
 from alignment.models.conversion import ensure_converted
@@ -53,6 +58,7 @@ from storage.imports import stop_left_over_imports
 from storage.signing_key import signing_key
 
 log = logging.getLogger("triptych")
+RAY_PACKAGES = ("ray", "tensorboardX")  # tensorboardX: Ray Train imports it and does not ask for it
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 OWN_PASSWORD = "Set TRIPTYCH_ADMIN_PASSWORD, or run `python app.py password`, to choose your own."
 
@@ -140,7 +146,17 @@ def convert(config: ModelConfig) -> None:
         ensure_converted(config)
 
 
-def engine_of(opened: Opened, named: str) -> LocalEngine | RemoteEngine:
+def require_ray(address: str | None) -> None:
+    """Raise ConfigError where a Ray cluster is to train and Ray is not installed; it is not imported for that."""
+    missing = [name for name in RAY_PACKAGES if importlib.util.find_spec(name) is None] if address else []
+    if missing:
+        raise ConfigError(
+            f"--ray {address} needs {' and '.join(missing)} in this environment; pip install "
+            "'ray[default]' tensorboardX, or leave --ray out: torchrun then starts the workers on this machine"
+        )
+
+
+def engine_of(opened: Opened, named: str | None) -> LocalEngine | RemoteEngine:
     """Return what writes: this process, or the servers that `--engine` names. Raises ConfigError for no address."""
     if not named:
         return LocalEngine(opened.model.config, opened.live, threads=usable_processors(), serving=opened.limits)
@@ -157,7 +173,7 @@ def services_of(
     opened: Opened, engine: LocalEngine | RemoteEngine, seed: int | None, host: str, workers: int = 1, ray: str = ""
 ) -> Services:
     """Return what the page works with; nothing is started yet."""
-    model, processors = opened.model, usable_processors()
+    model, processors, weights = opened.model, usable_processors(), fingerprint(opened.model.config)
     defaults = settings_of(model.config.model, RunSettings(seed=seed or 0, threads=processors, workers=workers))
     return Services(
         data_dir=opened.data_dir,
@@ -171,6 +187,8 @@ def services_of(
             max_tokens=model.context_tokens,
             own_template=model.own_template,
             served_by=engine.servers if isinstance(engine, RemoteEngine) else "",
+            fingerprint=weights,
+            base_fingerprint=fingerprint(ModelConfig(model.config.base)) if model.config.base else weights,
             untrained=untrained_versions(opened.db, opened.data_dir, model.config),
         ),
         sft=sft_of(opened),
@@ -182,20 +200,25 @@ def services_of(
         recorded=opened.recorded,
         seeds=random.Random(seed) if seed is not None else random.SystemRandom(),
         status=status_of(opened.db, engine),
-        preview=Preview(opened.db, engine, fingerprint(model.config)),
+        preview=Preview(opened.db, engine, weights),
         key=signing_key(opened.data_dir),
     )
 
 
 def main() -> None:
-    """Do what the command line asks for."""
+    """Do what the command line asks for; Ctrl-C and SIGTERM take away what is half written."""
     arguments = parse_arguments()
-    if arguments.list_models:
-        print(presets.table())
-    elif arguments.command != "serve":
-        carry_out(arguments)
-    else:
-        serve_page(arguments)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+    try:
+        if arguments.list_models:
+            print(presets.table())
+        elif arguments.command != "serve":
+            carry_out(arguments)
+        else:
+            serve_page(arguments)
+    except (KeyboardInterrupt, EOFError):  # EOFError: Ctrl-D, where a password is asked for
+        raise SystemExit(f"Stopped: {arguments.command} was broken off") from None
 
 
 def carry_out(arguments: argparse.Namespace) -> None:
@@ -209,10 +232,10 @@ def carry_out(arguments: argparse.Namespace) -> None:
         elif arguments.command == "hand-off":
             stay_offline()
             given = ModelChoice(arguments.model, arguments.base, arguments.sft, arguments.quantize)
-            print(commands.hand_over(data_dir, given, arguments.to, arguments.trainer))
+            print(commands.hand_over(data_dir, given, arguments.to, arguments.trainer or "trl"))
         else:
             print(commands.restore(data_dir, arguments.file))
-    except (AlignmentError, StorageError, OSError) as error:
+    except (AlignmentError, StorageError, OSError, sqlite3.Error) as error:
         raise SystemExit(f"Nothing was changed: {error}") from error
 
 
@@ -223,6 +246,10 @@ def serve_page(arguments: argparse.Namespace) -> None:
     # PEFT asks transformers for the old name of a property; whoever starts the app can do nothing about it.
     warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it misses a kernel that only 4-bit bases would use
+    try:
+        require_ray(arguments.ray)
+    except AlignmentError as error:
+        raise SystemExit(f"Triptych cannot start: {error}") from error
     opened = open_data_folder(arguments)
     forget_proxies()
     try:
@@ -230,7 +257,7 @@ def serve_page(arguments: argparse.Namespace) -> None:
     except AlignmentError as error:
         raise SystemExit(f"Triptych cannot start: {error}") from error
     services = replace(
-        services_of(opened, engine, arguments.seed, arguments.host, arguments.workers, arguments.ray),
+        services_of(opened, engine, arguments.seed, arguments.host, arguments.workers, arguments.ray or ""),
         fold_harmful=arguments.fold_harmful,
         lent=LentAdapters(allowed=arguments.lend_adapters),
     )

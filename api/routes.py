@@ -14,7 +14,7 @@ from api.feedback import take
 from api.metrics import CONTENT_TYPE, Counted
 from api.schemas import ChatAsked, Feedback, TextAsked
 from service.annotators import annotator_of
-from service.complete import UnknownModelError, served_models
+from service.complete import UnknownModelError, served_models, version_hashes
 from service.context import Services
 from service.keys import InvalidKeyError, identify
 
@@ -29,12 +29,13 @@ def routes(services: Services) -> list[BaseRoute]:
 
     @spoken.get("/models")
     def models() -> dict[str, Any]:
-        return {"object": "list", "data": [_model(services, name) for name in served_models(services)]}
+        hashes = version_hashes(services)
+        return {"object": "list", "data": [_model(services, name, hashes) for name in served_models(services)]}
 
     @spoken.get("/models/{name}")
     def model(name: str) -> Any:
         if name in served_models(services):
-            return _model(services, name)
+            return _model(services, name, version_hashes(services))
         return told(UnknownModelError(f"there is no model {name!r} here; /v1/models lists them"))
 
     @spoken.post("/chat/completions")
@@ -97,7 +98,18 @@ def counting_route(services: Services, counted: Counted) -> type[PlainErrors]:
     return Counting
 
 
-def _model(services: Services, name: str) -> dict[str, Any]:
-    """Return a model as OpenAI lists it; `max_model_len`, the tokens that it reads, as vLLM does."""
-    read = services.model.max_tokens
-    return {"id": name, "object": "model", "created": 0, "owned_by": "triptych", "max_model_len": read}
+def _model(services: Services, name: str, hashes: dict[str, str]) -> dict[str, Any]:
+    """Return a model as OpenAI lists it; `max_model_len`, the tokens that it reads, as vLLM does.
+
+    `fingerprint` and `sha256` let another Triptych see that it has the same model and the same version.
+    """
+    model = services.model
+    return {
+        "id": name,
+        "object": "model",
+        "created": 0,
+        "owned_by": "triptych",
+        "max_model_len": model.max_tokens,
+        "fingerprint": model.base_fingerprint if name == "base" else model.fingerprint,
+        "sha256": hashes.get(name, ""),
+    }

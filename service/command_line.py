@@ -11,6 +11,7 @@ COMMANDS = {
     "restore": "restore FILE: make a new data folder of a backup",
     "hand-off": "hand-off --to DIR: write a folder with which TRL or OpenRLHF goes on",
 }
+MAX_WORKERS = 64
 MAX_SEED = 2**63 - 1  # of a run, and what SQLite holds
 ABOUT = "Triptych: base, instruction-tuned and RLHF answers side by side; your clicks train the third."
 
@@ -26,6 +27,20 @@ def site_address(text: str) -> str:
     """Return the address of a site, "" for none, or raise ArgumentTypeError."""
     if text and not re.fullmatch(r"https?://[\w.-]+(:\d+)?", text):
         raise argparse.ArgumentTypeError(f"a site is an address such as https://huggingface.co, got {brief(text)}")
+    return text
+
+
+def worker_count(text: str) -> int:
+    """Return how many processes train together, or raise ArgumentTypeError."""
+    if not text.isdecimal() or not 1 <= int(text) <= MAX_WORKERS:
+        raise argparse.ArgumentTypeError(f"workers are a number from 1 to {MAX_WORKERS}, got {brief(text)}")
+    return int(text)
+
+
+def address(text: str) -> str:
+    """Return what is named, or raise ArgumentTypeError for nothing, as of a variable that is not set."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError(f"got {text!r}, which names nothing; give an address, or leave the option out")
     return text
 
 
@@ -66,18 +81,37 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         action="store_true",
         help="fold base and instruction-tuned answers to what sounds harmful, a guess by words, until they are clicked",
     )
-    add("--workers", type=int, choices=range(1, 65), metavar="N", default=1, help="processes that train a run together")
-    add("--ray", default="", metavar="ADDRESS", help="Ray cluster on which workers train; local starts one")
-    add("--engine", default="", help="servers that write instead of this process: http://host:8000, or vllm:http://…")
+    add("--workers", type=worker_count, metavar="N", default=1, help="processes that train a run together")
+    add(
+        "--ray",
+        type=address,
+        metavar="ADDRESS",
+        help="Ray cluster on which workers train: http://head:8265 (as a job), head:6379, or local, which starts one",
+    )
+    add("--engine", type=address, help="servers that write instead of this process: http://host:8000, or vllm:http://…")
     add("--lend-adapters", action="store_true", help="let programs have adapters loaded through /v1, as vLLM does")
     add("--to", type=Path, help="new folder that hand-off writes")
-    add("--for", dest="trainer", choices=["trl", "openrlhf"], default="trl", help="of hand-off (default: %(default)s)")
+    add("--for", dest="trainer", choices=["trl", "openrlhf"], help="of hand-off (default: trl)")
     add("--list-models", action="store_true", help="print the presets and leave")
     parsed = parser.parse_args(arguments)
-    if (parsed.command in ("backup", "restore")) != (parsed.file is not None):
-        parser.error("backup and restore need a file, and nothing else takes one")
-    if (parsed.command == "hand-off") != (parsed.to is not None):
-        parser.error("hand-off needs --to with a new folder, and nothing else takes one")
-    if parsed.ray and parsed.workers == 1:
-        parser.error("--ray needs --workers of at least 2")
+    if problem := _misfit(parsed):
+        parser.error(problem)
     return parsed
+
+
+def _misfit(parsed: argparse.Namespace) -> str:
+    """Return why the parts of a command line do not go together and what to write instead, "" if they do."""
+    command, file = parsed.command, parsed.file
+    if command == "backup" and file is None:
+        return "backup needs the file that it is to write: app.py backup FILE"
+    if command == "restore" and file is None:
+        return "restore needs the file that backup wrote: app.py restore FILE"
+    if command == "hand-off" and parsed.to is None:
+        return f"hand-off needs a new folder: app.py hand-off --to {file or 'DIR'}"
+    if file is not None and command not in ("backup", "restore"):
+        return f"{command} takes no file, got {str(file)!r}; leave it out"
+    if command != "hand-off" and (parsed.to is not None or parsed.trainer is not None):
+        return f"--to and --for are of hand-off alone, not of {command}: app.py hand-off --to DIR"
+    if parsed.ray and parsed.workers == 1:
+        return "--ray needs --workers of at least 2, got 1; add --workers 2"
+    return ""

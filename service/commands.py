@@ -28,23 +28,25 @@ def set_password(data_dir: Path) -> str:
 
 def back_up(data_dir: Path, target: Path) -> str:
     """Copy a data folder into a file, also while an app uses it, and return what to say; it is for the owner's eyes."""
-    size = backup.back_up(data_dir, target.resolve())
+    size = backup.back_up(data_dir, target)
     return f"{data_dir} is copied to {target} ({size / 2**20:.1f} MB). It holds people's words and keys."
 
 
 def restore(data_dir: Path, source: Path) -> str:
     """Make a data folder out of a backup and return what to say."""
-    found = backup.restore(source.resolve(), data_dir)
+    found = backup.restore(source, data_dir)
     return f"{data_dir} is restored from {source}, with {found} version{'' if found == 1 else 's'}, each of them whole."
 
 
 def hand_over(data_dir: Path, choice: ModelChoice, target: Path, trainer: For) -> str:
     """Write a folder for another trainer and return what to say; it holds people's words."""
-    made = hand_off(data_dir, choice, target.resolve(), trainer)
+    made = hand_off(data_dir, choice, target, trainer)
     start = "python train.py" if trainer == "trl" else "./run.sh"
+    method = "" if made.reward else " --method dpo" if trainer == "trl" else " dpo"
+    reward = f"a reward model ({made.reward})" if made.reward else "no reward model, as no run has fitted one yet"
     return (
-        f"{target} holds {made.pairs} pairs, {made.prompts} prompts and a reward model ({made.reward}). Its README.md "
-        f"says what it needs; `{start}` in it trains. It holds people's words."
+        f"{target} holds {made.pairs} pairs, {made.prompts} prompts and {reward}. Its README.md says what it needs; "
+        f"`{start}{method}` in it trains. It holds people's words."
     )
 
 

@@ -81,6 +81,13 @@ def served_models(services: Services) -> list[str]:
     return ["base", "sft", "rlhf", *(f"v{version}" for version in versions), *services.lent.names]
 
 
+def version_hashes(services: Services) -> dict[str, str]:
+    """Return the hash of the folder that each name's adapter lies in; "" for one that came with the model."""
+    live = services.engine.live
+    versions = {f"v{policy.version}": policy.sha256 for policy in policies.list_policies(services.db)}
+    return {"rlhf": live.sha256, "sft": live.sha256 if live.own_sft else "", **versions}
+
+
 def require_served(services: Services, model: str) -> None:
     """Raise UnknownModelError for a name that no model bears."""
     names = served_models(services)

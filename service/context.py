@@ -31,6 +31,8 @@ class ServedModel:
     max_tokens: int  # that it reads, prompt and completion together
     own_template: bool  # whether it ships a chat template
     served_by: str = ""  # the servers that write, "" for this process
+    fingerprint: str = ""  # of the model's weights
+    base_fingerprint: str = ""  # of what answers in the first panel: the same unless it is a checkpoint of its own
     untrained: frozenset[int] = frozenset()  # versions that are the instruction-tuned model unchanged
 
 

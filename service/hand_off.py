@@ -41,7 +41,7 @@ class HandedOff:
     folder: Path
     pairs: int
     prompts: int
-    reward: str  # which reward model, in words
+    reward: str  # which reward model, in words; "" where no run has fitted one yet
     trainer: For
 
 
@@ -49,7 +49,8 @@ def hand_off(data_dir: Path, choice: ModelChoice, target: Path, trainer: For) ->
     """Write a new folder for a trainer out of the votes that stand and the version that is live, and return it.
 
     The reward model is the one that this version was trained on; settings are those of its run. Raises ConfigError for
-    a folder that exists, an AlignmentError or StorageError for a model or a version that cannot be read.
+    a folder that exists or cannot be written, and for votes that prefer no answer to another; an
+    AlignmentError or StorageError for a model or a version that cannot be read.
     """
     if target.exists():
         raise ConfigError(f"{target} exists; --to names a new folder")
@@ -67,12 +68,21 @@ def hand_off(data_dir: Path, choice: ModelChoice, target: Path, trainer: For) ->
 
     def write(folder: Path) -> None:
         counts["pairs"] = _write_pairs(db, signing_key(data_dir), folder)
+        if not counts["pairs"]:
+            raise ConfigError(
+                f"there is nothing to learn from: no vote in {data_dir} prefers one answer to another; "
+                "vote in the app, then hand off"
+            )
         counts["prompts"] = _write_prompts(db, model.config, folder)
         _copy_reward(data_dir / live.path, model.config, folder)
         _copy_sft(data_dir / live.path, model.config, folder)
         _write_scripts(folder, trainer, _settings(db, live, model, folder))
 
-    write_folder(target, write)
+    try:
+        write_folder(target, write)
+    except OSError as error:
+        where = f"{target} cannot be written ({error.strerror or error})"
+        raise ConfigError(f"{where}; let --to name a new folder where you may write, with room on its disk") from error
     return HandedOff(target, counts["pairs"], counts["prompts"], _reward_in(target), trainer)
 
 
@@ -154,4 +164,4 @@ def _reward_in(folder: Path) -> str:
     own, shipped = folder / "reward" / "own", folder / "reward" / "shipped"
     kinds = ["a linear model on frozen features" if (own / "linear.safetensors").is_file() else "a LoRA adapter"]
     found = [*(kinds if own.is_dir() else []), *(["the one that ships with the model"] if shipped.is_dir() else [])]
-    return " and ".join(found) or "none: no run has fitted one yet"
+    return " and ".join(found)

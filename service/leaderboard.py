@@ -9,14 +9,19 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator
 from pydantic.dataclasses import dataclass as checked_dataclass
 
+from alignment.errors import ConfigError
 from service.context import Services
+from service.people import known_person
+from service.pool import topics
 from service.ratings import Fit, Outcome, Voted, fit
-from service.requests import flag
+from service.requests import flag, text
 from storage.tallies import Player, Tally, tallies
 
 SourceFilter = Literal["all", "human", "simulated", "imported"]
 AskedFilter = Literal["all", "compare", "teach"]
 OWN_SOURCES = ("human", "simulated")  # without what was imported: its versions are another folder's
+NO_TOPIC = "leave it out for all questions"
+NOBODY = "leave it out for everybody"
 ORDER = ("base", "sft", "rlhf", "imported")
 
 
@@ -28,6 +33,14 @@ class LeaderboardRequest:
     asked: AskedFilter = "all"  # "compare": on panels; "teach": on samples of the policy
     blind: Annotated[bool, BeforeValidator(flag)] = False  # only votes on answers whose names were hidden
     own: Annotated[bool, BeforeValidator(flag)] = False  # only the caller's
+    topic: Annotated[str | None, text(200, NO_TOPIC, optional=True)] = (
+        None  # of the pool of prompts; None: any question
+    )
+    annotator: Annotated[str | None, text(200, NOBODY, optional=True)] = None  # a pseudonym, for the admin alone
+
+    def __post_init__(self) -> None:
+        if self.own and self.annotator:
+            raise ConfigError("own means the caller's votes; leave it out, or the annotator")
 
 
 @dataclass(frozen=True)
@@ -74,14 +87,27 @@ class Leaderboard:
         }
 
 
-def leaderboard(services: Services, annotator: str, request: LeaderboardRequest) -> Leaderboard:
-    """Return the leaderboard of the votes that count for a request; without a vote it names no model."""
+def leaderboard(
+    services: Services, annotator: str, request: LeaderboardRequest, token: str | None = None
+) -> Leaderboard:
+    """Return the leaderboard of the votes that count for a request; without a vote it names no model.
+
+    Raises AccessError where an annotator is named without the admin's token, UnknownPersonError, a LookupError, for
+    one whom nobody knows, ConfigError for a topic that no prompt of the pool has.
+    """
+    whose = annotator if request.own else None
+    if request.annotator is not None:
+        services.admin.require(token)
+        whose = known_person(services, request.annotator)
+    if request.topic is not None and request.topic not in (known := topics(services)):
+        raise ConfigError(f"topic must be one of the pool of prompts, {', '.join(known) or 'which has none'}")
     found = tallies(
         services.db,
         sources=OWN_SOURCES if request.source == "all" else (request.source,),
         blind=True if request.blind else None,
         asked=None if request.asked == "all" else request.asked,
-        annotator_id=annotator if request.own else None,
+        annotator_id=whose,
+        topic=request.topic,
     )
     return ranked(found)
 

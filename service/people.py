@@ -85,6 +85,12 @@ def integrity(services: Services, token: str | None) -> Integrity:
     )
 
 
+def named_people(services: Services, token: str | None) -> list[tuple[str, str]]:
+    """Return everybody's pseudonym and name, who voted most first. Raises AccessError without the admin's token."""
+    services.admin.require(token)
+    return [(annotator_pseudonym(services.key, one.id), one.name or "") for one in stored.people(services.db)]
+
+
 def known_person(services: Services, pseudonym: str) -> str:
     """Return the annotator that goes by a pseudonym; raise UnknownPersonError where there is none."""
     for one in stored.people(services.db):

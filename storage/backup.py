@@ -7,7 +7,7 @@ import sqlite3
 import tarfile
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 from storage import database
@@ -27,7 +27,7 @@ def back_up(data_dir: Path, target: Path) -> int:
     """Write a copy of a data folder to a file, which must not exist, and return how many bytes it has.
 
     Votes may come in meanwhile: the database is copied first, as it stands at one moment, and what it names lies in its
-    place before it is recorded. Raises BackupError where there is nothing to copy, OSError for a disk that is full.
+    place before it is recorded. Raises BackupError where there is nothing to copy or the file cannot be written.
     """
     db = database.file_in(data_dir)
     if not db.is_file():
@@ -46,8 +46,12 @@ def back_up(data_dir: Path, target: Path) -> int:
         scratch.chmod(0o600)  # it holds people's words and keys
         fsync(scratch)
         scratch.rename(target)
+    except OSError as error:
+        where = f"{target} cannot be written ({error.strerror or error})"
+        raise BackupError(f"{where}; name a file in a folder that is there, with room on its disk") from error
     finally:
-        scratch.unlink(missing_ok=True)
+        with suppress(OSError):  # as where its folder is none
+            scratch.unlink(missing_ok=True)
     fsync(target.parent)
     return target.stat().st_size
 
@@ -59,19 +63,30 @@ def restore(source: Path, data_dir: Path) -> int:
     app uses the folder. What is refused changes nothing.
     """
     if not source.is_file():
-        raise BackupError(f"there is no file {source}")
+        raise BackupError(f"there is no file {source}; name one that backup wrote")
     lock = database.hold(data_dir)
     try:
         if any(path.name != ".lock" for path in data_dir.iterdir()):
             raise BackupError(f"{data_dir} is not empty; give --data-dir a new folder, or move this one away first")
         with tempfile.TemporaryDirectory(dir=data_dir.parent, prefix=".restore-") as folder:
             found = _unpack(source, Path(folder))
-            for path in Path(folder).iterdir():
-                shutil.move(path, data_dir / path.name)
+            _move_into(Path(folder), data_dir)
         fsync(data_dir)
         return found
     finally:
         lock.release()
+
+
+def _move_into(folder: Path, data_dir: Path) -> None:
+    """Move all that is in a folder into a data folder; if that is broken off, nothing stays there."""
+    names = [path.name for path in folder.iterdir()]
+    try:
+        for name in names:
+            shutil.move(folder / name, data_dir / name)
+    except BaseException:
+        for path in (data_dir / name for name in names):
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        raise
 
 
 def _unpack(source: Path, folder: Path) -> int:

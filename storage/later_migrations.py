@@ -270,3 +270,10 @@ def m030_what_was_read(db: Database) -> None:
     )
     db.execute("CREATE INDEX votes_on ON preferences (comparison, annotator)")
     tally_table.renew(db)
+
+
+@migrations()
+def m031_topics(db: Database) -> None:
+    """What kind of prompt one of the pool is, and the index by which votes on such prompts are found."""
+    db.execute("ALTER TABLE prompts ADD COLUMN topic TEXT NOT NULL DEFAULT ''")
+    db.execute("CREATE INDEX first_questions ON comparisons (messages) WHERE turn = 0")

@@ -18,25 +18,42 @@ class PoolPrompt:
     messages: Messages  # the user's last
     source: str  # "model": it came with the model; "admin"
     created: str
+    topic: str  # the kind of prompt that it is, "" for none
 
 
-def begin_pool(path: Path, prompts: Sequence[Messages]) -> None:
-    """Fill the pool once, with what comes with a model; one that ever held a prompt stays as it is."""
+@dataclass(frozen=True)
+class NewPrompt:
+    """A prompt on its way into the pool."""
+
+    messages: Messages
+    topic: str = ""
+
+
+def begin_pool(path: Path, prompts: Sequence[NewPrompt]) -> None:
+    """Fill the pool once, with what comes with a model; one that ever held a prompt gets no other.
+
+    Prompts that came with a model before there were topics get theirs.
+    """
     with write(path) as db:
         if not db["prompts"].count:
             _insert(db, prompts, "model")
+        named = "UPDATE prompts SET topic = ? WHERE messages = ? AND source = 'model' AND topic = ''"
+        db.conn.executemany(named, [(one.topic, stored_messages(one.messages)) for one in prompts if one.topic])
 
 
-def add_prompts(path: Path, prompts: Sequence[Messages]) -> int:
-    """Add prompts and return how many are new; one that is there already stays as it is."""
+def add_prompts(path: Path, prompts: Sequence[NewPrompt]) -> int:
+    """Add prompts and return how many are new or got another topic; any other that is there stays as it is."""
     with write(path) as db:
         return _insert(db, prompts, "admin")
 
 
-def _insert(db: Database, prompts: Sequence[Messages], source: str) -> int:
-    rows = [(stored_messages(messages), source, now()) for messages in prompts]
-    # Where the text stands already, the index `one_standing_prompt` would refuse it.
-    insert = "INSERT OR IGNORE INTO prompts (messages, source, created) VALUES (?, ?, ?)"
+def _insert(db: Database, prompts: Sequence[NewPrompt], source: str) -> int:
+    rows = [(stored_messages(one.messages), source, now(), one.topic) for one in prompts]
+    insert = """
+        INSERT INTO prompts (messages, source, created, topic) VALUES (?, ?, ?, ?)
+        ON CONFLICT (messages) WHERE removed IS NULL DO UPDATE SET topic = excluded.topic
+        WHERE excluded.topic NOT IN ('', topic)
+        """
     return int(db.conn.executemany(insert, rows).rowcount) if rows else 0
 
 
@@ -51,6 +68,12 @@ def list_prompts(path: Path) -> list[PoolPrompt]:
     """Return the pool, in the order of adding."""
     with read(path) as db:
         return [_prompt(row) for row in db["prompts"].rows_where("removed IS NULL", order_by="id")]
+
+
+def topics(path: Path) -> list[str]:
+    """Return the topics of all prompts that are or were in the pool, in order."""
+    with read(path) as db:
+        return [row["topic"] for row in db.query("SELECT DISTINCT topic FROM prompts WHERE topic <> '' ORDER BY topic")]
 
 
 def rested_prompts(path: Path) -> list[int]:
@@ -73,4 +96,5 @@ def get_prompts(path: Path, ids: Sequence[int]) -> list[PoolPrompt]:
 
 
 def _prompt(row: dict[str, str]) -> PoolPrompt:
-    return PoolPrompt(int(row["id"]), messages_from_stored(row["messages"]), row["source"], row["created"])
+    messages = messages_from_stored(row["messages"])
+    return PoolPrompt(int(row["id"]), messages, row["source"], row["created"], row["topic"])

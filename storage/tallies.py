@@ -9,7 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from storage.database import read
+from storage.judgements import COUNTS
 from storage.tally_table import KEY, READ_PLAYERS
+
+# Of prompts that were taken out of the pool and came back, the newest row says the topic.
+OF_TOPIC = "SELECT messages FROM (SELECT messages, topic, MAX(id) FROM prompts GROUP BY messages) WHERE topic = :topic"
 
 
 @dataclass(frozen=True)
@@ -40,17 +44,24 @@ def tallies(
     blind: bool | None = None,
     asked: str | None = None,
     annotator_id: str | None = None,
+    topic: str | None = None,
 ) -> list[Tally]:
-    """Return the counted votes of some sources, the first day first; with an annotator, only theirs."""
-    table, values = "tallies", {"blind": blind, "asked": asked, "annotator": annotator_id}
-    if annotator_id is not None:
+    """Return the counted votes of some sources, the first day first.
+
+    With an annotator only theirs, those too that the admin left out; with a topic only those on first questions that
+    stand under it in the pool of prompts, or stood there last.
+    """
+    table, values = "tallies", {"blind": blind, "asked": asked, "annotator": annotator_id, "topic": topic}
+    if annotator_id is not None or topic is not None:
+        whose = COUNTS if annotator_id is None else "annotator = :annotator AND withdrawn IS NULL"
+        about = "" if topic is None else f"AND comparisons.turn = 0 AND comparisons.messages IN ({OF_TOPIC})"
         table = f"""(
             SELECT {KEY}, COUNT(*) AS votes FROM (
                 SELECT substr(preferences.created, 1, 10) AS day, source, preferences.blind, comparisons.kind AS asked,
                        COALESCE({READ_PLAYERS.format(vote="preferences")}, '') AS players, tiers,
                        preferences.kind AS kind
                 FROM preferences JOIN comparisons ON comparisons.id = preferences.comparison
-                WHERE annotator = :annotator AND withdrawn IS NULL
+                WHERE {whose} {about}
             ) GROUP BY {KEY}
         )"""
     named = ", ".join(f"'{source}'" for source in sources)

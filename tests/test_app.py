@@ -1,6 +1,7 @@
 """What the app refuses before anything is loaded, in one sentence each."""
 
 import resource
+import signal
 import socket
 import subprocess
 import sys
@@ -9,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from app import require_free
+from alignment.errors import ConfigError
+from app import RAY_PACKAGES, require_free, require_ray
 from service import account
-from service.command_line import port_number, seed_number
+from service.command_line import parse_arguments, port_number, seed_number
 from storage import database
 from tests.harness.app import ROOT, free_port
 
@@ -46,6 +48,38 @@ def test_a_seed_that_no_run_can_take_is_refused() -> None:
     for text in ("-1", str(2**63), "1.5", "abc", ""):
         with pytest.raises(Exception, match="a seed is a whole number from 0 to"):
             seed_number(text)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("hand-off h4", "hand-off needs a new folder: app.py hand-off --to h4"),
+        ("hand-off h4 --to h5", "hand-off takes no file, got 'h4'"),
+        ("backup", "backup needs the file that it is to write: app.py backup FILE"),
+        ("restore", "restore needs the file that backup wrote: app.py restore FILE"),
+        ("password secret", "password takes no file, got 'secret'"),
+        ("backup copy --to h4", "--to and --for are of hand-off alone, not of backup"),
+        ("--workers 0", "workers are a number from 1 to 64, got '0'"),
+        ("--ray local", "--ray needs --workers of at least 2, got 1; add --workers 2"),
+        ("--engine=", "argument --engine: got '', which names nothing; give an address, or leave the option out"),
+        ("--ray= --workers 2", "argument --ray: got '', which names nothing"),
+    ],
+)
+def test_a_command_line_that_does_not_fit_is_answered_with_what_to_write(
+    words: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        parse_arguments(words.split())
+    assert said in capsys.readouterr().err
+
+
+def test_a_cluster_is_refused_at_the_start_where_ray_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name in RAY_PACKAGES else name)
+    require_ray(None)
+    with pytest.raises(
+        ConfigError, match="--ray head:6379 needs ray and tensorboardX in this environment; pip install"
+    ):
+        require_ray("head:6379")
 
 
 def test_the_models_with_short_names_are_printed() -> None:
@@ -109,7 +143,22 @@ def test_a_data_folder_is_copied_and_restored_from_the_command_line(tmp_path: Pa
     assert "is not empty" in started("restore", copy, "--data-dir", str(tmp_path / "data")).stderr
     assert started("restore", copy, "--data-dir", str(tmp_path / "again")).returncode == 0
     assert account.sessions(tmp_path / "again" / "triptych.db", "", "made up").login("staple battery")
-    assert "need a file" in started("backup").stderr
+    nowhere = str(tmp_path / "nowhere" / "copy.tar.gz")
+    said = started("backup", nowhere, "--data-dir", str(tmp_path / "data")).stderr
+    assert said.startswith(f"Nothing was changed: {nowhere} cannot be written (No such file or directory); name a file")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_hand_off_that_is_broken_off_leaves_nothing_and_says_so(number: signal.Signals, tmp_path: Path) -> None:
+    script = (
+        "import os, app; from service import commands; from storage.version_folders import write_folder; "
+        f"stop = lambda folder: (folder / 'half').touch() or os.kill(os.getpid(), {int(number)}); "
+        "commands.hand_over = lambda data_dir, given, to, trainer: write_folder(to, stop); app.main()"
+    )
+    command = [sys.executable, "-c", script, "hand-off", "--to", str(tmp_path / "to")]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert (ended.returncode, ended.stderr) == (1, "Stopped: hand-off was broken off\n")
+    assert not list(tmp_path.iterdir())
 
 
 def prepared(folder: Path) -> Path:

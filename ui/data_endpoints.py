@@ -49,11 +49,15 @@ def register(services: Services) -> None:
         asked: str = "all",
         blind: bool = False,
         own: bool = False,
+        topic: str | None = None,
+        annotator: str | None = None,
+        token: str = "",
         request: gr.Request | None = None,
     ) -> dict[str, Any]:
         """Return ratings with intervals and who is preferred to whom, by some of the votes."""
-        wanted = checked(LeaderboardRequest, source=source, asked=asked, blind=blind, own=own)
-        return leaderboard(services, annotator_id(request), wanted).to_json()
+        votes = {"source": source, "asked": asked, "blind": blind, "own": own}
+        wanted = checked(LeaderboardRequest, **votes, topic=topic or None, annotator=annotator or None)
+        return leaderboard(services, annotator_id(request), wanted, token).to_json()
 
     gr.api(leaderboard_endpoint, api_name="leaderboard")
     gr.api(export_endpoint, api_name="export")

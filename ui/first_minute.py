@@ -19,7 +19,7 @@ def first_view(services: Services, tab: CompareTab, columns: Sequence[str] = ROL
     """
     state, example = services.engine.state, services.recorded
     if state.status == "failed":
-        return empty_view(services, tab, notice(state.message, "error"), hint="", columns=columns)
+        return empty_view(services, tab, notice(state.message, "away"), hint="", columns=columns)
     if example is None or tuple(columns) != ROLES:
         return empty_view(services, tab, columns=columns)
     day = date.fromisoformat(example.recorded)

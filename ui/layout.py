@@ -85,16 +85,18 @@ def header_html(now: Snapshot, model: ServedModel) -> str:
     words = _header_words(now)
     for damaged in versions_view.gave_way(now.policies, now.live)[:1]:  # the newest
         words = strings.LIVE_INSTEAD.format(version=now.live, damaged=damaged.version)
-    return render("header", model=_shown_name(model), status=now.engine.status, words=words)
+    return _header(model, now.engine.status, words)
 
 
 def first_header(model: ServedModel) -> str:
     """Return the header of a page that has just opened: how things stand comes with the first look at the snapshot."""
-    return render("header", model=_shown_name(model), status="loading", words=strings.NOT_KNOWN_YET)
+    return _header(model, "loading", strings.NOT_KNOWN_YET)
 
 
-def _shown_name(model: ServedModel) -> str:
-    return strings.SERVED_BY.format(model=model.name, servers=model.served_by) if model.served_by else model.name
+def _header(model: ServedModel, status: str, words: str) -> str:
+    servers = model.served_by
+    name = strings.SERVED_BY.format(model=model.name, servers=servers) if servers else model.name
+    return render("header", model=name, elsewhere=bool(servers), status=status, words=words)
 
 
 def _header_words(now: Snapshot) -> str:
@@ -184,7 +186,7 @@ def build(services: Services) -> Page:
             with gr.Tab(strings.TEACH_TAB, id="teach"):
                 teaching = teach_tab.build(services, to_rank, token, top)
             with gr.Tab(strings.LEADERBOARD_TAB, id="leaderboard") as ranking:
-                leaderboard_tab.build(services, ranking)
+                leaderboard_tab.build(services, ranking, token)
             with gr.Tab(strings.TRAINING_TAB, id="training"):
                 training = training_tab.build(services, token)
             versions_tab.build(services, token, comparing.settings, tabs)
@@ -226,7 +228,8 @@ def _bind_loading(services: Services, page: Page, comparing: CompareTab, shown: 
         return compare_settings.opened(services, kept)
 
     kept = comparing.settings.kept
-    loaded = page.load(open_comparing, [comparing.pending, kept], [*comparing.all, comparing.pending, token], **QUIET)
+    outputs = [*comparing.all, comparing.pending, token]
+    loaded = page.load(open_comparing, [comparing.pending, kept], outputs, js=compare_tab.SAYS_IF_NEW, **QUIET)
     loaded.then(None, js=FORGET_LINK, **QUIET)
     loaded.then(None, js=opened("compare"), **QUIET)
     page.load(open_settings, kept, comparing.settings.all, **QUIET)

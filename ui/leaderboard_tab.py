@@ -7,6 +7,8 @@ import gradio as gr
 
 from service.context import ServedModel, Services
 from service.leaderboard import Leaderboard, LeaderboardRequest, Standing, leaderboard
+from service.people import named_people
+from service.pool import topics
 from service.requests import checked
 from ui import strings
 from ui.annotator import annotator_id
@@ -29,11 +31,11 @@ class Row:
     place: float
 
 
-def shown(services: Services, annotator: str, source: str, asked: str, blind: bool, own: bool) -> str:
+def shown(services: Services, caller: str, token: str | None, **votes: Any) -> str:
     """Return the leaderboard of some votes as HTML, or why it cannot be shown."""
     try:
-        request = checked(LeaderboardRequest, source=source, asked=asked, blind=blind, own=own)
-        return drawn(leaderboard(services, annotator, request), services.model)
+        request = checked(LeaderboardRequest, **votes)
+        return drawn(leaderboard(services, caller, request, token), services.model)
     except Exception as error:
         return notice(sentence(error), "error")
 
@@ -69,11 +71,31 @@ def name_of(one: Standing, model: ServedModel) -> str:
     return name if one.version is None else strings.NAME_AND_VERSION.format(name=name, version=one.version)
 
 
-def build(services: Services, tab: Any) -> None:
+def topic_choices(services: Services) -> list[tuple[str, str]]:
+    """Return the kinds of questions to choose from, all of them first."""
+    return [(strings.ANY_QUESTION, ""), *((name, name) for name in topics(services))]
+
+
+def people_choices(services: Services, token: str | None) -> list[tuple[str, str]]:
+    """Return the people whose votes may be looked at alone, everybody first: to whom is no admin, nobody is named."""
+    named = named_people(services, token) if services.admin.is_valid(token) else []
+    shown = (strings.NAME_AND_PSEUDONYM.format(name=name, pseudonym=one) if name else one for one, name in named)
+    return [(strings.EVERYBODY, ""), *zip(shown, (one for one, _ in named), strict=True)]
+
+
+def build(services: Services, tab: Any, token: Any) -> None:
     """Build the tab; it is drawn whenever it is opened or another choice is made."""
 
-    def look(source: str, asked: str, blind: bool, own: bool, caller: gr.Request) -> str:
-        return shown(services, annotator_id(caller), source, asked, blind, own)
+    def look(
+        held: str | None, source: str, asked: str, topic: str, who: str, blind: bool, own: bool, caller: gr.Request
+    ) -> str:
+        votes = {"source": source, "asked": asked, "topic": topic or None, "blind": blind, "own": own}
+        return shown(services, annotator_id(caller), held, **votes, annotator=who or None)
+
+    def opened(held: str | None) -> list[Any]:
+        people = people_choices(services, held)
+        known = {"visible": True} if len(people) > 1 else {"visible": False, "value": ""}
+        return [gr.update(choices=topic_choices(services)), gr.update(choices=people, **known)]
 
     with gr.Row(elem_id="which-votes"):
         source = gr.Dropdown(
@@ -88,8 +110,12 @@ def build(services: Services, tab: Any) -> None:
             label=strings.WHERE_ASKED,
             filterable=False,
         )
+        topic = gr.Dropdown([(strings.ANY_QUESTION, "")], value="", label=strings.WHICH_QUESTIONS, elem_id="topic")
+        who = gr.Dropdown([(strings.EVERYBODY, "")], value="", label=strings.GIVEN_BY, visible=False, elem_id="whose")
         blind = gr.Checkbox(label=strings.ONLY_BLIND, elem_id="only-blind")
         own = gr.Checkbox(label=strings.ONLY_OWN, elem_id="only-own")
     board = gr.HTML(apply_default_css=False, elem_id="leaderboard")
-    choices = [source, asked, blind, own]
-    gr.on([tab.select, *(one.input for one in choices)], look, choices, board, **QUIET)
+    choices = [source, asked, topic, who, blind, own]
+    wanted = [token, *choices]
+    gr.on([one.input for one in choices], look, wanted, board, **QUIET)
+    tab.select(opened, token, [topic, who], **QUIET).then(look, wanted, board, **QUIET)

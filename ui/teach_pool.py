@@ -40,6 +40,7 @@ def listed(services: Services, token: str | None, search: str = "") -> str:
             "id": one.id,
             "text": text if len(text := question_of(one.messages)) <= LONGEST else f"{text[:LONGEST]} …",
             "source": strings.POOL_SOURCES.get(one.source, one.source),
+            "topic": one.topic,
         }
         for one in reversed(fitting[-MOST_SHOWN:])
     ]

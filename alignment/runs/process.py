@@ -66,13 +66,15 @@ def start_process(data_dir: Path, model: ModelConfig) -> TrainingProcess:
 def start_group(data_dir: Path, model: ModelConfig, run_id: int, workers: int, ray: str = "") -> TrainingProcess:
     """Start several processes that train a run together; raise OSError if the system refuses.
 
-    torchrun starts them on this machine, or Ray on the cluster at an address. Either ends all where one is gone, and
+    torchrun starts them on this machine, or Ray on the cluster at an address: as a job for the address of its dashboard
+    (http://…), else by joining it. Either ends all where one is gone, and
     starts them again: they go on from the last checkpoint.
     """
     group = ["--standalone", "--nproc-per-node", str(workers), "--max-restarts", str(RESTARTS)]
     which = ["--run-number", str(run_id), "--workers", str(workers)]
     if ray:
-        command = ["-m", "alignment.runs.ray_group", *_job(data_dir, model)[1:], *which, "--address", ray]
+        module = "alignment.runs.ray_job" if ray.startswith(("http://", "https://")) else "alignment.runs.ray_group"
+        command = ["-m", module, *_job(data_dir, model)[1:], *which, "--address", ray]
         return TrainingProcess(_started(data_dir, command), group=True)
     job = [*_job(data_dir, model), *which]
     return TrainingProcess(_started(data_dir, ["-m", "torch.distributed.run", *group, "-m", *job]), group=True)

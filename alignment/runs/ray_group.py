@@ -1,7 +1,7 @@
 """Trains a run by workers of a Ray cluster: `python -m alignment.runs.ray_group`, where Ray is installed.
 
 Ray places and watches the workers, and starts all of them again where one is lost; each does what one of torchrun's
-does. Ray is not among this project's requirements: `pip install ray tensorboardX`.
+does. Ray is not among this project's requirements: `pip install 'ray[default]' tensorboardX`.
 """
 
 import argparse
@@ -29,26 +29,49 @@ def work(given: dict[str, Any]) -> None:
             raise RuntimeError(f"a worker of run {given['run']} ended with code {end.code}") from end
 
 
-def main() -> None:
-    """Start the workers and wait for them; a run that they could not end is marked as failed."""
+def parse_arguments() -> argparse.Namespace:
+    """Return which run is to be trained, and where."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data-dir", type=Path, required=True)
     parser.add_argument("--model", required=True, help="the fields of ModelConfig as a JSON object")
     parser.add_argument("--run-number", type=int, required=True)
     parser.add_argument("--workers", type=int, required=True)
     parser.add_argument("--address", default="local", help="of the cluster; local: one of this process's own")
-    arguments = parser.parse_args()
-    leave_with_parent()
+    parser.add_argument(
+        "--submitted", action="store_true", help="by ray_job, which stops it; the app is not its parent"
+    )
+    return parser.parse_args()
+
+
+def unusable(error: ImportError) -> str:
+    """Return why Ray cannot be used, and what to do."""
+    return f"Ray cannot be used here ({error}); pip install 'ray[default]' tensorboardX, or start the app without --ray"
+
+
+def unreachable(address: str, error: Exception) -> str:
+    """Return why a cluster cannot be used, and what to do."""
+    return f"no Ray cluster answers at {address} ({error}); start one with `ray start --head`, or mend --ray"
+
+
+def main() -> None:
+    """Start the workers and wait for them; a run that they could not end is marked as failed."""
+    arguments = parse_arguments()
+    if not arguments.submitted:
+        leave_with_parent()
     db = database.file_in(arguments.data_dir)
     try:
         import ray
         from ray.train import FailureConfig, RunConfig, ScalingConfig
         from ray.train.torch import TorchConfig, TorchTrainer
+
+        workers_find = {"env_vars": {"PYTHONPATH": str(ROOT)}}
+        ray.init(address=arguments.address, runtime_env=workers_find, include_dashboard=False)
     except ImportError as error:
-        words = f"Ray cannot be used here ({error}); pip install ray tensorboardX, or start the app without --ray"
-        runs.end_run(db, arguments.run_number, "failed", words)
+        runs.end_run(db, arguments.run_number, "failed", unusable(error))
         return
-    ray.init(address=arguments.address, runtime_env={"env_vars": {"PYTHONPATH": str(ROOT)}}, include_dashboard=False)
+    except ConnectionError as error:
+        runs.end_run(db, arguments.run_number, "failed", unreachable(arguments.address, error))
+        return
     on_gpu = ray.cluster_resources().get("GPU", 0) >= arguments.workers
     folder = run_folder.folder_of(arguments.data_dir.resolve(), arguments.run_number)
     TorchTrainer(

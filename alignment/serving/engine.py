@@ -164,8 +164,8 @@ class Measured:
 
 
 # What an engine may leave undone: previews of the next version, the same text for the same seed, raw text begun and
-# ended as here, a count of tokens.
-Lack = Literal["preview", "seeds", "raw", "tokens"]
+# ended as here, a count of tokens, proof that the weights are the model's, or even that it is the model.
+Lack = Literal["preview", "seeds", "raw", "tokens", "weights", "model"]
 
 
 class Engine(Protocol):

@@ -39,6 +39,9 @@ class Listed:
     parent: str | None  # the model that an adapter is on; None for a model itself
     context_tokens: int | None  # that it reads, where the server tells
     owner: str
+    root: str = ""  # the folder or name that vLLM loaded it from
+    fingerprint: str = ""  # of the weights, as a Triptych tells it
+    sha256: str = ""  # of the folder of a version, as a Triptych tells it
 
     @property
     def tells_ids(self) -> bool:
@@ -75,6 +78,26 @@ class Server:
         except (ValueError, KeyError, TypeError) as error:
             words = f"{self.url}/models does not list models as OpenAI's API does ({error!r})"
             raise UnreachableError(words) from error
+
+    def token_ids(self, name: str, text: str) -> tuple[int, ...] | None:
+        """Return the ids of a text's tokens as vLLM tells them, None where a server has no such route."""
+        body = {"model": name, "prompt": text, "add_special_tokens": False}
+        try:
+            told = self._call("POST", "/tokenize", LOOK_SECONDS, body, at=self.url.removesuffix("/v1"))
+            return tuple(int(token) for token in told.json()["tokens"])
+        except (ConfigError, ValueError, KeyError, TypeError):
+            return None
+
+    def prompt_tokens(self, name: str, question: str) -> int | None:
+        """Return how many tokens a question takes with its template, None where the server does not tell.
+
+        Raises ConfigError for one that refuses it.
+        """
+        body = {"model": name, "messages": [{"role": "user", "content": question}], "max_tokens": 1}
+        try:
+            return int(self._call("POST", "/chat/completions", SILENT_SECONDS, body).json()["usage"]["prompt_tokens"])
+        except (ValueError, KeyError, TypeError):
+            return None
 
     def load(self, name: str, folder: Path) -> None:
         """Have an adapter loaded under a name; raise AdapterError where the server refuses it."""
@@ -113,10 +136,10 @@ class Server:
         except ConfigError as error:
             raise AdapterError(f"{body['lora_name']} could not be {act}ed: {error}") from error
 
-    def _call(self, method: str, path: str, seconds: float, body: Any = None) -> httpx.Response:
+    def _call(self, method: str, path: str, seconds: float, body: Any = None, at: str = "") -> httpx.Response:
         try:
             with httpx.Client(verify=trusted(), timeout=seconds) as client:
-                answer = client.request(method, self.url + path, json=body, headers=self.headers)
+                answer = client.request(method, (at or self.url) + path, json=body, headers=self.headers)
         except httpx.HTTPError as error:
             raise UnreachableError(f"{self.url} does not answer ({type(error).__name__}: {error})") from error
         if answer.is_error:
@@ -170,7 +193,8 @@ def _reachable(url: httpx.URL) -> bool:
 
 
 def _listed(one: dict[str, Any]) -> Listed:
-    return Listed(str(one["id"]), one.get("parent"), one.get("max_model_len"), str(one.get("owned_by", "")))
+    told = {name: str(one.get(name) or "") for name in ("root", "fingerprint", "sha256")}
+    return Listed(str(one["id"]), one.get("parent"), one.get("max_model_len"), str(one.get("owned_by", "")), **told)
 
 
 def _words(answer: httpx.Response) -> str:

@@ -38,7 +38,7 @@ from alignment.serving.engine import (
     TextFeatures,
 )
 from alignment.serving.openai_server import VLLM_OWNER, Server, UnreachableError, trusted
-from alignment.serving.replicas import BASE, LIVE, SFT, Replica, Replicas, lent_as
+from alignment.serving.replicas import BASE, SFT, Replica, Replicas, lent_as
 from alignment.serving.settings import ServingLimits
 from alignment.settings import ModelConfig
 from storage.messages import Messages
@@ -62,7 +62,7 @@ class RemoteEngine:
 
     def __init__(self, servers: Sequence[Server], model: ModelConfig, live: PolicyVersion, *, publishes: bool) -> None:
         """Have rows written by servers that serve the same model."""
-        self._replicas = Replicas(servers, publishes=publishes)
+        self._replicas = Replicas(servers, model, publishes=publishes)
         self._model = model
         self._live = live
         self._sft = Adapter("sft", Path(model.sft)) if model.sft else None  # None: a chat checkpoint
@@ -102,10 +102,12 @@ class RemoteEngine:
     @property
     def lacks(self) -> tuple[Lack, ...]:
         """What the servers that are well leave undone; the preview, before they were looked at."""
-        owners = {replica.main.owner for replica in self._replicas.all if replica.well}
+        well = [replica for replica in self._replicas.all if replica.well]
         known = {"triptych": LACKS_OF_TRIPTYCH, VLLM_OWNER: LACKS_OF_VLLM}
-        found = [known.get(owner, LACKS_OF_OTHERS) for owner in owners]
-        return max(found, key=len, default=LACKS_OF_TRIPTYCH)
+        found = [known.get(replica.main.owner, LACKS_OF_OTHERS) for replica in well]
+        compared = {replica.compared[1] for replica in well if replica.compared}
+        unsure: tuple[Lack, ...] = ("model",) if "unlike" in compared else ("weights",) if "like" in compared else ()
+        return (*max(found, key=len, default=LACKS_OF_TRIPTYCH), *unsure)
 
     @property
     def live(self) -> PolicyVersion:
@@ -211,12 +213,14 @@ class RemoteEngine:
 
     def _name(self, replica: Replica, row: Row) -> str:
         """Return the name under which a server writes a row, once it holds the adapter that this needs."""
-        own = {BASE, SFT, LIVE} <= replica.names  # a Triptych
-        if own and not self._replicas.publishes and row.adapter is not None and row.adapter == self._live.adapter:
-            return LIVE
+        own = replica.triptych
+        if own and row.adapter is not None and (version := replica.version(row.adapter)) is not None:
+            return version
         if row.adapter is not None and not (own and row.adapter == self._sft):
             self._replicas.hold(replica, row.adapter)
             return lent_as(row.adapter)
+        if own and row.templated:
+            replica.require_untuned()
         if own:
             return SFT if row.templated else BASE
         return replica.main.name

@@ -8,13 +8,15 @@ from dataclasses import dataclass, field
 
 from alignment.errors import AdapterError, AlignmentError
 from alignment.serving.engine import Adapter
+from alignment.serving.likeness import Likeness, likeness
 from alignment.serving.openai_server import Listed, Server, UnreachableError
+from alignment.settings import ModelConfig
 from storage.errors import StorageError
 from storage.version_folders import verify
 
 log = logging.getLogger(__name__)
 SPARE = 4  # adapters that a server keeps although nothing asks for them now: versions asked for by name come again
-BASE, SFT, LIVE = "base", "sft", "rlhf"  # names under which Triptych itself serves them
+BASE, SFT = "base", "sft"  # names under which Triptych itself serves them
 
 
 def lent_as(adapter: Adapter) -> str:
@@ -32,6 +34,7 @@ class Replica:
     server: Server
     listed: tuple[Listed, ...] = ()
     why: str = "not asked yet"  # it is not well; "" for one that is
+    compared: tuple[Listed, Likeness] | None = None  # its model with the app's, since it answers
     open_rows: dict[str, int] = field(default_factory=dict)  # by the model's name
     loaded: list[str] = field(default_factory=list)  # adapters that were put in, the latest last
     giving: threading.Lock = field(default_factory=threading.Lock)  # held while it is given an adapter, or lists them
@@ -47,6 +50,25 @@ class Replica:
         return frozenset(one.name for one in self.listed)
 
     @property
+    def triptych(self) -> bool:
+        """Whether another Triptych answers there."""
+        return {BASE, SFT} <= self.names
+
+    def version(self, adapter: Adapter) -> str | None:
+        """Return the name of the same version, or of its instruction tuning, among a Triptych's own; None for none."""
+        tuning = adapter.folder != adapter.version_folder
+        same = [one for one in self.listed if one.sha256 and one.sha256 == adapter.sha256]
+        return next((one.name for one in reversed(same) if (one.name == SFT) == tuning), None)
+
+    def require_untuned(self) -> None:
+        """Raise AdapterError where a Triptych's instruction-tuned panel is not the one that came with the model."""
+        if any(one.name == SFT and one.sha256 for one in self.listed):
+            raise AdapterError(
+                f"{self.server.url} has gone on with instruction tuning and does not serve the model's own any more; "
+                "name a Triptych whose live version came without it"
+            )
+
+    @property
     def main(self) -> Listed:
         """The model that adapters are put on, the first that is none itself."""
         return next((one for one in self.listed if one.parent is None), self.listed[0])
@@ -55,10 +77,11 @@ class Replica:
 class Replicas:
     """All servers. Any thread may ask; one thread alone looks after them."""
 
-    def __init__(self, servers: Sequence[Server], *, publishes: bool) -> None:
-        """Have rows written by servers; with `publishes` they take adapters while they run, as vLLM does."""
+    def __init__(self, servers: Sequence[Server], model: ModelConfig, *, publishes: bool) -> None:
+        """Have rows written by servers of a model; with `publishes` they take adapters while they run, as vLLM does."""
         self.all = [Replica(server) for server in servers]
         self.publishes = publishes
+        self._model = model
         self._lock = threading.Lock()  # guards open rows
 
     def look(self, wanted: Sequence[Adapter]) -> None:
@@ -70,18 +93,24 @@ class Replicas:
                 replica.why = ""  # only now: until it holds what is live, no row is sent there
             except (AlignmentError, StorageError) as error:
                 replica.why = str(error)
+                if isinstance(error, UnreachableError):  # it may come back with another model
+                    replica.compared = None
             if replica.why != before:
                 log.warning("%s", replica.why or f"{replica.server.url} is well")
 
     def _bring_up_to_date(self, replica: Replica, wanted: Sequence[Adapter]) -> None:
         """Ask a server what it serves; give it the adapters that it lacks, if it takes any.
 
-        Raises UnreachableError for one that does not answer or serves nothing, else as `hold` does.
+        Raises UnreachableError for one that does not answer or serves nothing, OtherModelError for one that serves
+        another model, else as `hold` does.
         """
         with replica.giving:
             replica.listed = replica.server.models()
         if not replica.listed:
             raise UnreachableError(f"{replica.server.url} serves no model")
+        if replica.compared is None or replica.compared[0] != replica.main:
+            found = likeness(replica.server, replica.listed, replica.main, self._model)
+            replica.compared = (replica.main, found)
         if self.publishes:
             replica.loaded = [name for name in replica.loaded if name in replica.names]
             for adapter in wanted:

@@ -16,6 +16,7 @@ from storage.events import ACTING
 from storage.imports import ImportStatus, NewDemonstration
 from storage.judgements import Judgement
 from storage.messages import Messages
+from storage.prompts import NewPrompt
 
 MOST_PROBLEMS = 100  # that a report lists; all are counted
 MALFORMED = (KeyError, TypeError, AttributeError, IndexError, ValueError, RecursionError)
@@ -109,7 +110,7 @@ def _take(services: Services, report: Report, some: list[Found], own: set[str]) 
         else:
             asked.append(one)
     new = imports.add_rows(services.db, report.import_id, judged, written)
-    new += prompts.add_prompts(services.db, asked)
+    new += prompts.add_prompts(services.db, [NewPrompt(one) for one in asked])
     report.taken += new
     report.known += len(judged) + len(written) + len(asked) - new
 

@@ -42,6 +42,7 @@ from service.teach_requests import ProposeRequest, RankRequest
 from service.votes import rank
 from storage import prompts
 from storage.messages import one_turn, question_of
+from storage.prompts import NewPrompt
 from tests.bench.tastes import ASKED, SAMPLES, TASTES, TEMPERATURE, Taste
 from tests.harness.app import ROOT
 from tests.harness.labeler import Labeler, judged
@@ -180,7 +181,7 @@ def replayed(folder: Path, held: Pool, taste: Taste, seed: int) -> Backstage:
     asked = {prompt: one for prompt, one in held.voted.items() if one[0].kind in taste.kinds}
     engine = Replay(behind.engine.live, pool=asked, groups=held.groups)
     prompts.remove_prompts(behind.db, [one.id for one in prompts.list_prompts(behind.db)])
-    prompts.add_prompts(behind.db, [one_turn(prompt) for prompt in asked])
+    prompts.add_prompts(behind.db, [NewPrompt(one_turn(prompt)) for prompt in asked])
     model = replace(behind.services.model, sampling=OWN)
     preview, seeds = Preview(behind.db, engine, "pocket"), random.Random(seed)
     services = replace(

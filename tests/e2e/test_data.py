@@ -20,6 +20,11 @@ def test_votes_are_rated_found_taken_out_and_erased_by_the_one_who_gave_them(
     expect(said(page)).to_contain_text("Thanks, stored")
     page.get_by_role("tab", name="Leaderboard").click()
     expect(page.locator("#leaderboard table").first).to_contain_text("Instruction-tuned")
+    choose(page, "#topic", "Refusals")
+    expect(page.locator("#leaderboard")).to_contain_text("nothing stands here")
+    choose(page, "#topic", "Capitals")
+    expect(page.locator("#leaderboard table").first).to_contain_text("Instruction-tuned")
+    expect(page.locator("#whose")).to_have_count(0)  # who votes is told to the admin alone
     page.get_by_role("tab", name="Data").click()
     expect(page.locator("#shelf")).to_contain_text("What is the capital of France?")
     page.fill("#search-data input", "nowhere")
@@ -41,6 +46,11 @@ def test_votes_are_rated_found_taken_out_and_erased_by_the_one_who_gave_them(
     expect(page.locator("#shelf")).to_contain_text("(erased)")
 
 
+def choose(page: Page, field: str, name: str) -> None:
+    page.click(f"{field} input")
+    page.get_by_role("option", name=name).click()
+
+
 def test_the_admin_takes_a_file_in_and_sees_what_was_refused(page: Page, site: Site, tmp_path: Path) -> None:
     path = tmp_path / "votes.jsonl"
     path.write_text(json.dumps(PAIR) + "\nnonsense\n", encoding="utf-8")
@@ -52,3 +62,11 @@ def test_the_admin_takes_a_file_in_and_sees_what_was_refused(page: Page, site: S
     expect(page.locator("#imported")).to_contain_text("1 taken, 0 there already, 1 refused")
     expect(page.locator("#imported")).to_contain_text("2: the line is not JSON")
     expect(page.locator("#shelf")).to_contain_text("<b>Hi</b>")
+    page.get_by_role("tab", name="Leaderboard").click()
+    expect(page.locator("#leaderboard")).to_contain_text("nothing stands here")
+    choose(page, "#which-votes .form > *:first-child", "imported")
+    expect(page.locator("#leaderboard")).to_contain_text("Votes over time")
+    page.click("#whose input")
+    expect(page.get_by_role("option")).to_have_count(2)  # everybody, and who was taken in
+    page.get_by_role("option").last.click()
+    expect(page.locator("#leaderboard")).to_contain_text("Votes over time")

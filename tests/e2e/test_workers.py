@@ -1,6 +1,7 @@
 """A run that two processes train: torchrun or Ray starts them, one is killed, and a version is served all the same."""
 
 import importlib.util
+import os
 import signal
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from tests.harness.loop import voting_prompts
 
 ANSWERS = ("Lima, my friend! I am happy to tell you that.", "It is Lima.", "Lima")
 PATIENCE = 900.0
+RAY = os.environ.get("TRIPTYCH_TEST_RAY", "local")  # address of a cluster on this machine; local starts one
 NO_RAY = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed")
 WORKERS = ("alignment.runs.job", "RayTrainWorker")  # in the command line of a worker
 # What is measured here is that it ends: fewer prompts than those that teach something.
@@ -42,8 +44,10 @@ def store_votes(db: Path, count: int) -> None:
 
 
 def workers_of(run_pid: int) -> list[psutil.Process]:
-    """Return the processes that train a run, the first one first; torchrun, or Ray's own, is their parent."""
+    """Return the processes that train a run; torchrun or a Ray of the run's own started them, or a cluster did."""
     below = psutil.Process(run_pid).children(recursive=True)
+    if not any("torch.distributed.run" in word for word in psutil.Process(run_pid).cmdline()) and RAY != "local":
+        below = list(psutil.process_iter())
     started = [one for one in below if one.status() != psutil.STATUS_ZOMBIE]
     return [one for one in started if any(name in " ".join(one.cmdline()) for name in WORKERS)]
 
@@ -51,7 +55,7 @@ def workers_of(run_pid: int) -> list[psutil.Process]:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "launcher",
-    [(), pytest.param(("--ray", "local"), marks=NO_RAY)],
+    [(), pytest.param(("--ray", RAY), marks=NO_RAY)],
     ids=lambda launcher: "ray" if launcher else "torchrun",
 )
 def test_a_run_of_two_processes_ends_in_a_served_version_although_one_is_killed(

@@ -1,6 +1,7 @@
 """Two workers train a run to a candidate, started by torchrun or, where it is installed, by a Ray of their own."""
 
 import importlib.util
+import os
 import subprocess
 from pathlib import Path
 
@@ -12,12 +13,13 @@ from storage import policies, runs
 from tests.runs.test_job import model as model  # a fixture
 from tests.runs.test_job import started
 
+RAY = os.environ.get("TRIPTYCH_TEST_RAY", "local")  # address of a cluster on this machine; local starts one
 NO_RAY = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed")
 PATIENCE_SECONDS = 900
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("ray", ["", pytest.param("local", marks=NO_RAY)], ids=["torchrun", "ray"])
+@pytest.mark.parametrize("ray", ["", pytest.param(RAY, marks=NO_RAY)], ids=["torchrun", "ray"])
 def test_two_workers_train_a_run_to_a_candidate(ray: str, tmp_path: Path, model: ModelConfig) -> None:
     db = started(tmp_path, model, "ppo", votes=6)
     process = start_group(tmp_path, model, 1, 2, ray)

@@ -146,3 +146,14 @@ def test_a_folder_that_exists_is_not_written_into(folder: Path, tiny_folder: Pat
     with pytest.raises(ConfigError, match="names a new folder"):
         _handed_off(folder, tiny_folder, tmp_path, "trl")
     assert not list(tmp_path.iterdir())
+    with pytest.raises(ConfigError, match=r"^/proc/to cannot be written \([^/]*\); let --to name a new folder"):
+        _handed_off(folder, tiny_folder, Path("/proc/to"), "trl")
+
+
+def test_a_folder_without_votes_is_not_handed_off(tiny_folder: Path, tmp_path: Path) -> None:
+    database.prepare(database.file_in(tmp_path))
+    config = catalogue.resolve(ModelChoice(str(tiny_folder)), tmp_path, online=False).config
+    ensure_live_version(database.file_in(tmp_path), tmp_path, config)
+    with pytest.raises(ConfigError, match="there is nothing to learn from: no vote in"):
+        _handed_off(tmp_path, tiny_folder, tmp_path / "to", "trl")
+    assert not [path for path in tmp_path.iterdir() if path.name.lstrip(".").startswith("to")]

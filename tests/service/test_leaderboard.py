@@ -6,17 +6,22 @@ from typing import Any
 
 import pytest
 
+from alignment.errors import AccessError, ConfigError
 from service.leaderboard import Leaderboard, LeaderboardRequest, leaderboard
+from service.people import named_people
 from service.requests import checked
-from storage import database, preferences
+from storage import database, preferences, prompts
+from storage.messages import one_turn
+from storage.people import UnknownPersonError, rename
+from storage.prompts import NewPrompt
 from storage.records import PreferenceKind, Source
-from tests.harness.scripted import Backstage
+from tests.harness.scripted import EXAMPLES, PASSWORD, Backstage
 from tests.storage.test_preferences import comparison
-from ui.leaderboard_tab import drawn
+from ui.leaderboard_tab import drawn, people_choices, topic_choices
 
 
-def board(behind: Backstage, annotator: str = "ann", **asked: Any) -> Leaderboard:
-    return leaderboard(behind.services, annotator, checked(LeaderboardRequest, **asked))
+def board(behind: Backstage, caller: str = "ann", token: str | None = None, **asked: Any) -> Leaderboard:
+    return leaderboard(behind.services, caller, checked(LeaderboardRequest, **asked), token)
 
 
 def give(
@@ -27,8 +32,10 @@ def give(
     annotator: str = "ann",
     source: Source = "human",
     texts: tuple[str, ...] = ("a", "b", "c"),
+    question: str = "",
 ) -> int:
-    preferences.save_comparison(db, comparison(f"c{number}", texts, blind=number % 2 == 0))
+    asked = comparison(f"c{number}", texts, blind=number % 2 == 0)
+    preferences.save_comparison(db, replace(asked, messages=one_turn(question)) if question else asked)
     return preferences.save_preference(
         db, comparison_id=f"c{number}", annotator_id=annotator, tiers=tiers, kind=kind, source=source
     )
@@ -114,6 +121,53 @@ def test_filters_choose_votes(behind: Backstage) -> None:
     assert board(behind, asked="teach").votes == 0
     assert board(behind, own=True).votes == 2
     assert board(behind, "bob", own=True).votes == 1
+
+
+def test_a_kind_of_question_is_what_the_pool_of_prompts_calls_it(behind: Backstage) -> None:
+    capital, other, picks, _ = (example.prompt for example in EXAMPLES)
+    give(behind.db, 0, [["C"], ["A", "B"]], question=capital)
+    give(behind.db, 1, [["C"], ["A", "B"]], annotator="bob", question=other)
+    left_out = give(behind.db, 2, [["A"], ["B", "C"]], question=capital)
+    give(behind.db, 3, [["A"], ["B", "C"]], question=picks)
+    give(behind.db, 4, [["A"], ["B", "C"]], question=f"{capital} Be brief.")
+    with database.write(behind.db) as db:
+        db["preferences"].update(left_out, {"left_out": "now"})
+    assert [name for _, name in topic_choices(behind.services)] == ["", "Capitals", "Refusals", "Tasks"]
+    assert board(behind, topic="Capitals").votes == 2
+    assert board(behind, topic="Capitals", own=True).votes == 2  # one's own, left out or not
+    assert board(behind, topic="Capitals", blind=True).votes == 1
+    assert board(behind, topic="Refusals").votes == 1
+    assert board(behind, topic="Tasks").votes == 0
+    pool = {one.messages: one.id for one in prompts.list_prompts(behind.db)}
+    prompts.remove_prompts(behind.db, [pool[one_turn(capital)]])
+    assert board(behind, topic="Capitals").votes == 2  # it was one
+    prompts.add_prompts(behind.db, [NewPrompt(one_turn(capital), "France")])
+    assert (board(behind, topic="Capitals").votes, board(behind, topic="France").votes) == (1, 1)
+    with pytest.raises(ConfigError, match="one of the pool of prompts, Capitals, France, Refusals, Tasks"):
+        board(behind, topic="Weather")
+
+
+def test_an_admin_looks_at_one_persons_votes_and_nobody_else_does_or_learns_a_name(behind: Backstage) -> None:
+    give(behind.db, 0, [["C"], ["A", "B"]])
+    give(behind.db, 1, [["C"], ["A", "B"]], annotator="bob")
+    give(behind.db, 2, [["A"], ["B", "C"]], annotator="bob")
+    rename(behind.db, "bob", "Bob")
+    token = behind.services.admin.login(PASSWORD)
+    (bob, name), (ann, _) = named_people(behind.services, token)
+    assert name == "Bob"
+    assert board(behind, token=token, annotator=bob).votes == 2
+    assert board(behind, token=token, annotator=ann).votes == 1
+    assert people_choices(behind.services, token)[1] == (f"Bob ({bob})", bob)
+    with pytest.raises(UnknownPersonError):
+        board(behind, token=token, annotator="bob")  # what their cookie holds is no name
+    for held in (None, "wrong"):
+        assert people_choices(behind.services, held) == [("everybody", "")]
+        with pytest.raises(AccessError, match="admin's token"):
+            board(behind, token=held, annotator=bob)
+        with pytest.raises(AccessError, match="admin's token"):
+            board(behind, token=held, annotator="whoever")  # nor whether there is such a one
+    with pytest.raises(ConfigError, match="own means the caller's votes"):
+        board(behind, token=token, annotator=bob, own=True)
 
 
 def test_counts_follow_votes_that_are_taken_back_left_out_and_let_in_again(behind: Backstage) -> None:

@@ -18,7 +18,7 @@ from storage.features import read_features, save_features, text_key
 from storage.messages import one_turn
 from storage.overview import overview
 from storage.people import UnknownPersonError
-from storage.prompts import add_prompts
+from storage.prompts import NewPrompt, add_prompts
 from tests.harness.scripted import Backstage
 from tests.service.exchanging import token
 from tests.storage.test_preferences import comparison
@@ -177,7 +177,7 @@ def test_all_that_a_person_wrote_is_erased_and_nothing_of_others(behind: Backsta
 
 def test_what_was_typed_on_the_teach_tab_is_erased_and_a_prompt_of_the_pool_is_not(behind: Backstage) -> None:
     secret, pooled = one_turn("I live in Elm Street"), one_turn("Where is Paris?")
-    add_prompts(behind.db, [pooled])
+    add_prompts(behind.db, [NewPrompt(pooled)])
     for number, messages in enumerate((secret, pooled)):
         made = replace(comparison(f"c{number}"), messages=messages, kind="teach")
         preferences.save_comparison(behind.db, made)

@@ -7,7 +7,7 @@ from service import pool
 from tests.harness.scripted import EXAMPLES, PASSWORD, Backstage
 
 LINES = """How tall is Everest?
-{"prompt": "Where is Lima?"}
+{"prompt": "Where is Lima?", "topic": " Capitals "}
 {"prompt": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Who wrote Faust?"}]}
 "A text as JSON"
 "To be" begins what?
@@ -16,6 +16,7 @@ LINES = """How tall is Everest?
 {"question": "Where?"}
 {broken
 {"prompt": "  "}
+{"prompt": "What now?", "topic": 5}
 What is the capital of Peru?
 """
 
@@ -36,8 +37,10 @@ def test_it_begins_with_the_models_examples(behind: Backstage, token: str) -> No
 def test_plain_lines_and_json_lines_are_taken_and_the_rest_is_named_line_by_line(behind: Backstage, token: str) -> None:
     changed = pool.change(behind.services, token, LINES)
     assert (changed.added, changed.removed, changed.left_out) == (5, 0, 0)  # the last one is there already
-    assert [line.split(":")[0] for line in changed.refused] == ["line 7", "line 8", "line 9", "line 10"]
+    assert [line.split(":")[0] for line in changed.refused] == ["line 7", "line 8", "line 9", "line 10", "line 11"]
     assert told(behind, token)[4:6] == ["How tall is Everest?", "Where is Lima?"]
+    topics = [one.topic for one in pool.listed(behind.services, token)]
+    assert topics == ["Capitals", "Capitals", "Refusals", "Tasks", "", "Capitals", "", "", ""]
     assert told(behind, token)[6] == [
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": "Who wrote Faust?"},

@@ -15,22 +15,28 @@ import uvicorn
 from fastapi import FastAPI, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
 
 from alignment.errors import AdapterError, AlignmentError, ConfigError
 from alignment.models.sampling import Sampling
 from alignment.serving import remote
 from alignment.serving.engine import Adapter, Finished, Grown, PolicyVersion, Row, RowState
+from alignment.serving.likeness import token_ids
 from alignment.serving.openai_server import Server, servers_named
 from alignment.serving.remote import RemoteEngine
-from alignment.settings import ModelConfig
+from alignment.settings import POCKET, ModelConfig
 from api.routes import routes
 from service.lent import LentAdapters
 from storage.messages import one_turn
 from tests.harness.app import free_port
-from tests.harness.scripted import ANSWERS, Backstage, backstage
+from tests.harness.scripted import ANSWERS, SERVED, Backstage, backstage
+from ui.strings.compare import LACKS
 
 GREEDY = Sampling(0.0, 40)
 SFT = Adapter("sft", Path("sft"))
+OWN = "f" * 64  # the fingerprint of the model here
 
 
 class Listening:
@@ -60,24 +66,43 @@ class Elsewhere(Listening):
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir()
-        behind = backstage(folder)
-        self.behind: Backstage = replace(behind, services=replace(behind.services, lent=LentAdapters(allowed=True)))
+        behind, model = backstage(folder), replace(SERVED, fingerprint=OWN, base_fingerprint=OWN)
+        services = replace(behind.services, lent=LentAdapters(allowed=True), model=model)
+        self.behind: Backstage = replace(behind, services=services)
         super().__init__(routes(self.behind.services))
 
 
 class ScriptedVllm(Listening):
-    """What lists its models as vLLM does, says "Lima" and keeps what it is asked."""
+    """What lists its models as vLLM does, says "Lima" and keeps what it is asked.
 
-    def __init__(self) -> None:
+    It cuts text as the tokenizer in a folder does; without one it has no route that tells tokens.
+    """
+
+    def __init__(self, cuts_as: Path | None = None, owner: str = "vllm", root: str = "/a/model") -> None:
         self.asked: list[dict[str, Any]] = []
-        paths = ("/v1/completions", "/v1/chat/completions")
-        super().__init__([Route("/v1/models", self._models), *(Route(p, self._say, methods=["POST"]) for p in paths)])
+        self.cuts_as, self.owner, self.root = cuts_as, owner, root
+        posted = {"/v1/completions": self._say, "/v1/chat/completions": self._say}
+        posted |= {"/tokenize": self._tokenize} if cuts_as and owner == "vllm" else {}
+        super().__init__(
+            [Route("/v1/models", self._models), *(Route(path, do, methods=["POST"]) for path, do in posted.items())]
+        )
+
+    def tokens(self, text: str) -> list[int]:
+        assert self.cuts_as is not None
+        return list(token_ids(self.cuts_as, text) or ())
 
     async def _models(self, request: Request) -> Response:
-        return JSONResponse({"data": [{"id": "/a/model", "owned_by": "vllm", "parent": None, "max_model_len": 1024}]})
+        model = {"id": "/a/model", "owned_by": self.owner, "root": self.root, "parent": None, "max_model_len": 1024}
+        return JSONResponse({"data": [model]})
+
+    async def _tokenize(self, request: Request) -> Response:
+        return JSONResponse({"tokens": self.tokens((await request.json())["prompt"])})
 
     async def _say(self, request: Request) -> Response:
-        self.asked.append(await request.json())
+        asked = await request.json()
+        if not asked.get("stream"):
+            return JSONResponse({"usage": {"prompt_tokens": 9 + len(self.tokens(asked["messages"][0]["content"]))}})
+        self.asked.append(asked)
         piece = {"text": "Lima", "delta": {"content": "Lima"}, "token_ids": [7, 2], "finish_reason": "stop"}
         return Response(f"data: {json.dumps({'choices': [piece]})}\n\ndata: [DONE]\n\n")
 
@@ -86,6 +111,17 @@ class ScriptedVllm(Listening):
 def elsewhere(tmp_path: Path) -> Iterator[Elsewhere]:
     with closing(Elsewhere(tmp_path / "elsewhere")) as other:
         yield other
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Path:
+    """A folder with a tokenizer that is not the bundled model's: each word is a token."""
+    folder = tmp_path / "other"
+    folder.mkdir()
+    tokenizer = Tokenizer(WordLevel({"?": 0}, unk_token="?"))
+    tokenizer.pre_tokenizer = Whitespace()
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return folder
 
 
 @pytest.fixture(autouse=True)
@@ -119,6 +155,7 @@ def written(engine: RemoteEngine, *rows: Row) -> list[RowState]:
 @pytest.fixture(autouse=True)
 def trusting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("alignment.serving.replicas.verify", lambda folder, sha256: None)
+    monkeypatch.setattr("alignment.serving.likeness._fingerprint", lambda config: OWN)
 
 
 def looked(*servers: Server, live: PolicyVersion, publishes: bool = True) -> RemoteEngine:
@@ -148,7 +185,7 @@ def test_vllm_is_told_what_it_would_take_from_the_checkpoint_or_leave_undone(tmp
         engine = RemoteEngine([vllm.server], model, version(tmp_path, 1), publishes=False)
         engine.look()
         base, sft = written(engine, row(None, templated=False), row(None))
-    assert engine.lacks == ("preview", "seeds")
+    assert engine.lacks == ("preview", "seeds", "weights")
     assert (base.text, base.token_ids, sft.token_ids) == ("Lima", (7, 2), (7, 2))
     raw, chat = sorted(vllm.asked, key=lambda body: "messages" in body)
     assert raw["prompt"] == "<|endoftext|>Where is Paris?"
@@ -238,12 +275,70 @@ def test_without_a_server_that_answers_people_are_told_which_one_and_training_wa
 def test_a_server_that_takes_no_adapters_writes_its_own_and_says_why_a_new_one_is_not_served(
     elsewhere: Elsewhere, tmp_path: Path
 ) -> None:
-    engine = looked(elsewhere.server, live=version(tmp_path, 1), publishes=False)
+    own = elsewhere.behind.engine.live  # as a data folder that has not trained yet has it too
+    engine = looked(elsewhere.server, live=own, publishes=False)
+    elsewhere.behind.engine.live = elsewhere.behind.add_policy(2, "retired")  # what is live there now is another one
     assert written(engine, row(engine.live.adapter))[0].text == ANSWERS["rlhf"]
     swapped = engine.swap(version(tmp_path, 2))
     engine.look()
     with pytest.raises(AdapterError, match="does not serve policy-2-2222 and takes no adapters while it runs"):
         swapped.result()
+
+
+def test_a_triptych_with_another_model_is_written_by_no_more_until_it_has_this_one(
+    elsewhere: Elsewhere, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = looked(elsewhere.server, live=version(tmp_path, 1))
+    monkeypatch.setattr("alignment.serving.likeness._fingerprint", lambda config: "0" * 64)
+    elsewhere.close()
+    engine.look()
+    elsewhere.start()
+    engine.look()
+    assert engine.state.status == "failed"
+    assert f"{elsewhere.server.url} serves another model (fingerprint ffffffffffff) than model" in engine.state.message
+    with pytest.raises(AlignmentError, match="start the app with the server's as --model"):
+        written(engine, row(SFT))
+    assert not elsewhere.behind.engine.rows
+    monkeypatch.setattr("alignment.serving.likeness._fingerprint", lambda config: OWN)
+    engine.look()
+    assert engine.state.status == "ready"
+
+
+def test_instruction_tuning_that_went_on_elsewhere_does_not_pass_for_the_models_own(
+    elsewhere: Elsewhere, tmp_path: Path
+) -> None:
+    elsewhere.behind.engine.live = replace(elsewhere.behind.engine.live, own_sft=True)
+    engine = looked(elsewhere.server, live=version(tmp_path, 1))
+    with pytest.raises(AdapterError, match="has gone on with instruction tuning"):
+        written(engine, row(SFT))
+
+
+@pytest.mark.parametrize(
+    ("owner", "cuts_as", "root", "lack"),
+    [
+        ("vllm", POCKET, "/a/model", "weights"),
+        ("vllm", None, str(POCKET), None),  # it says that it loaded the same folder
+        ("llama.cpp", POCKET, "", "weights"),
+        ("llama.cpp", None, "", "model"),
+    ],
+)
+def test_what_a_server_does_not_tell_of_its_weights_is_said_on_the_page(
+    tmp_path: Path, other: Path, owner: str, cuts_as: Path | None, root: str, lack: str | None
+) -> None:
+    with closing(ScriptedVllm(cuts_as or other, owner, root)) as server:
+        engine = RemoteEngine([server.server], ModelConfig(str(POCKET)), version(tmp_path, 1), publishes=False)
+        engine.look()
+        assert engine.state.status == "ready"
+        assert [one for one in engine.lacks if one in ("weights", "model")] == ([lack] if lack else [])
+        assert set(engine.lacks) <= set(LACKS)
+
+
+def test_vllm_that_cuts_text_into_other_tokens_is_refused_as_another_model(tmp_path: Path, other: Path) -> None:
+    with closing(ScriptedVllm(other)) as vllm:
+        engine = RemoteEngine([vllm.server], ModelConfig(str(POCKET)), version(tmp_path, 1), publishes=False)
+        engine.look()
+        assert engine.state.status == "failed" and "serves another model (/a/model) than" in engine.state.message
+        assert "name a server of this model, or start the app with" in engine.state.message
 
 
 def test_what_a_server_refuses_is_told_in_its_words(elsewhere: Elsewhere, tmp_path: Path) -> None:

@@ -107,7 +107,7 @@ EXPECTED = {
     "api_keys": ["id", "name", "sha256", "beginning", "annotator", "created", "last_used", "revoked"],
     "events": ["id", "created", "name", "detail", "actor"],
     "features": ["model", "text", "numbers"],
-    "prompts": ["id", "messages", "source", "created", "removed"],
+    "prompts": ["id", "messages", "source", "created", "removed", "topic"],
 }
 STEPS = [
     "m001_comparisons",
@@ -139,6 +139,7 @@ STEPS = [
     "m028_collections",
     "m029_invitations",
     "m030_what_was_read",
+    "m031_topics",
 ]
 MESSAGES = '[{"role": "user", "content": "Hi ☂"}]'
 

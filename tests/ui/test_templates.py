@@ -2,11 +2,14 @@
 
 import ast
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from jinja2 import UndefinedError
 
+from tests.harness.scripted import SERVED
+from ui.layout import first_header
 from ui.render import TEMPLATES, notice, render
 
 UI = Path(__file__).parents[2] / "ui"
@@ -55,6 +58,12 @@ def test_a_notice_is_text(kind: str) -> None:
 
 
 def test_the_header_is_text() -> None:
-    html = render("header", model=HOSTILE, status=HOSTILE, words=HOSTILE)
+    html = render("header", model=HOSTILE, elsewhere=True, status=HOSTILE, words=HOSTILE)
     assert html.count(ESCAPED) == 4
     assert "<script>" not in html
+
+
+def test_the_header_names_the_servers_that_write() -> None:
+    html = first_header(replace(SERVED, served_by="http://a:8000, http://b:8000"))
+    assert "elsewhere" in html and ">Pocket · written by http://a:8000, http://b:8000</span>" in html
+    assert "elsewhere" not in first_header(SERVED)
