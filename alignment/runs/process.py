@@ -4,6 +4,7 @@ Importing torch and the like takes such a process some seconds. So it may be sta
 then waits until the database says that it is to train one.
 """
 
+import errno
 import json
 import os
 import subprocess
@@ -20,6 +21,7 @@ GRACE_SECONDS = 20.0  # in which torchrun is to end its workers
 RESTARTS = 3  # of all workers of a group, where one of them was killed
 # A busy machine needs more than the minute that Ray gives its workers to start. They are no nicer than the run.
 RAY_SETTINGS = {"RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "600", "RAY_worker_niceness": "0"}
+DISK_FULL = errno.ENOSPC  # what a process ends with that cannot even record why
 NICE = 10  # how much lower than the app's the priority of the process is
 
 
@@ -40,6 +42,8 @@ class TrainingProcess:
         code = self.popen.poll()
         if code is None:
             return None
+        if code == DISK_FULL:
+            return "found the disk of the data folder full"
         return f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
 
     def kill(self) -> None:

@@ -6,7 +6,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,12 +15,14 @@ from playwright.sync_api import Page, expect
 from tests.e2e.conftest import Site
 from tests.e2e.test_page import ask, open_page, panels, said, votes
 from tests.harness.app import ROOT, free_port
+from tests.harness.disks import disk_of, fill_up
 from tests.harness.scripted import backstage
 from ui.layout import serve
 
 SERVER = """
 import sys, threading
 from pathlib import Path
+from tests.harness.disks import disk_of, fill_up
 from tests.harness.scripted import backstage
 from ui.layout import serve
 folder, port, pause = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
@@ -94,19 +96,8 @@ def test_a_question_whose_answer_was_cut_off_is_back_in_the_box(page: Page, tmp_
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A folder on a disk of its own, of 2 MB."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mounting = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)]
-    if sys.platform != "linux" or subprocess.run(mounting, capture_output=True, check=False).returncode:
-        pytest.skip("only root may mount a small disk")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-def fill_up(disk: Path) -> None:
-    with (disk / "rest").open("wb", buffering=0) as file, suppress(OSError):
-        while True:
-            file.write(b"\0" * 1024)
+    with disk_of(2, tmp_path / "small") as folder:
+        yield folder
 
 
 def test_a_full_disk_is_said_the_question_is_back_and_all_goes_on_when_there_is_room(
