@@ -184,6 +184,7 @@ def test_where_answers_are_chosen_all_that_are_tried_grow_before_ones_eyes(
     expect(said(page)).to_have_text("Writing 12 answers to 2 prompts; the 4 that teach most will be shown.")
     expect(page.locator(".card")).to_have_count(0)
     held = page.locator(".ranker").bounding_box()
+    expect(page.locator("#teach-enough")).to_be_in_viewport()
     page.keyboard.press("Enter")  # rank what is there
     expect(page.locator(".card")).to_have_count(4)
     expect(page.locator(".card footer").first).to_contain_text("stopped before its end")
