@@ -94,6 +94,8 @@ def test_four_answers_take_five_presses_after_typing(page: Page, site: Site) -> 
         page.keyboard.press(key)
     expect(said(page)).to_have_text("Thanks, stored: 6 pairs.")
     assert stored(site) == [("ranking", [["B"], ["D"], ["A"], ["C"]])]
+    page.keyboard.type("What next?")  # who begins to write writes
+    expect(page.locator("#teach-prompt textarea")).to_have_value("What next?")
 
 
 def test_a_ranking_is_typed_and_what_is_wrong_with_it_is_said(page: Page, site: Site) -> None:
