@@ -176,10 +176,8 @@ window.triptychTeach = (element, props, trigger, watch) => {
     };
     open(40);
   };
-  const press = id => {
-    const button = find(id);
-    if (button?.offsetParent && !button.disabled) button.click();
-  };
+  const seen = id => find(id)?.getClientRects().length > 0; // what is fixed to the window has no offsetParent
+  const press = id => { if (seen(id) && !find(id).disabled) find(id).click(); };
   document.addEventListener("keydown", event => {
     if (!element.offsetParent || event.isComposing || document.querySelector("dialog[open]")) return;
     const box = find("teach-prompt")?.querySelector("textarea");
@@ -193,7 +191,7 @@ window.triptychTeach = (element, props, trigger, watch) => {
     const key = event.key, letter = key.toUpperCase();
     const act = {"=": join, "Backspace": back, "N": () => press("teach-next"), "U": () => press("teach-undo"), "X": better}[key.length > 1 ? key : letter];
     const capital = key !== key.toLowerCase() && !event.getModifierState("CapsLock");
-    const rests = !open && box?.offsetParent && !find("teach-stop")?.offsetParent; // nothing to rank or to wait for
+    const rests = !open && box?.offsetParent && !seen("teach-stop"); // nothing to rank or to wait for
     if (rests && /^\p{L}$/u.test(key) && (capital || !"NUX".includes(letter))) { // a question is begun
       event.preventDefault();
       box.focus();
@@ -201,7 +199,7 @@ window.triptychTeach = (element, props, trigger, watch) => {
     } else if (key === "Enter" && !event.target.closest?.("button, a, summary, [role=tab]")) {
       event.preventDefault();
       if (open) store();
-      else if (find("teach-enough")?.offsetParent) press("teach-enough");
+      else if (seen("teach-enough")) press("teach-enough");
       else box?.focus();
     } else if (open && key.length === 1 && slots.includes(letter)) {
       event.preventDefault();
