@@ -271,6 +271,7 @@ def serve_page(arguments: argparse.Namespace) -> None:
         from api.routes import routes
         from ui.layout import serve
 
+    kept_open = database.keep_open(opened.db)
     stopping = threading.Event()
 
     def stop(number: int, frame: Any) -> None:
@@ -293,6 +294,7 @@ def serve_page(arguments: argparse.Namespace) -> None:
         supervisor.stop()
         engine.stop()
         services.preview.stop()
+        kept_open.conn.close()
         opened.lock.release()
 
 
