@@ -1,6 +1,8 @@
-// The connection to the app: one quiet sentence while it is lost, and nothing typed is lost when the page comes back.
-// Gradio notices a broken connection, says so in a toast, and loads the page anew once the app answers again; the toast
-// is hidden (states.css), and what stands in the boxes is carried over to the new page.
+// The connection to the app: one quiet sentence while it is lost. Gradio notices a broken connection, says so in a toast,
+// and loads the page anew once the app answers again; the toast is hidden (states.css).
+// Nothing typed is lost when a page is loaded anew: what stands in the boxes is carried over. A question that was being
+// answered is back in its box; what was typed behind it follows once that is asked again. What came back is selected when
+// the box is gone into, so that a new question takes its place and does not join it.
 {
   const KEY = "triptych-draft", BOXES = ["#prompt textarea", "#written textarea"];
   const LOST = "Connection to the server was lost"; // Gradio's words; tests/e2e/test_states.py fails when they change
@@ -17,32 +19,44 @@
   document.addEventListener("click", keep, true);
 
   addEventListener("pagehide", () => {
-    if (!page.classList.contains("offline")) return;
     const [typed, written] = [0, 1].map(place => box(place)?.value ?? "");
-    const unanswered = document.querySelector("#stop") ? asked : "";
-    const question = [unanswered, typed].filter(text => text.trim()).join("\n");
-    try { sessionStorage.setItem(KEY, JSON.stringify([question, written])); } catch { /* a browser may keep nothing */ }
+    const questions = [document.querySelector("#stop") ? asked : "", typed].filter(text => text.trim());
+    try { sessionStorage.setItem(KEY, JSON.stringify({questions, written})); } catch { /* a browser may keep nothing */ }
   });
 
   const fill = (field, text) => {
     field.value = text;
     field.dispatchEvent(new Event("input", {bubbles: true}));
   };
+  const once = (holds, act) => {
+    const waiting = setInterval(() => {
+      if (!holds()) return;
+      clearInterval(waiting);
+      act();
+    }, 200);
+  };
+  let back = ""; // what came back and was not gone into yet
+  const came = () => { if (document.activeElement !== box(0)) back = box(0).value; };
   const bringBack = () => {
     let drafts;
     try {
-      drafts = JSON.parse(sessionStorage.getItem(KEY)) ?? [];
+      drafts = JSON.parse(sessionStorage.getItem(KEY)) ?? {};
       sessionStorage.removeItem(KEY);
     } catch { return; }
-    drafts.forEach((text, place) => {
-      if (!text) return;
-      const waiting = setInterval(() => { // the second box is there with a question only
-        if (!box(place)) return;
-        clearInterval(waiting);
-        if (!box(place).value) fill(box(place), text);
-      }, 200);
+    const [question, next] = drafts.questions ?? [], {written} = drafts;
+    once(() => box(0), () => { // a browser may have brought a text back by itself
+      if (question && (!box(0).value || box(0).value === next)) fill(box(0), question);
+      came();
     });
+    if (next) once(() => asked && !box(0)?.value, () => fill(box(0), next));
+    if (written) once(() => box(1), () => { if (!box(1).value) fill(box(1), written); }); // it is there with a question only
   };
+  document.addEventListener("pointerdown", event => { if (event.target === box(0)) back = ""; }, true);
+  document.addEventListener("focusin", event => {
+    if (event.target !== box(0)) return;
+    if (back && box(0).value === back) box(0).select();
+    back = "";
+  });
 
   const watchFor = setInterval(() => {
     const toasts = document.querySelector(".toast-wrap");

@@ -1,3 +1,11 @@
+// A window that shows for the first time what the browser remembers says that it is the last conversation.
+window.triptychIsNewWindow = () => {
+  try {
+    const known = sessionStorage.getItem("triptych-window");
+    sessionStorage.setItem("triptych-window", "known");
+    return !known;
+  } catch { return false; } // a browser may keep nothing
+};
 // A question waits until its tab shows what the browser remembers: asked earlier, it would be answered and then forgotten.
 {
   const opened = {}, open = {};

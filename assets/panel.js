@@ -94,7 +94,8 @@
       const answer = element.querySelector(".answer"), thought = element.querySelector(".thought > div");
       if (!answer) return;
       element.querySelector(".view").setAttribute("aria-pressed", asText);
-      if (asText) fillWithText(answer, value.text);
+      // A base model often begins with empty lines; who asks for the plain text sees them.
+      if (asText) fillWithText(answer, picked ? value.text : value.text.replace(/^(\s*\n)+/, ""));
       else fillWithBlocks(answer, value.answer);
       fillWithBlocks(thought, value.thought);
     };

@@ -1,12 +1,26 @@
 // 1 2 3 0 X press the vote buttons, and after the vote 1 2 3 pick the answer to go on from and U takes the vote back; N asks
 // the next example, C begins a new chat, E edits the question, R asks it again, H opens the history and Enter leads into the
-// box for the question. These keys are left alone while a field has focus. Enter in the box asks and leaves it, so that the keys vote. Escape, or a click
-// elsewhere, closes what is open: the settings, and on a narrow screen what stands behind "More".
+// box for the question. These keys are left alone while a field has focus. Enter in the box asks and leaves it, so that the
+// keys vote. Whoever begins to write without going into the box writes there: a vote is done at once, another key only when
+// no letter follows within a moment. Escape, or a click elsewhere, closes what is open: the settings, and on a narrow screen
+// what stands behind "More".
 {
   const buttons = {"1": "best-1", "2": "best-2", "3": "best-3", "0": "tie", "x": "all-bad", "u": "undo", "n": "next", "c": "new-chat", "h": "history-open", "e": "edit-now", "r": "ask-again"};
   const find = selector => document.querySelector(selector);
   // What stands behind "More" works by its key all the same.
   const works = button => button && !button.disabled && (button.closest("#rest") ? find("#votes") : button).offsetParent !== null;
+  const VOTES = "#votes .best, #tie, #all-bad";
+  const MOMENT = 250; // milliseconds, in which the second letter of a word follows the first one
+  let waiting = null; // a key that may yet turn out to be the first letter of a question
+  // The box, where what is written without having gone there belongs to it.
+  const open = () => {
+    const box = find("#prompt textarea");
+    return box?.offsetParent && find("#history .drawer")?.hidden !== false ? box : null;
+  };
+  const write = (box, text) => {
+    box.focus();
+    document.execCommand("insertText", false, text); // it can be undone, and the page hears of it
+  };
   const lost = () => !document.activeElement || document.activeElement === document.body || document.activeElement.disabled;
 
   const closeSettings = focus => {
@@ -74,6 +88,16 @@
     const box = find("#prompt textarea");
     if (event.key === "Enter" && !event.shiftKey && event.target === box && box.value.trim()) setTimeout(leave);
     if (event.target.closest?.("input, textarea, select, [contenteditable=true]")) return;
+    if (waiting) {
+      const {key, press, timer} = waiting;
+      clearTimeout(timer);
+      waiting = null;
+      if (open() && event.key.length === 1 && !/\p{N}/u.test(event.key)) {
+        event.preventDefault();
+        return write(open(), key + event.key);
+      }
+      press();
+    }
     if (event.key === "Enter") {
       if (box?.offsetParent && !event.target.closest?.("button, a, summary, [role=tab]")) {
         event.preventDefault();
@@ -81,12 +105,21 @@
       }
       return;
     }
-    const place = ["1", "2", "3"].indexOf(event.key);
-    const vote = document.getElementById(buttons[event.key.toLowerCase()]);
+    if (event.key.length > 1) return;
+    const place = ["1", "2", "3"].indexOf(event.key), name = buttons[event.key.toLowerCase()];
+    const capital = event.key !== event.key.toLowerCase() && !event.getModifierState("CapsLock"); // a question begins with one
+    const vote = name && document.getElementById(name);
     const pick = place < 0 ? null : document.querySelectorAll("#panels .panel")[place]?.querySelector('button[data-slot]:not([aria-pressed="true"])');
-    const button = works(vote) ? vote : pick;
-    if (!works(button)) return;
-    event.preventDefault();
-    button.click();
+    const button = works(vote) ? vote : pick, press = () => { if (works(button)) button.click(); };
+    if (open() && (capital || !name) && /[\p{L}\p{N}]/u.test(event.key)) {
+      event.preventDefault();
+      write(open(), event.key);
+    } else if (name && open() && !button?.matches(VOTES)) {
+      event.preventDefault();
+      waiting = {key: event.key, press, timer: setTimeout(() => { waiting = null; press(); }, MOMENT)};
+    } else if (works(button)) {
+      event.preventDefault();
+      press();
+    }
   });
 }

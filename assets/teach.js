@@ -1,6 +1,7 @@
 // The Teach tab. Its value is what is to be ranked, as HTML, and what may be done with it; the ranking is made here and
 // sent whole. The letters A to F rank, = joins the next one to the last, Backspace takes the last back, Enter stores; X
-// opens the field for a better answer, N asks for the next one, U takes the ranking back. Letters can also be dragged,
+// opens the field for a better answer, N asks for the next one, U takes the ranking back. Enter while answers are written
+// stops them, to rank what is there. Letters can also be dragged,
 // pressed, or typed into the box. The last letter that is left goes last by itself.
 window.triptychTeach = (element, props, trigger, watch) => {
   const {nodes, patchInside} = window.triptychTools;
@@ -194,6 +195,7 @@ window.triptychTeach = (element, props, trigger, watch) => {
     if (key === "Enter" && !event.target.closest?.("button, a, summary, [role=tab]")) {
       event.preventDefault();
       if (open) store();
+      else if (find("teach-enough")?.offsetParent) press("teach-enough");
       else box?.focus();
     } else if (open && key.length === 1 && slots.includes(letter)) {
       event.preventDefault();

@@ -20,8 +20,8 @@ window.triptychTurns = (element, props, trigger, watch) => {
 
   element.addEventListener("click", event => {
     const button = event.target.closest("button"), turn = button?.closest(".turn");
-    if (!turn) return;
-    const comparison = turn.dataset.comparison;
+    if (!button) return;
+    const comparison = turn?.dataset.comparison;
     if (button.matches(".who")) {
       if (!unfolded.delete(comparison)) unfolded.add(comparison);
       unfold(turn);
@@ -29,6 +29,7 @@ window.triptychTurns = (element, props, trigger, watch) => {
       button.scrollIntoView({block: "nearest"});
     }
     if (button.matches(".edit")) trigger("edit", {comparison});
+    if (button.matches(".begin")) document.querySelector("#new-chat").click();
     if (button.matches(".leave")) trigger("clear");
     if (button.matches(".again")) trigger("retry");
     if (button.dataset.open) {

@@ -93,7 +93,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--to", type=Path, help="new folder that hand-off writes")
     add("--for", dest="trainer", choices=["trl", "openrlhf"], help="of hand-off (default: trl)")
     add("--list-models", action="store_true", help="print the presets and leave")
-    parsed = parser.parse_args(arguments)
+    parsed = parser.parse_intermixed_args(arguments)  # a file may stand behind options
     if problem := _misfit(parsed):
         parser.error(problem)
     return parsed

@@ -1,4 +1,4 @@
-"""Votes on a comparison that is still being answered: such a vote stops what is not finished, and then counts."""
+"""What ends a comparison while it is being answered: a vote, which then counts, or that enough is there to rank."""
 
 import asyncio
 import threading
@@ -20,6 +20,7 @@ class Answering:
         self.annotator = annotator
         self.completions: Sequence[ShownCompletion] = ()  # as they were shown last
         self.choice = ""  # of a vote that came early
+        self.rankable = False  # whether there is something to be ranked
         self.stop = asyncio.Event()
         self._loop = asyncio.get_running_loop()
 
@@ -48,6 +49,25 @@ class EarlyVotes:
         finally:
             with self._lock:
                 del self._open[comparison_id]
+
+    def enough(self, comparison_id: str, annotator: str) -> bool:
+        """Have a proposal stopped, to be ranked as far as it is; return False where it is not being written any more.
+
+        Raises ConfigError where there is nothing to rank yet.
+        """
+        with self._lock:
+            one = self._open.get(comparison_id)
+            if one is None or one.annotator != annotator:
+                return False
+            if not one.rankable:
+                raise ConfigError("fewer than two answers have a word yet; wait for their first ones, or stop")
+            one.choose("")
+        return True
+
+    def holds(self, comparison_id: str) -> bool:
+        """Return whether a comparison is being answered."""
+        with self._lock:
+            return comparison_id in self._open
 
     def vote(self, comparison_id: str, annotator: str, choice: str) -> bool:
         """Have a comparison stopped and voted on; return False where it is not being answered any more.

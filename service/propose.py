@@ -10,7 +10,8 @@ import logging
 import random
 import time
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass, field
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from alignment.errors import AdapterError, AlignmentError, ConfigError
@@ -22,11 +23,12 @@ from alignment.serving.engine import Finished, Grown, Row, RowState, Waiting
 from service.compare import STOPPED, Column, column_named
 from service.completions import Drafts, Progress, shown
 from service.context import Services
+from service.early import until
 from service.harmful import folded, sounds_harmful
 from service.preview import SCORING
 from service.requests import MAX_SEED
 from service.roles import require_annotator
-from service.teach_requests import MOST, ProposeRequest
+from service.teach_requests import FEWEST, MOST, ProposeRequest
 from storage import conversations, database, policies, prompts
 from storage.messages import Messages, question_of
 from storage.records import Comparison, Completion
@@ -187,6 +189,7 @@ async def propose(services: Services, annotator: str, request: ProposeRequest) -
     """Yield a proposal as it is written; the last item is stored and may be ranked. Closing the iterator stops it.
 
     Answers that are shown as they are written stream; where some are chosen, all that are tried stream as drafts.
+    `services.early` ends the writing: what has a word by then may be ranked; what had not ended is stored as cancelled.
     Raises ConfigError for what cannot be asked, TooOftenError for a stranger who asks too often, AlignmentError where
     the model cannot answer.
     """
@@ -194,26 +197,23 @@ async def propose(services: Services, annotator: str, request: ProposeRequest) -
     services.admission.admit(annotator)
     call = await asyncio.to_thread(_call, services, request)
     states: Sequence[RowState] = [RowState()] * len(call.rows)
-    if (state := services.engine.state).status == "loading":
-        yield call.growing(states, loading=round(state.seconds, 1))
-    else:
-        yield call.growing(states)
-    async for event in services.engine.stream(call.rows, annotator):
-        match event:
-            case Waiting(place):
-                yield call.growing(states, waiting=place)
-            case Grown(states):
-                yield call.growing(states)
-            case Finished(states):
-                pass
-    choosing = asyncio.ensure_future(_chosen(services, call, states))
+    state = services.engine.state
+    yield call.growing(states, loading=round(state.seconds, 1) if state.status == "loading" else None)
+    with services.early.answering(call.comparison_id, annotator) as answering:
+        async with aclosing(until(answering.stop, _written(services, call, annotator))) as written:
+            async for place, states in written:
+                answering.rankable = any(len(_cut(one)) >= FEWEST for one in call.samples(states))
+                if any(one.finish_reason is None for one in states):
+                    yield call.growing(states, waiting=place)
+        tried, early = call.samples(states), answering.stop.is_set()
+    choosing = asyncio.ensure_future(_chosen(services, call, [_cut(one) for one in tried] if early else tried))
     try:
         while call.reward is not None and not (await asyncio.wait([choosing], timeout=TICK_SECONDS))[0]:
             yield call.growing(states)
         messages, samples, proposed = await choosing
     finally:
         choosing.cancel()
-    if any(one.state.finish_reason not in ("stop", "length") for one in samples):
+    if not early and any(one.state.finish_reason not in ("stop", "length") for one in samples):
         raise AlignmentError(STOPPED)
     stored = Comparison(
         id=call.comparison_id,
@@ -228,19 +228,42 @@ async def propose(services: Services, annotator: str, request: ProposeRequest) -
     yield call.progress(samples, messages)
 
 
+async def _written(
+    services: Services, call: Call, annotator: str
+) -> AsyncGenerator[tuple[int | None, Sequence[RowState]], None]:
+    """Yield the place in line, if there is one, and how far the answers have come."""
+    states: Sequence[RowState] = [RowState()] * len(call.rows)
+    async for event in services.engine.stream(call.rows, annotator):
+        match event:
+            case Waiting(place):
+                yield place, states
+            case Grown(states) | Finished(states):
+                yield None, states
+
+
+def _cut(samples: Sequence[Sample]) -> list[Sample]:
+    """Return what can be ranked of a prompt's samples before all have ended: those with a word, cut where they are."""
+    return [
+        one if one.state.finish_reason else replace(one, state=replace(one.state, finish_reason="cancelled"))
+        for one in samples
+        if one.state.finish_reason or one.state.text.strip()
+    ]
+
+
 async def _chosen(
-    services: Services, call: Call, states: Sequence[RowState]
+    services: Services, call: Call, tried: list[list[Sample]]
 ) -> tuple[Messages, list[Sample], dict[str, Any]]:
-    """Return the prompt and the samples that are shown, and how they were chosen."""
-    tried, k = call.samples(states), call.request.k
+    """Return the prompt and the samples that are shown, and how they were chosen; whole ones before those cut."""
     if call.reward is None:
         return call.asked[0], tried[0], call.proposed(call.by, None)
+    whole = [[one for one in samples if one.state.finish_reason != "cancelled"] for samples in tried]
+    tried = [done if len(done) >= FEWEST else samples for done, samples in zip(whole, tried, strict=True)]
     try:
-        found = await _most_informative(services, call, tried)
+        prompt, places, gain = await _most_informative(services, call, tried)
     except Exception:  # whatever it is, there are answers to show
         log.exception("the samples of a proposal could not be compared; the first ones are shown")
-        return call.asked[0], tried[0][:k], call.proposed("failed", None)
-    prompt, places, gain = found
+        first = max(range(len(tried)), key=lambda place: len(tried[place]))
+        return call.asked[first], tried[first][: call.request.k], call.proposed("failed", None)
     random.SystemRandom().shuffle(places)
     return call.asked[prompt], [tried[prompt][place] for place in places], call.proposed("information", gain)
 
@@ -256,19 +279,22 @@ async def _most_informative(
 ) -> tuple[int, list[int], float]:
     """Return the prompt and the places of its samples whose ranking would tell most, and how much a pair of them."""
     texts = [
-        Text(messages, one.state.text, one.state.finish_reason == "stop")
+        [Text(messages, one.state.text, one.state.finish_reason == "stop") for one in samples]
         for messages, samples in zip(call.asked, tried, strict=True)
-        for one in samples
     ]
-    found = await asyncio.wrap_future(services.engine.features(texts))
+    found = await asyncio.wrap_future(services.engine.features([text for some in texts for text in some]))
     offsets = None if found.shipped is None else SCORING.shipped_weight * found.shipped
     assert call.reward is not None
-    reward, width, best = call.reward, len(call.columns), (0, [0, 1], -1.0)
-    for place in range(len(call.asked)):
-        own = _distinct(texts[place * width : (place + 1) * width], call.request.k)
-        rows = [place * width + one for one in own]
+    reward, start, best = call.reward, 0, (0, [0, 1], -1.0)
+    for place, some in enumerate(texts):
+        k = min(call.request.k, len(some))
+        own = _distinct(some, k)
+        rows = [start + one for one in own]
+        start += len(some)
+        if k < FEWEST:  # stopped before there was anything to rank
+            continue
         gains = gains_among(reward, found.features[rows], None if offsets is None else offsets[rows])
-        chosen, gain = most_informative_set(gains, call.request.k)
+        chosen, gain = most_informative_set(gains, k)
         if gain > best[2]:
             best = place, [own[one] for one in chosen], gain
     return best

@@ -73,6 +73,12 @@ def test_a_command_line_that_does_not_fit_is_answered_with_what_to_write(
     assert said in capsys.readouterr().err
 
 
+def test_a_file_may_stand_before_and_behind_options() -> None:
+    for words in ("backup copy --data-dir d", "backup --data-dir d copy", "--data-dir d backup copy"):
+        parsed = parse_arguments(words.split())
+        assert (parsed.command, parsed.file, parsed.data_dir) == ("backup", Path("copy"), Path("d"))
+
+
 def test_a_cluster_is_refused_at_the_start_where_ray_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name in RAY_PACKAGES else name)
     require_ray(None)

@@ -13,7 +13,7 @@ from ui.annotator import annotator_id
 from ui.compare_form import CompareTab
 from ui.compare_view import Pending, Remembered, Update, turn_view
 from ui.errors import sentence
-from ui.events import FOCUS_PROMPT, QUIET
+from ui.events import FOCUS_PROMPT, QUIET, ending
 from ui.render import notice
 from ui.reopen import reopened
 
@@ -54,4 +54,5 @@ def bind(services: Services, tab: CompareTab, answering: Any) -> None:
     outputs = [*tab.all, tab.pending]
     tab.turns.edit(edit, tab.pending, outputs, **QUIET).then(None, js=FOCUS_PROMPT, **QUIET)
     tab.turns.clear(leave, tab.pending, outputs, **QUIET).then(None, js=FOCUS_PROMPT, **QUIET)
-    tab.turns.select(open_version, None, [*outputs, tab.finished_at], cancels=answering, **QUIET)
+    ending([tab.turns.select], [answering])
+    tab.turns.select(open_version, None, [*outputs, tab.finished_at], **QUIET)

@@ -24,6 +24,7 @@ class Here:
     own: bool = True
     editing: str = ""  # the comparison in whose place the next question is asked
     versions: tuple[str, ...] = ()  # comparisons that stand at its place in branches, itself among them
+    since: str = ""  # when it was asked, where a window shows the last conversation without being told to
     tag: str = ""  # what kind of question it is, if it is none of the visitor's
 
 
@@ -73,6 +74,6 @@ def _said(completion: ShownCompletion, model: ServedModel) -> dict[str, Any]:
         "name": panel_name(completion, model),
         "role": completion.role or "hidden",
         "folded": completion.folded,
-        "plain": completion.text if as_plain(completion.role) else None,
+        "plain": completion.text.strip("\n") if as_plain(completion.role) else None,
         "shown": drawn_whole(completion.text),
     }

@@ -148,7 +148,7 @@ class CompareTab:
     def controls(self) -> list[Any]:
         """What `controls` changes."""
         votes = [*self.best, self.tie, self.bad, self.undo]
-        return [*votes, self.next, self.new, self.ask, self.stop, self.own, self.written]
+        return [*votes, self.next, self.ask, self.stop, self.own, self.written]
 
     @property
     def all(self) -> list[Any]:

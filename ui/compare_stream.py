@@ -36,6 +36,7 @@ from ui.render import notice
 # While an answer grows, its last blocks are read and sent again. Long ones rest in between, so that they slow nobody.
 REST_SECONDS = 10e-6  # a character
 SOON_SECONDS = 0.3  # after which a question without a first word is shown as taken
+TICK_SECONDS = 1.0  # between two looks at how long the first word takes
 SHORT = 2_000  # characters without a rest
 
 
@@ -61,29 +62,30 @@ async def stream(
         started = _started(tab, origin, question.prompt, keeps_box=again or example)
         begun = started | {tab.pending: origin.kept.to_json()}
         async for seconds in question.loading(services):
-            words = strings.LOADING.format(seconds=seconds)
+            words = notice(strings.LOADING.format(seconds=seconds))
             yield _waiting(services, tab, question, words) | ({} if began else begun)
             began = True
-        last_words, due, was_open = None, 0.0, None
-        async for item in _or_nothing_yet(question.ask(services, annotator, **origin.arguments)):
-            if item is None:
-                yield _waiting(services, tab, question, strings.ANSWERING) | ({} if began else begun)
-                began = True
+        last: Progress | None = None
+        last_words, due, was_open = "", 0.0, None
+        async for item, words in _told(question.ask(services, annotator, **origin.arguments)):
+            if item is None or item is last:
+                yield {tab.notice: words} if began else _waiting(services, tab, question, words) | begun
+                last_words, began = words, True
                 continue
-            last = item
-            words = notice(_way_of(item))
-            if words == last_words and time.monotonic() < due:
+            whole, last = last is None or words != last_words, item
+            if not whole and time.monotonic() < due:
                 continue
             growing = await asyncio.to_thread(_grown, item.completions, growing)
             shown_now = panels(tab, item.completions, drawn=growing)
-            if words != last_words:
+            if whole:
                 shown_now = view(services, tab, item.completions, "streaming", words, hint="", drawn=growing)
                 shown_now |= {tab.pending: replace(origin.kept, running=item.comparison_id).to_json()}
-            if (open_now := early_controls(tab, item.completions)) != was_open or words != last_words:
+            if (open_now := early_controls(tab, item.completions)) != was_open or whole:
                 shown_now |= open_now
             due = time.monotonic() + _rest(growing)
             yield shown_now if began else shown_now | started
             last_words, was_open, began = words, open_now, True
+        assert last is not None
         await asyncio.sleep(max(0.0, due - time.monotonic()))  # a long text is still being drawn there
         now = Remembered(last.comparison_id, example=example or (again and memory.example))
         yield await asyncio.to_thread(_ended, services, tab, annotator, last, now)
@@ -99,33 +101,50 @@ async def stream(
             yield await asyncio.to_thread(put_back, services, tab, annotator, typed, origin.kept, words)
 
 
-async def _or_nothing_yet(asking: AsyncGenerator[Progress]) -> AsyncIterator[Progress | None]:
-    """Yield what comes, and None before the first of it if that takes longer than `SOON_SECONDS`.
+async def _told(asking: AsyncGenerator[Progress]) -> AsyncIterator[tuple[Progress | None, str]]:
+    """Yield what comes, each with the notice, and until there is a word the last of it again each second.
 
-    Two views at once are not sent: a browser that is busy with a long second one may keep parts of the first.
+    It is None where nothing came yet. Two views at once are not sent: a browser that is busy with a long second one
+    may keep parts of the first.
     """
-    first = asyncio.ensure_future(anext(asking))
+    last: Progress | None = None
+    began, patience = time.monotonic(), SOON_SECONDS
+    following: asyncio.Future[Progress | None] | None = None
     try:
-        if not (await asyncio.wait({first}, timeout=SOON_SECONDS))[0]:
-            yield None
-        yield await first
+        while not _has_a_word(last):
+            following = asyncio.ensure_future(anext(asking, None))
+            while not (await asyncio.wait({following}, timeout=patience))[0]:
+                yield last, _so_far(last, time.monotonic() - began)
+                patience = TICK_SECONDS
+            if (last := await following) is None:
+                return
+            yield last, _so_far(last, time.monotonic() - began)
         async for item in asking:
-            yield item
+            yield item, _so_far(item, 0.0)
     finally:
-        first.cancel()
-        with suppress(asyncio.CancelledError, Exception):
-            await first
+        if following is not None:
+            following.cancel()
+            with suppress(asyncio.CancelledError, Exception):
+                await following
         await asking.aclose()
 
 
+def _has_a_word(item: Progress | None) -> bool:
+    return item is not None and any(one.text.strip() for one in item.completions)
+
+
 def _waiting(services: Services, tab: CompareTab, question: Question, words: str) -> Update:
-    """Return the tab while a question waits for its first word."""
+    """Return the tab while a question waits for its first word; `words` is the notice."""
     empty, nothing = unasked(services.engine.live.version, question.columns), [Drawn()] * len(question.columns)
-    return view(services, tab, empty, "streaming", notice(words), hint="", drawn=nothing)
+    return view(services, tab, empty, "streaming", words, hint="", drawn=nothing)
 
 
-def _way_of(item: Progress) -> str:
-    return strings.ANSWERING if item.waiting is None else strings.IN_LINE.format(place=item.waiting)
+def _so_far(item: Progress | None, seconds: float) -> str:
+    """Return what is said while answers come, with the seconds for as long as there is no word."""
+    place = None if item is None else item.waiting
+    words = strings.ANSWERING if place is None else strings.IN_LINE.format(place=place)
+    counted = seconds >= TICK_SECONDS and not _has_a_word(item)
+    return notice(words, waited=strings.WAITED.format(seconds=seconds) if counted else "")
 
 
 def _gone_on(services: Services, tab: CompareTab, annotator: str, later: WentOnError) -> Update:

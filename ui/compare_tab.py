@@ -31,10 +31,14 @@ from ui.compare_view import (
 )
 from ui.compare_vote import clicked, undone
 from ui.errors import sentence
-from ui.events import FOCUS_PROMPT, QUIET, once_opened
+from ui.events import FOCUS_PROMPT, QUIET, ending, once_opened
 from ui.first_minute import first_view
 from ui.render import notice
 
+NEW_WINDOW = "new_window"  # said of what a browser remembers, by a window that has not shown it yet
+SAYS_IF_NEW = (
+    f"(pending, ...rest) => [triptychIsNewWindow() && pending ? {{...pending, {NEW_WINDOW}: true}} : pending, ...rest]"
+)
 FOCUS_SAID = "() => triptychSaid()"  # assets/shortcuts.js
 
 
@@ -71,7 +75,9 @@ def opened(
 
     `columns` are what empty panels are for.
     """
-    words = notice(strings.CUT_OFF) if Remembered.of(pending).running else ""
+    running, new_window = Remembered.of(pending).running, bool(pending and pending.get(NEW_WINDOW))
+    elsewhere = new_window and services.early.holds(running)
+    words = notice(strings.ANSWERED_ELSEWHERE if elsewhere else strings.CUT_OFF) if running else ""
     memory = replace(Remembered.of(pending), running="", editing="")  # what was being edited went with the page
     if pending is not None and not memory.comparison:
         return empty_view(services, tab, words, columns=columns)
@@ -80,7 +86,8 @@ def opened(
     except LookupError:
         return first_view(services, tab, columns)
     memory = with_standing_vote(services, annotator, memory)
-    return turn_view(services, tab, annotator, comparison, memory, words) | {tab.pending: memory.to_json()}
+    changed = turn_view(services, tab, annotator, comparison, memory, words, resumed=new_window)
+    return changed | {tab.pending: memory.to_json()}
 
 
 def new_question(tab: CompareTab, prompt: str, *, example: bool = False, again: bool = False) -> Update:
@@ -90,7 +97,7 @@ def new_question(tab: CompareTab, prompt: str, *, example: bool = False, again: 
 
 def cleared(services: Services, tab: CompareTab, columns: Sequence[str] = ROLES) -> Update:
     """Return the tab ready for a new conversation; a question that stands in the box stays there."""
-    return empty_view(services, tab, columns=columns) | {tab.finished_at: None}
+    return empty_view(services, tab, columns=columns) | {tab.pending: NOTHING.to_json(), tab.finished_at: None}
 
 
 @dataclass(frozen=True)
@@ -105,7 +112,9 @@ def build(services: Services, pending: Any, header: Header) -> CompareTab:
     """Build the tab and return its components; `pending` is what the browser keeps."""
     tab = components(services, pending)
     _bind_origin(services, tab)
-    answering = _bind_questions(services, tab, header, _bind_new_chat(services, tab))
+    answering = _bind_answering(services, tab, header)
+    asking = _bind_questions(services, tab, answering)
+    _bind_new_chat(services, tab, [answering, *asking])
     _bind_votes(services, tab, header)
     history_panel.bind(services, tab, history_panel.drawer(), header, answering)
     calls.bind(services, tab.calls, tab.pending, QUIET)
@@ -117,11 +126,8 @@ def build(services: Services, pending: Any, header: Header) -> CompareTab:
     return tab
 
 
-def _bind_questions(services: Services, tab: CompareTab, header: Header, clearing: Any) -> Any:
-    """Bind what asks and what stops it; return the event of answering, for what ends it.
-
-    `clearing` is the event that empties the tab for a new chat: a question that follows quickly does not wait for it.
-    """
+def _bind_answering(services: Services, tab: CompareTab, header: Header) -> Any:
+    """Bind the answers to a request; return their event, for what ends it."""
 
     async def answer(caller: gr.Request, request: dict[str, Any], *settings: Any) -> AsyncIterator[Update]:
         *form, pending = settings
@@ -134,15 +140,6 @@ def _bind_questions(services: Services, tab: CompareTab, header: Header, clearin
             yield update
         yield {header.component: header.html()}  # a vote may have come early
 
-    def example(event: gr.EventData) -> Update:
-        return new_question(tab, event.prompt, example=True)
-
-    def again(pending: Pending) -> Update:
-        return new_question(tab, branches.shown_question(services, pending), again=True)
-
-    def stop(asked: dict[str, Any], pending: Pending, caller: gr.Request) -> Update:
-        return stopped(services, tab, annotator_id(caller), asked, pending)
-
     answering = tab.request.change(
         answer,
         [tab.request, *tab.settings.all, tab.pending],
@@ -152,16 +149,32 @@ def _bind_questions(services: Services, tab: CompareTab, header: Header, clearin
         **QUIET,
     )
     answering.then(None, js=FOCUS_SAID, **QUIET)  # after a vote that came early
-    tab.next.click(None, js="() => triptychNext()", **QUIET)
-    typed = [tab.ask.click, tab.prompt.submit]
-    asking = {"js": once_opened("compare"), "cancels": [answering, clearing]} | QUIET
-    gr.on(typed, lambda prompt: new_question(tab, prompt), tab.prompt, tab.request, **asking)
-    tab.examples.click(example, None, tab.request, **asking)
-    tab.turns.retry(again, tab.pending, tab.request, cancels=answering, **QUIET)
-    branches.bind(services, tab, answering)
-    stopping = tab.stop.click(stop, [tab.request, tab.pending], [*tab.all, tab.pending], cancels=answering, **QUIET)
-    stopping.then(None, js=FOCUS_PROMPT, **QUIET)
     return answering
+
+
+def _bind_questions(services: Services, tab: CompareTab, answering: Any) -> list[Any]:
+    """Bind what asks and what stops it; return the events that ask."""
+
+    def example(event: gr.EventData) -> Update:
+        return new_question(tab, event.prompt, example=True)
+
+    def again(pending: Pending) -> Update:
+        return new_question(tab, branches.shown_question(services, pending), again=True)
+
+    def stop(asked: dict[str, Any], pending: Pending, caller: gr.Request) -> Update:
+        return stopped(services, tab, annotator_id(caller), asked, pending)
+
+    tab.next.click(None, js="() => triptychNext()", **QUIET)
+    by_typing = [tab.ask.click, tab.prompt.submit]
+    once = {"js": once_opened("compare")} | QUIET
+    ending([*by_typing, tab.examples.click, tab.turns.retry, tab.stop.click], [answering])
+    typed = gr.on(by_typing, lambda prompt: new_question(tab, prompt), tab.prompt, tab.request, **once)
+    picked_example = tab.examples.click(example, None, tab.request, **once)
+    asked_again = tab.turns.retry(again, tab.pending, tab.request, **QUIET)
+    branches.bind(services, tab, answering)
+    stopping = tab.stop.click(stop, [tab.request, tab.pending], [*tab.all, tab.pending], **QUIET)
+    stopping.then(None, js=FOCUS_PROMPT, **QUIET)
+    return [typed, picked_example, asked_again]
 
 
 def _bind_votes(services: Services, tab: CompareTab, header: Header) -> None:
@@ -215,17 +228,20 @@ def _bind_origin(services: Services, tab: CompareTab) -> None:
         picking.then(None, js=FOCUS_PROMPT, **QUIET)
 
 
-def _bind_new_chat(services: Services, tab: CompareTab) -> Any:
-    """Bind what begins a new conversation; return the event that empties the tab.
+def _bind_new_chat(services: Services, tab: CompareTab, ended: list[Any]) -> None:
+    """Bind what begins a new conversation; it ends what is being asked and answered in the old one.
 
-    The browser forgets at once, without asking the server, so that a quick question begins a conversation of its own.
+    The browser forgets at once, without asking the server, so that a quick question begins a conversation of its own,
+    and is not wiped out by the answer of the server.
     """
 
     def begin(*columns: str) -> Update:
         return cleared(services, tab, [name for name in columns if name != compare_settings.NONE])
 
     form = tab.settings
+    ending([tab.new.click], ended)
     tab.new.click(None, None, tab.pending, js=f"() => ({json.dumps(NOTHING.to_json())})", **QUIET)
-    clearing = tab.new.click(begin, [form.first, form.second, form.third], [*tab.all, tab.finished_at], **QUIET)
+    outputs = [*tab.all, tab.pending, tab.finished_at]
+    clearing = tab.new.click(begin, [form.first, form.second, form.third], outputs, **QUIET)
     clearing.then(None, js=FOCUS_PROMPT, **QUIET)
-    return clearing
+    ending([tab.request.change], [clearing])

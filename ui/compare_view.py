@@ -93,7 +93,6 @@ def controls(tab: CompareTab, phase: Phase, names: Sequence[str] = (), best: str
     changed |= {
         tab.undo: gr.update(visible=phase == "voted"),
         tab.next: gr.update(interactive=not streaming),
-        tab.new: gr.update(interactive=not streaming),
         tab.ask: gr.update(visible=not streaming),
         tab.stop: gr.update(visible=streaming),
         tab.own: gr.update(visible=True) if phase in ("open", "voted") else gr.update(visible=False, open=False),
@@ -148,7 +147,7 @@ def view(
         tab.prompt: invited,
     }
     changed |= controls(tab, phase, names, memory.choice)
-    changed[tab.why] = why(offered=False)
+    changed[tab.why] = why()
     changed[tab.seed] = _seed_button(completions, phase)
     for place, button in enumerate(tab.best):
         changed[button] |= gr.update(visible=place < len(completions))
@@ -189,9 +188,19 @@ def empty_view(
 
 
 def turn_view(
-    services: Services, tab: CompareTab, annotator: str, comparison: Comparison, memory: Remembered, words: str = ""
+    services: Services,
+    tab: CompareTab,
+    annotator: str,
+    comparison: Comparison,
+    memory: Remembered,
+    words: str = "",
+    *,
+    resumed: bool = False,
 ) -> Update:
-    """Return a stored comparison that the browser remembers, with the turns before it."""
+    """Return a stored comparison that the browser remembers, with the turns before it.
+
+    With `resumed` it says that it is the last conversation, because nobody asked this window for it.
+    """
     completions = shown_to(services, annotator, comparison)
     asked = strings.SHARED if memory.shared else strings.WHICH_IS_BEST
     words = words or notice(strings.VOTE_STORED if memory.choice else asked)
@@ -202,11 +211,12 @@ def turn_view(
         own=not memory.shared and comparison.conversation_id is not None,
         editing=memory.editing,
         versions=versions,
+        since=comparison.created if resumed and not memory.shared else "",
     )
     column = turns(tab.model, system_of(comparison), before, question_of(comparison.messages), here)
     phase = memory.phase
     vote = standing_vote(services, annotator, comparison.id) if phase == "voted" else None
-    reasons = why(offered=vote is not None, reason=vote.reason if vote else "")
+    reasons = why(vote)
     if comparison.conversation_id is None or memory.shared:  # it takes a vote, nothing goes on from it
         memory = replace(memory, comparison="")
     return view(services, tab, completions, phase, words, memory) | {tab.turns: column, tab.why: reasons}

@@ -2,9 +2,19 @@
 
 from typing import Any
 
+import gradio as gr
+
 # An event of the page itself: without Gradio's veil over what it changes, and no endpoint of its own.
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 FOCUS_PROMPT = "() => document.querySelector('#prompt textarea').focus()"
+
+
+def ending(triggers: list[Any], events: list[Any]) -> None:
+    """Have triggers end events, such as a stream of answers; to be bound before whatever else they do.
+
+    A handler's own `cancels` ends them only once that handler has answered: until then they would write over it.
+    """
+    gr.on(triggers, None, None, None, cancels=events, **QUIET)
 
 
 def opened(tab: str) -> str:

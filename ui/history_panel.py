@@ -18,7 +18,7 @@ from ui.annotator import annotator_id
 from ui.compare_form import CompareTab
 from ui.compare_view import Pending, Remembered, Update
 from ui.errors import sentence
-from ui.events import QUIET
+from ui.events import QUIET, ending
 from ui.render import render
 from ui.reopen import reopened, vote_gone
 from ui.words import panel_name
@@ -141,5 +141,6 @@ def bind(services: Services, tab: CompareTab, shown: Any, header: Any, answering
 
     outputs = [*tab.all, tab.pending, tab.finished_at]
     shown.input(find, tab.pending, shown, **QUIET)
-    shown.select(select, None, outputs, cancels=answering, **QUIET)
+    ending([shown.select], [answering])
+    shown.select(select, None, outputs, **QUIET)
     shown.undo(undo, tab.pending, [shown, header.component, *outputs], **QUIET)

@@ -228,7 +228,8 @@ def _bind_loading(services: Services, page: Page, comparing: CompareTab, shown: 
         return compare_settings.opened(services, kept)
 
     kept = comparing.settings.kept
-    loaded = page.load(open_comparing, [comparing.pending, kept], [*comparing.all, comparing.pending, token], **QUIET)
+    outputs = [*comparing.all, comparing.pending, token]
+    loaded = page.load(open_comparing, [comparing.pending, kept], outputs, js=compare_tab.SAYS_IF_NEW, **QUIET)
     loaded.then(None, js=FORGET_LINK, **QUIET)
     loaded.then(None, js=opened("compare"), **QUIET)
     page.load(open_settings, kept, comparing.settings.all, **QUIET)

@@ -27,9 +27,10 @@ def render(template: str, /, **values: Any) -> str:
     return TEMPLATES.get_template(f"{template}.html").render(**values).strip()
 
 
-def notice(text: str, kind: str = "plain") -> str:
+def notice(text: str, kind: str = "plain", waited: str = "") -> str:
     """Return the line that speaks to the person; screen readers read it out when it changes.
 
-    One of the kind "away" says why no model answers, and is seen for as long as the header says so too.
+    One of the kind "away" says why no model answers, and is seen for as long as the header says so too. `waited` is how
+    long something takes: it stands behind the text, moves nothing and is not read out each second.
     """
-    return render("notice", text=text, kind=kind)
+    return render("notice", text=text, kind=kind, waited=waited)

@@ -20,6 +20,7 @@ from ui.why import why_room
 from ui.words import panel_name
 
 BOARD_SCRIPT = "triptychTeach(element, props, trigger, watch)  // assets/teach.js; it triggers 'submit', 'select'"
+TEACH_CUTS = CUTS | {"cancelled": strings.CUT_TO_RANK}
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,10 @@ class TeachTab:
     stop: Any
     next: Any  # a button: a prompt of the pool
     k: Any  # how many answers are ranked
+    tokens: Any  # how long they may be
     board: Any  # what is to be ranked, and the ranking
     notice: Any
+    enough: Any  # a button: rank what is there
     undo: Any
     why: Any
     better: Any  # holds the field for a better answer
@@ -47,7 +50,7 @@ class TeachTab:
     @property
     def all(self) -> list[Any]:
         """What changes with a comparison."""
-        buttons = [self.ask, self.stop, self.next, self.undo]
+        buttons = [self.ask, self.stop, self.next, self.enough, self.undo]
         return [self.prompt, self.board, self.notice, self.why, self.better, self.written, *buttons, self.pending]
 
 
@@ -77,10 +80,20 @@ def components(services: Services, pending: Any) -> TeachTab:
             container=False,
             elem_id="teach-k",
         )
+        made["tokens"] = gr.Number(
+            services.model.sampling.max_new_tokens,
+            label=strings.LONGEST_TO_RANK,
+            minimum=1,
+            maximum=services.model.max_tokens,
+            precision=0,
+            container=False,
+            elem_id="teach-tokens",
+        )
         html(render("teach_says"), elem_id="teach-says")
     made["board"] = html(empty_board(), html_template="", js_on_load=BOARD_SCRIPT, elem_id="board")
     with gr.Row(elem_id="teach-said"):
         made["notice"] = html(notice(""), elem_id="teach-notice")
+        made["enough"] = gr.Button(strings.RANK_WHAT_IS_THERE, elem_id="teach-enough", size="sm", visible=False)
         made["undo"] = gr.Button(strings.UNDO_RANKING, elem_id="teach-undo", size="sm", visible=False)
     made["why"] = why_room("teach-why")
     with gr.Accordion(strings.NONE_OF_THESE, open=False, visible=False, elem_id="teach-better") as better:
@@ -136,7 +149,7 @@ def board(
             "tokens": one.tokens,
             "seconds": one.seconds,
             "ended": not busy,
-            "cut": CUTS.get(one.finish_reason or ""),
+            "cut": TEACH_CUTS.get(one.finish_reason or ""),
         }
         for one, text in zip(completions, texts, strict=True)
     ]

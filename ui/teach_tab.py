@@ -23,7 +23,7 @@ from ui.answers import Drawn, drawn
 from ui.compare_tab import Header
 from ui.compare_vote import taken_back
 from ui.errors import sentence
-from ui.events import QUIET, once_opened
+from ui.events import QUIET, ending, once_opened
 from ui.render import notice
 from ui.teach_form import TeachTab, board, components, drafts_board, empty_board
 
@@ -35,8 +35,9 @@ def idle(tab: TeachTab, *, busy: bool = False) -> Update:
     return {
         tab.ask: gr.update(visible=not busy),
         tab.stop: gr.update(visible=busy),
+        tab.enough: gr.update(visible=busy),
         tab.undo: gr.update(visible=False),
-        tab.why: why.why(offered=False),
+        tab.why: why.why(),
         tab.better: gr.update(visible=False, open=False),
     }
 
@@ -60,7 +61,7 @@ def shown(services: Services, tab: TeachTab, annotator: str, comparison_id: str,
         tab.notice: words or notice(said),
         tab.next: gr.update(value=strings.PROPOSE_NEXT),
         tab.undo: gr.update(visible=vote is not None),
-        tab.why: why.why(offered=vote is not None, reason=vote.reason if vote else ""),
+        tab.why: why.why(vote),
         tab.better: gr.update(visible=vote is None, open=False),
         tab.pending: {"comparison": comparison.id},
     }
@@ -75,25 +76,44 @@ def opened(services: Services, tab: TeachTab, annotator: str, pending: Any) -> U
 
 
 async def asked(
-    services: Services, tab: TeachTab, annotator: str, prompt: str | None, k: Any, pending: Any
+    services: Services,
+    tab: TeachTab,
+    annotator: str,
+    prompt: str | None,
+    k: Any,
+    pending: Any,
+    tokens: float | None = None,
 ) -> AsyncIterator[Update]:
     """Yield the tab while answers to a prompt are written, or to one of the pool for None.
 
-    A refusal leaves what stands there, a failure brings it back.
+    A refusal leaves what stands there, a failure brings it back. `tokens` is how long they may be, None for the
+    model's own way.
     """
     began, growing, last = False, [Drawn()] * int(k), None
     try:
-        request = checked(ProposeRequest, prompt=prompt, k=int(k))
+        request = checked(ProposeRequest, prompt=prompt, k=int(k), max_new_tokens=tokens)
         async for last in propose(services, annotator, request):
             growing = await asyncio.to_thread(_grown, last, growing)
             now = {tab.notice: notice(_way_of(last)), tab.board: _growing(tab, last, growing)}
-            yield now if began else now | idle(tab, busy=True) | {tab.prompt: "", tab.written: ""}
+            if not began:
+                memory = {"comparison": _remembered(pending), "running": last.comparison_id}
+                now |= idle(tab, busy=True) | {tab.prompt: "", tab.written: "", tab.pending: memory}
+            yield now
             began = True
         assert last is not None
         done = await asyncio.to_thread(shown, services, tab, annotator, last.comparison_id)
         yield done | {tab.finished_at: time.monotonic()}
     except Exception as error:
         yield await asyncio.to_thread(_put_back, services, tab, annotator, prompt if began else None, pending, error)
+
+
+def enough(services: Services, tab: TeachTab, annotator: str, pending: Any) -> Update:
+    """Have the answers stopped that are being written; their stream shows what can be ranked of them."""
+    try:
+        services.early.enough(_remembered(pending, "running"), annotator)
+    except Exception as error:
+        return {tab.notice: notice(sentence(error), "error")}
+    return {tab.notice: gr.skip()}
 
 
 def _grown(item: Progress, before: list[Drawn]) -> list[Drawn]:
@@ -192,8 +212,8 @@ def undone(services: Services, tab: TeachTab, annotator: str, pending: Any) -> U
         return {tab.notice: notice(sentence(error), "error")}
 
 
-def _remembered(pending: Any) -> str:
-    return str(pending.get("comparison") or "") if isinstance(pending, dict) else ""
+def _remembered(pending: Any, name: str = "comparison") -> str:
+    return str(pending.get(name) or "") if isinstance(pending, dict) else ""
 
 
 def _took(finished_at: float | None) -> float | None:
@@ -211,12 +231,17 @@ def build(services: Services, pending: Any, token: Any, header: Header) -> Teach
 
 
 def _bind_asking(services: Services, tab: TeachTab) -> None:
-    async def answer(caller: gr.Request, request: dict[str, Any], k: str, pending: Any) -> AsyncIterator[Update]:
-        async for update in asked(services, tab, annotator_id(caller), request["prompt"], k, pending):
+    async def answer(
+        caller: gr.Request, request: dict[str, Any], k: str, tokens: float | None, pending: Any
+    ) -> AsyncIterator[Update]:
+        async for update in asked(services, tab, annotator_id(caller), request["prompt"], k, pending, tokens):
             yield update
 
     def stop(request: dict[str, Any], pending: Any, caller: gr.Request) -> Update:
         return _put_back(services, tab, annotator_id(caller), request["prompt"], pending, None)
+
+    def suffices(pending: Any, caller: gr.Request) -> Update:
+        return enough(services, tab, annotator_id(caller), pending)
 
     def typed(prompt: str) -> dict[str, Any]:
         return {"prompt": prompt, "at": time.monotonic_ns()}
@@ -226,12 +251,20 @@ def _bind_asking(services: Services, tab: TeachTab) -> None:
 
     outputs = [*tab.all, tab.finished_at]
     answering = tab.request.change(
-        answer, [tab.request, tab.k, tab.pending], outputs, concurrency_limit=64, trigger_mode="multiple", **QUIET
+        answer,
+        [tab.request, tab.k, tab.tokens, tab.pending],
+        outputs,
+        concurrency_limit=64,
+        trigger_mode="multiple",
+        **QUIET,
     )
-    asking = {"js": once_opened("teach"), "cancels": answering} | QUIET
-    gr.on([tab.ask.click, tab.prompt.submit], typed, tab.prompt, tab.request, **asking)
+    asking = {"js": once_opened("teach")} | QUIET
+    by_typing = [tab.ask.click, tab.prompt.submit]
+    ending([*by_typing, tab.next.click, tab.stop.click], [answering])
+    gr.on(by_typing, typed, tab.prompt, tab.request, **asking)
     tab.next.click(proposed, None, tab.request, **asking)
-    tab.stop.click(stop, [tab.request, tab.pending], outputs, cancels=answering, **QUIET)
+    tab.enough.click(suffices, tab.pending, tab.notice, **QUIET)
+    tab.stop.click(stop, [tab.request, tab.pending], outputs, **QUIET)
 
 
 def _bind_judging(services: Services, tab: TeachTab, header: Header) -> None:

@@ -41,7 +41,7 @@ def likeness(server: Server, listed: tuple[Listed, ...], main: Listed, config: M
     own = token_ids(Path(config.model), LONG)
     if own is None:
         return "like"
-    if (ids := server.token_ids(main.name, LONG)) is not None:
+    if main.owner == VLLM_OWNER and (ids := server.token_ids(main.name, LONG)):  # llama.cpp's route is another one
         if ids != own:
             raise OtherModelError(
                 f"{server.url} serves another model ({main.root or main.name}) than {config.model}: it cuts a text "

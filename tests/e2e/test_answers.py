@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.e2e.conftest import Site
-from tests.e2e.test_page import answered, ask, open_page, panels, said
+from tests.e2e.test_page import SHIFTS, answered, ask, open_page, panels, said
 
 HOSTILE = """# <img src=https://evil.example/1.png onerror=hit()>
 <script>hit()</script> <style>#votes, .panel { display: none !important; position: fixed }</style>
@@ -29,11 +29,6 @@ FORBIDDEN = (
     "img, script, style, iframe, svg, object, embed, form, input, link, meta, [style*=position], [onclick], [onerror]"
 )
 RICH = "Some **bold** words, `code` and a [link](https://example.org/a).\n\n- one\n- two\n\n```py\nx = 1\n```\n\n"
-SHIFTS = """
-window.shifts = [];
-new PerformanceObserver(list => list.getEntries().forEach(one => window.shifts.push(one.value)))
-  .observe({type: 'layout-shift', buffered: true});
-"""
 
 
 def answer(page: Page, place: int) -> Locator:

@@ -13,6 +13,10 @@ from tests.harness.scripted import ANSWERS
 from ui import compare_tab
 from ui.compare_view import Update, empty_view
 
+# Letters as fast as people type them, however slow this machine is.
+TYPED_AT_ONCE = """keys => keys.forEach(key => document.activeElement.dispatchEvent(
+    new KeyboardEvent("keydown", {key, bubbles: true, cancelable: true})))"""
+
 
 def asked_last(site: Site) -> list[str]:
     return [message.content for message in site.behind.engine.rows[0].messages]
@@ -27,8 +31,13 @@ def test_three_turns_by_the_keyboard_alone(page: Page, site: Site) -> None:
     page.keyboard.press("3")
     expect(said(page)).to_contain_text("Thanks, stored")
     expect(page.locator("#prompt textarea")).to_have_attribute("placeholder", "Go on from RLHF v1 …")
-    page.keyboard.press("Enter")
-    page.keyboard.type("And Rome?")
+    page.evaluate(TYPED_AT_ONCE, ["h", "m"])  # who begins to write writes, and opens no history
+    expect(page.locator("#prompt textarea")).to_be_focused()
+    expect(page.locator("#prompt textarea")).to_have_value("hm")
+    expect(page.locator(".drawer")).to_be_hidden()
+    page.fill("#prompt textarea", "")
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.type("And Rome?")  # a capital is no key
     page.keyboard.press("Enter")
     answered(page, "And Rome?")
     assert asked_last(site) == ["Where is Paris?", ANSWERS["rlhf"], "And Rome?"]
@@ -125,6 +134,80 @@ def test_what_is_written_while_answers_come_stays_in_the_box(page: Page, site: S
     page.fill("#prompt textarea", "And the next")
     answered(page, "Where is Paris?")
     expect(page.locator("#prompt textarea")).to_have_value("And the next")
+
+
+def test_a_new_chat_stops_the_answers_and_nothing_of_them_comes_into_it(page: Page, site: Site) -> None:
+    open_page(page, site)
+    ask(page, "Where is Paris?")
+    page.click("#best-3")
+    expect(said(page)).to_contain_text("Thanks, stored")
+    site.behind.engine.texts |= {"base": "many words " * 400}
+    site.behind.engine.pause = 0.01
+    page.fill("#prompt textarea", "And Rome?")
+    page.keyboard.press("Enter")
+    expect(panels(page).nth(0).locator(".answer")).to_contain_text("many words")
+    page.keyboard.press("c")
+    expect(panels(page).nth(0)).to_contain_text("Ask something above")
+    expect(page.locator("#prompt textarea")).to_be_focused()
+    wait_until(page, lambda: site.behind.engine.open_streams == 0)
+    page.wait_for_timeout(500)  # whatever was on its way has come
+    expect(panels(page).nth(0)).to_contain_text("Ask something above")
+    expect(page.locator("#turns")).not_to_contain_text("Paris")
+    expect(page.locator("#stop")).to_have_count(0)
+    expect(page.locator("#best-1")).to_be_disabled()
+    site.behind.engine.pause = 0.0
+    for _ in range(3):  # asked, left and asked anew as fast as can be
+        page.fill("#prompt textarea", "Who?")
+        page.keyboard.press("Enter")
+        page.click("#new-chat")
+    page.fill("#prompt textarea", "Who are you?")
+    page.keyboard.press("Enter")
+    answered(page, "Who are you?")
+    assert asked_last(site) == ["Who are you?"]
+    page.reload()
+    expect(page.locator("#turns .asked")).to_have_text(["Who are you?"])
+
+
+def test_what_was_typed_comes_back_with_a_reload_and_the_next_question_does_not_join_it(page: Page, site: Site) -> None:
+    open_page(page, site)
+    site.behind.engine.holds_after = 2
+    page.fill("#prompt textarea", "Where is Paris?")
+    page.keyboard.press("Enter")
+    expect(panels(page).nth(0).locator(".answer")).to_have_text("and what")
+    page.fill("#prompt textarea", "And the next")
+    page.reload()
+    expect(said(page)).to_have_text("The page was left before the answers had ended. Ask again.")
+    field = page.locator("#prompt textarea")
+    expect(field).to_have_value("Where is Paris?")
+    site.behind.engine.holds_after = 0
+    page.keyboard.press("Enter")  # into the box
+    page.keyboard.type("Where is Rome?")
+    expect(field).to_have_value("Where is Rome?")
+    page.keyboard.press("Enter")
+    answered(page, "Where is Rome?")
+    expect(field).to_have_value("And the next")
+
+
+def test_another_window_says_that_it_shows_the_last_conversation(page: Page, site: Site) -> None:
+    open_page(page, site)
+    expect(page.locator(".resumed")).to_have_count(0)
+    second = page.context.new_page()
+    second.goto(site.url)
+    expect(second.locator(".resumed")).to_have_text("Your last conversation, just now. New chat")
+    second.reload()
+    expect(said(second)).to_have_text("Which answer is best?")
+    expect(second.locator(".resumed")).to_have_count(0)
+    site.behind.engine.holds_after = 2
+    page.fill("#prompt textarea", "Where is Paris?")
+    page.keyboard.press("Enter")
+    expect(panels(page).nth(0).locator(".answer")).to_have_text("and what")
+    third = page.context.new_page()
+    third.goto(site.url)
+    expect(said(third)).to_have_text("Your last question is being answered in another window.")
+    third.get_by_role("button", name="New chat").first.click()
+    expect(panels(third).nth(0)).to_contain_text("Ask something above")
+    expect(third.locator(".resumed")).to_have_count(0)
+    expect(page.locator("#stop")).to_be_visible()
 
 
 def test_settings_go_back_to_the_models_own_and_a_system_prompt_opens_the_next_chat(page: Page, site: Site) -> None:

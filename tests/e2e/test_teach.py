@@ -74,6 +74,7 @@ def test_letters_in_order_rank_and_enter_stores(page: Page, site: Site) -> None:
 def test_two_answers_take_three_presses_after_typing(page: Page, site: Site) -> None:
     open_teach(page, site)
     page.locator("#teach-k").get_by_text("2", exact=True).click()
+    page.get_by_label("Tokens at most").fill("7")
     page.locator("#teach-prompt textarea").focus()
     page.keyboard.type("Where is Lima?")
     page.keyboard.press("Enter")  # 1
@@ -82,6 +83,7 @@ def test_two_answers_take_three_presses_after_typing(page: Page, site: Site) -> 
     page.keyboard.press("Enter")  # 3
     expect(said(page)).to_have_text("Thanks, stored: 1 pair.")
     assert stored(site) == [("ranking", [["B"], ["A"]])]
+    assert site.behind.engine.rows[0].sampling.max_new_tokens == 7
 
 
 def test_four_answers_take_five_presses_after_typing(page: Page, site: Site) -> None:
@@ -191,7 +193,11 @@ def test_where_answers_are_chosen_all_that_are_tried_grow_before_ones_eyes_and_n
     expect(said(page)).to_have_text("Writing 12 answers to 2 prompts; the 4 that teach most will be shown.")
     expect(page.locator(".card")).to_have_count(0)
     held = page.locator(".ranker").bounding_box()
-    page.locator("#teach-stop").click()
+    page.keyboard.press("Enter")  # rank what is there
+    expect(page.locator(".card")).to_have_count(4)
+    expect(page.locator(".card footer").first).to_contain_text("stopped before its end")
+    expect(page.locator("#teach-enough")).to_have_count(0)
+    expect(page.locator(".store")).to_be_enabled()
     site.behind.engine.pause, site.behind.engine.holds_after = 0.0, 0
     fields = page.locator("#teach-prompt textarea")
     fields.fill("Where?")

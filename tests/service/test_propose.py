@@ -178,3 +178,58 @@ def places(stored: Comparison) -> Sequence[int]:
 def test_the_order_shown_is_not_that_of_writing(behind: Backstage) -> None:
     orders = {tuple(one.role for one in proposed(behind, "Where?").completions) for _ in range(12)}
     assert len(orders) > 1
+
+
+def stopped_after(behind: Backstage, words: int, prompt: Any = None, **arguments: Any) -> Comparison:
+    """Return a proposal of which enough was there after so many items with a word."""
+
+    async def collect() -> Progress:
+        request, last, seen = checked(ProposeRequest, prompt=prompt, **arguments), None, 0
+        async for last in propose(behind.services, "ann", request):
+            drafts = [text for _, texts in last.drafts.of for text in texts] if last.drafts else []
+            seen += any([*drafts, *(one.text for one in last.completions)])
+            if seen == words:
+                assert not behind.services.early.enough(last.comparison_id, "somebody else")
+                assert behind.services.early.enough(last.comparison_id, "ann")
+        assert last is not None
+        return last
+
+    return stored_comparison(behind.services, asyncio.run(collect()).comparison_id)
+
+
+def test_what_is_there_can_be_ranked_before_all_have_ended(behind: Backstage) -> None:
+    behind.engine.texts |= {"rlhf": "One.", "sft": "one two three four five"}
+    behind.engine.holds_after = 3
+    stored = stopped_after(behind, 2, "Where?")
+    ends = Counter((one.text, one.finish_reason) for one in stored.completions)
+    assert ends == {("One.", "stop"): 2, ("one two", "cancelled"): 2}
+    assert not behind.services.early.enough(stored.id, "ann")  # they are all there
+    assert behind.engine.open_streams == 0
+
+
+def test_of_drafts_those_that_have_ended_are_shown_before_those_that_were_cut(
+    behind: Backstage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    never_random(monkeypatch)
+    fitted(behind)
+    behind.engine.texts |= {"rlhf": "One SEED", "sft": "one two three four five"}
+    behind.engine.holds_after = 3
+    stored = stopped_after(behind, 3)
+    assert {one.finish_reason for one in stored.completions} == {"stop"}
+    assert len(stored.completions) == 3  # of the six to a prompt, so many were there
+    assert (stored.proposed or {})["by"] == "information"
+
+
+def test_nothing_is_to_be_ranked_before_there_is_a_word(behind: Backstage) -> None:
+    behind.engine.place = 1
+
+    async def begin() -> None:
+        items = propose(behind.services, "ann", checked(ProposeRequest, prompt="Where?"))
+        first = await anext(items)
+        waiting = await anext(items)
+        assert waiting.waiting == 1
+        with pytest.raises(ConfigError, match="fewer than two answers have a word yet"):
+            behind.services.early.enough(first.comparison_id, "ann")
+        await items.aclose()
+
+    asyncio.run(begin())

@@ -82,7 +82,7 @@ class ScriptedVllm(Listening):
         self.asked: list[dict[str, Any]] = []
         self.cuts_as, self.owner, self.root = cuts_as, owner, root
         posted = {"/v1/completions": self._say, "/v1/chat/completions": self._say}
-        posted |= {"/tokenize": self._tokenize} if cuts_as and owner == "vllm" else {}
+        posted |= {"/tokenize": self._tokenize} if cuts_as else {}
         super().__init__(
             [Route("/v1/models", self._models), *(Route(path, do, methods=["POST"]) for path, do in posted.items())]
         )
@@ -96,7 +96,9 @@ class ScriptedVllm(Listening):
         return JSONResponse({"data": [model]})
 
     async def _tokenize(self, request: Request) -> Response:
-        return JSONResponse({"tokens": self.tokens((await request.json())["prompt"])})
+        asked = await request.json()
+        told = self.tokens(asked["prompt"]) if self.owner == "vllm" else []  # llama.cpp reads "content"
+        return JSONResponse({"tokens": told})
 
     async def _say(self, request: Request) -> Response:
         asked = await request.json()

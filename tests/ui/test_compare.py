@@ -137,7 +137,7 @@ def test_an_answer_ends_with_active_buttons_and_a_comparison_in_the_database(
     updates = asked(behind, tab)
     first, last = updates[0], updates[-1]
     assert "Answering" in first[tab.notice]
-    assert first[tab.ask]["visible"] is first[tab.new]["interactive"] is False
+    assert first[tab.ask]["visible"] is first[tab.next]["interactive"] is False
     assert set(first[tab.pending]) == {"running"}
     assert last[tab.best[0]]["interactive"] is last[tab.tie]["interactive"] is last[tab.ask]["visible"] is True
     assert last[tab.stop]["visible"] is False

@@ -12,8 +12,11 @@ GO_ON_FROM = "Go on from {name} …"
 SEED_IS_NO_NUMBER = "the seed must be a whole number or empty, got {value}; see settings"
 LOADING = "The model is loading: {seconds:.0f} s. Your question is answered as soon as it is ready."
 ANSWERING = "Answering …"
+WAITED = "{seconds:.0f} s"  # for the first word
 IN_LINE = "Number {place} in line."
-CUT_OFF = "The page was left before the answers had ended. Your question is back in the box."
+CUT_OFF = "The page was left before the answers had ended. Ask again."
+ANSWERED_ELSEWHERE = "Your last question is being answered in another window."
+RESUMED = "Your last conversation,"
 STOPPED = "Stopped. Your question is back in the box."
 
 # Panels
@@ -75,7 +78,11 @@ CUT_BY_LENGTH = "cut at the length limit"
 UNREAD = "(stopped before its first word)"
 VOTE_STOPPED = "That question was stopped, so there is nothing to vote on; ask it again."
 FIRST_VOTE_STANDS = "You had voted on this one already; your first vote stands."
-WHY = "Why?"
+WHY = {  # by what the vote says: whom its reason blames
+    "best": "Why? The others:",
+    "all": "Why? All of them:",
+    "ranking": "Why? The lower ones:",
+}
 WHY_LABEL = "Why you voted so, if you like"
 WHY_OWN_WORDS = "in your own words"
 WHY_STORED = "Noted."
