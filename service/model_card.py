@@ -126,5 +126,7 @@ def _check(policy: Policy) -> Iterator[str]:
     yield "| measure | value | of | bound | passed |"
     yield "|---|---|---|---|---|"
     for one in evaluation.verdict.findings:
-        unit = "nats a completion" if one.unit == "nats" else f"{one.count} checks"
+        unit = {"nats": "nats a completion", "wins": f"{one.count} answers that changed"}.get(
+            one.unit, f"{one.count} checks"
+        )
         yield f"| {one.name} | {one.value:g} | {unit} | {one.bound:g} | {'yes' if one.passed else 'no'} |"

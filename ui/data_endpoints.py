@@ -55,6 +55,8 @@ def register(services: Services) -> None:
         request: gr.Request | None = None,
     ) -> dict[str, Any]:
         """Return ratings with intervals and who is preferred to whom, by some of the votes."""
+        if token:
+            services.admin.require(token)  # one that stands no more is said, not passed over
         votes = {"source": source, "asked": asked, "blind": blind, "own": own}
         wanted = checked(LeaderboardRequest, **votes, topic=topic or None, annotator=annotator or None)
         return leaderboard(services, annotator_id(request), wanted, token).to_json()

@@ -27,6 +27,15 @@ def finding_words(finding: Finding) -> str:
     if finding.unit == "nats":
         said = strings.FINDING_INTERVAL.format(interval=interval) if interval else ""
         return strings.FINDING_IN_NATS.format(name=name, value=finding.value, interval=said, bound=finding.bound)
+    if finding.unit == "wins":
+        return strings.FINDING_OF_WINS.format(
+            name=name,
+            share=finding.share,
+            value=finding.value,
+            count=finding.count,
+            interval=interval,
+            bound=finding.bound,
+        )
     least = strings.AT_LEAST.format(bound=finding.bound) if finding.bound else strings.NO_BOUND
     bound = {"paired": strings.MAY_LOSE, "lost": strings.MAY_LOSE_SO_MANY}.get(finding.unit, least)
     return strings.FINDING.format(
@@ -44,7 +53,7 @@ def _interval(finding: Finding) -> str:
     """Return the 95% interval of a finding in words, "" for one of before there were intervals."""
     if finding.low is None or finding.high is None:
         return ""
-    words = strings.NATS_INTERVAL if finding.unit == "nats" else strings.CHANGE_INTERVAL
+    words = {"nats": strings.NATS_INTERVAL, "wins": strings.INTERVAL}.get(finding.unit, strings.CHANGE_INTERVAL)
     return words.format(low=finding.low, high=finding.high)
 
 
@@ -70,6 +79,9 @@ def _row(finding: Finding) -> FindingRow:
     if finding.unit == "nats":
         bound = strings.ROW_AT_MOST.format(bound=finding.bound)
         return FindingRow(name, strings.ROW_NATS.format(value=finding.value), "–", interval, bound, passed)
+    if finding.unit == "wins":
+        value = strings.ROW_OF_CHANGED.format(share=finding.share, value=finding.value, count=finding.count)
+        return FindingRow(name, value, "–", interval, strings.ROW_AT_LEAST.format(bound=finding.bound), passed)
     least = strings.AT_LEAST.format(bound=finding.bound) if finding.bound else strings.NO_BOUND
     bound = {"paired": strings.ROW_DROP, "lost": strings.ROW_LOST}.get(finding.unit, least).format(bound=finding.bound)
     value = strings.ROW_SHARE.format(share=finding.share, passed=finding.value, count=finding.count)

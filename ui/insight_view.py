@@ -7,7 +7,7 @@ from alignment.runs.records import Spread
 from service.context import Services
 from service.insight import Insight, VersionInsight, insight
 from ui import strings
-from ui.plots import Plot, Point
+from ui.plots import SHARES, Plot, Point
 from ui.render import render
 
 KINDS = ("like", "unlike")
@@ -49,7 +49,7 @@ def _plots(versions: list[VersionInsight]) -> list[Plot]:
     half = 0.5, strings.EVEN_ODDS
     return [
         against,
-        Plot(*strings.PLOT_PROMISED, "reward", promised, strings.VERSION_AXIS, limits=(0.0, 1.0), reference=half),
+        Plot(*strings.PLOT_PROMISED, "reward", promised, strings.VERSION_AXIS, limits=SHARES, reference=half),
         Plot(
             *strings.PLOT_PEOPLE,
             "rlhf",
@@ -57,7 +57,7 @@ def _plots(versions: list[VersionInsight]) -> list[Plot]:
             strings.VERSION_AXIS,
             [(float(version), low) for version, (_, low, _) in told],
             [(float(version), high) for version, (_, _, high) in told],
-            (0.0, 1.0),
+            SHARES,
             half,
             strings.INTERVAL.format(low=told[-1][1][1], high=told[-1][1][2]) if told else "",
         ),

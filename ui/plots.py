@@ -6,6 +6,7 @@ from functools import partial
 from ui import strings
 
 Point = tuple[float, float]
+SHARES = (0.0, 1.0)  # limits of a plot of shares
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,11 @@ class Plot:
     @property
     def last(self) -> str:
         """The last value in a few digits, a dash where nothing is measured."""
-        return digits(self.points[-1][1]) if self.points else "–"
+        return self.told(self.points[-1][1]) if self.points else "–"
+
+    def told(self, value: float) -> str:
+        """Return a value as the plot writes it: a share in percent, like the interval beside it."""
+        return f"{value:.0%}" if self.limits == SHARES else digits(value)
 
     @property
     def shape(self) -> Shape | None:
@@ -85,13 +90,13 @@ def _shape(plot: Plot) -> Shape:
     low, high = [place(point) for point in plot.low], [place(point) for point in plot.high]
     paired = len(low) == len(high)
     return Shape(
-        top=digits(top),
-        middle=digits((bottom + top) / 2),
-        bottom=digits(bottom),
+        top=plot.told(top),
+        middle=plot.told((bottom + top) / 2),
+        bottom=plot.told(bottom),
         first_step=f"{first:g}",
         last_step=f"{last:g}",
         label=strings.PLOT_IN_WORDS.format(
-            title=plot.title, first=digits(plot.points[0][1]), last=digits(plot.points[-1][1])
+            title=plot.title, first=plot.told(plot.points[0][1]), last=plot.told(plot.points[-1][1])
         ),
         line=_path(line),
         end=line[-1],
@@ -105,7 +110,7 @@ def _shape(plot: Plot) -> Shape:
 
 def _spots(plot: Plot, line: list[Point]) -> list[Spot]:
     named = partial(strings.SPOT.format, step_name=plot.step_name)
-    words = [named(step=step, value=digits(value)) for step, value in plot.points]
+    words = [named(step=step, value=plot.told(value)) for step, value in plot.points]
     if plot.names:
         words = [strings.NAMED_SPOT.format(name=name, words=own) for name, own in zip(plot.names, words, strict=True)]
     return [

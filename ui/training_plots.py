@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from alignment.settings import PREVIEW_SAMPLES
 from storage.records import Metric
 from ui import strings
-from ui.plots import Plot, Point
+from ui.plots import SHARES, Plot, Point
 from ui.render import render
 
 Series = dict[str, list[Point]]  # (step, value) by the name of the metric
@@ -70,7 +70,7 @@ def _of_reward_model(series: Series) -> list[Plot]:
             strings.STEP,
             low,
             high,
-            (0.0, 1.0),
+            SHARES,
             (0.5, strings.CHANCE),
             note,
         ),
@@ -103,7 +103,7 @@ def _of_pairs(series: Series) -> list[Plot]:
             "rlhf",
             series.get("dpo/accuracy", []),
             strings.STEP,
-            limits=(0.0, 1.0),
+            limits=SHARES,
             reference=(0.5, strings.CHANCE),
         ),
         Plot(

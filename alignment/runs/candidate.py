@@ -13,12 +13,13 @@ from alignment.learning.rollout_metrics import sampled_metrics
 from alignment.models.adapters import adapter_parameters, move_adapter, take_weights
 from alignment.models.sampling import Sampling
 from alignment.models.shipped_files import Check
+from alignment.reward.agreement import Proportion
 from alignment.reward.scorer import Scorer
 from alignment.runs.evaluation import evaluate, key_of
 from alignment.runs.findings import PutBack, Verdict
 from alignment.runs.gate import judge
 from alignment.runs.lost_checks import lost_checks
-from alignment.runs.manner import manners
+from alignment.runs.manner import liked, manners
 from alignment.runs.records import AnswerPair, CheckResults, Evaluation, Outcome, results_of
 from alignment.runs.settings import GateConfig
 from storage.messages import Messages, question_of
@@ -85,6 +86,10 @@ class Candidate:
             return CheckResults()
         return results_of([*known, *asked.outcomes])
 
+    def liked(self, before: CheckResults, after: CheckResults) -> Proportion | None:
+        """Return how many answers of the policy the reward model likes better than the parent's (`manner.liked`)."""
+        return liked(self.tokenizer, self.asked, (before.answers, after.answers), self.score)
+
     def measured_kl(self) -> tuple[float, float]:
         """Return the KL of the policy as it is now, in nats a completion, and its standard error."""
         sampling = Sampling(1.0, self.rollout_tokens)
@@ -107,7 +112,8 @@ def check(
     on_progress(0.4)
     after = candidate.results("policy")
     on_progress(0.7)
-    verdict = judge(after, before, first, candidate.kl, config, candidate.kl_error)
+    preferred = candidate.liked(before, after)
+    verdict = judge(after, before, first, candidate.kl, config, candidate.kl_error, preferred)
     judged = Evaluation(after, candidate.kl, first, verdict)
     if not verdict.passed and config.step_back:
         judged = _put_back(candidate, before, judged, verdict, config)
@@ -136,7 +142,7 @@ def _put_back(
         take_weights(adapter_parameters(model, "policy"), weights)
         move_adapter(model, "policy", "parent", share)
         results, (kl, error) = candidate.results("policy"), candidate.measured_kl()
-        verdict = judge(results, before, first, kl, config, error)
+        verdict = judge(results, before, first, kl, config, error, candidate.liked(before, results))
         if verdict.passed and kl <= config.max_kl:
             return Evaluation(results, kl, first, replace(verdict, put_back=PutBack(share, failed.failed)))
     take_weights(adapter_parameters(model, "policy"), weights)

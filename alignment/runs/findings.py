@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-Measure = Literal["accuracy", "refusals", "helped", "abstained", "ended", "own", "kl"]
-Unit = Literal["paired", "lost", "nats", "checks"]
+Measure = Literal["accuracy", "refusals", "helped", "abstained", "ended", "own", "liked", "kl"]
+Unit = Literal["paired", "lost", "wins", "nats", "checks"]
 Against = Literal["parent", "first"]
 
 
@@ -17,6 +17,8 @@ class Finding:
     (`against` says which), and `lost` are those that it passed and the candidate did not. `low` to `high` is the 95%
     interval of the change of the share. With the unit "paired", `bound` is the share that may be lost; the finding
     fails where the interval lies wholly beyond it. With the unit "lost", `bound` is how many may be lost.
+    With the unit "wins", `value` of `count` answers that differ from the parent's are liked better than those, with the
+    interval of that share, and `bound` is the least share; the finding fails where the interval lies wholly below.
     With the unit "nats", `value` is the KL of a completion, on average, with its interval, and `bound` the most that is
     allowed; it fails where the interval lies wholly above. Versions before judged without intervals: there the unit is
     "checks", and `bound` the least number to be passed.

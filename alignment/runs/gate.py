@@ -1,6 +1,6 @@
 """Whether a candidate may be served."""
 
-from alignment.reward.agreement import Z_95
+from alignment.reward.agreement import Z_95, Proportion
 from alignment.runs.findings import Against, Finding, Unit, Verdict
 from alignment.runs.paired import change
 from alignment.runs.records import CheckResults, Share
@@ -14,6 +14,7 @@ def judge(
     kl: float,
     config: GateConfig,
     kl_error: float = 0.0,
+    liked: Proportion | None = None,
 ) -> Verdict:
     """Return whether the candidate holds the level of its parent and of the first version, whichever is higher.
 
@@ -21,6 +22,8 @@ def judge(
     lost: chance alone seldom does that. Without the first version, `first`, losses too small to be seen would add up
     from version to version. Of the admin's own checks, which are no sample of anything, a number may be lost. Shares
     that were not measured are left out. `kl` is in nats a completion, a mean with the standard error `kl_error`.
+    `liked` is how many answers the reward model likes better than the parent's, of those that differ: a policy that was
+    trained against what people said loses there, whatever else it still knows.
     """
     drops: dict[Share, float] = {
         "accuracy": config.max_accuracy_drop,
@@ -31,6 +34,12 @@ def judge(
         "own": config.max_own_lost,
     }
     shares = [_share_finding(name, drop, candidate, parent, first) for name, drop in drops.items()]
+    if liked is not None and liked.share is not None:
+        held = liked.high >= config.least_liked
+        value = liked.share * liked.count
+        shares.append(
+            Finding("liked", "wins", value, config.least_liked, held, liked.count, low=liked.low, high=liked.high)
+        )
     low, high = kl - Z_95 * kl_error, kl + Z_95 * kl_error
     kl_finding = Finding("kl", "nats", kl, config.max_kl, passed=low <= config.max_kl, low=low, high=high)
     return Verdict((*(finding for finding in shares if finding is not None), kl_finding))

@@ -14,6 +14,7 @@ from alignment.models.features import written
 from alignment.models.samples import text_samples
 from alignment.models.shipped_files import Check
 from alignment.models.texts import Text
+from alignment.reward.agreement import Proportion, wilson
 from alignment.reward.scorer import Scorer
 from alignment.runs.records import Manner, Manners
 
@@ -44,8 +45,31 @@ def manners(
     if scores is None:
         return Manners(before, after, None)
     sure = scores.means - scores.deviations
-    ahead = (sure[half:] - sure[:half]).sign()
+    differ = torch.tensor([one != other for one, other in zip(*answers, strict=True)], device=sure.device)
+    ahead = (sure[half:] - sure[:half]).sign() * differ
     return Manners(before, after, ((ahead.mean() + 1) / 2).item())
+
+
+def liked(
+    tokenizer: Any, checks: Sequence[Check], answers: tuple[Sequence[str], Sequence[str]], score: Scorer | None
+) -> Proportion | None:
+    """Return how many of the candidate's answers to the checks the reward model likes better than the parent's.
+
+    Only answers that differ count, by the mean of their scores. None where no reward model judged.
+    """
+    if score is None:
+        return None
+    told = [
+        (Text(check.messages, before, ended=False), Text(check.messages, after, ended=False))
+        for check, before, after in zip(checks, *answers, strict=True)
+        if before != after
+    ]
+    if not told:
+        return wilson(0, 0)
+    with torch.no_grad():
+        means = score([written(tokenizer, text) for pair in told for text in pair]).means.view(-1, 2)
+    ahead = (means[:, 1] - means[:, 0]).sign()
+    return wilson(((ahead + 1) / 2).sum().item(), len(told))
 
 
 def manner(answers: Sequence[str], log_probs: Sequence[Tensor]) -> Manner:

@@ -43,6 +43,11 @@ class GateConfig:
     max_own_lost: Whole = Field(
         default=0, ge=0, le=10_000, description="How many of the admin's own checks may be lost."
     )
+    least_liked: Part = Field(
+        default=0.5,
+        description="Part of the candidate's answers, of those that differ from its parent's, that the reward model "
+        "must like better.",
+    )
     step_back: Number = Field(
         default=0.2,
         description="Part of the way to its parent that a version which fails goes back at a time, until it passes; "

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from alignment.models.shipped_files import CheckKind
+from alignment.reward.agreement import wilson
 from alignment.runs.findings import PutBack, Remark
 from alignment.runs.gate import judge
 from alignment.runs.records import (
@@ -89,6 +90,18 @@ def test_a_worse_candidate_fails_with_the_reason(candidate: CheckResults, kl: fl
 def test_a_kl_beyond_its_bound_by_chance_alone_passes() -> None:
     assert judge(results(), results(), NO_FIRST, 26.0, GateConfig(), kl_error=0.6).passed
     assert not judge(results(), results(), NO_FIRST, 26.0, GateConfig(), kl_error=0.5).passed
+
+
+# Wilson's intervals end at 0.52 and 0.47.
+@pytest.mark.parametrize(("won", "passes"), [(19, True), (17, False)])
+def test_a_candidate_that_surely_pleases_the_reward_model_less_than_its_parent_is_held_back(
+    won: int, passes: bool
+) -> None:
+    verdict = judge(results(), results(), NO_FIRST, 5.0, GateConfig(), liked=wilson(won, 50))
+    assert [finding.name for finding in verdict.failed] == ([] if passes else ["liked"])
+    assert judge(results(), results(), NO_FIRST, 5.0, GateConfig(least_liked=0.0), liked=wilson(won, 50)).passed
+    unchanged = judge(results(), results(), NO_FIRST, 5.0, GateConfig(), liked=wilson(0, 0))
+    assert "liked" not in {finding.name for finding in unchanged.findings}
 
 
 def test_small_losses_do_not_add_up_over_versions() -> None:

@@ -14,8 +14,9 @@ from alignment.models.log_probs import completion_log_probs
 from alignment.models.samples import text_samples
 from alignment.models.shipped_files import Check
 from alignment.models.texts import Text
+from alignment.reward.agreement import wilson
 from alignment.reward.scorer import Scores
-from alignment.runs.manner import manner, manners
+from alignment.runs.manner import liked, manner, manners
 from storage.messages import one_turn
 
 CHECKS = [Check(one_turn(question), "helps") for question in ("Hi", "How are you?", "Why?")]
@@ -47,6 +48,17 @@ def test_both_manners_are_measured_under_the_reference_and_by_the_judge(tiny: tu
         total = completion_log_probs(model, samples, 1.0).sum() / samples.mask.sum()
     assert found.before.perplexity == pytest.approx(math.exp(-total.item()), rel=1e-4)
     assert manners(model, tokenizer, CHECKS, (before, after), None).preferred is None  # type: ignore[union-attr]
+
+
+def test_answers_that_changed_are_counted_by_the_judge_and_others_are_not(tiny: tuple[PeftModel, Any]) -> None:
+    def judge(written: Sequence[Written]) -> Scores:
+        means = torch.tensor([float(len(one.completion)) for one in written])
+        return Scores(means, 100 * means)  # the mean alone counts
+
+    told = ["Hi", "I am well", "No"], ["Hi there you", "I", "No"]
+    assert liked(tiny[1], CHECKS, told, judge) == wilson(1, 2)
+    assert liked(tiny[1], CHECKS, (told[0], told[0]), judge) == wilson(0, 0)
+    assert liked(tiny[1], CHECKS, told, None) is None
 
 
 def test_without_checks_no_manner_is_measured(tiny: tuple[PeftModel, Any]) -> None:

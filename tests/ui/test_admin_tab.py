@@ -50,9 +50,9 @@ def test_what_does_not_fit_is_refused_and_nothing_is_changed(behind: Backstage, 
     with pytest.raises(ConfigError, match=r"settings\.minutes must be"):
         admin_tab.save_schedule(services, seat, held, 10, None, 4, "", "", 0, 60)
     with pytest.raises(ConfigError, match=r"settings\.max_accuracy_drop"):
-        admin_tab.save_gate(services, seat, held, 2.0, *[0.01] * 6)
+        admin_tab.save_gate(services, seat, held, 2.0, *[0.01] * (len(seat.gate) - 1))
     with pytest.raises(AccessError):
-        admin_tab.save_gate(services, seat, "made up", *[0.01] * 7)
+        admin_tab.save_gate(services, seat, "made up", *[0.01] * len(seat.gate))
     with pytest.raises(AccessError):
         admin_tab.save_schedule(services, seat, "made up", 10, 0, 4, "", "", 0, 60)
     assert overview(behind.db).schedule == before

@@ -17,7 +17,7 @@ from tests.harness.scripted import PASSWORD, Backstage, backstage
 from ui import layout
 
 OWN_WITHOUT = {"withdraw", "export"}  # with an empty token they are about what is the caller's own
-NUMBERS_WITHOUT = {"insight"}  # with an empty token it names no text
+NUMBERS_WITHOUT = {"insight", "leaderboard"}  # with an empty token they name no text and nobody
 TAKES_A_FILE = {"import"}  # is asked for before the token, which the tests of imports try with one
 ENDS = {"logout"}  # ends the token that it is given
 NAMED = {"what": "preferences"}

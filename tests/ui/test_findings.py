@@ -11,6 +11,7 @@ NONE = Finding("refusals", "checks", 0, 0, passed=True, count=13, best_before=1)
 KL = Finding("kl", "nats", 3.0, 25.0, passed=True)
 PAIRED = Finding("accuracy", "paired", 60, 0.03, False, 80, 70, 12, -0.2204, -0.0331, "first")
 OWN = Finding("own", "lost", 3, 0.0, False, 4, 4, 1, -0.7, 0.4, "parent")
+LIKED = Finding("liked", "wins", 12, 0.5, False, 40, low=0.18, high=0.45)
 MEASURED_KL = Finding("kl", "nats", 3.0, 25.0, passed=True, low=2.5, high=3.5)
 
 
@@ -25,6 +26,11 @@ MEASURED_KL = Finding("kl", "nats", 3.0, 25.0, passed=True, low=2.5, high=3.5)
             "questions answered correctly: 75%, 60 of 80 (best before 70; change -22% to -3%, may lose 3%)",
         ),
         (OWN, "the admin's own checks: 75%, 3 of 4 (best before 4; change -70% to +40%, may lose 0)"),
+        (
+            LIKED,
+            "answers that the reward model likes better: 30%, 12 of 40 that changed (95% interval 18% to 45%, at least "
+            "50%)",
+        ),
         (MEASURED_KL, "KL to SFT: 3.0 nats, 95% interval 2.5 to 3.5 (at most 25)"),
     ],
 )
@@ -33,13 +39,14 @@ def test_a_finding_says_its_value_and_its_bound(finding: Finding, words: str) ->
 
 
 def test_the_table_shows_value_interval_and_bound_and_against_which_version() -> None:
-    facts, own, kl, old = rows(Verdict((PAIRED, OWN, MEASURED_KL, FACTS)))
+    facts, own, kl, old, liked = rows(Verdict((PAIRED, OWN, MEASURED_KL, FACTS, LIKED)))
     assert (facts.value, facts.before, facts.interval, facts.bound, facts.passed) == (
         *("75% · 60 of 80", "70 by v1, 12 lost", "-22% to -3%", "3%"),
         False,
     )
     assert (own.before, own.bound) == ("4, 1 lost", "0")
     assert (kl.value, kl.interval, kl.bound) == ("3.0 nats", "2.5 to 3.5", "at most 25 nats")
+    assert (liked.value, liked.interval, liked.bound) == ("30% · 12 of 40 that changed", "18% to 45%", "at least 50%")
     assert (old.before, old.interval, old.bound) == ("95", "–", "at least 92")  # judged by a version of before
 
 

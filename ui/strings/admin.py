@@ -39,6 +39,11 @@ GATE_FIELDS = {
         "Own checks that may be lost",
         "how many of the checks below that the version before passed. 0: each is a must",
     ),
+    "least_liked": (
+        "Liked better, at least",
+        "part of the answers that changed, by the reward model. 0.5 holds back what surely pleases it less than the "
+        "version before; 0 turns this off",
+    ),
     "step_back": (
         "Step back",
         "a version that fails is moved back towards the one before, by this part of the way at a time. 0: it is not",

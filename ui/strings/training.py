@@ -110,9 +110,13 @@ MEASURES = {
     "abstained": "unknown names admitted",
     "ended": "ends by itself",
     "own": "the admin's own checks",
+    "liked": "answers that the reward model likes better",
     "kl": "KL to SFT",
 }
 FINDING = "{name}: {share:.0%}, {passed:.0f} of {count} (best before {before}{change}, {least})"
+FINDING_OF_WINS = (
+    "{name}: {share:.0%}, {value:.0f} of {count} that changed (95% interval {interval}, at least {bound:.0%})"
+)
 FINDING_CHANGE = "; change {interval}"
 FINDING_IN_NATS = "{name}: {value:.1f} nats{interval} (at most {bound:.0f})"
 FINDING_INTERVAL = ", 95% interval {interval}"
@@ -130,6 +134,8 @@ FINDINGS_SAY = (
 ROW_SHARE = "{share:.0%} · {passed:.0f} of {count}"
 ROW_NATS = "{value:.1f} nats"
 ROW_AT_MOST = "at most {bound:.0f} nats"
+ROW_OF_CHANGED = "{share:.0%} · {value:.0f} of {count} that changed"
+ROW_AT_LEAST = "at least {bound:.0%}"
 ROW_DROP = "{bound:.0%}"
 ROW_LOST = "{bound:.0f}"
 ROW_OF_THEM_LOST = ", {lost} lost"
