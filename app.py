@@ -248,11 +248,8 @@ def serve_page(arguments: argparse.Namespace) -> None:
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it misses a kernel that only 4-bit bases would use
     try:
         require_ray(arguments.ray)
-    except AlignmentError as error:
-        raise SystemExit(f"Triptych cannot start: {error}") from error
-    opened = open_data_folder(arguments)
-    forget_proxies()
-    try:
+        opened = open_data_folder(arguments)
+        forget_proxies()
         engine = engine_of(opened, arguments.engine)
     except AlignmentError as error:
         raise SystemExit(f"Triptych cannot start: {error}") from error
