@@ -22,7 +22,7 @@ from ui.annotator import annotator_id
 from ui.answers import Drawn, drawn
 from ui.compare_tab import Header
 from ui.compare_vote import taken_back
-from ui.errors import sentence
+from ui.errors import not_written, sentence
 from ui.events import QUIET, ending, once_opened
 from ui.render import notice
 from ui.teach_form import TeachTab, board, components, drafts_board, empty_board
@@ -145,7 +145,7 @@ def _put_back(
     services: Services, tab: TeachTab, annotator: str, prompt: str | None, pending: Any, error: Exception | None
 ) -> Update:
     """Return the tab after answers that did not come: what stood there before, the prompt in its box."""
-    words = notice(strings.STOPPED if error is None else sentence(error), "plain" if error is None else "error")
+    words = notice(strings.STOPPED) if error is None else not_written(services, error)
     before = opened(services, tab, annotator, pending) | {tab.notice: words}
     return before if prompt is None else before | {tab.prompt: prompt}
 
