@@ -8,12 +8,12 @@ from typing import Any
 import gradio as gr
 
 from alignment.errors import ConfigError
+from service.again import propose_or_again
 from service.better import none_good
 from service.compare import stored_comparison
 from service.completions import Progress
 from service.context import Services
 from service.conversations import shown_to
-from service.propose import propose
 from service.requests import WithdrawRequest, checked
 from service.teach_requests import ProposeRequest, RankRequest
 from service.votes import AlreadyVotedError, rank, standing_vote, withdraw
@@ -92,7 +92,7 @@ async def asked(
     began, growing, last = False, [Drawn()] * int(k), None
     try:
         request = checked(ProposeRequest, prompt=prompt, k=int(k), max_new_tokens=tokens)
-        async for last in propose(services, annotator, request):
+        async for last in propose_or_again(services, annotator, request):
             growing = await asyncio.to_thread(_grown, last, growing)
             now = {tab.notice: notice(_way_of(last)), tab.board: _growing(tab, last, growing)}
             if not began:
