@@ -200,7 +200,7 @@ class RemoteEngine:
                     ids = (*state.token_ids, *piece.token_ids)
                     reason = REASONS.get(piece.finish_reason, "cancelled") if piece.finish_reason else reason
                     counted = piece.prompt_tokens or state.prompt_tokens
-                    state = RowState(state.text + piece.text, ids, None, first, seconds, counted)
+                    state = RowState(state.text + piece.text, ids, None, first, seconds, prompt_tokens=counted)
                     yield state
         if reason is None:
             raise UnreachableError(f"{replica.server.url} stopped in the middle of an answer; ask again")
