@@ -5,3 +5,10 @@ window.triptychData = (element, props, trigger) => {
     if (button) trigger("select", {act: button.dataset.act, id: button.dataset.id});
   });
 };
+// On a phone the sections below the list are folded until their heading is pressed.
+document.addEventListener("click", event => {
+  const button = event.target.closest?.(".unfold-part"), section = button?.closest(".section");
+  if (!section) return;
+  const unfolded = section.toggleAttribute("data-unfolded");
+  button.setAttribute("aria-expanded", unfolded);
+});

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from alignment.errors import ConfigError
-from app import RAY_PACKAGES, require_free, require_ray
+from app import RAY_PACKAGES, open_data_folder, require_free, require_ray
 from service import account
 from service.command_line import parse_arguments, port_number, seed_number
 from storage import database
+from tests.conftest import write_random_llama
 from tests.harness.app import ROOT, free_port
 
 
@@ -165,6 +166,21 @@ def test_a_hand_off_that_is_broken_off_leaves_nothing_and_says_so(number: signal
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert (ended.returncode, ended.stderr) == (1, "Stopped: hand-off was broken off\n")
     assert not list(tmp_path.iterdir())
+
+
+def test_the_examples_fit_the_model_that_is_loaded(tmp_path: Path) -> None:
+    chat = tmp_path / "some-chat-model"
+    write_random_llama(chat)
+    groups = {}
+    for name, model in (("pocket", "pocket"), ("chat", str(chat))):
+        arguments = ["--model", model, "--data-dir", str(tmp_path / name), "--port", str(free_port())]
+        opened = open_data_folder(parse_arguments(arguments))
+        groups[name] = {example.group for example in opened.examples}
+        opened.lock.release()
+    lecture, harm = {"Capitals", "Reasoning", "Not known"}, {"Harm", "Only sounds like harm"}
+    assert groups["pocket"] >= lecture | {"Refusals", "Small talk", "Never demonstrated"}  # of what it was taught
+    assert groups["chat"] >= lecture | harm | {"Explain", "Everyday", "Code"}
+    assert not harm & groups["pocket"]
 
 
 def prepared(folder: Path) -> Path:

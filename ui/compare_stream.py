@@ -30,7 +30,7 @@ from ui.compare_view import (
     with_standing_vote,
 )
 from ui.compare_vote import choose, early_controls
-from ui.errors import sentence
+from ui.errors import not_written
 from ui.origins import Origin, WentOnError, origin_of
 from ui.panels import unasked
 from ui.render import notice
@@ -95,8 +95,7 @@ async def stream(
     except WentOnError as later:
         yield await asyncio.to_thread(_gone_on, services, tab, annotator, later)
     except Exception as error:
-        gone = services.engine.state.status == "failed"  # the line goes once something answers again
-        words = notice(sentence(error), "away" if gone else "error")
+        words = not_written(services, error)
         if not began:
             phase: Phase = "read" if isinstance(error, NotInvitedError) else memory.phase
             yield {tab.notice: words} | controls(tab, phase)

@@ -1,6 +1,7 @@
 """The Data tab: what is stored, browsed; export and import; one's name; erasing what one wrote."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -116,15 +117,23 @@ def build(services: Services, tab: Any, token: Any) -> None:
     tab.select(opened, token, [taking_in, person], **QUIET)
 
 
+@contextmanager
+def _section(title: str, words: str, **column: Any) -> Iterator[Any]:
+    """Hold components below a heading; on a phone they are folded until it is pressed (assets/data.js)."""
+    with gr.Column(elem_classes="section", **column) as box:
+        gr.HTML(render("part", title=title, words=words), apply_default_css=False)
+        yield box
+
+
 def _build_export(services: Services, token: Any) -> None:
-    gr.HTML(render("part", title=strings.TAKE_OUT, words=strings.TAKE_OUT_SAYS), apply_default_css=False)
-    what = gr.Dropdown(choices(strings.WHATS), value="preferences", label=strings.WHAT_OUT, filterable=False)
-    with gr.Row():
-        kind = gr.Dropdown(choices(strings.FORMATS), value="jsonl", label=strings.FORMAT, filterable=False)
-        form = gr.Dropdown(choices(strings.FORMS), value="conversational", label=strings.FORM, filterable=False)
-    start = gr.Button(strings.EXPORT, elem_id="export")
-    said = gr.HTML(notice(""), apply_default_css=False, elem_id="exported")
-    file = gr.File(label=strings.FILE, interactive=False, visible=False, elem_id="export-file")
+    with _section(strings.TAKE_OUT, strings.TAKE_OUT_SAYS):
+        what = gr.Dropdown(choices(strings.WHATS), value="preferences", label=strings.WHAT_OUT, filterable=False)
+        with gr.Row():
+            kind = gr.Dropdown(choices(strings.FORMATS), value="jsonl", label=strings.FORMAT, filterable=False)
+            form = gr.Dropdown(choices(strings.FORMS), value="conversational", label=strings.FORM, filterable=False)
+        start = gr.Button(strings.EXPORT, elem_id="export")
+        said = gr.HTML(notice(""), apply_default_css=False, elem_id="exported")
+        file = gr.File(label=strings.FILE, interactive=False, visible=False, elem_id="export-file")
 
     def take(held: str | None, what: str, kind: str, form: str, caller: gr.Request) -> tuple[Any, str]:
         path, words = taken_out(services, annotator_id(caller), held, what, kind, form)
@@ -135,8 +144,7 @@ def _build_export(services: Services, token: Any) -> None:
 
 def _build_import(services: Services, token: Any) -> tuple[Any, Any]:
     """Build what takes files in; return it, which the admin alone sees, and the event of taking one in."""
-    with gr.Column(visible=False, elem_id="taking-in") as box:
-        gr.HTML(render("part", title=strings.TAKE_IN, words=strings.TAKE_IN_SAYS), apply_default_css=False)
+    with _section(strings.TAKE_IN, strings.TAKE_IN_SAYS, visible=False, elem_id="taking-in") as box:
         chosen = gr.UploadButton(strings.IMPORT, elem_id="import")
         said = gr.HTML(notice(""), apply_default_css=False, elem_id="imported")
 
@@ -147,10 +155,10 @@ def _build_import(services: Services, token: Any) -> tuple[Any, Any]:
 
 
 def _build_name(services: Services) -> None:
-    gr.HTML(render("part", title=strings.YOUR_NAME, words=strings.NAME_SAYS), apply_default_css=False)
-    name = gr.Textbox(label=strings.YOUR_NAME, show_label=False, max_lines=1, elem_id="own-name")
-    save = gr.Button(strings.SAVE_NAME, elem_id="save-name")
-    said = gr.HTML(notice(""), apply_default_css=False)
+    with _section(strings.YOUR_NAME, strings.NAME_SAYS):
+        name = gr.Textbox(label=strings.YOUR_NAME, show_label=False, max_lines=1, elem_id="own-name")
+        save = gr.Button(strings.SAVE_NAME, elem_id="save-name")
+        said = gr.HTML(notice(""), apply_default_css=False)
 
     def keep(given: str, caller: gr.Request) -> str:
         return named(services, annotator_id(caller), given)
@@ -160,12 +168,12 @@ def _build_name(services: Services) -> None:
 
 def _build_erase(services: Services, token: Any) -> tuple[Any, Any]:
     """Build what erases; return the field that says whose, which the admin alone sees, and the event of erasing."""
-    gr.HTML(render("part", title=strings.ERASE, words=strings.ERASE_SAYS), apply_default_css=False)
-    keep = gr.Checkbox(label=strings.KEEP_VOTES, elem_id="keep-votes")
-    person = gr.Textbox(label=strings.ERASE_PERSON, max_lines=1, visible=False, elem_id="erase-person")
-    certain = gr.Checkbox(label=strings.CERTAIN, elem_id="certain")
-    start = gr.Button(strings.ERASE_NOW, variant="stop", elem_id="erase")
-    said = gr.HTML(notice(""), apply_default_css=False, elem_id="erased")
+    with _section(strings.ERASE, strings.ERASE_SAYS):
+        keep = gr.Checkbox(label=strings.KEEP_VOTES, elem_id="keep-votes")
+        person = gr.Textbox(label=strings.ERASE_PERSON, max_lines=1, visible=False, elem_id="erase-person")
+        certain = gr.Checkbox(label=strings.CERTAIN, elem_id="certain")
+        start = gr.Button(strings.ERASE_NOW, variant="stop", elem_id="erase")
+        said = gr.HTML(notice(""), apply_default_css=False, elem_id="erased")
 
     def away(held: str | None, votes: bool, sure: bool, who: str, caller: gr.Request) -> tuple[str, bool]:
         return erased(services, annotator_id(caller), held, votes, sure, who), False

@@ -9,8 +9,10 @@ from typing import ParamSpec, TypeVar
 import gradio as gr
 
 from alignment.errors import AlignmentError
+from service.context import Services
 from storage.errors import StorageError
 from ui import strings
+from ui.render import notice
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +33,11 @@ def sentence(error: Exception) -> str:
     elif isinstance(error, sqlite3.OperationalError):
         words = strings.NOT_WRITTEN.format(error=error)
     return in_a_sentence(words)
+
+
+def not_written(services: Services, error: Exception) -> str:
+    """Return the line that says why no answer was written; where no model answers, it is seen until one does."""
+    return notice(sentence(error), "away" if services.engine.state.status == "failed" else "error")
 
 
 def in_a_sentence(words: str) -> str:

@@ -8,12 +8,12 @@ from typing import Any
 import gradio as gr
 
 from alignment.errors import ConfigError
+from service.again import propose_or_again
 from service.better import none_good
 from service.compare import stored_comparison
 from service.completions import Progress
 from service.context import Services
 from service.conversations import shown_to
-from service.propose import propose
 from service.requests import WithdrawRequest, checked
 from service.roles import NotInvitedError, is_viewer
 from service.teach_requests import ProposeRequest, RankRequest
@@ -23,7 +23,7 @@ from ui.annotator import annotator_id
 from ui.answers import Drawn, drawn
 from ui.compare_tab import Header
 from ui.compare_vote import taken_back
-from ui.errors import sentence
+from ui.errors import not_written, sentence
 from ui.events import QUIET, ending, once_opened
 from ui.render import notice
 from ui.teach_form import TeachTab, board, components, drafts_board, empty_board
@@ -96,7 +96,7 @@ async def asked(
     began, growing, last = False, [Drawn()] * int(k), None
     try:
         request = checked(ProposeRequest, prompt=prompt, k=int(k), max_new_tokens=tokens)
-        async for last in propose(services, annotator, request):
+        async for last in propose_or_again(services, annotator, request):
             growing = await asyncio.to_thread(_grown, last, growing)
             now = {tab.notice: notice(_way_of(last)), tab.board: _growing(tab, last, growing)}
             if not began:
@@ -149,7 +149,7 @@ def _put_back(
     services: Services, tab: TeachTab, annotator: str, prompt: str | None, pending: Any, error: Exception | None
 ) -> Update:
     """Return the tab after answers that did not come: what stood there before, the prompt in its box."""
-    words = notice(strings.STOPPED if error is None else sentence(error), "plain" if error is None else "error")
+    words = notice(strings.STOPPED) if error is None else not_written(services, error)
     before = opened(services, tab, annotator, pending) | {tab.notice: words}
     return before if prompt is None else before | {tab.prompt: prompt}
 

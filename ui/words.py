@@ -6,6 +6,8 @@ from service.completions import ShownCompletion
 from service.context import ServedModel
 from ui import strings
 
+EVENING_SECONDS = 6 * 3600  # for so long, what was before midnight is not yet yesterday's
+
 
 def panel_name(completion: ShownCompletion, model: ServedModel) -> str:
     """Return what a panel is called: its model, or its letter while that is hidden."""
@@ -30,8 +32,13 @@ def clock_time(when: datetime) -> str:
 
 
 def since(stamp: str) -> str:
-    """Return how long ago a stored time is: "just now", "3 min ago"."""
-    seconds = elapsed(stamp)
+    """Return how long ago a stored time is: "just now", "3 min ago", "yesterday, 16:27", "4 days ago"."""
+    seconds, when = elapsed(stamp), datetime.fromisoformat(stamp).astimezone()
+    days = (datetime.now().astimezone().date() - when.date()).days
+    if days == 1 and seconds >= EVENING_SECONDS:
+        return strings.YESTERDAY.format(hour=f"{when:%H:%M}")
+    if days > 1:
+        return strings.AGO.format(span=f"{days} {strings.DAYS}")
     return strings.JUST_NOW if seconds < 60 else strings.AGO.format(span=span(seconds // 60 * 60))
 
 

@@ -7,6 +7,7 @@ does. Ray is not among this project's requirements: `pip install 'ray[default]' 
 import argparse
 import json
 import os
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from alignment.runs.child import leave_with_parent
 from alignment.settings import ModelConfig
 from storage import database, run_folder, runs
 
+ANSWER_SECONDS = 10.0  # in which a cluster has to be there
 RESTARTS = 3  # of all workers, where one of them was lost
 ROOT = Path(__file__).parents[2]
 
@@ -53,6 +55,13 @@ def unreachable(address: str, error: Exception) -> str:
     return f"no Ray cluster answers at {address} ({error}); start one with `ray start --head`, or mend --ray"
 
 
+def _require_answer(address: str) -> None:
+    """Raise OSError where nothing listens at host:port; Ray itself tries for more than ten minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host, int(port)), ANSWER_SECONDS).close()
+
+
 def main() -> None:
     """Start the workers and wait for them; a run that they could not end is marked as failed."""
     arguments = parse_arguments()
@@ -65,11 +74,12 @@ def main() -> None:
         from ray.train.torch import TorchConfig, TorchTrainer
 
         workers_find = {"env_vars": {"PYTHONPATH": str(ROOT)}}
+        _require_answer(arguments.address)
         ray.init(address=arguments.address, runtime_env=workers_find, include_dashboard=False)
     except ImportError as error:
         runs.end_run(db, arguments.run_number, "failed", unusable(error))
         return
-    except ConnectionError as error:
+    except OSError as error:
         runs.end_run(db, arguments.run_number, "failed", unreachable(arguments.address, error))
         return
     on_gpu = ray.cluster_resources().get("GPU", 0) >= arguments.workers

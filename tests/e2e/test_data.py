@@ -44,6 +44,14 @@ def test_votes_are_rated_found_taken_out_and_erased_by_the_one_who_gave_them(
     page.click("#erase")
     expect(page.locator("#erased")).to_contain_text("1 comparison")
     expect(page.locator("#shelf")).to_contain_text("(erased)")
+    page.set_viewport_size({"width": 390, "height": 844})
+    expect(page.locator("#export")).to_be_hidden()
+    assert page.evaluate("document.documentElement.scrollHeight") < 2 * 844
+    page.get_by_role("button", name="Take out").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#export")).to_be_visible()
+    expect(page.get_by_role("button", name="Take out")).to_have_attribute("aria-expanded", "true")
+    expect(page.locator("#erase")).to_be_hidden()
 
 
 def choose(page: Page, field: str, name: str) -> None:

@@ -71,6 +71,32 @@ def test_yesterdays_conversation_is_found_and_opens_as_it_was_also_after_a_reloa
     assert len(site.behind.engine.rows[0].messages) == 5
 
 
+def test_the_history_outlives_a_restart_of_the_app(page: Page, tmp_path: Path) -> None:
+    port = free_port()
+    for started_again in (False, True):
+        app = serve(backstage(tmp_path).services, "127.0.0.1", port, "signing key of the tests")
+        try:
+            page.goto(f"http://127.0.0.1:{port}")
+            if not started_again:
+                expect(panels(page).nth(0)).to_contain_text("Ask something above")
+                ask(page, "Where is Paris?")
+                vote(page, "#best-3")
+                ask(page, "And Rome?")
+                new_chat(page)
+                page.goto("about:blank")
+                continue
+            expect(panels(page).nth(0)).to_contain_text("Ask something above")
+            open_history(page)
+            expect(listed(page)).to_have_text(["Where is Paris?"])
+            page.get_by_role("button", name="Where is Paris?").click()
+            expect(page.locator("#turns .asked")).to_have_text(["Where is Paris?", "And Rome?"])
+            expect(page.locator("#turns .said")).to_contain_text(ANSWERS["rlhf"])
+            vote(page, "#best-1")
+            ask(page, "And Oslo?")
+        finally:
+            app.close()
+
+
 def test_any_own_vote_is_taken_back_from_the_history_also_one_on_an_older_turn(page: Page, site: Site) -> None:
     open_page(page, site)
     new_chat(page)

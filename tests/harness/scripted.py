@@ -256,7 +256,7 @@ class Site:
 
 
 def backstage(folder: Path) -> Backstage:
-    """Return services on a fresh database with v1 live; runs are queued and cancelled, but no child is started."""
+    """Return services on a folder's database with v1 live; runs are queued and cancelled, but no child is started."""
     db = folder / "triptych.db"
     database.prepare(db)
     pool.begin(db, EXAMPLES, ())
@@ -276,5 +276,6 @@ def backstage(folder: Path) -> Backstage:
         key="signing key of the tests",
     )
     built = Backstage(services, engine, db, folder)
-    engine.live = built.add_policy(1, "live")
+    known = policies.list_policies(db)  # in a folder that was used before: the app is started again
+    engine.live = PolicyVersion(1, folder / known[0].path, "0" * 64) if known else built.add_policy(1, "live")
     return built

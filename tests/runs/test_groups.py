@@ -28,6 +28,7 @@ def test_two_workers_train_a_run_to_a_candidate(ray: str, tmp_path: Path, model:
     except subprocess.TimeoutExpired:
         process.kill()
         raise
+    process.close()
     log = tmp_path / "runs" / "run-000001" / "log.txt"
     said = [path.read_text()[-3000:] for path in (log, tmp_path / "runs" / "waiting-log.txt") if path.is_file()]
     assert process.popen.returncode == 0, said

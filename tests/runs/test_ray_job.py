@@ -52,6 +52,9 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     package = tmp_path / "ray" / "job_submission"
     package.mkdir(parents=True)
     (tmp_path / "ray" / "__init__.py").touch()
+    (tmp_path / "ray" / "train").mkdir()
+    (tmp_path / "ray" / "train" / "__init__.py").write_text("FailureConfig = RunConfig = ScalingConfig = None")
+    (tmp_path / "ray" / "train" / "torch.py").write_text("TorchConfig = TorchTrainer = None")
     (package / "__init__.py").write_text(CLIENT)
     (tmp_path / "status").write_text("RUNNING")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
@@ -104,9 +107,10 @@ def test_a_job_is_stopped_with_the_run(cluster: Path, how: str) -> None:
     assert (cluster / "stopped").read_text() == f"triptych-run-1-{process.pid}"
 
 
-def test_a_cluster_that_does_not_answer_fails_the_run_in_words(cluster: Path) -> None:
+@pytest.mark.parametrize("address", ["http://nowhere:8265", "127.0.0.1:1"])
+def test_a_cluster_that_does_not_answer_fails_the_run_in_words(cluster: Path, address: str) -> None:
     db = queued(cluster / "data")
-    process = start_group(cluster / "data", POCKET_MODEL, 1, 2, "http://nowhere:8265")
+    process = start_group(cluster / "data", POCKET_MODEL, 1, 2, address)
     process.popen.wait(PATIENCE_SECONDS)
     process.close()
-    assert "no Ray cluster answers at http://nowhere:8265 (Failed to connect" in (runs.get_run(db, 1).error or "")
+    assert f"no Ray cluster answers at {address} (" in (runs.get_run(db, 1).error or "")

@@ -1,6 +1,7 @@
 """The handlers and views of the Training tab, called without a server."""
 
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 import gradio as gr
@@ -21,7 +22,7 @@ from ui.layout import Refreshed
 from ui.plots import Plot
 from ui.render import render
 from ui.training_tab import TrainingTab
-from ui.words import span
+from ui.words import since, span
 
 HOSTILE = "<script>x()</script> \"a\" 'b' {{ 7*7 }} {% raw %} ${1+1} &amp;"
 ESCAPED = "&lt;script&gt;x()&lt;/script&gt; &#34;a&#34; &#39;b&#39; {{ 7*7 }} {% raw %} ${1+1} &amp;amp;"
@@ -297,6 +298,27 @@ def test_the_timer_sends_only_what_changed_and_hurries_while_a_run_is_open(behin
 )
 def test_span_of_time(seconds: float, words: str) -> None:
     assert span(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("when", "words"),
+    [
+        (datetime(2026, 11, 30, 11, 59, 30), "just now"),
+        (datetime(2026, 11, 30, 8, 55), "3 h 5 min ago"),
+        (datetime(2026, 11, 29, 16, 27), "yesterday, 16:27"),
+        (datetime(2026, 11, 28, 23, 0), "2 days ago"),
+    ],
+)
+def test_how_long_ago_something_was_is_said_as_people_say_it(
+    monkeypatch: pytest.MonkeyPatch, when: datetime, words: str
+) -> None:
+    class Noon(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:
+            return datetime(2026, 11, 30, 12, 0).astimezone(tz)
+
+    monkeypatch.setattr("ui.words.datetime", Noon)
+    assert since(when.astimezone().isoformat()) == words
 
 
 def test_a_plot_of_one_point_has_a_whisker_and_of_none_says_so() -> None:

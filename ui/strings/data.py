@@ -14,6 +14,7 @@ SEARCH_DATA = "Search"
 SEARCH_DATA_HOLDER = "words of a question, an answer, a reason or a name"
 FROM_SOURCE = "Source"
 ANY_SOURCE = {"all": "any", "human": "people", "simulated": "simulated", "imported": "imported"}
+WHAT_LIES_HERE = "What is stored, one by one"
 YOUR_OWN = "You see what is yours. The admin, logged in on the Training tab, sees everybody's."
 EVERYBODYS = "You are the admin: this is everybody's."
 NOTHING_STORED = "Nothing of this kind is stored yet."
@@ -22,6 +23,7 @@ VOTE_COLUMNS = ("When", "Who", "Question", "Vote", "Why", "Source", "State")
 DEMONSTRATION_COLUMNS = ("When", "Who", "Question", "Answer written", "Source")
 PROMPT_COLUMN = "Prompt"
 PREFERS = "{names} is best"
+RANKS_FIRST = "ranked, {names} first"
 EQUAL = "equally good"
 BAD = "all bad"
 AND = " = "

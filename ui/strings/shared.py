@@ -19,6 +19,7 @@ MINUTES = "min"
 SECONDS = "s"
 JUST_NOW = "just now"
 AGO = "{span} ago"
+YESTERDAY = "yesterday, {hour}"
 MOMENT = "{time} UTC"
 DAY_AND_HOUR = "{day}, {hour}"
 
