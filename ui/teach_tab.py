@@ -51,16 +51,9 @@ def shown(services: Services, tab: TeachTab, annotator: str, comparison_id: str,
     same = len({one.text for one in completions}) == 1
     said = strings.RANKING_STORED if vote else strings.ALL_THE_SAME if same else strings.RANK_THEM
     reads = is_viewer(services, annotator)
-    is_open = vote is None and not reads
+    is_open, ranked = vote is None and not reads, None if vote is None else vote.tiers
     return idle(tab) | {
-        tab.board: board(
-            tab.model,
-            comparison.id,
-            comparison.messages,
-            completions,
-            is_open=is_open,
-            ranked=None if vote is None else vote.tiers,
-        ),
+        tab.board: board(tab.model, comparison.id, comparison.messages, completions, is_open=is_open, ranked=ranked),
         tab.notice: words or notice(strings.YOU_MAY_READ if reads else said),
         tab.next: gr.update(value=strings.PROPOSE_NEXT),
         tab.undo: gr.update(visible=vote is not None and not reads),
