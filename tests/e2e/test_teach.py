@@ -96,6 +96,8 @@ def test_four_answers_take_five_presses_after_typing(page: Page, site: Site) -> 
         page.keyboard.press(key)
     expect(said(page)).to_have_text("Thanks, stored: 6 pairs.")
     assert stored(site) == [("ranking", [["B"], ["D"], ["A"], ["C"]])]
+    page.keyboard.type("What next?")  # who begins to write writes
+    expect(page.locator("#teach-prompt textarea")).to_have_value("What next?")
 
 
 def test_a_ranking_is_typed_and_what_is_wrong_with_it_is_said(page: Page, site: Site) -> None:
@@ -193,6 +195,7 @@ def test_where_answers_are_chosen_all_that_are_tried_grow_before_ones_eyes_and_n
     expect(said(page)).to_have_text("Writing 12 answers to 2 prompts; the 4 that teach most will be shown.")
     expect(page.locator(".card")).to_have_count(0)
     held = page.locator(".ranker").bounding_box()
+    expect(page.locator("#teach-enough")).to_be_in_viewport()
     page.keyboard.press("Enter")  # rank what is there
     expect(page.locator(".card")).to_have_count(4)
     expect(page.locator(".card footer").first).to_contain_text("stopped before its end")
