@@ -248,11 +248,8 @@ def serve_page(arguments: argparse.Namespace) -> None:
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it misses a kernel that only 4-bit bases would use
     try:
         require_ray(arguments.ray)
-    except AlignmentError as error:
-        raise SystemExit(f"Triptych cannot start: {error}") from error
-    opened = open_data_folder(arguments)
-    forget_proxies()
-    try:
+        opened = open_data_folder(arguments)
+        forget_proxies()
         engine = engine_of(opened, arguments.engine)
     except AlignmentError as error:
         raise SystemExit(f"Triptych cannot start: {error}") from error
@@ -271,6 +268,7 @@ def serve_page(arguments: argparse.Namespace) -> None:
         from api.routes import routes
         from ui.layout import serve
 
+    kept_open = database.keep_open(opened.db)
     stopping = threading.Event()
 
     def stop(number: int, frame: Any) -> None:
@@ -293,6 +291,7 @@ def serve_page(arguments: argparse.Namespace) -> None:
         supervisor.stop()
         engine.stop()
         services.preview.stop()
+        kept_open.conn.close()
         opened.lock.release()
 
 

@@ -1,7 +1,7 @@
 // The Teach tab. Its value is what is to be ranked, as HTML, and what may be done with it; the ranking is made here and
 // sent whole. The letters A to F rank, = joins the next one to the last, Backspace takes the last back, Enter stores; X
 // opens the field for a better answer, N asks for the next one, U takes the ranking back. Enter while answers are written
-// stops them, to rank what is there. Letters can also be dragged,
+// stops them, to rank what is there. While there is nothing to rank, whoever begins to write writes the next prompt. Letters can also be dragged,
 // pressed, or typed into the box. The last letter that is left goes last by itself.
 window.triptychTeach = (element, props, trigger, watch) => {
   const {nodes, patchInside} = window.triptychTools;
@@ -176,10 +176,8 @@ window.triptychTeach = (element, props, trigger, watch) => {
     };
     open(40);
   };
-  const press = id => {
-    const button = find(id);
-    if (button?.offsetParent && !button.disabled) button.click();
-  };
+  const seen = id => find(id)?.getClientRects().length > 0; // what is fixed to the window has no offsetParent
+  const press = id => { if (seen(id) && !find(id).disabled) find(id).click(); };
   document.addEventListener("keydown", event => {
     if (!element.offsetParent || event.isComposing || document.querySelector("dialog[open]")) return;
     const box = find("teach-prompt")?.querySelector("textarea");
@@ -192,10 +190,16 @@ window.triptychTeach = (element, props, trigger, watch) => {
     if (event.target.closest?.("input, textarea, select, [contenteditable=true], [role=listbox]")) return;
     const key = event.key, letter = key.toUpperCase();
     const act = {"=": join, "Backspace": back, "N": () => press("teach-next"), "U": () => press("teach-undo"), "X": better}[key.length > 1 ? key : letter];
-    if (key === "Enter" && !event.target.closest?.("button, a, summary, [role=tab]")) {
+    const capital = key !== key.toLowerCase() && !event.getModifierState("CapsLock");
+    const rests = !open && box?.offsetParent && !seen("teach-stop"); // nothing to rank or to wait for
+    if (rests && /^\p{L}$/u.test(key) && (capital || !"NUX".includes(letter))) { // a question is begun
+      event.preventDefault();
+      box.focus();
+      document.execCommand("insertText", false, key);
+    } else if (key === "Enter" && !event.target.closest?.("button, a, summary, [role=tab]")) {
       event.preventDefault();
       if (open) store();
-      else if (find("teach-enough")?.offsetParent) press("teach-enough");
+      else if (seen("teach-enough")) press("teach-enough");
       else box?.focus();
     } else if (open && key.length === 1 && slots.includes(letter)) {
       event.preventDefault();

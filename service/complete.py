@@ -120,7 +120,8 @@ async def complete(services: Services, annotator: str, request: CompleteRequest)
             written = tuple(ended.get(i) or _until_stop(state, request.stop) for i, state in enumerate(event.rows))
             if prompt_tokens is None:  # not before: while the model loads, nobody knows
                 prompt_tokens = sum(_prompt_tokens(services, row) for row in rows[:: request.copies])
-            yield Completions(written, prompt_tokens, tuple(rows), column)
+            counted = sum(state.prompt_tokens for state in event.rows[:: request.copies])  # by a server elsewhere
+            yield Completions(written, prompt_tokens or counted, tuple(rows), column)
             if len(ended) == len(rows):
                 return
 

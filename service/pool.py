@@ -11,6 +11,7 @@ from pydantic.dataclasses import dataclass as checked_dataclass
 from alignment.errors import ConfigError
 from alignment.models.json_lines import object_of
 from alignment.models.shipped_files import Example
+from service import audit
 from service.context import Services
 from service.pasted import ids_of, lines_of
 from service.requests import Conversation, checked, text
@@ -69,6 +70,8 @@ def change(services: Services, token: str | None, add: Any = "", remove: Any = N
     taken, refused = lines_of(add, "a prompt a line", LONGEST_IMPORT, _new_prompt)
     removed = prompts.remove_prompts(services.db, ids)
     added = prompts.add_prompts(services.db, taken)
+    if added or removed:
+        audit.record(services, "prompts", f"{added} added, {removed} removed")
     return Changed(added, removed, tuple(refused[:MOST_REFUSED]), max(0, len(refused) - MOST_REFUSED))
 
 

@@ -8,6 +8,7 @@ import gradio as gr
 from service.context import Services
 from service.policies import versions
 from service.requests import checked
+from service.versions import passed
 from service.vote_collections import Collections, CollectionsRequest, as_typed, collections
 from ui import strings
 from ui.errors import sentence
@@ -60,6 +61,13 @@ def components() -> CollectionsPanel:
     return CollectionsPanel(box, listed, name, start, begin, since, until, keep)
 
 
+def starts(services: Services) -> list[tuple[str, int]]:
+    """Return what a collection may begin with; a version that did not pass its check has to be promoted first."""
+    fit = [one.version for one in versions(services) if not one.pruned and (passed(one) or one.status == "live")]
+    afresh = [(strings.AFRESH_FROM.format(version=version), version) for version in sorted(fit)]
+    return [(strings.BESIDE_OTHERS, ON), *afresh]
+
+
 def begun(services: Services, token: str | None, name: str, start: int) -> str:
     """Let a new collection take in what is new and return what to say; from a version it starts afresh."""
     asked = {"act": "afresh", "version": start} if start else {"act": "open"}
@@ -83,13 +91,10 @@ def bind(services: Services, panel: CollectionsPanel, token: Any, said: Any) -> 
     """Bind the panel's events and return its acts; `said` is where its sentences stand."""
 
     def drawn(now: Collections) -> Update:
-        offered = [(strings.BESIDE_OTHERS, ON)]
-        known = sorted((one.version for one in versions(services) if not one.pruned), key=int)
-        offered += [(strings.AFRESH_FROM.format(version=version), version) for version in known]
         return {
             panel.listed: render("collections", rows=now.all),
             panel.name: "",
-            panel.start: gr.update(choices=offered, value=ON),
+            panel.start: gr.update(choices=starts(services), value=ON),
             panel.since: as_typed(now.span.since),
             panel.until: as_typed(now.span.until),
         }

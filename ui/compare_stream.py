@@ -13,12 +13,14 @@ import gradio as gr
 from service.compare import stored_comparison
 from service.completions import Progress, ShownCompletion
 from service.context import Services
+from service.roles import NotInvitedError, require_annotator
 from ui import strings
 from ui.answers import Drawn, drawn
 from ui.column import turns
 from ui.compare_form import CompareTab, Question
 from ui.compare_view import (
     Pending,
+    Phase,
     Remembered,
     Update,
     controls,
@@ -58,6 +60,7 @@ async def stream(
     memory, began = replace(Remembered.of(pending), running=""), False
     growing = [Drawn()] * len(question.columns)
     try:
+        await asyncio.to_thread(require_annotator, services, annotator)  # a viewer waits for no model in vain
         origin = await asyncio.to_thread(origin_of, services, annotator, memory, question, example=example, again=again)
         started = _started(tab, origin, question.prompt, keeps_box=again or example)
         begun = started | {tab.pending: origin.kept.to_json()}
@@ -94,7 +97,8 @@ async def stream(
     except Exception as error:
         words = not_written(services, error)
         if not began:
-            yield {tab.notice: words} | controls(tab, memory.phase)
+            phase: Phase = "read" if isinstance(error, NotInvitedError) else memory.phase
+            yield {tab.notice: words} | controls(tab, phase)
         else:
             typed = None if again else question.prompt
             yield await asyncio.to_thread(put_back, services, tab, annotator, typed, origin.kept, words)

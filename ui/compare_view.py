@@ -11,6 +11,7 @@ from service.completions import ShownCompletion, first_seed
 from service.context import Services
 from service.conversations import is_own, shown_to, turns_before, versions_of
 from service.requests import ROLES
+from service.roles import is_viewer
 from service.votes import choice_of, standing_vote
 from storage.messages import question_of
 from storage.records import Comparison
@@ -23,7 +24,7 @@ from ui.render import notice
 from ui.why import why
 from ui.words import panel_name
 
-Phase = Literal["idle", "streaming", "open", "voted"]
+Phase = Literal["idle", "streaming", "open", "voted", "read"]  # "read": shown to a viewer, who may not vote
 Update = dict[Any, Any]  # what changes, by component
 Pending = dict[str, Any] | None  # what the browser remembers, as JSON; None where nothing was ever asked in it
 SLOTS = ("A", "B", "C")
@@ -59,7 +60,7 @@ class Remembered:
 
     @property
     def phase(self) -> Phase:
-        """What may be done on the page."""
+        """What whoever is no viewer may do on the page."""
         return "voted" if self.choice else "open" if self.comparison else "idle"
 
 
@@ -138,7 +139,7 @@ def view(
     `words` is the notice as HTML, `drawn` are the texts as HTML while they grow.
     """
     names = [panel_name(completion, tab.model) for completion in completions]
-    stored = phase in ("open", "voted")
+    stored = phase in ("open", "voted", "read")
     changed = panels(tab, completions, memory, hint=hint, drawn=drawn, stored=stored)
     invited = gr.update(placeholder=_invitation(names, memory))
     changed |= {
@@ -159,7 +160,7 @@ def view(
 
 def _seed_button(completions: Sequence[ShownCompletion], phase: Phase) -> Update:
     """Return the button that names the seed; it keeps its place where there is none."""
-    known = phase in ("open", "voted")
+    known = phase in ("open", "voted", "read")
     label = strings.SEED_USED.format(seed=first_seed(completions)) if known else ""
     changed: Update = gr.update(value=label, interactive=known)
     return changed
@@ -202,8 +203,8 @@ def turn_view(
     With `resumed` it says that it is the last conversation, because nobody asked this window for it.
     """
     completions = shown_to(services, annotator, comparison)
-    asked = strings.SHARED if memory.shared else strings.WHICH_IS_BEST
-    words = words or notice(strings.VOTE_STORED if memory.choice else asked)
+    phase: Phase = "read" if is_viewer(services, annotator) else memory.phase
+    words = words or notice(_invites(memory, phase))
     before = turns_before(services, annotator, comparison)
     versions = versions_of(services, comparison)
     here = Here(
@@ -214,12 +215,20 @@ def turn_view(
         since=comparison.created if resumed and not memory.shared else "",
     )
     column = turns(tab.model, system_of(comparison), before, question_of(comparison.messages), here)
-    phase = memory.phase
     vote = standing_vote(services, annotator, comparison.id) if phase == "voted" else None
     reasons = why(vote)
-    if comparison.conversation_id is None or memory.shared:  # it takes a vote, nothing goes on from it
+    if comparison.conversation_id is None or memory.shared or phase == "read":  # nothing goes on from it
         memory = replace(memory, comparison="")
     return view(services, tab, completions, phase, words, memory) | {tab.turns: column, tab.why: reasons}
+
+
+def _invites(memory: Remembered, phase: Phase) -> str:
+    """Return what the notice says of a stored comparison where nothing else is to be said."""
+    if phase == "read":
+        return strings.YOU_MAY_READ
+    if memory.choice:
+        return strings.VOTE_STORED
+    return strings.SHARED if memory.shared else strings.WHICH_IS_BEST
 
 
 def system_of(comparison: Comparison) -> str:

@@ -11,12 +11,13 @@ from service.completions import ShownCompletion
 from service.context import Services
 from service.early import votable
 from service.requests import VoteRequest, WithdrawRequest, checked
+from service.roles import NotInvitedError
 from service.status import Snapshot
 from service.votes import AlreadyVotedError, standing_vote, vote, withdraw
 from storage.records import Preference
 from ui import strings
 from ui.compare_form import CompareTab
-from ui.compare_view import SLOTS, Pending, Remembered, Update, best_label, controls, turn_view
+from ui.compare_view import SLOTS, Pending, Phase, Remembered, Update, best_label, controls, turn_view
 from ui.errors import sentence
 from ui.render import notice
 from ui.words import panel_name
@@ -96,7 +97,8 @@ def choose(
         choice = standing.choice
         words = notice(strings.FIRST_VOTE_STANDS)
     except Exception as error:
-        return {tab.notice: notice(sentence(error), "error")} | controls(tab, "open")
+        phase: Phase = "read" if isinstance(error, NotInvitedError) else "open"
+        return {tab.notice: notice(sentence(error), "error")} | controls(tab, phase)
     memory = replace(memory, choice=choice, picked="" if choice in SLOTS else memory.picked)
     comparison = stored_comparison(services, memory.comparison)
     return turn_view(services, tab, annotator, comparison, memory, words) | {tab.pending: memory.to_json()}

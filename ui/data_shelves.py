@@ -56,7 +56,7 @@ def judged(one: Item, model: ServedModel) -> str:
     """Return a vote in words."""
     if one.best:
         names = strings.AND.join(_name(role, version, model) for role, version in one.best)
-        return strings.PREFERS.format(names=names)
+        return (strings.RANKS_FIRST if one.kind == "ranking" else strings.PREFERS).format(names=names)
     return strings.EQUAL if one.kind == "tie" else strings.BAD
 
 

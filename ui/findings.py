@@ -36,8 +36,6 @@ def finding_words(finding: Finding) -> str:
             interval=interval,
             bound=finding.bound,
         )
-    least = strings.AT_LEAST.format(bound=finding.bound) if finding.bound else strings.NO_BOUND
-    bound = {"paired": strings.MAY_LOSE, "lost": strings.MAY_LOSE_SO_MANY}.get(finding.unit, least)
     return strings.FINDING.format(
         name=name,
         share=finding.share,
@@ -45,8 +43,15 @@ def finding_words(finding: Finding) -> str:
         count=finding.count,
         before=finding.best_before,
         change=strings.FINDING_CHANGE.format(interval=interval) if interval else "",
-        least=bound.format(bound=finding.bound),
+        least=_bound(finding),
     )
+
+
+def _bound(finding: Finding) -> str:
+    """Return how far a finding of checks may fall, in words."""
+    least = strings.AT_LEAST if finding.bound else strings.NO_BOUND
+    words = {"paired": strings.MAY_LOSE, "lost": strings.MAY_LOSE_SO_MANY}.get(finding.unit, least)
+    return words.format(bound=finding.bound)
 
 
 def _interval(finding: Finding) -> str:
@@ -82,12 +87,10 @@ def _row(finding: Finding) -> FindingRow:
     if finding.unit == "wins":
         value = strings.ROW_OF_CHANGED.format(share=finding.share, value=finding.value, count=finding.count)
         return FindingRow(name, value, "–", interval, strings.ROW_AT_LEAST.format(bound=finding.bound), passed)
-    least = strings.AT_LEAST.format(bound=finding.bound) if finding.bound else strings.NO_BOUND
-    bound = {"paired": strings.ROW_DROP, "lost": strings.ROW_LOST}.get(finding.unit, least).format(bound=finding.bound)
     value = strings.ROW_SHARE.format(share=finding.share, passed=finding.value, count=finding.count)
     against = strings.AGAINST[finding.against] if finding.against else "{before}"
     lost = strings.ROW_OF_THEM_LOST.format(lost=finding.lost) if finding.lost else ""
-    return FindingRow(name, value, against.format(before=finding.best_before) + lost, interval, bound, passed)
+    return FindingRow(name, value, against.format(before=finding.best_before) + lost, interval, _bound(finding), passed)
 
 
 def error_of(run: Run, produced: Policy | None) -> str | None:

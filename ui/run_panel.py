@@ -40,7 +40,6 @@ class RunPanel:
 
 def components() -> RunPanel:
     """Build the panel and return its components."""
-    said = gr.HTML(notice(""), apply_default_css=False, elem_id="run-notice")
     beside = gr.HTML(apply_default_css=False, elem_id="runs-compared")
     with gr.Column(elem_id="run-page"):
         scripts = {"top": SCRIPT, "learned": UNFOLDED, "log": UNFOLDED, "settings": f"{SCRIPT}\n{UNFOLDED}"}
@@ -48,6 +47,7 @@ def components() -> RunPanel:
             gr.HTML(js_on_load=scripts.get(field.name, ""), apply_default_css=False, elem_id=f"run-{field.name}")
             for field in fields(RunParts)
         ]
+    said = gr.HTML(notice(""), apply_default_css=False, elem_id="run-notice")
     return RunPanel(tuple(parts), beside, said, gr.Timer(BUSY_SECONDS, active=False), gr.State(None))
 
 

@@ -7,9 +7,9 @@ from typing import Any
 import gradio as gr
 
 from service import pool
+from service.again import propose_or_again
 from service.changes import changes
 from service.context import Services
-from service.propose import propose
 from service.requests import checked
 from service.teach_requests import USUAL, ProposeRequest, RankRequest
 from service.votes import rank
@@ -43,7 +43,7 @@ def _register_proposals(services: Services) -> None:
                 max_new_tokens=max_new_tokens,
                 seed=seed,
             )
-            async for item in propose(services, annotator_id(request), wanted):
+            async for item in propose_or_again(services, annotator_id(request), wanted):
                 yield item.to_json()
         except Exception as error:
             raise in_plain_words(error) from error

@@ -8,13 +8,14 @@ from typing import Any
 import gradio as gr
 
 from alignment.errors import ConfigError
+from service.again import propose_or_again
 from service.better import none_good
 from service.compare import stored_comparison
 from service.completions import Progress
 from service.context import Services
 from service.conversations import shown_to
-from service.propose import propose
 from service.requests import WithdrawRequest, checked
+from service.roles import NotInvitedError, is_viewer
 from service.teach_requests import ProposeRequest, RankRequest
 from service.votes import AlreadyVotedError, rank, standing_vote, withdraw
 from ui import strings, teach_pool, why
@@ -49,20 +50,15 @@ def shown(services: Services, tab: TeachTab, annotator: str, comparison_id: str,
     completions = shown_to(services, annotator, comparison)
     same = len({one.text for one in completions}) == 1
     said = strings.RANKING_STORED if vote else strings.ALL_THE_SAME if same else strings.RANK_THEM
+    reads = is_viewer(services, annotator)
+    is_open, ranked = vote is None and not reads, None if vote is None else vote.tiers
     return idle(tab) | {
-        tab.board: board(
-            tab.model,
-            comparison.id,
-            comparison.messages,
-            completions,
-            is_open=vote is None,
-            ranked=None if vote is None else vote.tiers,
-        ),
-        tab.notice: words or notice(said),
+        tab.board: board(tab.model, comparison.id, comparison.messages, completions, is_open=is_open, ranked=ranked),
+        tab.notice: words or notice(strings.YOU_MAY_READ if reads else said),
         tab.next: gr.update(value=strings.PROPOSE_NEXT),
-        tab.undo: gr.update(visible=vote is not None),
-        tab.why: why.why(vote),
-        tab.better: gr.update(visible=vote is None, open=False),
+        tab.undo: gr.update(visible=vote is not None and not reads),
+        tab.why: why.why(None if reads else vote),
+        tab.better: gr.update(visible=is_open, open=False),
         tab.pending: {"comparison": comparison.id},
     }
 
@@ -72,7 +68,8 @@ def opened(services: Services, tab: TeachTab, annotator: str, pending: Any) -> U
     try:
         return shown(services, tab, annotator, _remembered(pending))
     except LookupError:
-        return idle(tab) | {tab.board: empty_board()}
+        said = {tab.notice: notice(strings.YOU_MAY_READ)} if is_viewer(services, annotator) else {}
+        return idle(tab) | {tab.board: empty_board()} | said
 
 
 async def asked(
@@ -92,7 +89,7 @@ async def asked(
     began, growing, last = False, [Drawn()] * int(k), None
     try:
         request = checked(ProposeRequest, prompt=prompt, k=int(k), max_new_tokens=tokens)
-        async for last in propose(services, annotator, request):
+        async for last in propose_or_again(services, annotator, request):
             growing = await asyncio.to_thread(_grown, last, growing)
             now = {tab.notice: notice(_way_of(last)), tab.board: _growing(tab, last, growing)}
             if not began:
@@ -183,7 +180,7 @@ def none_of_these(
         none_good(services, annotator, comparison, better or "", _took(finished_at))
         return strings.NONE_STORED if better is None else strings.NONE_AND_BETTER
 
-    return _judged(services, tab, annotator, pending, store) | {tab.written: ""}
+    return {tab.written: ""} | _judged(services, tab, annotator, pending, store)
 
 
 def _judged(services: Services, tab: TeachTab, annotator: str, pending: Any, store: Any) -> Update:
@@ -193,6 +190,8 @@ def _judged(services: Services, tab: TeachTab, annotator: str, pending: Any, sto
         words = notice(store(comparison or "none"), "thanks")
     except AlreadyVotedError:
         words = notice(strings.RANKED_BEFORE)
+    except NotInvitedError as error:  # roles were switched on since the answers were shown
+        return shown(services, tab, annotator, comparison, notice(sentence(error), "error")) | {tab.written: gr.skip()}
     except Exception as error:
         return {tab.notice: notice(sentence(error), "error"), tab.written: gr.skip()}
     return shown(services, tab, annotator, comparison, words)

@@ -155,8 +155,13 @@ def _shares_of_the_way(step: float) -> list[float]:
 
 
 def _answer_pairs(checks: Sequence[Check], before: CheckResults, after: CheckResults) -> tuple[AnswerPair, ...]:
-    """Return some of the answers of both, those that differ first, spread over the checks."""
+    """Return some of the answers of both, those that differ first: of the admin's own checks, then spread over all."""
     rows = zip((question_of(check.messages) for check in checks), before.answers, after.answers, strict=True)
     pairs = [AnswerPair(*row) for row in rows]
-    spread = dict.fromkeys(pairs[:: max(1, len(pairs) // ANSWER_PAIRS)] + pairs)
-    return tuple(sorted(spread, key=lambda pair: pair.before == pair.after)[:ANSWER_PAIRS])
+
+    def same(pair: AnswerPair) -> bool:
+        return pair.before == pair.after
+
+    own = sorted((pair for check, pair in zip(checks, pairs, strict=True) if check.kind == "own"), key=same)
+    spread = dict.fromkeys(own[: ANSWER_PAIRS // 2] + pairs[:: max(1, len(pairs) // ANSWER_PAIRS)] + pairs)
+    return tuple(sorted(spread, key=same)[:ANSWER_PAIRS])

@@ -103,6 +103,7 @@ class RowState:
     first_token_seconds: float = 0.0
     seconds: float = 0.0
     log_probs: tuple[TokenLogProb, ...] = ()  # of its tokens without the one that ends it, where they were asked for
+    prompt_tokens: int = 0  # that a server elsewhere counted, once it has ended; `Engine.limits` tells them otherwise
 
 
 @dataclass(frozen=True)

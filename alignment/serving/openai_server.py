@@ -56,6 +56,7 @@ class Piece:
     text: str
     token_ids: tuple[int, ...]  # () where the server does not tell
     finish_reason: str | None
+    prompt_tokens: int = 0  # that the prompt took, told once, at the end
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ class Server:
             async with client.stream(
                 "POST",
                 self.url + path,
-                json=asked | {"stream": True},
+                json=asked | {"stream": True, "stream_options": {"include_usage": True}},
                 headers=self.headers,
                 timeout=httpx.Timeout(LOOK_SECONDS, read=SILENT_SECONDS),
             ) as answer:
@@ -163,7 +164,8 @@ class Server:
             if "error" in told:
                 raise AlignmentError(f"{self.url} failed to answer: {told['error'].get('message', told['error'])}")
             if not told["choices"]:
-                return None
+                usage = told.get("usage")
+                return Piece("", (), None, int(usage["prompt_tokens"])) if usage else None
             choice = told["choices"][0]
             text = choice["delta"].get("content") if chat else choice["text"]
             ids = tuple(choice.get("token_ids") or ())

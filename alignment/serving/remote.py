@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from concurrent.futures import Future
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -190,18 +191,20 @@ class RemoteEngine:
         """Yield a row as a server writes it, from the beginning to its end."""
         name = await asyncio.to_thread(self._name, replica, row)
         asked = await asyncio.to_thread(self._asked, replica, row, name)
-        state = RowState()
+        state, reason = RowState(), None
         with self._replicas.writing(replica, name):
             async with aclosing(replica.server.complete(client, asked, chat=row.templated)) as pieces:  # type: ignore[type-var]
                 async for piece in pieces:
                     seconds = time.monotonic() - began
                     first = state.first_token_seconds or (seconds if piece.text else 0.0)
                     ids = (*state.token_ids, *piece.token_ids)
-                    reason = REASONS.get(piece.finish_reason, "cancelled") if piece.finish_reason else None
-                    state = RowState(state.text + piece.text, ids, reason, first, seconds)
+                    reason = REASONS.get(piece.finish_reason, "cancelled") if piece.finish_reason else reason
+                    counted = piece.prompt_tokens or state.prompt_tokens
+                    state = RowState(state.text + piece.text, ids, None, first, seconds, prompt_tokens=counted)
                     yield state
-        if state.finish_reason is None:
+        if reason is None:
             raise UnreachableError(f"{replica.server.url} stopped in the middle of an answer; ask again")
+        yield replace(state, finish_reason=reason)  # not before all is told: who has the end asks no further
 
     def _asked(self, replica: Replica, row: Row, name: str) -> dict[str, Any]:
         """Return what a server is asked for a row, in its own words where they are known."""

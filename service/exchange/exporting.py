@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pydantic.dataclasses import dataclass as checked_dataclass
 
+from service import audit
 from service.context import Services
 from service.exchange.files import Format, write_rows
 from service.exchange.rows import Form, Row, What, demonstration_row, is_plain, prompt_of, vote_rows
@@ -63,6 +64,8 @@ def export(services: Services, annotator: str, token: str | None, request: Expor
     counting = _Counting()
     rows = _rows(services, None if token else annotator, request, counting)
     count = write_rows(path, rows, request.what, request.form, request.format)
+    if token:
+        audit.record(services, "export", f"everybody's {request.what}: {count:,}")
     return Exported(path, count, counting.left_out)
 
 

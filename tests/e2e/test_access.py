@@ -4,7 +4,9 @@ from playwright.sync_api import Page, expect
 
 from service.admission import stored_limits
 from service.invitations import InvitationsRequest, invitations
+from storage import preferences
 from tests.harness.scripted import PASSWORD, Site
+from ui import strings
 
 
 def test_the_admin_makes_and_revokes_a_key_and_changes_a_limit(page: Page, site: Site) -> None:
@@ -36,12 +38,29 @@ def test_with_roles_on_one_reads_until_a_link_lets_one_in_and_an_admins_link_ope
 ) -> None:
     services = site.behind.services
     token = services.admin.login(PASSWORD)
+    page.goto(site.url)
+    page.fill("#prompt textarea", "Where?")
+    page.click("#send")
+    expect(page.locator("#best-1")).to_be_enabled()
+    expect(page.locator("#notice")).to_contain_text("Which answer is best?")
     invitations(services, token, InvitationsRequest("on"))
+    page.keyboard.press("1")
+    expect(page.locator("#notice")).to_contain_text("ask the admin for an invitation link")
+    expect(page.locator("#best-1")).to_be_disabled()
     for_class = invitations(services, token, InvitationsRequest("make", note="class 4b")).to_json()["link"]
     for_bo = invitations(services, token, InvitationsRequest("make", role="admin", note="Bo")).to_json()["link"]
 
     page.goto(site.url)
     expect(page.locator("#notice")).to_contain_text("You may read everything here.")
+    expect(page.get_by_role("article", name="RLHF")).to_contain_text("It lies on the Seine")
+    for button in page.locator("#votes .best, #tie, #all-bad").all():
+        expect(button).to_be_disabled()
+    page.keyboard.press("1")
+    page.get_by_role("tab", name="Teach").click()
+    expect(page.locator("#teach-notice")).to_contain_text("ask the admin for an invitation link")
+    page.get_by_role("tab", name="Compare").click()
+    expect(page.locator("#notice")).to_have_text(strings.YOU_MAY_READ)
+    assert not preferences.rankings(site.behind.db)
     page.fill("#prompt textarea", "Where?")
     page.click("#send")
     expect(page.locator("#notice")).to_contain_text("ask the admin for an invitation link")

@@ -9,6 +9,7 @@ from tests.e2e.test_page import open_page, said
 from tests.e2e.test_versions import log_in
 from tests.harness.scripted import Site
 
+WILD = "<b>Bo</b> <img src=x>"
 PAIR = {"prompt": "<b>Hi</b>", "chosen": "Hello.", "rejected": "What?"}
 
 
@@ -78,3 +79,13 @@ def test_the_admin_takes_a_file_in_and_sees_what_was_refused(page: Page, site: S
     expect(page.get_by_role("option")).to_have_count(2)  # everybody, and who was taken in
     page.get_by_role("option").last.click()
     expect(page.locator("#leaderboard")).to_contain_text("Votes over time")
+    open_page(page, site)
+    page.click("#best-2")
+    expect(said(page)).to_contain_text("Thanks, stored")
+    page.get_by_role("tab", name="Data").click()
+    page.fill("#own-name :is(input, textarea)", WILD)
+    page.click("#save-name")
+    expect(page.get_by_text("Saved.")).to_be_visible()
+    choose(page, "#which-data .form > *:first-child", "people")
+    expect(page.locator("#shelf")).to_contain_text(WILD)
+    expect(page.locator("#shelf img")).to_have_count(0)

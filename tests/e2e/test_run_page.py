@@ -42,6 +42,7 @@ def test_an_admin_opens_a_run_runs_it_again_and_tries_a_check(page: Page, site: 
     one.locator("[name='raft.rounds']").fill("3")
     one.get_by_role("button", name="Start this run").click()
     expect(page.locator("#run-notice")).to_have_text("Run 2 is queued.")
+    expect(page.locator("#run-notice")).to_be_in_viewport(ratio=1)
     assert runs.get_run(db, 2).settings["raft"]["rounds"] == 3
 
     page.get_by_role("tab", name="Admin").click()

@@ -8,6 +8,8 @@ from playwright.sync_api import Locator, Page, expect
 
 from service import propose as proposing
 from tests.e2e.conftest import Site
+from tests.e2e.test_accessibility import AXE, serious
+from tests.e2e.test_answers import SHIFTS
 from tests.harness.scripted import EXAMPLES, PASSWORD
 from tests.service.test_preview import fitted
 
@@ -94,6 +96,8 @@ def test_four_answers_take_five_presses_after_typing(page: Page, site: Site) -> 
         page.keyboard.press(key)
     expect(said(page)).to_have_text("Thanks, stored: 6 pairs.")
     assert stored(site) == [("ranking", [["B"], ["D"], ["A"], ["C"]])]
+    page.keyboard.type("What next?")  # who begins to write writes
+    expect(page.locator("#teach-prompt textarea")).to_have_value("What next?")
 
 
 def test_a_ranking_is_typed_and_what_is_wrong_with_it_is_said(page: Page, site: Site) -> None:
@@ -166,30 +170,38 @@ def test_one_is_proposed_skipped_and_proposed_again_by_keyboard_alone(page: Page
 
 
 @pytest.mark.parametrize("width", [1440, 390])
-def test_where_answers_are_chosen_all_that_are_tried_grow_before_ones_eyes(
+def test_where_answers_are_chosen_all_that_are_tried_grow_before_ones_eyes_and_nothing_moves(
     page: Page, site: Site, monkeypatch: pytest.MonkeyPatch, width: int
 ) -> None:
     page.set_viewport_size({"width": width, "height": 900})
     monkeypatch.setattr(proposing, "RANDOM_SHARE", 0.0)
     fitted(site.behind)
-    site.behind.engine.texts = dict.fromkeys(("rlhf", "sft"), "On PROMPT: " + "word " * 30 + "SEED")
+    site.behind.engine.texts = dict.fromkeys(("rlhf", "sft"), "On PROMPT: " + "word " * 40 + "SEED")
+    page.add_init_script(SHIFTS)
     open_teach(page, site)
-    site.behind.engine.holds_after = 9
+    site.behind.engine.pause, site.behind.engine.holds_after = 0.03, 40
     page.keyboard.press("n")
     drafts = page.locator(".drafts li")
     expect(drafts).to_have_count(12)  # to two prompts, two more than are shown
     expect(drafts.first).to_contain_text("word word")
+    page.evaluate("window.shifts.length = 0")
+    expect(drafts.first).to_contain_text("word " * 25)  # more than its two lines
+    assert page.evaluate("window.shifts") == []
+    if AXE.is_file():
+        page.evaluate(AXE.read_text(encoding="utf-8"))
+        assert serious(page) == []
     expect(page.locator(".drafts h2")).to_have_count(2)
     expect(page.locator(".drafts header")).to_contain_text("0 of 12 done")
     expect(said(page)).to_have_text("Writing 12 answers to 2 prompts; the 4 that teach most will be shown.")
     expect(page.locator(".card")).to_have_count(0)
     held = page.locator(".ranker").bounding_box()
+    expect(page.locator("#teach-enough")).to_be_in_viewport()
     page.keyboard.press("Enter")  # rank what is there
     expect(page.locator(".card")).to_have_count(4)
     expect(page.locator(".card footer").first).to_contain_text("stopped before its end")
     expect(page.locator("#teach-enough")).to_have_count(0)
     expect(page.locator(".store")).to_be_enabled()
-    site.behind.engine.holds_after = 0
+    site.behind.engine.pause, site.behind.engine.holds_after = 0.0, 0
     fields = page.locator("#teach-prompt textarea")
     fields.fill("Where?")
     fields.press("Enter")

@@ -4,6 +4,7 @@ from playwright.sync_api import Page, expect
 
 from tests.harness.scripted import PASSWORD, Site
 
+AT_THE_BOTTOM = "id => document.querySelector(id).scrollIntoView({block: 'end'})"  # the rest of the page is below
 FAILED = {"passed": False, "findings": []}
 
 
@@ -26,6 +27,8 @@ def test_an_admin_promotes_a_version_rolls_back_and_sees_who_did_what(page: Page
     expect(page.locator("#chosen-version input")).to_have_value("v2")
     page.locator("#promote").click()
     expect(page.locator("#version-notice")).to_contain_text("V2 did not pass the check")
+    page.evaluate(AT_THE_BOTTOM, "#promote")
+    expect(page.locator("#version-notice")).to_be_in_viewport(ratio=1)
     page.locator("#why-version textarea").fill("one check <b>is</b> wrong")
     page.locator("#promote").click()
     expect(page.locator("#version-notice")).to_contain_text("v2 answers from the next question on")

@@ -128,3 +128,17 @@ def test_parts_of_the_way_go_down_to_the_last_step_that_leaves_something(step: f
 def test_a_step_back_that_would_try_nothing_or_too_often_is_refused(step: float) -> None:
     with pytest.raises(ConfigError, match=r"step_back must be 0 or between 0\.05 and 0\.5"):
         GateConfig(step_back=step)
+
+
+def test_what_changed_in_the_answers_to_the_admins_own_checks_is_shown_first() -> None:
+    shipped = [Check(one_turn(f"Q{i}"), "helps") for i in range(40)]
+    own = [Check(one_turn(f"own {i}"), "own", ("Acme",)) for i in range(6)]
+
+    def answers(own_says: list[str], word: str) -> CheckResults:
+        said = [*[word] * len(shipped), *own_says]
+        return results_of([Outcome(f"{i}", "helps", True, None, text) for i, text in enumerate(said)])
+
+    before, after = answers(["Acme"] * 6, "a"), answers(["Acme", "I", "I", "I", "I", "I"], "b")
+    pairs = candidate._answer_pairs([*shipped, *own], before, after)
+    assert [one.prompt for one in pairs[:4]] == [f"own {i}" for i in range(1, 5)]
+    assert len(pairs) == candidate.ANSWER_PAIRS and all(one.before != one.after for one in pairs)

@@ -7,11 +7,12 @@ import pytest
 
 from alignment.errors import AccessError, ConfigError
 from app import admin_sessions
-from service import account, audit
+from service import account, audit, pool
 from service import runs as training
 from service.admin import FREE_TRIES, LONGEST_WAIT, TOKEN_SECONDS, AdminSessions
 from service.annotators import code_of
 from service.audit import EventsRequest
+from service.exchange.exporting import ExportRequest, export
 from service.passwords import hashed, matches
 from storage import database
 from storage.kept_settings import kept_settings
@@ -129,8 +130,14 @@ def test_what_admins_do_is_in_the_audit_trail_newest_first(behind: Backstage) ->
     token = account.login(services, PASSWORD, "127.0.0.1")
     run = training.retrain(services, token)
     training.cancel_open(services, token)
-    page = audit.trail(services, token, EventsRequest(limit=2))
+    pool.change(services, token, "Where is the sea?")
+    pool.change(services, token, "Where is the sea?")  # is there already
+    export(services, "ann", token, ExportRequest("prompts"))
+    export(services, "ann", None, ExportRequest("prompts"))  # one's own is no admin's act
+    page = audit.trail(services, token, EventsRequest(limit=4))
     assert [(one.name, one.detail, one.actor) for one in page.events] == [
+        ("export", "everybody's prompts: 1", "admin"),
+        ("prompts", "1 added, 0 removed", "admin"),
         ("cancel", f"run {run}", "admin"),
         ("retrain", f"run {run} by ppo", "admin"),
     ]

@@ -105,8 +105,10 @@ class ScriptedVllm(Listening):
         if not asked.get("stream"):
             return JSONResponse({"usage": {"prompt_tokens": 9 + len(self.tokens(asked["messages"][0]["content"]))}})
         self.asked.append(asked)
+        usage = asked["stream_options"]["include_usage"]
         piece = {"text": "Lima", "delta": {"content": "Lima"}, "token_ids": [7, 2], "finish_reason": "stop"}
-        return Response(f"data: {json.dumps({'choices': [piece]})}\n\ndata: [DONE]\n\n")
+        parts = [{"choices": [piece]}, *([{"choices": [], "usage": {"prompt_tokens": 9}}] if usage else [])]
+        return Response("".join(f"data: {json.dumps(one)}\n\n" for one in parts) + "data: [DONE]\n\n")
 
 
 @pytest.fixture
@@ -173,7 +175,7 @@ def test_three_panels_are_written_by_another_triptych(elsewhere: Elsewhere, tmp_
     base, sft, rlhf = written(engine, row(None, templated=False), row(SFT), row(engine.live.adapter))
     assert [one.text for one in (base, sft, rlhf)] == [ANSWERS["base"], "You asked: Where is Paris?", ANSWERS["rlhf"]]
     assert {one.finish_reason for one in (base, sft, rlhf)} == {"stop"}
-    assert len(sft.token_ids) == 5 and 0 < sft.first_token_seconds <= sft.seconds
+    assert sft.prompt_tokens == 3 and len(sft.token_ids) == 5 and 0 < sft.first_token_seconds <= sft.seconds
 
 
 def test_vllm_is_told_what_it_would_take_from_the_checkpoint_or_leave_undone(tmp_path: Path) -> None:
@@ -189,6 +191,7 @@ def test_vllm_is_told_what_it_would_take_from_the_checkpoint_or_leave_undone(tmp
         base, sft = written(engine, row(None, templated=False), row(None))
     assert engine.lacks == ("preview", "seeds", "weights")
     assert (base.text, base.token_ids, sft.token_ids) == ("Lima", (7, 2), (7, 2))
+    assert (base.prompt_tokens, sft.prompt_tokens, sft.finish_reason) == (9, 9, "stop")
     raw, chat = sorted(vllm.asked, key=lambda body: "messages" in body)
     assert raw["prompt"] == "<|endoftext|>Where is Paris?"
     assert (raw["logit_bias"], raw["stop_token_ids"]) == ({"2": -100}, [0])  # no token of chat, and it ends

@@ -31,6 +31,16 @@ def db(tmp_path: Path) -> Path:
     return path
 
 
+def test_the_log_is_kept_between_votes_while_the_app_holds_a_connection(db: Path) -> None:
+    log = db.with_name("triptych.db-wal")
+    assert not log.exists()  # carried over when the last connection was closed
+    kept_open = database.keep_open(db)
+    preferences.save_preference(db, comparison_id="c1", annotator_id="ann", tiers=[["A"], ["B"]], kind="choice")
+    assert log.stat().st_size
+    kept_open.conn.close()
+    assert not log.exists()
+
+
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Keep the write lock in another process."""

@@ -12,11 +12,15 @@ import pytest
 
 from alignment.errors import AlignmentError
 from service.admin import TOKEN_SECONDS, AdminSessions
+from service.invitations import InvitationsRequest, accept, invitations
+from service.keys import KeyRequest, make_key
 from storage import runs
 from tests.harness.scripted import PASSWORD, Backstage, backstage
 from ui import layout
 
 OWN_WITHOUT = {"withdraw", "export"}  # with an empty token they are about what is the caller's own
+KINDS = ["none", "empty", "wrong", "expired", "logged out"]
+KINDS += ["an annotator's key", "an invitation", "an invited admin's, revoked"]  # of lesser roles
 NUMBERS_WITHOUT = {"insight", "leaderboard"}  # with an empty token they name no text and nobody
 TAKES_A_FILE = {"import"}  # is asked for before the token, which the tests of imports try with one
 ENDS = {"logout"}  # ends the token that it is given
@@ -50,12 +54,21 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> tuple[Backstage, dict[str
     behind, clock = backstage(tmp_path_factory.mktemp("admins")), Clock()
     admin = AdminSessions(PASSWORD, clock=clock)
     object.__setattr__(behind.services, "admin", admin)
-    ended, left = admin.login(PASSWORD), admin.login(PASSWORD)
-    admin.logout(left)
+    ended = admin.login(PASSWORD)
     clock.now = TOKEN_SECONDS
+    left, held = admin.login(PASSWORD), admin.login(PASSWORD)
+    admin.logout(left)
+    key = make_key(behind.services, held, KeyRequest("a script")).secret
+    invitations(behind.services, held, InvitationsRequest("on"))
+    for_class = invitations(behind.services, held, InvitationsRequest("make", note="class 4b")).code
+    for_bo = invitations(behind.services, held, InvitationsRequest("make", role="admin", note="Bo")).code
+    revoked = accept(behind.services, "a-bo", for_bo).token
+    invitations(behind.services, held, InvitationsRequest("revoke", id=2))
+    invitations(behind.services, held, InvitationsRequest("off"))
     runs.queue_run(behind.db, "ppo", {})
     behind.add_policy(2, "retired")
     tokens = {"none": None, "empty": "", "wrong": "made up", "expired": ended, "logged out": left}
+    tokens |= {"an annotator's key": key, "an invited admin's, revoked": revoked, "an invitation": for_class}
     return behind, dict(_events(layout.build(behind.services))), tokens
 
 
@@ -100,7 +113,7 @@ def called(event: Any, token: str | None) -> Any:
     return asyncio.run(result) if inspect.iscoroutine(result) else result
 
 
-@pytest.mark.parametrize("kind", ["none", "empty", "wrong", "expired", "logged out"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_nothing_is_done_without_a_token_that_stands(
     stage: tuple[Backstage, dict[str, Any], dict[str, str | None]], kind: str
 ) -> None:

@@ -27,5 +27,8 @@ def test_an_admin_begins_chooses_and_opens_collections(behind: Backstage) -> Non
     assert collections_panel.changed(services, held, "learn", "all votes so far").startswith("Runs learn")
     collections_panel.changed(services, held, "open", "all votes so far")
     assert collections(services, held, CollectionsRequest()).open == "all votes so far"
+    behind.add_policy(2, "rejected", gate={"passed": False, "findings": []})
+    behind.add_policy(3, "retired")
+    assert [version for _, version in collections_panel.starts(services)] == [collections_panel.ON, 1, 3]
     words = collections_panel.begun(services, held, "afresh", 1)
     assert words == "v1 answers, new votes go into “afresh”, and runs learn from it alone."

@@ -15,6 +15,7 @@ from storage.demonstrations import demonstrations_of
 from storage.messages import one_turn
 from storage.overview import overview
 from tests.harness.scripted import LOADING, RECORDED, Backstage
+from ui import strings
 from ui.compare_form import CompareTab, Question, seed_number
 from ui.compare_stream import stopped, stream
 from ui.compare_tab import demonstrated, opened
@@ -307,6 +308,21 @@ def test_a_vote_that_cannot_be_taken_back_says_so_and_stays_shown(
 
 def test_a_vote_on_nothing_says_so(behind: Backstage, tab: CompareTab) -> None:
     assert "There is no comparison" in choose(behind.services, tab, "a-1", "A", None, None)[tab.notice]
+
+
+def test_a_viewer_sees_the_vote_buttons_greyed_and_the_line_that_says_why(behind: Backstage, tab: CompareTab) -> None:
+    pending = asked(behind, tab)[-1][tab.pending]
+    voted = choose(behind.services, tab, "a-1", "B", asked(behind, tab)[-1][tab.pending], None)[tab.pending]
+    behind.services.roles.on = True
+    for kept in (pending, voted):
+        shown = opened(behind.services, tab, "a-1", kept)
+        assert strings.YOU_MAY_READ in shown[tab.notice]
+        assert not any(shown[button]["interactive"] for button in (*tab.best, tab.tie, tab.bad))
+        assert not any(shown[part]["visible"] for part in (tab.undo, tab.own)) and "hidden" in shown[tab.why]
+        assert shown[tab.seed]["interactive"]
+    for refused in (choose(behind.services, tab, "a-1", "A", pending, None), *asked(behind, tab, "Why?", pending)):
+        assert "ask the admin for an invitation link" in refused[tab.notice]
+        assert not any(refused[button]["interactive"] for button in (*tab.best, tab.tie, tab.bad))
 
 
 def test_thanks_counts_to_the_next_training(behind: Backstage, tab: CompareTab) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from storage import preferences
 from tests.harness.scripted import LOADING, PASSWORD, READY, Backstage
-from ui import teach_pool, teach_tab
+from ui import strings, teach_pool, teach_tab
 from ui.compare_tab import Header
 from ui.teach_form import TeachTab
 
@@ -95,6 +95,8 @@ def test_none_of_these_with_and_without_a_better_answer(behind: Backstage, tab: 
     pending = asked(behind, tab)[-1][tab.pending]
     empty = teach_tab.none_of_these(behind.services, tab, "ann", " ", pending, None)
     assert "Write your answer first" in empty[tab.notice]
+    long = teach_tab.none_of_these(behind.services, tab, "ann", "word " * 100_000, pending, None)
+    assert "error" in long[tab.notice] and long[tab.written] == gr.skip()  # what was written stays in its field
     alone = teach_tab.none_of_these(behind.services, tab, "ann", None, pending, 0.0)
     assert "none of these is good" in alone[tab.notice]
     pending = asked(behind, tab, "Who?")[-1][tab.pending]
@@ -103,6 +105,18 @@ def test_none_of_these_with_and_without_a_better_answer(behind: Backstage, tab: 
     assert better[tab.written] == ""
     tiers = [one.tiers for one in preferences.rankings(behind.db)]
     assert tiers == [(), ((2,), (0, 1))]
+
+
+def test_a_viewer_sees_the_ranking_closed_and_the_line_that_says_why(behind: Backstage, tab: TeachTab) -> None:
+    pending = asked(behind, tab)[-1][tab.pending]
+    behind.services.roles.on = True
+    shown = teach_tab.opened(behind.services, tab, "ann", pending)
+    assert strings.YOU_MAY_READ in shown[tab.notice]
+    assert not shown[tab.board]["open"] and not shown[tab.better]["visible"]
+    assert strings.YOU_MAY_READ in teach_tab.opened(behind.services, tab, "ann", None)[tab.notice]
+    refused = teach_tab.ranked(behind.services, tab, "ann", "A > B", pending, None)
+    assert "ask the admin for an invitation link" in refused[tab.notice] and not refused[tab.board]["open"]
+    assert preferences.rankings(behind.db) == []
 
 
 def test_the_pool_is_shown_to_an_admin_alone(behind: Backstage) -> None:

@@ -89,9 +89,9 @@ WHY_STORED = "Noted."
 REASONS = (  # as they are stored, and as people read them
     ("wrong", "Wrong"),
     ("harmful", "Harmful"),
-    ("refused", "Refused for no reason"),
     ("too long", "Too long"),
     ("style", "Style"),
+    ("refused", "Refused for no reason"),
 )
 UNDO = "Undo vote"
 NEXT = "Next example"

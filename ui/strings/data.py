@@ -23,6 +23,7 @@ VOTE_COLUMNS = ("When", "Who", "Question", "Vote", "Why", "Source", "State")
 DEMONSTRATION_COLUMNS = ("When", "Who", "Question", "Answer written", "Source")
 PROMPT_COLUMN = "Prompt"
 PREFERS = "{names} is best"
+RANKS_FIRST = "ranked, {names} first"
 EQUAL = "equally good"
 BAD = "all bad"
 AND = " = "

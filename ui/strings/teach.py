@@ -7,7 +7,8 @@ PROPOSE = "Propose one"
 PROPOSE_NEXT = "Next one"
 ANSWERS_TO_RANK = "Answers"
 TEACH_EXPLAINS = (
-    "Rank answers of the live version and its predecessor, names hidden. A ranking of four compares six pairs."
+    "Rank answers of the live version and its predecessor, names hidden. A ranking of four compares six pairs. Now and "
+    "then one comes back, to see how far people agree."
 )
 TEACH_BEGIN = "Nothing to rank yet. Type a prompt and press Enter, or press N to have one proposed."
 TO_BE_RANKED = "To be ranked"

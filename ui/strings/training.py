@@ -126,18 +126,18 @@ AT_LEAST = "at least {bound:.0f}"
 MAY_LOSE = "may lose {bound:.0%}"
 MAY_LOSE_SO_MANY = "may lose {bound:.0f}"
 NO_BOUND = "no bound"
-FINDING_COLUMNS = ("Measure", "Now", "Best before", "Change (95%)", "May lose", "")
+FINDING_COLUMNS = ("Measure", "Now", "Best before", "95% interval", "Bound", "")
 FINDINGS_SAY = (
-    "All were asked the same prompts; “best before” is the version before or v1, whichever passed more. A measure "
-    "fails where the whole 95% interval lies beyond what may be lost, which chance alone seldom does."
+    "All were asked the same prompts; “best before” is the version before or v1, whichever passed more. The interval "
+    "is of the change; of KL and of what the reward model likes better, of the value itself. A measure fails where all "
+    "of it lies beyond the bound, which chance alone seldom does. The admin's own checks are counted: so many may be "
+    "lost and no more."
 )
 ROW_SHARE = "{share:.0%} · {passed:.0f} of {count}"
 ROW_NATS = "{value:.1f} nats"
 ROW_AT_MOST = "at most {bound:.0f} nats"
 ROW_OF_CHANGED = "{share:.0%} · {value:.0f} of {count} that changed"
 ROW_AT_LEAST = "at least {bound:.0%}"
-ROW_DROP = "{bound:.0%}"
-ROW_LOST = "{bound:.0f}"
 ROW_OF_THEM_LOST = ", {lost} lost"
 AGAINST = {"parent": "{before}", "first": "{before} by v1"}
 PASSED_MARK = "✓ passed"
