@@ -2,7 +2,7 @@
 
 import json
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,6 +16,7 @@ LOOK_SECONDS = 5.0  # most that a look at what is served takes
 LOAD_SECONDS = 120.0  # most that an adapter takes to load
 SILENT_SECONDS = 120.0  # for which a server may write nothing
 LAST_PORT = 65535
+USUAL_PORTS = {"http": 80, "https": 443}
 VLLM = "vllm:"  # before the address of servers that take adapters while they run
 VLLM_OWNER = "vllm"  # of its models, as it lists them
 TELLS_IDS = ("triptych", VLLM_OWNER)  # owners of models whose servers tell token ids where they are asked to
@@ -70,6 +71,11 @@ class Server:
     def headers(self) -> dict[str, str]:
         """What each call brings."""
         return {"Authorization": f"Bearer {self.key}"} if self.key else {}
+
+    def is_at(self, hosts: Sequence[str], port: int | None) -> bool:
+        """Return whether it listens at one of these hosts and at this port."""
+        url = httpx.URL(self.url)
+        return url.host in hosts and (url.port or USUAL_PORTS[url.scheme]) == port
 
     def models(self) -> tuple[Listed, ...]:
         """Return what is served; raise UnreachableError where nothing answers."""
@@ -182,15 +188,19 @@ def servers_named(text: str, key: str = "") -> tuple[list[Server], bool]:
     takes, rest = text.startswith(VLLM), text.removeprefix(VLLM)
     urls = [url.strip().rstrip("/") for url in rest.split(",") if url.strip()]
     for url in urls:
-        if not url.startswith(("http://", "https://")) or not _reachable(httpx.URL(url)):
+        if not url.startswith(("http://", "https://")) or not _reachable(url):
             raise ConfigError(f"--engine {url} is no address; write it as http://host:8000, after vllm: for vLLM")
     if not urls:
         raise ConfigError("--engine names no server; write it as http://host:8000, after vllm: for vLLM")
     return [Server(url if url.endswith("/v1") else f"{url}/v1", key) for url in urls], takes
 
 
-def _reachable(url: httpx.URL) -> bool:
+def _reachable(address: str) -> bool:
     """Return whether an address names a host, and no port that cannot be."""
+    try:
+        url = httpx.URL(address)
+    except httpx.InvalidURL:
+        return False
     return bool(url.host) and (url.port is None or 0 < url.port <= LAST_PORT)
 
 
