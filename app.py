@@ -156,19 +156,11 @@ def require_ray(address: str | None) -> None:
         )
 
 
-def engine_of(
-    opened: Opened, named: str | None, own: tuple[str, int | None] = ("127.0.0.1", None)
-) -> LocalEngine | RemoteEngine:
-    """Return what writes: this process, or the servers that `--engine` names. `own` is where the page is served.
-
-    Raises ConfigError for no address, and for this app's own, which would ask itself without end.
-    """
+def engine_of(opened: Opened, named: str | None, port: int | None = None) -> LocalEngine | RemoteEngine:
+    """Return what writes: this process, or the servers that `--engine` names; ConfigError for one at our own port."""
     if not named:
         return LocalEngine(opened.model.config, opened.live, threads=usable_processors(), serving=opened.limits)
-    servers, takes = servers_named(named, os.environ.get("TRIPTYCH_ENGINE_KEY", ""))
-    for server in servers:
-        if server.is_at((*LOOPBACK, own[0]), own[1]):
-            raise ConfigError(f"--engine {server.url} is this app itself; name another server, or give another --port")
+    servers, takes = servers_named(named, os.environ.get("TRIPTYCH_ENGINE_KEY", ""), port)
     return RemoteEngine(servers, opened.model.config, opened.live, publishes=takes)
 
 
@@ -258,7 +250,7 @@ def serve_page(arguments: argparse.Namespace) -> None:
         require_ray(arguments.ray)
         opened = open_data_folder(arguments)
         forget_proxies()
-        engine = engine_of(opened, arguments.engine, (arguments.host, arguments.port))
+        engine = engine_of(opened, arguments.engine, arguments.port)
     except AlignmentError as error:
         raise SystemExit(f"Triptych cannot start: {error}") from error
     services = replace(

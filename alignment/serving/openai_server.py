@@ -2,7 +2,7 @@
 
 import json
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,7 +16,7 @@ LOOK_SECONDS = 5.0  # most that a look at what is served takes
 LOAD_SECONDS = 120.0  # most that an adapter takes to load
 SILENT_SECONDS = 120.0  # for which a server may write nothing
 LAST_PORT = 65535
-USUAL_PORTS = {"http": 80, "https": 443}
+LOOPBACK = ("127.0.0.1", "::1", "localhost", "0.0.0.0")
 VLLM = "vllm:"  # before the address of servers that take adapters while they run
 VLLM_OWNER = "vllm"  # of its models, as it lists them
 TELLS_IDS = ("triptych", VLLM_OWNER)  # owners of models whose servers tell token ids where they are asked to
@@ -71,11 +71,6 @@ class Server:
     def headers(self) -> dict[str, str]:
         """What each call brings."""
         return {"Authorization": f"Bearer {self.key}"} if self.key else {}
-
-    def is_at(self, hosts: Sequence[str], port: int | None) -> bool:
-        """Return whether it listens at one of these hosts and at this port."""
-        url = httpx.URL(self.url)
-        return url.host in hosts and (url.port or USUAL_PORTS[url.scheme]) == port
 
     def models(self) -> tuple[Listed, ...]:
         """Return what is served; raise UnreachableError where nothing answers."""
@@ -180,16 +175,19 @@ class Server:
             raise AlignmentError(f"{self.url} does not stream as OpenAI's API does ({error!r})") from error
 
 
-def servers_named(text: str, key: str = "") -> tuple[list[Server], bool]:
+def servers_named(text: str, key: str = "", own_port: int | None = None) -> tuple[list[Server], bool]:
     """Return the servers that `--engine` names, with commas between them, and whether they take adapters.
 
-    "vllm:" before the first says that they do. Raises ConfigError for what is no address.
+    "vllm:" before the first says that they do. Raises ConfigError for what is no address, and for this machine at
+    `own_port`, where the app is served: it would ask itself without end.
     """
     takes, rest = text.startswith(VLLM), text.removeprefix(VLLM)
     urls = [url.strip().rstrip("/") for url in rest.split(",") if url.strip()]
     for url in urls:
         if not url.startswith(("http://", "https://")) or not _reachable(url):
             raise ConfigError(f"--engine {url} is no address; write it as http://host:8000, after vllm: for vLLM")
+        if own_port and httpx.URL(url).host in LOOPBACK and httpx.URL(url).port == own_port:
+            raise ConfigError(f"--engine {url} is this app itself; name another server, or give another --port")
     if not urls:
         raise ConfigError("--engine names no server; write it as http://host:8000, after vllm: for vLLM")
     return [Server(url if url.endswith("/v1") else f"{url}/v1", key) for url in urls], takes
