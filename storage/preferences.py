@@ -22,6 +22,9 @@ VOTED = "SELECT 1 FROM preferences WHERE comparison = ?1 AND annotator = ?2"
 NAMES_HIDDEN = f"SELECT blind AND NOT EXISTS ({VOTED}) FROM comparisons WHERE id = ?1"
 
 
+KEPT = "NOT EXISTS (SELECT 1 FROM erased_texts WHERE comparison = comparisons.id AND slot = '')"  # not erased
+
+
 class UnknownComparisonError(StorageError, LookupError):
     """The comparison id is not in the database."""
 
@@ -99,9 +102,9 @@ def _unknown(comparison_id: str) -> UnknownComparisonError:
 
 
 def get_comparison(path: Path, comparison_id: str) -> Comparison:
-    """Return a stored comparison, or raise UnknownComparisonError."""
+    """Return a stored comparison, or raise UnknownComparisonError; one that was erased is there no more."""
     with read(path) as db:
-        for comparison in comparisons_in(db, "id = ?", [comparison_id]):
+        for comparison in comparisons_in(db, f"id = ? AND {KEPT}", [comparison_id]):
             return comparison
     raise _unknown(comparison_id)
 
@@ -243,9 +246,7 @@ RANKED = f"""
     FROM preferences
     JOIN comparisons ON comparisons.id = preferences.comparison
     JOIN completions ON completions.comparison = preferences.comparison
-    WHERE {COUNTS} {{of_run}} AND NOT EXISTS (
-        SELECT 1 FROM erased_texts WHERE erased_texts.comparison = preferences.comparison AND erased_texts.slot = ''
-    )
+    WHERE {COUNTS} {{of_run}} AND {KEPT}
     ORDER BY preferences.id, position
     """
 

@@ -84,8 +84,8 @@ def opened(
         return empty_view(services, tab, words, columns=columns)
     try:
         comparison = stored_comparison(services, memory.comparison)
-    except LookupError:
-        return first_view(services, tab, columns)
+    except LookupError:  # never asked, or erased since
+        return first_view(services, tab, columns) | ({tab.pending: None} if pending else {})
     memory = with_standing_vote(services, annotator, memory)
     changed = turn_view(services, tab, annotator, comparison, memory, words, resumed=new_window)
     return changed | {tab.pending: memory.to_json()}

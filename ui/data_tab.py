@@ -80,8 +80,8 @@ def choices(names: dict[str, str]) -> list[tuple[str, str]]:
     return [(name, key) for key, name in names.items()]
 
 
-def build(services: Services, tab: Any, token: Any) -> None:
-    """Build the tab; it is drawn whenever it is opened or something else is looked for."""
+def build(services: Services, tab: Any, token: Any) -> Any:
+    """Build the tab; it is drawn whenever it is opened or something else is looked for. Return the event of erasing."""
     with gr.Row(elem_id="which-data"):
         shelf = gr.Dropdown(choices(strings.SHELVES), value="votes", label=strings.SHELF, filterable=False)
         source = gr.Dropdown(choices(strings.ANY_SOURCE), value="all", label=strings.FROM_SOURCE, filterable=False)
@@ -117,6 +117,7 @@ def build(services: Services, tab: Any, token: Any) -> None:
         return [gr.update(visible=services.admin.is_valid(held))] * 2
 
     tab.select(opened, token, [taking_in, person], **QUIET)
+    return away
 
 
 @contextmanager

@@ -66,7 +66,7 @@ def _items(shown: list[dict[str, Any]], following: str | None = None) -> str:
 def item(one: PastConversation, model: ServedModel, memory: Remembered) -> dict[str, Any]:
     """Return a conversation as the drawer lists it."""
     several = one.turns > 1
-    title = " ".join(one.title.split())
+    title = " ".join(one.title.split()) or strings.ERASED_TEXT
     return {
         "key": one.conversation_id or one.comparisons[0].comparison_id,
         "comparison": one.comparisons[-1].comparison_id,

@@ -37,7 +37,7 @@ from ui.compare_tab import Header
 from ui.compare_view import Pending
 from ui.events import QUIET, opened
 from ui.render import render
-from ui.reopen import FORGET_LINK, linked, no_such
+from ui.reopen import FORGET_LINK, follow_erasing, linked, no_such
 from ui.security import SecurityHeaders, hash_of
 from ui.sessions import Sessions
 from ui.startup import patient_gradio
@@ -191,7 +191,8 @@ def build(services: Services) -> Page:
                 training = training_tab.build(services, token)
             versions_tab.build(services, token, comparing.settings, tabs)
             with gr.Tab(strings.DATA_TAB, id="data") as storing:
-                data_tab.build(services, storing, token)
+                erasing = data_tab.build(services, storing, token)
+                follow_erasing(services, erasing, comparing)
             admin_tab.build(services, token)
         shown = Refreshed(top.component, training, gr.Timer(BUSY_SECONDS), gr.State(None))
         _bind_loading(services, page, comparing, shown, token)

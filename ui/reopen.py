@@ -1,12 +1,17 @@
 """A stored comparison shown again: out of the history, or by its link."""
 
+from typing import Any
+
+import gradio as gr
+
 from service.compare import stored_comparison
 from service.context import Services
 from service.conversations import latest_of
 from ui import strings
 from ui.compare_form import CompareTab
-from ui.compare_view import Pending, Remembered, Update, turn_view, with_standing_vote
+from ui.compare_view import Pending, Remembered, Update, empty_view, turn_view, with_standing_vote
 from ui.errors import sentence
+from ui.events import QUIET
 from ui.render import notice
 
 # The browser remembers what it shows from then on; a reload does not lead back to the link. An invitation's code is
@@ -54,9 +59,27 @@ def vote_gone(services: Services, tab: CompareTab, annotator: str, pending: Pend
     memory = Remembered.of(pending)
     if memory.running:  # the panels show another one, which is being answered
         return {}
-    now = with_standing_vote(services, annotator, memory)
+    try:
+        now = with_standing_vote(services, annotator, memory)
+    except LookupError:  # erased since
+        return {}
     if not memory.comparison or now.choice == memory.choice:
         return {}
     comparison = stored_comparison(services, memory.comparison)
     changed = turn_view(services, tab, annotator, comparison, now, notice(strings.VOTE_BACK_HERE))
     return changed | {tab.pending: now.to_json()}
+
+
+def follow_erasing(services: Services, erasing: Any, tab: CompareTab) -> None:
+    """Have what the tab shows go from it too when it was erased; `erasing` is the event that does it."""
+
+    def look(pending: Pending) -> Update:
+        memory = Remembered.of(pending)
+        try:
+            if memory.comparison and not memory.running:
+                stored_comparison(services, memory.comparison)
+        except LookupError:
+            return empty_view(services, tab) | {tab.pending: None, tab.finished_at: None}
+        return {tab.notice: gr.skip()}
+
+    erasing.then(look, tab.pending, [*tab.all, tab.pending, tab.finished_at], **QUIET)

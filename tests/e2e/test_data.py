@@ -44,6 +44,10 @@ def test_votes_are_rated_found_taken_out_and_erased_by_the_one_who_gave_them(
     page.click("#erase")
     expect(page.locator("#erased")).to_contain_text("1 comparison")
     expect(page.locator("#shelf")).to_contain_text("(erased)")
+    page.get_by_role("tab", name="Compare").click()
+    expect(page.locator("#panels .panel").first).to_contain_text("Ask something above")
+    expect(page.locator("#turns")).not_to_contain_text("France")
+    page.get_by_role("tab", name="Data").click()
     page.set_viewport_size({"width": 390, "height": 844})
     expect(page.locator("#export")).to_be_hidden()
     assert page.evaluate("document.documentElement.scrollHeight") < 2 * 844

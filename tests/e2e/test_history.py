@@ -288,7 +288,7 @@ def test_the_search_field_looks_like_the_page(page: Page, site: Site, theme: str
 def test_a_link_that_leads_nowhere_is_said_in_one_sentence(page: Page, site: Site, link: str) -> None:
     page.goto(f"{site.url}/?comparison={link}")
     expect(said(page)).to_have_text(
-        "There is no comparison behind this link. It may be cut short, or of another Triptych."
+        "There is no comparison behind this link. It may be cut short, erased, or of another Triptych."
     )
     page.wait_for_function("() => !location.search")
     page.fill("#prompt textarea", "Where is Paris?")

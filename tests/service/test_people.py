@@ -11,7 +11,8 @@ from alignment.errors import AccessError
 from service.erasing import EraseRequest, erase
 from service.exchange.pseudonyms import annotator_pseudonym
 from service.people import NameRequest, integrity, leave_person_out, leave_vote_out, rename
-from service.requests import checked
+from service.requests import VoteRequest, checked
+from service.votes import vote
 from storage import database, preferences, runs
 from storage.demonstrations import save_demonstration
 from storage.features import read_features, save_features, text_key
@@ -173,6 +174,8 @@ def test_all_that_a_person_wrote_is_erased_and_nothing_of_others(behind: Backsta
     assert codes == [("", 64), ("A", 64), ("B", 64), ("C", 64)]
     on_disk = b"".join(path.read_bytes() for path in behind.data_dir.glob("triptych.db*"))
     assert on_disk.count(f"{secret} 0".encode()) == 0
+    with pytest.raises(preferences.UnknownComparisonError):  # blank answers take no vote
+        vote(behind.services, "cy", VoteRequest("c0", "B"))
 
 
 def test_what_was_typed_on_the_teach_tab_is_erased_and_a_prompt_of_the_pool_is_not(behind: Backstage) -> None:

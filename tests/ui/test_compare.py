@@ -351,7 +351,8 @@ def test_a_new_visitor_is_invited_and_nothing_is_asked_by_itself(
 ) -> None:
     update = opened(behind.services, tab, "a-1", gone)
     assert tab.request not in update
-    assert tab.pending not in update
+    assert (tab.pending in update) == (gone is not None)  # what is there no more is not gone on from
+    assert update.get(tab.pending) is None
     assert "Ask something above" in update[tab.panels[0]]["frame"]
 
 

@@ -241,7 +241,7 @@ COPY_LINK = "Copy link"
 COPIED = "Copied"
 WHY_LINK = "Copy an address that opens this comparison again"
 SHARED = "This is from a chat of another browser. You may vote on it; what you ask begins a chat of your own."
-NO_SUCH_LINK = "There is no comparison behind this link. It may be cut short, or of another Triptych."
+NO_SUCH_LINK = "There is no comparison behind this link. It may be cut short, erased, or of another Triptych."
 TOO_MANY_ANSWERS = "That link leads to {count} answers, more than there are panels; judge them by /v1/feedback."
 
 # What a question goes on from, and what is asked in place of another one
