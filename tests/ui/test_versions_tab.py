@@ -46,7 +46,7 @@ def test_only_an_admin_sees_the_tools_and_they_work(behind: Backstage, versions:
 def test_two_versions_side_by_side_are_what_compare_shows(behind: Backstage) -> None:
     behind.add_policy(2)
     words, settings = versions_tab.side_by_side(behind.services, {}, 2, 1)
-    assert words.startswith("Compare now shows v2 and v1")
+    assert words.startswith("v2 and v1 answer what you ask next.")
     assert columns_of(settings) == ["v2", "v1"]
     with pytest.raises(ConfigError, match="choose two"):
         versions_tab.side_by_side(behind.services, {}, 2, 2)
