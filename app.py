@@ -29,7 +29,7 @@ from alignment.errors import AlignmentError, ConfigError
 from alignment.models import catalogue, presets, shipped_files
 from alignment.models.catalogue import ModelChoice, Resolved
 from alignment.models.conversion import ensure_converted
-from alignment.models.model_folder import fingerprint
+from alignment.models.model_folder import fingerprint, read_by
 from alignment.models.shipped_files import Example
 from alignment.processors import usable_processors
 from alignment.quick_imports import leave_out_bitsandbytes, no_stubs_of_gradio
@@ -96,12 +96,17 @@ def admin_sessions(db: Path, host: str) -> AdminSessions:
     return account.sessions(db, given, made_up)
 
 
+def chosen(arguments: argparse.Namespace) -> ModelChoice:
+    """Return the model as the command line names it."""
+    return ModelChoice(arguments.model, arguments.base, arguments.sft, arguments.quantize, arguments.thinking)
+
+
 def open_data_folder(arguments: argparse.Namespace) -> Opened:
     """Return the data folder, opened with the model that is meant; exit with one sentence if that cannot be."""
     data_dir = arguments.data_dir.resolve()
     db = database.file_in(data_dir)
     offline = stay_offline()
-    given = ModelChoice(arguments.model, arguments.base, arguments.sft, arguments.quantize)
+    given = chosen(arguments)
     try:
         require_free(arguments.host, arguments.port)
         lock = database.hold(data_dir)
@@ -200,7 +205,7 @@ def services_of(
         recorded=opened.recorded,
         seeds=random.Random(seed) if seed is not None else random.SystemRandom(),
         status=status_of(opened.db, engine),
-        preview=Preview(opened.db, engine, weights),
+        preview=Preview(opened.db, engine, read_by(model.config)),
         key=signing_key(opened.data_dir),
     )
 
@@ -231,7 +236,7 @@ def carry_out(arguments: argparse.Namespace) -> None:
             print(commands.back_up(data_dir, arguments.file))
         elif arguments.command == "hand-off":
             stay_offline()
-            given = ModelChoice(arguments.model, arguments.base, arguments.sft, arguments.quantize)
+            given = chosen(arguments)
             print(commands.hand_over(data_dir, given, arguments.to, arguments.trainer or "trl"))
         else:
             print(commands.restore(data_dir, arguments.file))

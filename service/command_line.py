@@ -71,6 +71,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--base", default="", help="pretrained checkpoint for the first panel: a folder or a name on the hub")
     add("--sft", default="", help="instruction-tuned LoRA adapter on the model: a folder or a name on the hub")
     add("--quantize", choices=["none", "nf4", "int8"], default="", help="how weights are held in memory")
+    add("--thinking", choices=["on", "off"], default="", help="whether a model that can think does so, for all people")
     add(
         "--seed",
         type=seed_number,
