@@ -161,11 +161,11 @@ def require_ray(address: str | None) -> None:
         )
 
 
-def engine_of(opened: Opened, named: str | None) -> LocalEngine | RemoteEngine:
-    """Return what writes: this process, or the servers that `--engine` names. Raises ConfigError for no address."""
+def engine_of(opened: Opened, named: str | None, port: int | None = None) -> LocalEngine | RemoteEngine:
+    """Return what writes: this process, or the servers that `--engine` names; ConfigError for one at our own port."""
     if not named:
         return LocalEngine(opened.model.config, opened.live, threads=usable_processors(), serving=opened.limits)
-    servers, takes = servers_named(named, os.environ.get("TRIPTYCH_ENGINE_KEY", ""))
+    servers, takes = servers_named(named, os.environ.get("TRIPTYCH_ENGINE_KEY", ""), port)
     return RemoteEngine(servers, opened.model.config, opened.live, publishes=takes)
 
 
@@ -255,7 +255,7 @@ def serve_page(arguments: argparse.Namespace) -> None:
         require_ray(arguments.ray)
         opened = open_data_folder(arguments)
         forget_proxies()
-        engine = engine_of(opened, arguments.engine)
+        engine = engine_of(opened, arguments.engine, arguments.port)
     except AlignmentError as error:
         raise SystemExit(f"Triptych cannot start: {error}") from error
     services = replace(

@@ -80,7 +80,7 @@ def retire(services: Services, token: str | None, request: VersionRequest) -> in
         why = _because(f"answers again instead of v{policy.version}", request.reason)
         _serve(services, parent, why, "roll back")
     elif policy.status == "retired":
-        raise ConfigError(f"v{policy.version} is retired already")
+        raise ConfigError(f"v{policy.version} is out of service already")
     else:
         why = _because("was retired", request.reason)
         services.supervisor.settle(lambda: policies.retire(services.db, policy.version, why, ADMIN))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from alignment.errors import ConfigError
-from app import RAY_PACKAGES, open_data_folder, require_free, require_ray
+from app import RAY_PACKAGES, engine_of, open_data_folder, require_free, require_ray
 from service import account
 from service.command_line import parse_arguments, port_number, seed_number
 from storage import database
@@ -87,6 +87,13 @@ def test_a_cluster_is_refused_at_the_start_where_ray_is_not_installed(monkeypatc
         ConfigError, match="--ray head:6379 needs ray and tensorboardX in this environment; pip install"
     ):
         require_ray("head:6379")
+
+
+def test_an_app_is_not_its_own_engine() -> None:
+    unopened: Any = None  # it is refused before anything is looked at
+    for named in ("http://localhost:7860", "vllm:http://gpu:8000,http://127.0.0.1:7860/v1", "http://[::1]:7860"):
+        with pytest.raises(ConfigError, match="7860.* is this app itself; name another server"):
+            engine_of(unopened, named, 7860)
 
 
 def test_the_models_with_short_names_are_printed() -> None:

@@ -39,6 +39,7 @@ NEW_WINDOW = "new_window"  # said of what a browser remembers, by a window that 
 SAYS_IF_NEW = (
     f"(pending, ...rest) => [triptychIsNewWindow() && pending ? {{...pending, {NEW_WINDOW}: true}} : pending, ...rest]"
 )
+TELL_PREVIEW = "on => document.body.toggleAttribute('data-no-preview', !on)"  # what RLHF changed stays
 FOCUS_SAID = "() => triptychSaid()"  # assets/shortcuts.js
 
 
@@ -121,8 +122,7 @@ def build(services: Services, pending: Any, header: Header) -> CompareTab:
     changes.bind(services, tab.changes, tab.pending, QUIET)
     compare_settings.bind(services, tab.settings, QUIET)
     _bind_seed(services, tab)
-    switch = tab.settings.preview
-    switch.change(lambda on: gr.update(visible=on), switch, tab.preview, **QUIET)
+    tab.settings.preview.change(None, tab.settings.preview, None, js=TELL_PREVIEW, **QUIET)
     return tab
 
 

@@ -99,7 +99,9 @@ def build(services: Services, tab: Any, token: Any) -> None:
         return listed(services, annotator_id(caller), held, kind, words, origin, older, said)
 
     wanted = [token, shelf, search, source]
-    gr.on([tab.select, shelf.input, source.input, search.submit], look, wanted, shown, **QUIET)
+    gr.on([tab.select, shelf.input, source.input], look, wanted, shown, **QUIET)
+    # While one types, as in the history; `input` would miss what is pasted.
+    search.change(look, wanted, shown, trigger_mode="always_last", **QUIET)
     shown.select(act, wanted, shown, **QUIET)
     with gr.Row(elem_id="exchange"):
         with gr.Column():

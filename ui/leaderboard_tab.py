@@ -5,6 +5,7 @@ from typing import Any
 
 import gradio as gr
 
+from alignment.errors import ConfigError
 from service.context import ServedModel, Services
 from service.leaderboard import Leaderboard, LeaderboardRequest, Standing, leaderboard
 from service.people import named_people
@@ -34,18 +35,22 @@ class Row:
 def shown(services: Services, caller: str, token: str | None, **votes: Any) -> str:
     """Return the leaderboard of some votes as HTML, or why it cannot be shown."""
     try:
+        if votes["own"] and votes["annotator"]:
+            raise ConfigError(strings.MINE_OR_WHOSE)
         request = checked(LeaderboardRequest, **votes)
-        return drawn(leaderboard(services, caller, request, token), services.model)
+        found = leaderboard(services, caller, request, token)
+        return drawn(found, services.model, chosen=request != LeaderboardRequest())
     except Exception as error:
         return notice(sentence(error), "error")
 
 
-def drawn(board: Leaderboard, model: ServedModel) -> str:
-    """Return a leaderboard as HTML."""
+def drawn(board: Leaderboard, model: ServedModel, *, chosen: bool = False) -> str:
+    """Return a leaderboard as HTML; `chosen` says that it is of some votes only."""
     days = board.days[-MOST_DAYS:]
     return render(
         "leaderboard",
         board=board,
+        chosen=chosen,
         rows=_rows(board, model),
         few=board.judging < FEW_VOTES,
         days=days,

@@ -75,6 +75,11 @@ def digits(value: float) -> str:
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
+def _step(value: float) -> str:
+    """Return where an axis begins or ends: a number of steps as it is, a measure such as the KL in a few digits."""
+    return f"{value:g}" if value == int(value) else digits(value)
+
+
 def _shape(plot: Plot) -> Shape:
     reference = [plot.reference[0]] if plot.reference else []
     drawn = (*plot.points, *plot.low, *plot.high, *plot.second)
@@ -93,8 +98,8 @@ def _shape(plot: Plot) -> Shape:
         top=plot.told(top),
         middle=plot.told((bottom + top) / 2),
         bottom=plot.told(bottom),
-        first_step=f"{first:g}",
-        last_step=f"{last:g}",
+        first_step=_step(first),
+        last_step=_step(last),
         label=strings.PLOT_IN_WORDS.format(
             title=plot.title, first=plot.told(plot.points[0][1]), last=plot.told(plot.points[-1][1])
         ),

@@ -84,8 +84,6 @@ def components(services: Services, pending: Any) -> TeachTab:
         made["tokens"] = gr.Number(
             services.model.sampling.max_new_tokens,
             label=strings.LONGEST_TO_RANK,
-            minimum=1,
-            maximum=services.model.max_tokens,
             precision=0,
             container=False,
             elem_id="teach-tokens",

@@ -88,6 +88,9 @@ async def asked(
     """
     began, growing, last = False, [Drawn()] * int(k), None
     try:
+        longest = services.model.max_tokens
+        if tokens is not None and not 1 <= tokens <= longest:  # a bound of the field would be said by Gradio's toast
+            raise ConfigError(strings.TOKENS_TO_RANK.format(longest=longest, value=tokens))
         request = checked(ProposeRequest, prompt=prompt, k=int(k), max_new_tokens=tokens)
         async for last in propose_or_again(services, annotator, request):
             growing = await asyncio.to_thread(_grown, last, growing)

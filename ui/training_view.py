@@ -115,14 +115,16 @@ def head(run: Run | None, produced: Policy | None, live: int, waits: str = "", *
         percent=round(run.progress * 100) if run and run.status in UNDER_WAY else None,
         live=live,
         waiting=waits,
-        stages=stages(run),
+        stages=stages(run, produced),
     )
 
 
-def stages(run: Run | None) -> list[Stage]:
+def stages(run: Run | None, produced: Policy | None = None) -> list[Stage]:
     """Return the stages of a run's method, each done, under way, stopped at or to come."""
     names = stages_of(run)
     at = names.index(run.stage) if run and run.stage in names else -1
+    if run and status_words(run, produced) == strings.NOT_LIVE:  # its check was passed: only the last stage was not
+        at = len(names) - 1
     return [Stage(name, strings.STAGES[name], _stage_state(run, place, at)) for place, name in enumerate(names)]
 
 

@@ -57,7 +57,7 @@ class ScheduleSettings:
     @model_validator(mode="after")
     def _has_both_ends(self) -> Self:
         if bool(self.quiet_from) != bool(self.quiet_until):
-            raise ValueError("quiet_from and quiet_until belong together; set both, or leave both empty")
+            raise ValueError("quiet_from and settings.quiet_until belong together; set both, or leave both empty")
         return self
 
 

@@ -16,6 +16,7 @@ LOOK_SECONDS = 5.0  # most that a look at what is served takes
 LOAD_SECONDS = 120.0  # most that an adapter takes to load
 SILENT_SECONDS = 120.0  # for which a server may write nothing
 LAST_PORT = 65535
+LOOPBACK = ("127.0.0.1", "::1", "localhost", "0.0.0.0")
 VLLM = "vllm:"  # before the address of servers that take adapters while they run
 VLLM_OWNER = "vllm"  # of its models, as it lists them
 TELLS_IDS = ("triptych", VLLM_OWNER)  # owners of models whose servers tell token ids where they are asked to
@@ -174,23 +175,30 @@ class Server:
             raise AlignmentError(f"{self.url} does not stream as OpenAI's API does ({error!r})") from error
 
 
-def servers_named(text: str, key: str = "") -> tuple[list[Server], bool]:
+def servers_named(text: str, key: str = "", own_port: int | None = None) -> tuple[list[Server], bool]:
     """Return the servers that `--engine` names, with commas between them, and whether they take adapters.
 
-    "vllm:" before the first says that they do. Raises ConfigError for what is no address.
+    "vllm:" before the first says that they do. Raises ConfigError for what is no address, and for this machine at
+    `own_port`, where the app is served: it would ask itself without end.
     """
     takes, rest = text.startswith(VLLM), text.removeprefix(VLLM)
     urls = [url.strip().rstrip("/") for url in rest.split(",") if url.strip()]
     for url in urls:
-        if not url.startswith(("http://", "https://")) or not _reachable(httpx.URL(url)):
+        if not url.startswith(("http://", "https://")) or not _reachable(url):
             raise ConfigError(f"--engine {url} is no address; write it as http://host:8000, after vllm: for vLLM")
+        if own_port and httpx.URL(url).host in LOOPBACK and httpx.URL(url).port == own_port:
+            raise ConfigError(f"--engine {url} is this app itself; name another server, or give another --port")
     if not urls:
         raise ConfigError("--engine names no server; write it as http://host:8000, after vllm: for vLLM")
     return [Server(url if url.endswith("/v1") else f"{url}/v1", key) for url in urls], takes
 
 
-def _reachable(url: httpx.URL) -> bool:
+def _reachable(address: str) -> bool:
     """Return whether an address names a host, and no port that cannot be."""
+    try:
+        url = httpx.URL(address)
+    except httpx.InvalidURL:
+        return False
     return bool(url.host) and (url.port is None or 0 < url.port <= LAST_PORT)
 
 

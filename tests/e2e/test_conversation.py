@@ -203,7 +203,7 @@ def test_another_window_says_that_it_shows_the_last_conversation(page: Page, sit
     expect(panels(page).nth(0).locator(".answer")).to_have_text("and what")
     third = page.context.new_page()
     third.goto(site.url)
-    expect(said(third)).to_have_text("Your last question is being answered in another window.")
+    expect(said(third)).to_have_text("Your last question is being answered in another window; then the history has it.")
     third.get_by_role("button", name="New chat").first.click()
     expect(panels(third).nth(0)).to_contain_text("Ask something above")
     expect(third.locator(".resumed")).to_have_count(0)

@@ -57,12 +57,16 @@ def kept(page: Page) -> str:
 
 def test_a_single_setting_is_kept_while_the_panels_are_as_they_were_made(page: Page, site: Site) -> None:
     open_page(page, site)
+    expect(page.locator(".preview span")).to_be_visible()
     page.check("#blind input")
     open_settings(page)
     page.uncheck("#preview-switch input")
     page.wait_for_function("localStorage.getItem('triptych-settings') !== null")
     page.reload()
     expect(page.locator("#blind input")).to_be_checked()
+    expect(page.locator(".preview")).to_have_text("Preview begins after 3 votes What did RLHF change?")
+    expect(page.locator(".preview span")).to_be_hidden()
+    expect(page.locator(".preview .changed")).to_be_visible()  # what RLHF changed can be asked all the same
     open_settings(page)
     expect(page.locator("#preview-switch input")).not_to_be_checked()
 

@@ -1,6 +1,7 @@
 """Ranking several answers in a real browser: by keys, by typing, by dragging; and none of them."""
 
 import json
+import re
 import sqlite3
 
 import pytest
@@ -74,8 +75,12 @@ def test_letters_in_order_rank_and_enter_stores(page: Page, site: Site) -> None:
 def test_two_answers_take_three_presses_after_typing(page: Page, site: Site) -> None:
     open_teach(page, site)
     page.locator("#teach-k").get_by_text("2", exact=True).click()
+    page.get_by_label("Tokens at most").fill("0")
+    page.fill("#teach-prompt textarea", "Where is Lima?")
+    page.keyboard.press("Enter")
+    expect(said(page)).to_have_text(re.compile("Tokens at most must be from 1 to [0-9,]+, got 0."))
     page.get_by_label("Tokens at most").fill("7")
-    page.locator("#teach-prompt textarea").focus()
+    page.fill("#teach-prompt textarea", "")
     page.keyboard.type("Where is Lima?")
     page.keyboard.press("Enter")  # 1
     ready(page)

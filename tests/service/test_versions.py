@@ -96,7 +96,7 @@ def test_what_is_refused_changes_nothing(behind: Backstage) -> None:
         versions.promote(behind.services, held, VersionRequest(4))
     with pytest.raises(ConfigError, match="made from no other version"):
         versions.retire(behind.services, held, VersionRequest(1))
-    with pytest.raises(ConfigError, match="retired already"):
+    with pytest.raises(ConfigError, match="out of service already"):
         versions.retire(behind.services, held, VersionRequest(2))
     behind.engine.state = EngineState("loading", "The model is loading", 1.0)
     with pytest.raises(TrainingError, match="try again once it is"):

@@ -376,7 +376,7 @@ def test_scores_and_features_are_refused_in_words(elsewhere: Elsewhere, tmp_path
         engine.features([]).result()
 
 
-@pytest.mark.parametrize("text", ["", "localhost:8000", "vllm:", "ftp://host", "http://host:99999"])
+@pytest.mark.parametrize("text", ["", "localhost:8000", "vllm:", "ftp://host", "http://host:99999", "http://host:abc"])
 def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="write it as http://host:8000"):
         servers_named(text)

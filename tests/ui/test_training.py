@@ -134,6 +134,9 @@ def test_a_version_that_passed_and_did_not_go_live_is_not_said_to_have_failed(be
     progress, _, _, history = training_tab.views(behind.now())
     assert "v1 stays live. V2 passed the check, but was made from v9." in progress
     assert "v2 passed the check, but was made from v9" in history and "not live" in history
+    made = next(one for one in policies.list_policies(behind.db) if one.version == 2)
+    marks = {stage.name: stage.state for stage in training_view.stages(behind.now().latest_run, made)}
+    assert (marks["check"], marks["live"]) == ("done", "stopped")
 
 
 def test_an_error_and_a_schedule_are_shown_as_text(behind: Backstage) -> None:
@@ -324,7 +327,7 @@ def test_how_long_ago_something_was_is_said_as_people_say_it(
 def test_a_plot_of_one_point_has_a_whisker_and_of_none_says_so() -> None:
     one = Plot("Accuracy", "hint", "reward", [(9, 0.86)], "step", [(9, 0.79)], [(9, 0.92)], (0.0, 1.0))
     assert "whisker" in render("plot", plot=one)
-    assert "not measured yet" in render("plot", plot=Plot("Accuracy", "hint", "reward", [], "step"))
+    assert "not measured" in render("plot", plot=Plot("Accuracy", "hint", "reward", [], "step"))
 
 
 def test_a_resumed_run_is_plotted_by_step_although_it_measured_some_again() -> None:
@@ -339,6 +342,11 @@ def test_the_score_is_shown_climbing_to_what_the_preview_showed() -> None:
     assert "best of 4 of the version before: the preview" in shown
     assert "75% of the way to the preview" in shown  # from 0.2 to 0.8 of the way to 1.0
     assert "of the way" not in training_plots.plots(scores)  # PPO alone measures no preview
+
+
+def test_an_axis_ends_in_few_digits() -> None:
+    shape = Plot("Score", "hint", "rlhf", [(2.15221, 0.5), (1200, 0.6)], "KL").shape
+    assert shape is not None and (shape.first_step, shape.last_step) == ("2.15", "1200")
 
 
 def test_a_reference_line_lies_within_its_plot() -> None:

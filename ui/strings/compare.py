@@ -15,7 +15,7 @@ ANSWERING = "Answering …"
 WAITED = "{seconds:.0f} s"  # for the first word
 IN_LINE = "Number {place} in line."
 CUT_OFF = "The page was left before the answers had ended. Ask again."
-ANSWERED_ELSEWHERE = "Your last question is being answered in another window."
+ANSWERED_ELSEWHERE = "Your last question is being answered in another window; then the history has it."
 RESUMED = "Your last conversation,"
 STOPPED = "Stopped. Your question is back in the box."
 

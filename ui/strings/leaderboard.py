@@ -16,6 +16,8 @@ STANDINGS = "Ratings"
 NO_RATINGS = (
     "No vote compares two models yet, so nothing stands here. Vote on the Compare tab; each vote moves a rating."
 )
+NO_SUCH_RATINGS = "No vote that fits these choices compares two models, so nothing stands here."
+MINE_OR_WHOSE = "“Only mine” and “By whom” both say whose votes are counted; let one of them go."
 FEW_RATINGS = "With so few votes almost every order is possible: look at the intervals."
 BASED_ON = "From {votes}, {judging} of which compare different models."
 RATING_COLUMNS = ("Model", "Rating", "95% interval", "Beats instruction-tuned", "Won · tied · lost")

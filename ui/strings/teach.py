@@ -21,6 +21,7 @@ RANKING_HOW = "Press the letters best first, = for a tie and Enter to store. Or 
 CUT_TO_RANK = "stopped before its end"
 RANK_WHAT_IS_THERE = "Rank what is there"
 LONGEST_TO_RANK = "Tokens at most"
+TOKENS_TO_RANK = "tokens at most must be from 1 to {longest:,}, got {value:,}"
 RANKING_EXAMPLE = "D > C > A = B"
 STORE_RANKING = "Store"
 REMOVE_LAST = "Remove the last one"

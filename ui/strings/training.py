@@ -68,7 +68,7 @@ KNOWS_NOTHING = "knows nothing"
 INTERVAL = "{low:.0%} to {high:.0%}"
 PLOT_IN_WORDS = "{title}: {first} at first, {last} at last"
 SPOT = "{step_name} {step:g}: {value}"
-NOT_MEASURED = "not measured yet"
+NOT_MEASURED = "not measured"  # yet, or ever: a linear reward model has no loss by steps
 
 # How far the reward model can be trusted
 AGREEMENT_UNKNOWN = "How often the reward model agrees with votes that it has not learned from will stand here."
@@ -100,7 +100,7 @@ MANNERS = {
     "perplexity": ("perplexity under the instruction-tuned model", "{:.1f}"),
 }
 MANNER = "{after} (before {before})"
-PREFERRED = "answers that the reward model prefers to those before"
+PREFERRED = "of all answers, preferred to those before by the reward model; unchanged ones count half"
 
 # Findings of the check
 MEASURES = {
