@@ -27,7 +27,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 from alignment.errors import AlignmentError, ConfigError
 from alignment.models import catalogue, presets, shipped_files
-from alignment.models.catalogue import ModelChoice, Resolved
+from alignment.models.catalogue import Resolved
 from alignment.models.conversion import ensure_converted
 from alignment.models.model_folder import fingerprint, read_by
 from alignment.models.shipped_files import Example
@@ -44,7 +44,7 @@ from alignment.settings import GENERAL, ModelConfig
 from service import account, chosen_model, commands, pool
 from service.admin import AdminSessions
 from service.admission import Admission, stored_limits
-from service.command_line import parse_arguments
+from service.command_line import named_model, parse_arguments
 from service.context import ServedModel, Services
 from service.lent import LentAdapters
 from service.policies import ensure_live_version, untrained_versions
@@ -96,23 +96,17 @@ def admin_sessions(db: Path, host: str) -> AdminSessions:
     return account.sessions(db, given, made_up)
 
 
-def chosen(arguments: argparse.Namespace) -> ModelChoice:
-    """Return the model as the command line names it."""
-    return ModelChoice(arguments.model, arguments.base, arguments.sft, arguments.quantize, arguments.thinking)
-
-
 def open_data_folder(arguments: argparse.Namespace) -> Opened:
     """Return the data folder, opened with the model that is meant; exit with one sentence if that cannot be."""
     data_dir = arguments.data_dir.resolve()
     db = database.file_in(data_dir)
     offline = stay_offline()
-    given = chosen(arguments)
     try:
         require_free(arguments.host, arguments.port)
         lock = database.hold(data_dir)
         database.prepare(db)
         stop_left_over_imports(db)
-        model = catalogue.resolve(chosen_model.choose(db, given), data_dir, online=not offline)
+        model = catalogue.resolve(chosen_model.choose(db, named_model(arguments)), data_dir, online=not offline)
         shipped_files.check_files(model.config.model)
         live = ensure_live_version(db, data_dir, model.config)
         examples = shipped_files.examples(model.config.model) or shipped_files.examples(GENERAL)
@@ -236,8 +230,7 @@ def carry_out(arguments: argparse.Namespace) -> None:
             print(commands.back_up(data_dir, arguments.file))
         elif arguments.command == "hand-off":
             stay_offline()
-            given = chosen(arguments)
-            print(commands.hand_over(data_dir, given, arguments.to, arguments.trainer or "trl"))
+            print(commands.hand_over(data_dir, named_model(arguments), arguments.to, arguments.trainer or "trl"))
         else:
             print(commands.restore(data_dir, arguments.file))
     except (AlignmentError, StorageError, OSError, sqlite3.Error) as error:

@@ -5,6 +5,8 @@ import re
 from pathlib import Path
 from reprlib import repr as brief
 
+from alignment.models.catalogue import ModelChoice
+
 COMMANDS = {
     "password": "password: set the admin's, once",
     "backup": "backup FILE: copy the data folder, also while the app runs",
@@ -98,6 +100,11 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     if problem := _misfit(parsed):
         parser.error(problem)
     return parsed
+
+
+def named_model(arguments: argparse.Namespace) -> ModelChoice:
+    """Return the model as the command line names it."""
+    return ModelChoice(arguments.model, arguments.base, arguments.sft, arguments.quantize, arguments.thinking)
 
 
 def _misfit(parsed: argparse.Namespace) -> str:
