@@ -92,7 +92,7 @@ def test_a_cluster_is_refused_at_the_start_where_ray_is_not_installed(monkeypatc
 def test_an_app_is_not_its_own_engine() -> None:
     unopened: Any = None  # it is refused before anything is looked at
     for named in ("http://localhost:7860", "vllm:http://gpu:8000,http://127.0.0.1:7860/v1", "http://[::1]:7860"):
-        with pytest.raises(ConfigError, match="7860.* is this app itself; name another server"):
+        with pytest.raises(ConfigError, match=r"7860.* is this app itself; name another server"):
             engine_of(unopened, named, 7860)
 
 
