@@ -15,7 +15,7 @@ from ui.versions_tab import VersionsTab
 @pytest.fixture
 def versions(behind: Backstage, tab: CompareTab) -> VersionsTab:
     with gr.Blocks(), gr.Tabs() as tabs:
-        return versions_tab.build(behind.services, gr.BrowserState(None), tab.settings, tabs)
+        return versions_tab.build(behind.services, gr.BrowserState(None), tab.settings, tab.notice, tabs)
 
 
 def test_versions_stand_below_those_they_were_made_from(behind: Backstage) -> None:
