@@ -27,9 +27,9 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 from alignment.errors import AlignmentError, ConfigError
 from alignment.models import catalogue, presets, shipped_files
-from alignment.models.catalogue import ModelChoice, Resolved
+from alignment.models.catalogue import Resolved
 from alignment.models.conversion import ensure_converted
-from alignment.models.model_folder import fingerprint
+from alignment.models.model_folder import fingerprint, read_by
 from alignment.models.shipped_files import Example
 from alignment.processors import usable_processors
 from alignment.quick_imports import leave_out_bitsandbytes, no_stubs_of_gradio
@@ -44,7 +44,7 @@ from alignment.settings import GENERAL, ModelConfig
 from service import account, chosen_model, commands, pool
 from service.admin import AdminSessions
 from service.admission import Admission, stored_limits
-from service.command_line import parse_arguments
+from service.command_line import named_model, parse_arguments
 from service.context import ServedModel, Services
 from service.lent import LentAdapters
 from service.policies import ensure_live_version, untrained_versions
@@ -101,13 +101,12 @@ def open_data_folder(arguments: argparse.Namespace) -> Opened:
     data_dir = arguments.data_dir.resolve()
     db = database.file_in(data_dir)
     offline = stay_offline()
-    given = ModelChoice(arguments.model, arguments.base, arguments.sft, arguments.quantize)
     try:
         require_free(arguments.host, arguments.port)
         lock = database.hold(data_dir)
         database.prepare(db)
         stop_left_over_imports(db)
-        model = catalogue.resolve(chosen_model.choose(db, given), data_dir, online=not offline)
+        model = catalogue.resolve(chosen_model.choose(db, named_model(arguments)), data_dir, online=not offline)
         shipped_files.check_files(model.config.model)
         live = ensure_live_version(db, data_dir, model.config)
         examples = shipped_files.examples(model.config.model) or shipped_files.examples(GENERAL)
@@ -200,7 +199,7 @@ def services_of(
         recorded=opened.recorded,
         seeds=random.Random(seed) if seed is not None else random.SystemRandom(),
         status=status_of(opened.db, engine),
-        preview=Preview(opened.db, engine, weights),
+        preview=Preview(opened.db, engine, read_by(model.config)),
         key=signing_key(opened.data_dir),
     )
 
@@ -231,8 +230,7 @@ def carry_out(arguments: argparse.Namespace) -> None:
             print(commands.back_up(data_dir, arguments.file))
         elif arguments.command == "hand-off":
             stay_offline()
-            given = ModelChoice(arguments.model, arguments.base, arguments.sft, arguments.quantize)
-            print(commands.hand_over(data_dir, given, arguments.to, arguments.trainer or "trl"))
+            print(commands.hand_over(data_dir, named_model(arguments), arguments.to, arguments.trainer or "trl"))
         else:
             print(commands.restore(data_dir, arguments.file))
     except (AlignmentError, StorageError, OSError, sqlite3.Error) as error:

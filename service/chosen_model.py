@@ -20,8 +20,8 @@ def choose(db: Path, given: ModelChoice) -> ModelChoice:
     """Return the model to open a data folder with: the one given, else the one that the folder remembers.
 
     A new folder gets SmolLM2-135M-Instruct, and the pocket model where that is not installed. What else is given
-    (`base`, `sft`, `quantize`) changes a remembered model. Raises ConfigError for a folder with versions of a model
-    that nothing remembers: they are not to be hidden by another one's.
+    (`base`, `sft`, `quantize`, `thinking`) changes a remembered model. Raises ConfigError for a folder with versions of
+    a model that nothing remembers: they are not to be hidden by another one's.
     """
     if given.model:
         return given

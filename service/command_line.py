@@ -5,6 +5,8 @@ import re
 from pathlib import Path
 from reprlib import repr as brief
 
+from alignment.models.catalogue import ModelChoice
+
 COMMANDS = {
     "password": "password: set the admin's, once",
     "backup": "backup FILE: copy the data folder, also while the app runs",
@@ -71,6 +73,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--base", default="", help="pretrained checkpoint for the first panel: a folder or a name on the hub")
     add("--sft", default="", help="instruction-tuned LoRA adapter on the model: a folder or a name on the hub")
     add("--quantize", choices=["none", "nf4", "int8"], default="", help="how weights are held in memory")
+    add("--thinking", choices=["on", "off"], default="", help="whether a model that can think does so, for all people")
     add(
         "--seed",
         type=seed_number,
@@ -97,6 +100,11 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     if problem := _misfit(parsed):
         parser.error(problem)
     return parsed
+
+
+def named_model(arguments: argparse.Namespace) -> ModelChoice:
+    """Return the model as the command line names it."""
+    return ModelChoice(arguments.model, arguments.base, arguments.sft, arguments.quantize, arguments.thinking)
 
 
 def _misfit(parsed: argparse.Namespace) -> str:

@@ -189,7 +189,7 @@ def build(services: Services) -> Page:
                 leaderboard_tab.build(services, ranking, token)
             with gr.Tab(strings.TRAINING_TAB, id="training"):
                 training = training_tab.build(services, token)
-            versions_tab.build(services, token, comparing.settings, tabs)
+            versions_tab.build(services, token, comparing.settings, comparing.notice, tabs)
             with gr.Tab(strings.DATA_TAB, id="data") as storing:
                 erasing = data_tab.build(services, storing, token)
                 follow_erasing(services, erasing, comparing)

@@ -93,12 +93,15 @@ def side_by_side(services: Services, kept: Any, one: Any, other: Any) -> tuple[s
     return strings.COMPARING.format(first=one, second=other), compare_settings.restored(services, kept) | panels
 
 
-def build(services: Services, token: Any, settings: SettingsForm, tabs: Any) -> VersionsTab:
-    """Build the tab; `token` is what the browser keeps, `settings` and `tabs` are where two versions are shown."""
+def build(services: Services, token: Any, settings: SettingsForm, said_there: Any, tabs: Any) -> VersionsTab:
+    """Build the tab; `token` is what the browser keeps.
+
+    `settings` and `tabs` are where two versions are shown, `said_there` is where Compare says so.
+    """
     tab, bind_files = _components(services, token)
     _bind(services, tab, token)
     bind_files(lambda held: opened(services, tab, held), tab.shown)
-    _bind_compare(services, tab, settings, tabs)
+    _bind_compare(services, tab, settings, said_there, tabs)
     return tab
 
 
@@ -150,7 +153,7 @@ def _bind(services: Services, tab: VersionsTab, token: Any) -> None:
         button.click(doing(action), [token, tab.chosen, tab.reason], tab.shown, **QUIET)
 
 
-def _bind_compare(services: Services, tab: VersionsTab, settings: SettingsForm, tabs: Any) -> None:
+def _bind_compare(services: Services, tab: VersionsTab, settings: SettingsForm, said_there: Any, tabs: Any) -> None:
     panels = [settings.first, settings.second, settings.third]
 
     def compare_both(kept: Any, one: Any, other: Any) -> Update:
@@ -163,7 +166,8 @@ def _bind_compare(services: Services, tab: VersionsTab, settings: SettingsForm, 
             for name, field in zip(PANELS, panels, strict=True)
         }
         kept_now = compare_settings.kept_of(services, values)
-        return shown | {settings.kept: kept_now, tab.said: notice(words), tabs: gr.Tabs(selected="compare")}
+        said = {tab.said: notice(""), said_there: notice(words)}
+        return shown | said | {settings.kept: kept_now, tabs: gr.Tabs(selected="compare")}
 
-    outputs = [*panels, settings.kept, tab.said, tabs]
+    outputs = [*panels, settings.kept, tab.said, said_there, tabs]
     tab.compare.click(compare_both, [settings.kept, tab.one, tab.other], outputs, **QUIET)

@@ -25,6 +25,7 @@ class ModelChoice:
     base: str = ""  # its pretrained checkpoint: a folder or a name on the hub
     sft: str = ""  # an instruction-tuned adapter on it: a folder or a name on the hub
     quantize: str = ""  # "none", "nf4" or "int8"; empty: as the preset has it
+    thinking: str = ""  # "on" or "off": whether it thinks before it answers; empty: as preset or template have it
 
 
 @dataclass(frozen=True)
@@ -75,11 +76,24 @@ def resolve(choice: ModelChoice, data_dir: Path, *, online: bool = True) -> Reso
         gguf=str(gguf or ""),
         rollout_tokens=preset.rollout_tokens if preset else facts.rollout_tokens,
         ships="" if sft is not None else _ships(preset, place),
-        template=json.dumps(preset.template) if preset and preset.template else "",
+        template=_template_arguments(choice, preset, facts),
     )
     if gguf is not None:
         _remove_leftovers(folder)
     return _described(choice, config, preset, facts)
+
+
+def _template_arguments(choice: ModelChoice, preset: Preset | None, facts: CheckpointFacts) -> str:
+    """Return what the chat template is called with, as `ModelConfig.template`; raise ConfigError where it can't be."""
+    arguments = dict(preset.template) if preset else {}
+    if choice.thinking:
+        if not facts.switches_thinking and checkpoint_facts.THINKING not in arguments:
+            raise ConfigError(
+                f"--thinking {choice.thinking} does not go with {choice.model}: its chat template does not ask for "
+                f"{checkpoint_facts.THINKING}, so it thinks always or never; leave the option out"
+            )
+        arguments[checkpoint_facts.THINKING] = choice.thinking == "on"
+    return json.dumps(arguments) if arguments else ""
 
 
 def _described(choice: ModelChoice, config: ModelConfig, preset: Preset | None, facts: CheckpointFacts) -> Resolved:
@@ -90,7 +104,9 @@ def _described(choice: ModelChoice, config: ModelConfig, preset: Preset | None, 
     else:
         base_name = preset.base if preset else ""
     return Resolved(
-        choice=ModelChoice(_whole(choice.model), _whole(choice.base), _whole(choice.sft), config.quantize),
+        choice=ModelChoice(
+            _whole(choice.model), _whole(choice.base), _whole(choice.sft), config.quantize, choice.thinking
+        ),
         config=config,
         name=f"{title} with {_title(choice.sft)}" if choice.sft else title,
         base_name=base_name,

@@ -17,6 +17,7 @@ MAX_TEMPERATURE = 2.0
 LEAST_TOP_P = 0.05
 LONGEST_DEFAULT = 512  # tokens of an answer, unless somebody asks for more
 LONGEST_ROLLOUT = 160
+THINKING = "enable_thinking"  # what templates ask whether the model is to think before it answers
 TEMPLATE_FILES = ("chat_template.jinja", "chat_template.json")
 
 
@@ -27,6 +28,7 @@ class CheckpointFacts:
     context_tokens: int  # that it reads: prompt and completion together
     sampling: Sampling  # as its makers recommend, and the default length of an answer
     own_template: bool  # whether it ships a chat template
+    switches_thinking: bool  # whether that template can have it think, or answer at once
 
     @property
     def rollout_tokens(self) -> int:
@@ -41,14 +43,19 @@ def facts_of_folder(folder: Path) -> CheckpointFacts:
     places = [text, config] if isinstance(text, dict) else [config]
     found = [place[field] for place in places for field in CONTEXT_FIELDS if isinstance(place.get(field), int)]
     context = found[0] if found else UNSAID_CONTEXT
-    return CheckpointFacts(context, _recommended(folder, context), has_template(folder))
+    return CheckpointFacts(
+        context, _recommended(folder, context), has_template(folder), THINKING in template_of(folder)
+    )
 
 
 def facts_of_gguf(file: Path) -> CheckpointFacts:
     """Return the facts of a GGUF file by its header; raise ModelLoadError for one that cannot be read."""
     header = gguf_file.header(file)
     context = gguf_file.context_length(header) or UNSAID_CONTEXT
-    return CheckpointFacts(context, _with_length(UNSAID, context), "tokenizer.chat_template" in header)
+    template = header.get("tokenizer.chat_template")
+    return CheckpointFacts(
+        context, _with_length(UNSAID, context), template is not None, THINKING in str(template or "")
+    )
 
 
 def has_template(folder: Path) -> bool:

@@ -57,6 +57,11 @@ def fingerprint(config: ModelConfig) -> str:
     return digest.hexdigest()
 
 
+def read_by(config: ModelConfig) -> str:
+    """Return what features of texts belong to: the fingerprint, and how the chat template is called if not plainly."""
+    return f"{fingerprint(config)} {config.template}".rstrip()
+
+
 def _lasting_config(folder: Path) -> bytes:
     """Return a model's configuration without what another copy of the same model may say otherwise."""
     values = json_object(folder / "config.json")

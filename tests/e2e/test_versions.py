@@ -49,6 +49,7 @@ def test_two_versions_side_by_side_answer_in_compare(page: Page, site: Site) -> 
     page.get_by_role("tab", name="Versions").click()
     expect(page.locator("#other input")).to_have_value("v2")
     page.locator("#compare-these").click()
+    expect(page.locator("#notice")).to_contain_text("answer what you ask next")
     page.locator("#prompt textarea").fill("Where is Paris?")
     page.keyboard.press("Enter")
     expect(page.get_by_role("article", name="RLHF v1")).to_contain_text("It lies on the Seine")

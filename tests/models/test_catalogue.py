@@ -11,6 +11,7 @@ from huggingface_hub import constants
 from alignment.errors import AlignmentError
 from alignment.models import catalogue, loading, presets
 from alignment.models.catalogue import ModelChoice
+from alignment.models.model_folder import fingerprint, read_by
 from alignment.models.sampling import Sampling
 from alignment.settings import ASSETS, POCKET, POCKET_MODEL
 from storage.messages import one_turn
@@ -92,8 +93,22 @@ def test_a_preset_brings_sampling_template_arguments_and_precision(
         found = resolve(tmp_path, name)
         assert found.config.template_arguments == {"enable_thinking": False}
         assert (found.sampling, found.config.rollout_tokens) == (Sampling(0.7, 1024, 0.8, 20), 200)
+    assert resolve(tmp_path, "qwen3-0.6b", thinking="on").config.template_arguments == {"enable_thinking": True}
     assert resolve(tmp_path, "llama-3.1-8b").config.quantize == "nf4"
     assert resolve(tmp_path, "llama-3.1-8b", quantize="none").config.quantize == "none"
+
+
+def test_thinking_is_switched_where_the_template_asks_for_it_and_refused_elsewhere(
+    tmp_path: Path, chat_folder: Path
+) -> None:
+    with pytest.raises(AlignmentError, match=r"--thinking off does not go with .*My-Chat: .* thinks always or never"):
+        resolve(tmp_path, str(chat_folder), thinking="off")
+    (chat_folder / "chat_template.jinja").write_text("{% if enable_thinking is false %}</think>{% endif %}")
+    plain, off = (resolve(tmp_path, str(chat_folder), **asked) for asked in ({}, {"thinking": "off"}))
+    assert (plain.config.template_arguments, off.config.template_arguments) == ({}, {"enable_thinking": False})
+    assert off.choice.thinking == "off"  # a data folder remembers it
+    # Versions stay; features of texts, which were read otherwise, do not.
+    assert fingerprint(plain.config) == fingerprint(off.config) == read_by(plain.config) != read_by(off.config)
 
 
 def test_a_gguf_file_is_converted_later_into_a_folder_of_its_own(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from ui.versions_tab import VersionsTab
 @pytest.fixture
 def versions(behind: Backstage, tab: CompareTab) -> VersionsTab:
     with gr.Blocks(), gr.Tabs() as tabs:
-        return versions_tab.build(behind.services, gr.BrowserState(None), tab.settings, tabs)
+        return versions_tab.build(behind.services, gr.BrowserState(None), tab.settings, tab.notice, tabs)
 
 
 def test_versions_stand_below_those_they_were_made_from(behind: Backstage) -> None:
@@ -46,7 +46,7 @@ def test_only_an_admin_sees_the_tools_and_they_work(behind: Backstage, versions:
 def test_two_versions_side_by_side_are_what_compare_shows(behind: Backstage) -> None:
     behind.add_policy(2)
     words, settings = versions_tab.side_by_side(behind.services, {}, 2, 1)
-    assert words.startswith("Compare now shows v2 and v1")
+    assert words.startswith("v2 and v1 answer what you ask next.")
     assert columns_of(settings) == ["v2", "v1"]
     with pytest.raises(ConfigError, match="choose two"):
         versions_tab.side_by_side(behind.services, {}, 2, 2)
