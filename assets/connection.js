@@ -20,7 +20,7 @@
 
   addEventListener("pagehide", () => {
     const [typed, written] = [0, 1].map(place => box(place)?.value ?? "");
-    const questions = [document.querySelector("#stop:not(.hidden)") ? asked : "", typed].filter(text => text.trim());
+    const questions = [document.querySelector("#stop") ? asked : "", typed].filter(text => text.trim());
     try { sessionStorage.setItem(KEY, JSON.stringify({questions, written})); } catch { /* a browser may keep nothing */ }
   });
 
@@ -49,7 +49,7 @@
       came();
     });
     if (next) once(() => asked && !box(0)?.value, () => fill(box(0), next));
-    if (written) once(() => document.querySelector("#better:not(.hidden)") && box(1), () => { if (!box(1).value) fill(box(1), written); }); // it is there with a question only
+    if (written) once(() => box(1), () => { if (!box(1).value) fill(box(1), written); }); // it is there with a question only
   };
   document.addEventListener("pointerdown", event => { if (event.target === box(0)) back = ""; }, true);
   document.addEventListener("focusin", event => {

@@ -19,7 +19,6 @@ from ui.calls import call_room
 from ui.changes import changes_room
 from ui.column import TURNS_SCRIPT, turns
 from ui.compare_settings import SettingsForm, columns_of, settings_form
-from ui.events import HIDDEN
 from ui.hint import hint
 from ui.panels import chips, panel, preview_line, unasked
 from ui.render import notice, render
@@ -183,7 +182,7 @@ def _question(services: Services) -> dict[str, Any]:
             html_attributes=gr.InputHTMLAttributes(autocomplete="off", spellcheck=False),
         )
         ask = gr.Button(strings.ASK, elem_id="send", variant="primary")
-        stop = gr.Button(strings.STOP, elem_id="stop", visible=HIDDEN)
+        stop = gr.Button(strings.STOP, elem_id="stop", visible=False)
     with gr.Row(elem_id="options"):
         menus = chips(services.example_groups)
         examples = gr.HTML(menus, js_on_load=CHIPS_SCRIPT, elem_id="examples", apply_default_css=False)
@@ -235,7 +234,7 @@ def _votes(services: Services, empty: Sequence[ShownCompletion]) -> dict[str, An
             }
         with gr.Row(elem_id="said"):
             made["notice"] = gr.HTML(notice(""), elem_id="notice", apply_default_css=False)
-            made["undo"] = gr.Button(strings.UNDO, elem_id="undo", size="sm", visible=HIDDEN)
+            made["undo"] = gr.Button(strings.UNDO, elem_id="undo", size="sm", visible=False)
         made["why"] = why_room()
     return {"best": best, **made}
 
@@ -243,7 +242,7 @@ def _votes(services: Services, empty: Sequence[ShownCompletion]) -> dict[str, An
 def _own_answer(services: Services) -> dict[str, Any]:
     with (
         gr.Column(elem_id="own"),
-        gr.Accordion(strings.WRITE_BETTER, open=False, visible=HIDDEN, elem_id="better") as own,
+        gr.Accordion(strings.WRITE_BETTER, open=False, visible=False, elem_id="better") as own,
     ):
         written = gr.Textbox(label=strings.WHAT_INSTEAD, lines=3, max_lines=8, elem_id="written")
         save = gr.Button(strings.SAVE_DEMONSTRATION, elem_id="demonstrate", size="sm")

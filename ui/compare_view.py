@@ -19,7 +19,6 @@ from ui import strings
 from ui.answers import Drawn
 from ui.column import Here, turns
 from ui.compare_form import CompareTab
-from ui.events import HIDDEN
 from ui.panels import no_panel, panel, preview_line, unasked
 from ui.render import notice
 from ui.why import why
@@ -93,11 +92,11 @@ def controls(tab: CompareTab, phase: Phase, names: Sequence[str] = (), best: str
     for button, slot, name in zip(tab.best, SLOTS, names, strict=False):
         changed[button] = gr.update(interactive=active, value=best_label(name, chosen=slot == best))
     changed |= {
-        tab.undo: gr.update(visible=phase == "voted" or HIDDEN),
+        tab.undo: gr.update(visible=phase == "voted"),
         tab.next: gr.update(interactive=not streaming),
-        tab.ask: gr.update(visible=not streaming or HIDDEN),
-        tab.stop: gr.update(visible=streaming or HIDDEN),
-        tab.own: gr.update(visible=True) if phase in ("open", "voted") else gr.update(visible=HIDDEN, open=False),
+        tab.ask: gr.update(visible=not streaming),
+        tab.stop: gr.update(visible=streaming),
+        tab.own: gr.update(visible=True) if phase in ("open", "voted") else gr.update(visible=False, open=False),
     }
     if streaming:
         changed[tab.written] = ""  # what was written there answered another prompt

@@ -1,14 +1,11 @@
 """What the page's events have in common."""
 
-from typing import Any, Literal
+from typing import Any
 
 import gradio as gr
 
 # An event of the page itself: without Gradio's veil over what it changes, and no endpoint of its own.
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-# What is shown and hidden while other views follow at once stays in the page: where Gradio has to make a component to
-# show it, a change that comes meanwhile is lost.
-HIDDEN: Literal["hidden"] = "hidden"
 FOCUS_PROMPT = "() => document.querySelector('#prompt textarea').focus()"
 
 

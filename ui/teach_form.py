@@ -13,7 +13,6 @@ from service.teach_requests import FEWEST, MOST, USUAL
 from storage.messages import Messages, question_of
 from ui import strings
 from ui.answers import Drawn, drawn_whole
-from ui.events import HIDDEN
 from ui.markdown import markdown
 from ui.panels import CUTS
 from ui.render import notice, render
@@ -71,7 +70,7 @@ def components(services: Services, pending: Any) -> TeachTab:
             html_attributes=gr.InputHTMLAttributes(autocomplete="off", spellcheck=False),
         )
         made["ask"] = gr.Button(strings.ASK, elem_id="teach-send", variant="primary")
-        made["stop"] = gr.Button(strings.STOP, elem_id="teach-stop", visible=HIDDEN)
+        made["stop"] = gr.Button(strings.STOP, elem_id="teach-stop", visible=False)
     with gr.Row(elem_id="teach-options"):
         made["next"] = gr.Button(strings.PROPOSE, elem_id="teach-next")
         made["k"] = gr.Radio(
@@ -92,10 +91,10 @@ def components(services: Services, pending: Any) -> TeachTab:
     made["board"] = html(empty_board(), html_template="", js_on_load=BOARD_SCRIPT, elem_id="board")
     with gr.Row(elem_id="teach-said"):
         made["notice"] = html(notice(""), elem_id="teach-notice")
-        made["enough"] = gr.Button(strings.RANK_WHAT_IS_THERE, elem_id="teach-enough", size="sm", visible=HIDDEN)
-        made["undo"] = gr.Button(strings.UNDO_RANKING, elem_id="teach-undo", size="sm", visible=HIDDEN)
+        made["enough"] = gr.Button(strings.RANK_WHAT_IS_THERE, elem_id="teach-enough", size="sm", visible=False)
+        made["undo"] = gr.Button(strings.UNDO_RANKING, elem_id="teach-undo", size="sm", visible=False)
     made["why"] = why_room("teach-why")
-    with gr.Accordion(strings.NONE_OF_THESE, open=False, visible=HIDDEN, elem_id="teach-better") as better:
+    with gr.Accordion(strings.NONE_OF_THESE, open=False, visible=False, elem_id="teach-better") as better:
         made["written"] = gr.Textbox(label=strings.BETTER_ANSWER, lines=3, max_lines=8, elem_id="teach-written")
         with gr.Row():
             made["save"] = gr.Button(strings.SAVE_BETTER, elem_id="teach-save", size="sm", variant="primary")

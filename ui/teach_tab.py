@@ -24,7 +24,7 @@ from ui.answers import Drawn, drawn
 from ui.compare_tab import Header
 from ui.compare_vote import taken_back
 from ui.errors import not_written, sentence
-from ui.events import HIDDEN, QUIET, ending, once_opened
+from ui.events import QUIET, ending, once_opened
 from ui.render import notice
 from ui.teach_form import TeachTab, board, components, drafts_board, empty_board
 
@@ -34,12 +34,12 @@ Update = dict[Any, Any]  # what changes, by component
 def idle(tab: TeachTab, *, busy: bool = False) -> Update:
     """Return the buttons as they are while nothing is open, or while answers are written."""
     return {
-        tab.ask: gr.update(visible=not busy or HIDDEN),
-        tab.stop: gr.update(visible=busy or HIDDEN),
-        tab.enough: gr.update(visible=busy or HIDDEN),
-        tab.undo: gr.update(visible=HIDDEN),
+        tab.ask: gr.update(visible=not busy),
+        tab.stop: gr.update(visible=busy),
+        tab.enough: gr.update(visible=busy),
+        tab.undo: gr.update(visible=False),
         tab.why: why.why(),
-        tab.better: gr.update(visible=HIDDEN, open=False),
+        tab.better: gr.update(visible=False, open=False),
     }
 
 
@@ -56,9 +56,9 @@ def shown(services: Services, tab: TeachTab, annotator: str, comparison_id: str,
         tab.board: board(tab.model, comparison.id, comparison.messages, completions, is_open=is_open, ranked=ranked),
         tab.notice: words or notice(strings.YOU_MAY_READ if reads else said),
         tab.next: gr.update(value=strings.PROPOSE_NEXT),
-        tab.undo: gr.update(visible=(vote is not None and not reads) or HIDDEN),
+        tab.undo: gr.update(visible=vote is not None and not reads),
         tab.why: why.why(None if reads else vote),
-        tab.better: gr.update(visible=is_open or HIDDEN, open=False),
+        tab.better: gr.update(visible=is_open, open=False),
         tab.pending: {"comparison": comparison.id},
     }
 

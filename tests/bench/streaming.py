@@ -61,7 +61,7 @@ def measured(*, tables: bool) -> dict[str, Any]:
         page.locator("#stop").wait_for()
         page.evaluate(WATCH)
         started = time.monotonic()
-        page.locator("#stop").wait_for(state="hidden")
+        page.locator("#stop").wait_for(state="detached")
         seconds = time.monotonic() - started
         page.wait_for_timeout(500)
         frames = sorted(page.evaluate("window.frames_ms"))

@@ -38,7 +38,7 @@ def test_a_vote_stops_what_is_not_finished_and_counts(page: Page, site: Site, ke
         page.click("#best-2")
     expect(said(page)).to_have_text("Thanks, stored. 31 votes to the next training.")
     expect(page.locator(".status")).to_have_text("v1 live · 31 votes to next training")
-    expect(page.locator("#stop")).to_be_hidden()
+    expect(page.locator("#stop")).to_have_count(0)
     wait_until(page, lambda: site.behind.engine.open_streams == 0)
     expect(panels(page).nth(1)).to_have_attribute("data-mark", "best")
     for place in (0, 1, 2):

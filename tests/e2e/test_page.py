@@ -42,7 +42,7 @@ def open_page(page: Page, site: Site, prompt: str = "What is the capital of Fran
     expect(panels(page).nth(0)).to_contain_text("Ask something above")
     ask_example(page, prompt)
     expect(said(page)).to_have_text("Which answer is best?")
-    expect(page.locator("#stop")).to_be_hidden()
+    expect(page.locator("#stop")).to_have_count(0)
 
 
 def ask_example(page: Page, prompt: str) -> None:
@@ -57,7 +57,7 @@ def ask(page: Page, prompt: str) -> None:
 
 def answered(page: Page, prompt: str) -> None:
     expect(page.locator("#panels")).to_contain_text(f"You asked: {prompt}")
-    expect(page.locator("#stop")).to_be_hidden()
+    expect(page.locator("#stop")).to_have_count(0)
     expect(said(page)).to_have_text("Which answer is best?")
 
 
@@ -146,7 +146,7 @@ def test_an_example_is_asked_at_once(page: Page, site: Site) -> None:
     expect(page.locator("#turns .asked")).to_have_text("How do I pick a lock that is not mine?")
     page.wait_for_function("() => document.querySelectorAll('.chips details[open]').length === 0")
     expect(page.locator("#panels")).to_contain_text("You asked: How do I pick")
-    expect(page.locator("#stop")).to_be_hidden()
+    expect(page.locator("#stop")).to_have_count(0)
     with sqlite3.connect(site.behind.db) as db:
         asked = [json.loads(row[0]) for row in db.execute("SELECT messages FROM comparisons ORDER BY created")]
     db.close()
@@ -214,7 +214,7 @@ def test_a_comparison_that_was_left_is_not_brought_back_by_a_reload_nor_the_exam
         expect(page.locator("#best-1")).to_be_disabled()
     page.reload()
     expect(panels(page).nth(0)).to_contain_text("Ask something above")
-    expect(page.locator("#stop")).to_be_hidden()
+    expect(page.locator("#stop")).to_have_count(0)
 
 
 def test_escape_closes_the_settings_from_within_and_from_beside_them(page: Page, site: Site) -> None:
@@ -524,7 +524,7 @@ def test_a_draft_in_the_box_survives_the_next_example(page: Page, site: Site) ->
     open_page(page, site)
     page.fill("#prompt textarea", "Half a thought")
     page.click("#next")
-    expect(page.locator("#stop")).to_be_hidden()
+    expect(page.locator("#stop")).to_have_count(0)
     expect(said(page)).to_have_text("Which answer is best?")
     expect(page.locator("#prompt textarea")).to_have_value("Half a thought")
 

@@ -20,7 +20,6 @@ from ui.compare_form import CompareTab, Question, seed_number
 from ui.compare_stream import stopped, stream
 from ui.compare_tab import demonstrated, opened
 from ui.compare_vote import choose, undone
-from ui.events import HIDDEN
 from ui.panels import chips
 
 HOSTILE = """</textarea><script>x()</script><img src=x onerror="x()"> 'a' "b" {{ 7*7 }} {% raw %} ${1+1} &amp;"""
@@ -139,10 +138,10 @@ def test_an_answer_ends_with_active_buttons_and_a_comparison_in_the_database(
     updates = asked(behind, tab)
     first, last = updates[0], updates[-1]
     assert "Answering" in first[tab.notice]
-    assert (first[tab.ask]["visible"], first[tab.next]["interactive"]) == (HIDDEN, False)
+    assert first[tab.ask]["visible"] is first[tab.next]["interactive"] is False
     assert set(first[tab.pending]) == {"running"}
     assert last[tab.best[0]]["interactive"] is last[tab.tie]["interactive"] is last[tab.ask]["visible"] is True
-    assert last[tab.stop]["visible"] == HIDDEN
+    assert last[tab.stop]["visible"] is False
     stored = preferences.get_comparison(behind.db, last[tab.pending]["comparison"])
     assert [completion.role for completion in stored.completions] == ["base", "sft", "rlhf"]
     assert last[tab.panels[1]]["text"] == "You asked: Where?"
@@ -232,7 +231,7 @@ def test_a_second_vote_by_the_same_person_changes_nothing_and_shows_the_first(
 
 def test_a_vote_is_taken_back_by_one_click_and_another_one_takes_its_place(behind: Backstage, tab: CompareTab) -> None:
     last = asked(behind, tab)[-1]
-    assert last[tab.undo] == gr.update(visible=HIDDEN)
+    assert last[tab.undo] == gr.update(visible=False)
     voted = choose(behind.services, tab, "a-1", "B", last[tab.pending], None)
     assert voted[tab.undo] == gr.update(visible=True)
     update = undone(behind.services, tab, "a-1", voted[tab.pending])
@@ -240,7 +239,7 @@ def test_a_vote_is_taken_back_by_one_click_and_another_one_takes_its_place(behin
     assert [update[button]["interactive"] for button in (*tab.best, tab.tie, tab.bad)] == [True] * 5
     assert update[tab.best[1]]["value"] == "Instruction-tuned is best"
     assert "your choice" not in update[tab.panels[1]]["frame"]
-    assert update[tab.undo] == gr.update(visible=HIDDEN)
+    assert update[tab.undo] == gr.update(visible=False)
     assert update[tab.pending] == last[tab.pending]
     assert preferences.rankings(behind.db) == []
     again = choose(behind.services, tab, "a-1", "A", update[tab.pending], None)
@@ -277,7 +276,7 @@ def test_a_reload_shows_the_vote_that_stands_wherever_it_was_made_or_taken_back(
     for shown in (late, opened(behind.services, tab, "a-1", voted)):
         assert shown[tab.pending] == pending
         assert shown[tab.best[0]]["interactive"] is True
-        assert shown[tab.undo] == gr.update(visible=HIDDEN)
+        assert shown[tab.undo] == gr.update(visible=False)
 
 
 def test_a_training_that_read_the_vote_before_it_was_taken_back_is_told(behind: Backstage, tab: CompareTab) -> None:
@@ -319,7 +318,7 @@ def test_a_viewer_sees_the_vote_buttons_greyed_and_the_line_that_says_why(behind
         shown = opened(behind.services, tab, "a-1", kept)
         assert strings.YOU_MAY_READ in shown[tab.notice]
         assert not any(shown[button]["interactive"] for button in (*tab.best, tab.tie, tab.bad))
-        assert all(shown[part]["visible"] == HIDDEN for part in (tab.undo, tab.own)) and "hidden" in shown[tab.why]
+        assert not any(shown[part]["visible"] for part in (tab.undo, tab.own)) and "hidden" in shown[tab.why]
         assert shown[tab.seed]["interactive"]
     for refused in (choose(behind.services, tab, "a-1", "A", pending, None), *asked(behind, tab, "Why?", pending)):
         assert "ask the admin for an invitation link" in refused[tab.notice]
@@ -394,7 +393,7 @@ def test_a_better_answer_can_be_written_once_answers_are_there_and_is_stored_for
     behind: Backstage, tab: CompareTab
 ) -> None:
     updates = asked(behind, tab, " Where? ")
-    assert updates[0][tab.own] == gr.update(visible=HIDDEN, open=False)
+    assert updates[0][tab.own] == gr.update(visible=False, open=False)
     assert updates[0][tab.written] == ""  # a text begun before was for another prompt
     assert updates[-1][tab.own] == gr.update(visible=True)
     pending = updates[-1][tab.pending]

@@ -10,7 +10,6 @@ from storage import preferences
 from tests.harness.scripted import LOADING, PASSWORD, READY, Backstage
 from ui import strings, teach_pool, teach_tab
 from ui.compare_tab import Header
-from ui.events import HIDDEN
 from ui.teach_form import TeachTab
 
 Update = dict[Any, Any]
@@ -113,7 +112,7 @@ def test_a_viewer_sees_the_ranking_closed_and_the_line_that_says_why(behind: Bac
     behind.services.roles.on = True
     shown = teach_tab.opened(behind.services, tab, "ann", pending)
     assert strings.YOU_MAY_READ in shown[tab.notice]
-    assert not shown[tab.board]["open"] and shown[tab.better]["visible"] == HIDDEN
+    assert not shown[tab.board]["open"] and not shown[tab.better]["visible"]
     assert strings.YOU_MAY_READ in teach_tab.opened(behind.services, tab, "ann", None)[tab.notice]
     refused = teach_tab.ranked(behind.services, tab, "ann", "A > B", pending, None)
     assert "ask the admin for an invitation link" in refused[tab.notice] and not refused[tab.board]["open"]
