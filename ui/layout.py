@@ -43,6 +43,7 @@ from ui.sessions import Sessions
 from ui.startup import patient_gradio
 from ui.teach_form import TeachTab
 from ui.training_tab import TrainingTab
+from ui.updates import StreamingBlocks
 
 LARGEST_FILE = "8gb"  # of what the admin takes in
 FILE_SECONDS = 24 * 3600  # after which files that went in or out are removed
@@ -152,7 +153,7 @@ def scripts() -> list[str]:
     return [(ASSETS / name).read_text(encoding="utf-8") for name in SCRIPTS]
 
 
-class Page(gr.Blocks):  # type: ignore[misc]
+class Page(StreamingBlocks):
     """Blocks whose endpoints may be called with the last arguments left out, also through curl."""
 
     def validate_inputs(self, block_fn: Any, inputs: list[Any]) -> None:
