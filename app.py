@@ -29,7 +29,7 @@ from alignment.errors import AlignmentError, ConfigError
 from alignment.models import catalogue, presets, shipped_files
 from alignment.models.catalogue import Resolved
 from alignment.models.conversion import ensure_converted
-from alignment.models.model_folder import fingerprint, read_by
+from alignment.models.model_folder import features_owner, fingerprint
 from alignment.models.shipped_files import Example
 from alignment.processors import usable_processors
 from alignment.quick_imports import leave_out_bitsandbytes, no_stubs_of_gradio
@@ -199,7 +199,7 @@ def services_of(
         recorded=opened.recorded,
         seeds=random.Random(seed) if seed is not None else random.SystemRandom(),
         status=status_of(opened.db, engine),
-        preview=Preview(opened.db, engine, read_by(model.config)),
+        preview=Preview(opened.db, engine, features_owner(model.config)),
         key=signing_key(opened.data_dir),
     )
 

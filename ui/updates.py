@@ -8,9 +8,9 @@ import gradio as gr
 class StreamingBlocks(gr.Blocks):  # type: ignore[misc]  # Gradio's is untyped
     """Blocks that send an update anew, rather than what to take out of the one before.
 
-    A handler that yields is followed in the browser by differences. There Gradio changes the update that it was sent
-    before in place: one that a second message reaches before it was carried out loses what that takes out of it. So
-    Stop stayed in view where an answer and the end of its stream came in one piece.
+    Gradio sends the steps of a handler that yields as differences. Its client applies each difference in place, to the
+    very object of the step before. Where two steps arrive together, the second deletes keys of the first before the
+    page has shown it. So Stop stayed in view where an answer and the end of its stream arrived together.
     """
 
     def handle_streaming_diffs(

@@ -57,8 +57,11 @@ def fingerprint(config: ModelConfig) -> str:
     return digest.hexdigest()
 
 
-def read_by(config: ModelConfig) -> str:
-    """Return what features of texts belong to: the fingerprint, and how the chat template is called if not plainly."""
+def features_owner(config: ModelConfig) -> str:
+    """Return under which name features of texts are kept: the fingerprint, with the chat template's arguments if any.
+
+    The template decides what a conversation looks like to the model, so that its arguments change the features.
+    """
     return f"{fingerprint(config)} {config.template}".rstrip()
 
 

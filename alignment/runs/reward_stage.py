@@ -15,7 +15,7 @@ from alignment.learning.encoded_rankings import EncodedRanking, judging
 from alignment.models import workers
 from alignment.models.adapters import drop_adapter, using
 from alignment.models.features import completion_features, feature_groups, written
-from alignment.models.model_folder import read_by
+from alignment.models.model_folder import features_owner
 from alignment.models.texts import Text
 from alignment.reward.agreement import Agreement
 from alignment.reward.linear import Array
@@ -190,7 +190,7 @@ def features_of(training: Training, texts: Sequence[Text]) -> dict[Text, Array]:
     """
     model, tokenizer = training.model, training.tokenizer
     keys = {text: text_key(text.messages, text.completion, ended=text.ended) for text in texts}
-    owner = read_by(training.config)
+    owner = features_owner(training.config)
     known = stored_features.read_features(training.db, owner, list(keys.values()))
     missing = [text for text in texts if keys[text] not in known]
     for start in range(0, len(missing), AT_ONCE):

@@ -11,7 +11,7 @@ from huggingface_hub import constants
 from alignment.errors import AlignmentError
 from alignment.models import catalogue, loading, presets
 from alignment.models.catalogue import ModelChoice
-from alignment.models.model_folder import fingerprint, read_by
+from alignment.models.model_folder import features_owner, fingerprint
 from alignment.models.sampling import Sampling
 from alignment.settings import ASSETS, POCKET, POCKET_MODEL
 from storage.messages import one_turn
@@ -108,7 +108,12 @@ def test_thinking_is_switched_where_the_template_asks_for_it_and_refused_elsewhe
     assert (plain.config.template_arguments, off.config.template_arguments) == ({}, {"enable_thinking": False})
     assert off.choice.thinking == "off"  # a data folder remembers it
     # Versions stay; features of texts, which were read otherwise, do not.
-    assert fingerprint(plain.config) == fingerprint(off.config) == read_by(plain.config) != read_by(off.config)
+    assert (
+        fingerprint(plain.config)
+        == fingerprint(off.config)
+        == features_owner(plain.config)
+        != features_owner(off.config)
+    )
 
 
 def test_a_gguf_file_is_converted_later_into_a_folder_of_its_own(tmp_path: Path) -> None:

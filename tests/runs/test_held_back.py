@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import AutoTokenizer
 
 from alignment.learning.rollout import Task
 from alignment.models import adapters, loading
@@ -100,8 +101,6 @@ def against(score: Scorer) -> Scorer:
 
 def exclaims(score: Scorer) -> Scorer:
     """Return what likes exclamation marks, whatever stands before them."""
-    from transformers import AutoTokenizer
-
     tokenizer = AutoTokenizer.from_pretrained(POCKET, local_files_only=True)
 
     def marks(texts: Sequence[Written]) -> Scores:
@@ -129,16 +128,16 @@ def test_one_trained_on_flipped_votes_is_held_back(
 
 
 @pytest.mark.slow
-def test_one_pushed_far_past_the_kl_bound_is_held_back(
-    voted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("pleases", "learning_rate", "held_back_by"), [(unchanged, 1e-2, "kl"), (exclaims, 4e-3, "accuracy")]
+)
+def test_one_past_the_kl_bound_or_whose_facts_were_traded_for_the_taste_is_held_back(
+    voted: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    pleases: Wrapped,
+    learning_rate: float,
+    held_back_by: str,
 ) -> None:
-    verdict = judged(voted, tmp_path, monkeypatch, unchanged, learning_rate=1e-2, **UNHELD)
-    assert "kl" in {finding.name for finding in verdict.failed}, verdict
-
-
-@pytest.mark.slow
-def test_one_whose_facts_were_traded_for_the_taste_is_held_back(
-    voted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    verdict = judged(voted, tmp_path, monkeypatch, exclaims, learning_rate=4e-3, **UNHELD)
-    assert "accuracy" in {finding.name for finding in verdict.failed}, verdict
+    verdict = judged(voted, tmp_path, monkeypatch, pleases, learning_rate=learning_rate, **UNHELD)
+    assert held_back_by in {finding.name for finding in verdict.failed}, verdict
