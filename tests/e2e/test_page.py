@@ -410,7 +410,7 @@ def test_training_shows_what_the_database_says_and_survives_a_reload(page: Page,
     expect(page.locator("[data-stage=ppo]")).to_have_attribute("data-state", "now")
     expect(page.get_by_role("progressbar")).to_have_attribute("aria-valuenow", "50")
     expect(page.locator(".status")).to_have_text("v1 live · training 50%")
-    expect(page.locator(".plot").nth(0)).to_contain_text("0.86 79% to 92%, 143 votes")
+    expect(page.locator(".plot").nth(0)).to_contain_text("86% 79% to 92%, 143 votes")
     expect(page.locator(".plot").nth(1).locator("polyline")).to_be_visible()
     expect(page.locator(".plot").nth(2).locator("b")).to_have_text("0.75")
     runs.report(db, run_id, "check", 0.9, [Metric(2, "objective/kl", 6.1)])
