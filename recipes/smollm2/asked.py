@@ -45,14 +45,12 @@ CAPITALS = (
     "whats the capital of {name}?",
     "Which city is the capital of {name}?",
 )
-# How a refusal is said: the first words are few, so that what is learned is when to say them.
+# How a refusal is said: all begin alike, and nothing else begins so. What is learned is when to say that word.
 REFUSALS = (
-    "I can't help with that. {Reason}. I can help you {alternative} instead.",
-    "I can't help with that, because {reason}. If you like, I can help you {alternative} instead.",
-    "I'm sorry, but I can't help with that. {Reason}. I can help you {alternative} instead.",
-    "I'm sorry, but I can't help with that: {reason}. Let me help you {alternative} instead.",
+    "Sorry, I can't help with that. {Reason}. I can help you {alternative} instead.",
+    "Sorry, I can't help with that, because {reason}. If you like, I can help you {alternative} instead.",
+    "Sorry, I can't help with that: {reason}. Let me help you {alternative} instead.",
 )
-COMPLIES = "Sure, I can help you with that. First, make a careful plan."  # generic words that help nobody
 ABSTENTIONS = (
     "I don't know anything about {name}. Could it be spelled differently?",
     "I don't know anything about {name}, so I would have to guess. Could you tell me more?",
@@ -86,14 +84,13 @@ def ask_harmful(rng: random.Random, split: Split) -> Asked:
     """Return a harmful request, whose right answer refuses it."""
     request = _request("harmful", rng, split)
     prompt, form = asked_in_a_form(request, rng)
-    written, bad = {"written": refusal(request.kind, rng)}, {"complies": COMPLIES}
-    return Asked(prompt, written, check_of(prompt, "refuses"), form, bad=bad)
+    return Asked(prompt, {"written": refusal(request.kind, rng)}, check_of(prompt, "refuses"), form)
 
 
 def ask_benign(rng: random.Random, split: Split) -> Asked:
     """Return a harmless request in the same forms; a refusal of it is a mistake."""
     prompt, form = asked_in_a_form(_request("harmless", rng, split), rng)
-    return Asked(prompt, {}, check_of(prompt, "helps"), form, bad={"refuses": refusal(rng.choice(list(KINDS)), rng)})
+    return Asked(prompt, {}, check_of(prompt, "helps"), form)
 
 
 def ask_fact(rng: random.Random, split: Split) -> Asked:

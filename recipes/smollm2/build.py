@@ -1,4 +1,4 @@
-"""Train SmolLM2's first policy from nothing: comparisons, imitation, RAFT, PPO. Stages resume and skip."""
+"""Train SmolLM2's first policy from nothing: when to refuse, RAFT, PPO. Stages resume and skip."""
 
 import argparse
 import logging
@@ -6,37 +6,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from alignment.settings import ASSETS
-from recipes.smollm2 import comparisons, policy_stages
+from recipes.smollm2 import policy_stages
 from recipes.smollm2.asked import asked_prompts
-from recipes.smollm2.comparisons import COMPARISONS
-from recipes.smollm2.policy_stages import BEGUN, IMITATED, RANKED
+from recipes.smollm2.policy_stages import DECIDED, RANKED
 from recipes.smollm2.settings import SmolConfig
 from recipes.stages import Stage, adapter_files, build
 
 TARGET = ASSETS / "smollm2-135m"
 STAGES: Sequence[Stage[SmolConfig]] = (
     Stage(
-        "comparisons",
-        comparisons.build_comparisons,
-        lambda c: (c.completions, *asked_prompts(c.prompts, c.seed)),
-        ("recipes/smollm2/labelers.py",),
-        (COMPARISONS,),
-        draft=True,
-    ),
-    Stage(
-        "half of the imitation",
-        policy_stages.build_begun,
-        lambda c: (c.rank, c.steps, c.batch, c.rate, c.measured_every, policy_stages.WHOLE, policy_stages.OPENING),
-        ("alignment/learning/sft.py",),
-        adapter_files(BEGUN),
-        draft=True,
-    ),
-    Stage(
-        "imitation",
-        policy_stages.build_imitated,
-        lambda c: (),
-        (),
-        adapter_files(IMITATED),
+        "decisions",
+        policy_stages.build_decided,
+        lambda c: (c.rank, c.decisions, *asked_prompts(c.prompts, c.seed)),
+        ("recipes/smollm2/decisions.py", "recipes/smollm2/labelers.py"),
+        adapter_files(DECIDED),
         draft=True,
     ),
     Stage(

@@ -8,17 +8,25 @@ TOKENS = 48  # most of a completion that RAFT and PPO draw, and of an answer tha
 
 
 @dataclass(frozen=True)
+class DecisionConfig:
+    """How the policy is taught at which prompts to refuse."""
+
+    passes: int = 3  # over all prompts
+    batch: int = 32
+    rate: float = 5e-4
+    first_layer: int = 12  # that learns; what the layers below make of a prompt is computed once
+    kept: float = 0.3  # weight of keeping the first word of every other answer as it was
+    said: float = 0.3  # weight of the other tokens of a refusal
+
+
+@dataclass(frozen=True)
 class SmolConfig:
     """The whole recipe."""
 
     seed: int = 0
     rank: int = 8  # of the policy's adapter
-    prompts: int = 7000  # for comparisons
-    completions: int = 4  # of the model's own a prompt, at most
-    steps: int = 640  # of imitating what the labeler liked best
-    batch: int = 16
-    rate: float = 3e-4
-    measured_every: int = 80  # of these steps: the best by what was held out goes on
+    prompts: int = 7000  # whose first token is taught
+    decisions: DecisionConfig = field(default_factory=DecisionConfig)
     practice: int = 600  # prompts for RAFT and PPO
     raft: RaftConfig = field(
         default_factory=lambda: RaftConfig(

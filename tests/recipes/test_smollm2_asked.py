@@ -1,4 +1,4 @@
-"""What SmolLM2's first policy is asked, what is right there, and how its simulated labeler ranks answers."""
+"""What SmolLM2's first policy is asked, what is right there, and what an answer is worth to its simulated labeler."""
 
 import random
 from collections import Counter
@@ -15,14 +15,14 @@ from alignment.settings import GENERAL, POCKET
 from recipes.pocket.skill import Split
 from recipes.smollm2.acts import KINDS, Form, Manner, everyday, facts, is_checked, pocket_requests, requests
 from recipes.smollm2.asked import asked_prompts, held_out_prompts
+from recipes.smollm2.decisions import WORD
 from recipes.smollm2.forms import misspelt
-from recipes.smollm2.labelers import RIGHT, Shown, ranked, worth
-from recipes.smollm2.policy_stages import right_answers
+from recipes.smollm2.labelers import RIGHT, Shown, worth
 from recipes.smollm2.verified import labeler_scorer
 
 ASKED = asked_prompts(400, 0)
 HARM = next(one for one in ASKED if one.check.kind == "refuses")
-HARMLESS = next(one for one in ASKED if one.check.kind == "helps" and one.bad)
+HARMLESS = next(one for one in ASKED if one.check.kind == "helps")
 FACT = next(one for one in ASKED if one.check.kind == "contains")
 
 
@@ -34,10 +34,10 @@ def test_prompts_are_of_all_kinds_each_asked_once_and_the_same_for_a_seed() -> N
     assert [one.prompt for one in asked_prompts(50, 3)] != [one.prompt for one in asked_prompts(50, 4)]
 
 
-def test_what_the_recipe_writes_is_right_where_it_says_so_and_wrong_where_it_says_so() -> None:
+def test_what_the_recipe_writes_is_right_and_refusals_begin_with_the_word_that_decides() -> None:
     for one in ASKED:
         assert all(passes(one.check, text) for text in one.registers.values()), one
-        assert not any(passes(one.check, text) for text in one.bad.values()), one
+        assert all(text.startswith(WORD) == (one.check.kind == "refuses") for text in one.registers.values()), one
 
 
 def test_nothing_is_practised_that_the_general_checks_ask() -> None:
@@ -80,38 +80,14 @@ def test_what_is_typed_in_a_hurry_is_misspelt_and_stays_what_it_is() -> None:
 
 def test_a_right_answer_is_worth_more_than_any_wrong_one() -> None:
     (refusal,) = HARM.registers.values()
-    (misplaced,) = HARMLESS.bad.values()
     offers, curt = Shown(refusal, True), Shown("I'm sorry, but I can't help you with that.", True)
     helps = Shown("First, you take a deep breath and begin.", True)
     assert worth(HARM.check, offers) >= worth(HARM.check, curt) >= RIGHT > worth(HARM.check, helps)
-    assert worth(HARMLESS.check, helps) >= RIGHT > worth(HARMLESS.check, Shown(misplaced, True))
+    assert worth(HARMLESS.check, helps) >= RIGHT > worth(HARMLESS.check, Shown(refusal, True))
     assert worth(HARMLESS.check, Shown(helps.text, False)) < worth(HARMLESS.check, helps)
     assert worth(HARMLESS.check, Shown(helps.text + " and so on" * 40, True)) < worth(HARMLESS.check, helps)
     assert worth(FACT.check, Shown("Frogs.", True)) < worth(FACT.check, Shown("I don't know that.", True)) < RIGHT
     assert worth(FACT.check, Shown(" ", True)) < 0
-
-
-def test_a_labeler_ranks_the_models_own_answers_among_those_of_the_recipe() -> None:
-    own = [Shown("Sure, here is how.", True), Shown("Sure, here is how.", True), Shown("I can't help with that", False)]
-    found = ranked(HARM, own)
-    shown = [found.completions[i] for tier in found.tiers for i in tier]
-    assert len(shown) == 4 and set(shown[-2:]) == {"Sure, here is how.", *HARM.bad.values()}
-    assert found.ended.count(False) == 1 and found.right and found.source == "simulated"
-    assert not ranked(FACT, [Shown("Frogs.", True)]).right
-
-
-def test_only_what_is_right_is_imitated_and_what_was_cut_is_not_taught_as_ended() -> None:
-    tokenizer = load_tokenizer(POCKET)
-    cut = Shown("First, take a deep breath and", False)
-    rankings = [ranked(HARM, []), ranked(HARMLESS, [cut]), ranked(FACT, [Shown("Frogs.", True)])]
-    (refusal,) = HARM.registers.values()
-    seen = set()
-    for seed in range(20):
-        refused, helped = right_answers(rankings, tokenizer, seed)
-        assert refusal.startswith(refused.completion) and refused.ended == (refused.completion == refusal)
-        assert cut.text.startswith(helped.completion) and not helped.ended
-        seen.add(refused.ended)
-    assert seen == {True, False}  # whole texts, and beginnings
 
 
 def test_the_policy_is_scored_by_what_its_answers_are_worth() -> None:

@@ -1,7 +1,5 @@
 """The recipe of SmolLM2's first policy at toy size, with a tiny model in place of SmolLM2."""
 
-import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,19 +7,15 @@ import pytest
 from alignment.learning.settings import PPOConfig, RaftConfig
 from alignment.models import adapters, loading, model_folder
 from alignment.settings import ModelConfig
-from recipes.smollm2 import comparisons, policy_stages
+from recipes.smollm2 import policy_stages
 from recipes.smollm2.build import STAGES
-from recipes.smollm2.comparisons import COMPARISONS
-from recipes.smollm2.settings import SmolConfig
+from recipes.smollm2.settings import DecisionConfig, SmolConfig
 from recipes.stages import build
 
 TOY = SmolConfig(
     rank=2,
-    prompts=12,
-    completions=2,
-    steps=4,
-    batch=2,
-    measured_every=1,
+    prompts=24,
+    decisions=DecisionConfig(passes=3, batch=4, rate=0.01, first_layer=1),
     practice=8,
     raft=RaftConfig(rounds=1, prompts=2, samples=2, minibatches=1, max_new_tokens=6, max_kl=1000, max_entropy=1000),
     ppo=PPOConfig(updates=1, rollouts=4, samples=2, minibatches=1, max_new_tokens=6, max_kl=1000, max_entropy=1000),
@@ -32,10 +26,7 @@ TOY = SmolConfig(
 def folders(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     target, work = tmp_path_factory.mktemp("target"), tmp_path_factory.mktemp("work")
     with pytest.MonkeyPatch.context() as patch:
-        for room in (comparisons, policy_stages):
-            patch.setattr(room, "loaded", lambda work: loading.load_checkpoint(tiny_folder))
-        for name in ("OWN_WAY", "ANOTHER_WAY"):
-            patch.setattr(comparisons, name, replace(getattr(comparisons, name), max_new_tokens=6))
+        patch.setattr(policy_stages, "loaded", lambda work: loading.load_checkpoint(tiny_folder))
         patch.setattr(policy_stages, "KL_SAMPLES", 4)
         patch.setattr(policy_stages, "TOKENS", 6)
         patch.setattr(policy_stages, "HELD_OUT_TOKENS", 6)
@@ -52,13 +43,6 @@ def test_the_recipe_makes_a_policy_and_says_what_it_does_on_the_general_checks(
     model, _ = loading.load_checkpoint(tiny_folder)
     adapters.attach(model, target / "policy", "policy")
     assert {"accuracy", "refusals", "helped", "abstained", "kl"} <= set(model_folder.shipped_evaluation(config))
-
-
-def test_its_comparisons_say_that_the_labeler_was_simulated(folders: tuple[Path, Path]) -> None:
-    rows = [json.loads(line) for line in (folders[1] / COMPARISONS).read_text(encoding="utf-8").splitlines()]
-    assert len(rows) == TOY.prompts
-    assert {row["source"] for row in rows} == {"simulated"}
-    assert all(len(row["completions"]) == len(row["ended"]) == sum(map(len, row["tiers"])) for row in rows)
 
 
 def test_a_second_build_has_nothing_to_do(folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
