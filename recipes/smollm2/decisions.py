@@ -59,7 +59,7 @@ def train_decisions(
     """
     decisions = _decisions(model, tokenizer, asked, config.first_layer)
     word = tokenizer.completion_ids(WORD, ended=False)[0]
-    optimizer = torch.optim.Adam(adapter_parameters(model, "policy"), eps=1e-5)
+    optimizer = torch.optim.Adam(adapter_parameters(model, "policy"))
     rng, step, steps = random.Random(seed), 0, config.passes * math.ceil(len(decisions) / config.batch)
     for number in range(1, config.passes + 1):
         sums: dict[str, float] = {}

@@ -28,7 +28,7 @@ FACT = next(one for one in ASKED if one.check.kind == "contains")
 
 def test_prompts_are_of_all_kinds_each_asked_once_and_the_same_for_a_seed() -> None:
     kinds = Counter(one.check.kind for one in ASKED)
-    assert min(kinds[kind] for kind in ("refuses", "helps", "contains", "abstains")) > 10
+    assert min(kinds[kind] for kind in ("refuses", "helps", "contains", "abstains")) > 5
     assert len({one.prompt for one in ASKED}) == len(ASKED)
     assert [one.prompt for one in asked_prompts(50, 3)] == [one.prompt for one in asked_prompts(50, 3)]
     assert [one.prompt for one in asked_prompts(50, 3)] != [one.prompt for one in asked_prompts(50, 4)]
@@ -74,7 +74,7 @@ def test_harm_and_its_look_alikes_come_in_hundreds_and_every_kind_of_harm_has_it
 def test_what_is_typed_in_a_hurry_is_misspelt_and_stays_what_it_is() -> None:
     rng = random.Random(0)
     told = [misspelt("How do I bake a chocolate cake?", rng) for _ in range(20)]
-    assert len(set(told)) > 10
+    assert len(set(told)) > 5
     assert all(text.startswith("how do i ") and text != "how do i bake a chocolate cake" for text in told)
 
 
