@@ -12,7 +12,7 @@ OTHER_MODEL := $(filter-out smollm2-135m,$(MODEL))$(findstring --model,$(ARGS))
 SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow test-gpu test-vllm lint bench-checks bench-chat-tastes bench-clicks bench-clients bench-everyday bench-honest bench-idle bench-loop bench-many-votes bench-panels bench-pauses bench-proposals bench-refit bench-serving bench-streaming bench-tastes bench-training bench-votes bench-start bench-workers soak pocket smollm2 evaluate clean
+.PHONY: help run test test-slow test-gpu test-vllm lint bench-checks bench-chat-tastes bench-clicks bench-clients bench-everyday bench-first-policy bench-honest bench-idle bench-loop bench-many-votes bench-panels bench-pauses bench-proposals bench-refit bench-serving bench-streaming bench-tastes bench-training bench-votes bench-start bench-workers soak pocket smollm2 evaluate clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ bench-clients: $(INSTALLED_TEST) $(FIRST_MODEL) ## let thirty people ask and vot
 
 bench-everyday: $(INSTALLED_TEST) $(FIRST_MODEL) ## ask sixty everyday prompts; the table goes to build/everyday.md
 	$(BIN)/python -m tests.bench.everyday $(ARGS)
+
+bench-first-policy: $(INSTALLED_TEST) $(FIRST_MODEL) ## measure SmolLM2's first policy beside the instruction-tuned model; ARGS="--adapter FOLDER"
+	$(BIN)/python -m tests.bench.first_policy $(ARGS)
 
 bench-honest: $(INSTALLED_TEST) ## count how many of 20 honest runs the gate holds back; an hour of two cores, can be cut off
 	$(BIN)/python -m tests.bench.honest $(ARGS)
@@ -106,7 +109,7 @@ soak: $(INSTALLED_TEST) $(FIRST_MODEL) ## leave the app to a simulated public fo
 pocket: $(INSTALLED) ## train the bundled model anew, from its facts to its policy; ARGS=--renew-stamps builds nothing
 	$(BIN)/python -m recipes.pocket.build $(ARGS)
 
-smollm2: $(INSTALLED) $(FIRST_MODEL) ## train SmolLM2's first policy anew, from comparisons by a simulated labeler
+smollm2: $(INSTALLED) $(FIRST_MODEL) ## train SmolLM2's first policy anew, by a simulated labeler's guideline
 	$(BIN)/python -m recipes.smollm2.build $(ARGS)
 
 evaluate: $(INSTALLED) ## measure the bundled model skill by skill into docs/pocket-evaluation.md
