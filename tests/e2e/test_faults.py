@@ -158,8 +158,9 @@ def test_an_app_killed_while_a_run_goes_on_marks_it_and_it_is_resumed_not_double
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
 def test_a_disk_that_is_full_at_a_checkpoint_ends_the_run_in_words_and_all_goes_on_with_room(
-    tmp_path: Path, tiny_folder: Path
+    workers: int, tmp_path: Path, tiny_folder: Path
 ) -> None:
     with (
         disk_of(48, tmp_path / "small") as small_disk,
@@ -167,7 +168,7 @@ def test_a_disk_that_is_full_at_a_checkpoint_ends_the_run_in_words_and_all_goes_
     ):
         store_votes(db, VOTES)
         acknowledged = {vote(client)}
-        run = retrain(client, "ppo", RUN)
+        run = retrain(client, "ppo", RUN | {"workers": workers})
         child = reached(db, run, "raft")
         fill_up(small_disk)
         wait_for(lambda: ended(child) or None, "the child to leave", 900)
