@@ -43,6 +43,7 @@ class Listed:
     root: str = ""  # the folder or name that vLLM loaded it from
     fingerprint: str = ""  # of the weights, as a Triptych tells it
     sha256: str = ""  # of the folder of a version, as a Triptych tells it
+    elsewhere: bool = False  # whether a Triptych says that another server writes for it
 
     @property
     def tells_ids(self) -> bool:
@@ -203,8 +204,9 @@ def _reachable(address: str) -> bool:
 
 
 def _listed(one: dict[str, Any]) -> Listed:
-    told = {name: str(one.get(name) or "") for name in ("root", "fingerprint", "sha256")}
-    return Listed(str(one["id"]), one.get("parent"), one.get("max_model_len"), str(one.get("owned_by", "")), **told)
+    told: dict[str, Any] = {name: str(one.get(name) or "") for name in ("root", "fingerprint", "sha256")}
+    told |= {"owner": str(one.get("owned_by", "")), "elsewhere": bool(one.get("served_elsewhere"))}
+    return Listed(str(one["id"]), one.get("parent"), one.get("max_model_len"), **told)
 
 
 def _words(answer: httpx.Response) -> str:
