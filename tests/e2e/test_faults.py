@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from gradio_client.exceptions import AppError
 from storage import database, policies, preferences, runs
 from tests.e2e.test_workers import store_votes
 from tests.harness.app import ROOT, RunningApp, free_port, running_app
+from tests.harness.clocks import WallClock
 from tests.harness.disks import disk_of, fill_up
 from tests.harness.endpoints import admin_token, compare, retrain, run_state, wait_for, wait_for_run
 
@@ -211,6 +213,31 @@ def test_a_database_that_another_program_locks_for_ten_seconds_loses_nothing(tmp
             number = client.predict(asked["comparison_id"], "A", api_name="/vote")["preference_id"]
         assert stored(db) == {number}
         assert live(client) == 1
+
+
+@pytest.mark.slow
+def test_a_clock_that_is_set_back_under_a_run_holds_up_neither_it_nor_the_next(
+    tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, folder = WallClock(tmp_path / "clock", monkeypatch), tmp_path / "data"
+    folder.mkdir()
+    with tiny_app(folder, tiny_folder) as (_, client, db):
+        store_votes(db, VOTES)
+        acknowledged = [vote(client)]
+        run = retrain(client, "ppo", RUN)
+        reached(db, run, "raft")
+        clock.set_back(timedelta(days=2))
+        acknowledged.append(vote(client))
+        assert live(client) == 1
+        state = wait_for_run(client, run)
+        assert (state["status"], state["policy_version"], live(client)) == ("succeeded", 2, 2), state
+        ended_then = runs.get_run(db, run)
+        assert (ended_then.finished or "") < ended_then.created, "the clock was not set back"
+        runs.set_schedule(db, runs.Schedule(1))
+        acknowledged.append(vote(client))
+        after = wait_for(lambda: runs.open_run(db), "the next run to start by itself")
+        client.predict(admin_token(client), after.id, api_name="/cancel")
+        assert set(acknowledged) <= stored(db) and len(stored(db)) == VOTES + len(acknowledged)
 
 
 @pytest.mark.slow
