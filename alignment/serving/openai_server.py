@@ -12,7 +12,7 @@ import httpx
 
 from alignment.errors import AdapterError, AlignmentError, ConfigError
 
-LOOK_SECONDS = 5.0  # most that a look at what is served takes
+ANSWER_SECONDS = 5.0  # in which a server says what it serves, and takes a call
 LOAD_SECONDS = 120.0  # most that an adapter takes to load
 SILENT_SECONDS = 120.0  # for which a server may write nothing
 LAST_PORT = 65535
@@ -75,7 +75,7 @@ class Server:
 
     def models(self) -> tuple[Listed, ...]:
         """Return what is served; raise UnreachableError where nothing answers."""
-        answer = self._call("GET", "/models", LOOK_SECONDS)
+        answer = self._call("GET", "/models", ANSWER_SECONDS)
         try:
             return tuple(_listed(one) for one in answer.json()["data"])
         except (ValueError, KeyError, TypeError) as error:
@@ -86,7 +86,7 @@ class Server:
         """Return the ids of a text's tokens as vLLM tells them, None where a server has no such route."""
         body = {"model": name, "prompt": text, "add_special_tokens": False}
         try:
-            told = self._call("POST", "/tokenize", LOOK_SECONDS, body, at=self.url.removesuffix("/v1"))
+            told = self._call("POST", "/tokenize", ANSWER_SECONDS, body, at=self.url.removesuffix("/v1"))
             return tuple(int(token) for token in told.json()["tokens"])
         except (ConfigError, ValueError, KeyError, TypeError):
             return None
@@ -122,7 +122,7 @@ class Server:
                 self.url + path,
                 json=asked | {"stream": True, "stream_options": {"include_usage": True}},
                 headers=self.headers,
-                timeout=httpx.Timeout(LOOK_SECONDS, read=SILENT_SECONDS),
+                timeout=httpx.Timeout(ANSWER_SECONDS, read=SILENT_SECONDS),
             ) as answer:
                 if answer.is_error:
                     await answer.aread()

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from alignment.errors import AdapterError, AlignmentError, ConfigError
 from alignment.serving.engine import Adapter
 from alignment.serving.likeness import Likeness, likeness
-from alignment.serving.openai_server import LOOK_SECONDS, Listed, Server, UnreachableError
+from alignment.serving.openai_server import ANSWER_SECONDS, Listed, Server, UnreachableError
 from alignment.settings import ModelConfig
 from storage.errors import StorageError
 from storage.version_folders import verify
@@ -102,7 +102,7 @@ class Replicas:
                 replica.look = threading.Thread(target=self._look_at, args=(replica, wanted), daemon=True)
                 replica.look.start()
                 begun.append(replica.look)
-        until = time.monotonic() + LOOK_SECONDS
+        until = time.monotonic() + ANSWER_SECONDS
         for look in begun:
             look.join(max(0.0, until - time.monotonic()))
 
@@ -182,8 +182,11 @@ class Replicas:
                 # At once, so that a row that counts from now on has its adapter given anew.
                 replica.listed = tuple(one for one in replica.listed if one.name not in going)
             for name in going:
-                replica.server.unload(name)
                 replica.loaded.remove(name)
+                try:
+                    replica.server.unload(name)
+                except AdapterError as error:  # it stays there, which takes the server's memory and nothing else
+                    log.warning("%s", error)
 
     def choose(self, avoiding: Replica | None = None) -> Replica:
         """Return the server with the fewest rows, another one than `avoiding` if there is one that is well.

@@ -363,7 +363,7 @@ def test_vllm_that_cuts_text_into_other_tokens_is_refused_as_another_model(tmp_p
 def test_a_server_that_counts_tokens_slowly_holds_up_no_look_at_the_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(replicas, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(replicas, "ANSWER_SECONDS", 0.1)
     with closing(ScriptedVllm(POCKET, "llama.cpp")) as slow, closing(ScriptedVllm(POCKET, "llama.cpp")) as quick:
         slow.counts.clear()
         model, live = ModelConfig(str(POCKET)), version(tmp_path, 1)
@@ -374,6 +374,23 @@ def test_a_server_that_counts_tokens_slowly_holds_up_no_look_at_the_others(
         look_until(engine, "failed", f"{slow.server.url} has not answered yet; {quick.server.url} does not answer")
         slow.counts.set()
         look_until(engine, "ready", f"Served by {slow.server.url}")
+
+
+def test_a_server_that_keeps_what_it_is_to_forget_is_well_all_the_same(
+    elsewhere: Elsewhere, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(name: str) -> None:
+        asked.append(name)
+        raise ConfigError("it cannot be taken out")
+
+    monkeypatch.setattr(replicas, "SPARE", 0)
+    asked: list[str] = []
+    elsewhere.behind.services.lent.drop = refuse  # type: ignore[method-assign]
+    engine = looked(elsewhere.server, live=version(tmp_path, 1))
+    written(engine, row(version(tmp_path, 2).adapter))
+    engine.look()
+    engine.look()
+    assert (engine.state.status, asked) == ("ready", ["policy-2-2222"])
 
 
 def test_a_server_that_asks_another_one_itself_is_refused(elsewhere: Elsewhere, tmp_path: Path) -> None:
