@@ -83,13 +83,9 @@ class Replicas:
         """Have rows written by servers of a model; with `publishes` they take adapters while they run, as vLLM does."""
         self.all = [Replica(server) for server in servers]
         self.publishes = publishes
+        self.looked_at = False  # whether it is known which are well: one was, or all have been looked at
         self._model = model
         self._lock = threading.Lock()  # guards open rows
-
-    @property
-    def looked_at(self) -> bool:
-        """Whether it is known which servers are well: one is, or each was looked at."""
-        return any(replica.well for replica in self.all) or all(replica.why is not None for replica in self.all)
 
     def look(self, wanted: Sequence[Adapter]) -> None:
         """Ask all servers side by side how they are; give those that are well the adapters that they lack.
@@ -122,6 +118,7 @@ class Replicas:
         if why != replica.why:
             log.warning("%s", why or f"{replica.server.url} is well")
         replica.why = why
+        self.looked_at = self.looked_at or replica.well or all(one.why is not None for one in self.all)
 
     def _bring_up_to_date(self, replica: Replica, wanted: Sequence[Adapter]) -> None:
         """Ask a server what it serves; give it the adapters that it lacks, if it takes any.
