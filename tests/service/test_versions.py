@@ -2,7 +2,7 @@
 
 import asyncio
 import shutil
-import time
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import replace
@@ -15,7 +15,7 @@ from alignment.errors import AccessError, AdapterError, ConfigError, TrainingErr
 from alignment.runs.settings import RunSettings
 from alignment.runs.supervisor import Supervisor
 from alignment.serving import decode_loop
-from alignment.serving.engine import EngineState, Finished, Grown
+from alignment.serving.engine import EngineState, Finished, Grown, PolicyVersion
 from alignment.serving.local import LocalEngine
 from alignment.settings import ModelConfig
 from service import versions
@@ -204,6 +204,26 @@ def loaded(behind: Backstage, tiny_folder: Path, tmp_path: Path) -> Iterator[tup
     engine.stop()
 
 
+def slow_steps_until_a_swap_is_asked_for(monkeypatch: pytest.MonkeyPatch, engine: LocalEngine) -> None:
+    """Have the engine write a token in 50 ms until somebody asks for another version.
+
+    The tiny model writes a whole answer sooner than a busy machine tells of its beginning.
+    """
+    asked, step, swap = threading.Event(), decode_loop.DecodeLoop.step, engine.swap
+
+    def held_step(loop: decode_loop.DecodeLoop) -> None:
+        asked.wait(0.05)
+        step(loop)
+
+    def told_swap(policy: PolicyVersion) -> Future[None]:
+        swapped = swap(policy)
+        asked.set()
+        return swapped
+
+    monkeypatch.setattr(decode_loop.DecodeLoop, "step", held_step)
+    monkeypatch.setattr(engine, "swap", told_swap)
+
+
 async def answered(services: Services, number: int, grew: Callable[[], object] = lambda: None) -> Completion:
     """Return what the live version answers one of many people, as it is stored; call `grew` when there is some."""
     request = CompareRequest(f"Where is number {number}?", columns=("rlhf",), seed=number, max_new_tokens=160)
@@ -219,13 +239,8 @@ def test_a_roll_back_under_many_streams_breaks_none_and_the_next_answer_is_the_v
     services, engine, held = loaded
     versions.promote(services, held, VersionRequest(2))
     monkeypatch.setattr(decode_loop, "GROWN_SECONDS", 0.0)
-    people, step = range(STREAMS), decode_loop.DecodeLoop.step
+    people = range(STREAMS)
     begun: set[int] = set()
-
-    def waiting(loop: decode_loop.DecodeLoop) -> None:
-        while len(begun) == STREAMS and engine.live.version == 2 and not engine._tasks:
-            time.sleep(0.001)  # all answers have begun, and none may end before the roll back
-        step(loop)
 
     async def together() -> list[Completion]:
         return await asyncio.gather(*(answered(services, number) for number in people))
@@ -234,12 +249,13 @@ def test_a_roll_back_under_many_streams_breaks_none_and_the_next_answer_is_the_v
         streams = [asyncio.create_task(answered(services, one, partial(begun.add, one))) for one in people]
         while len(begun) < STREAMS:
             await asyncio.sleep(0.001)
+        assert sum(not stream.done() for stream in streams) >= 16
         assert await asyncio.to_thread(versions.retire, services, held, VersionRequest(2)) == 1
         after = await answered(services, 0)
         return await asyncio.gather(*streams), after
 
     undisturbed = asyncio.run(together())
-    monkeypatch.setattr(decode_loop.DecodeLoop, "step", waiting)
+    slow_steps_until_a_swap_is_asked_for(monkeypatch, engine)
     streams, after = asyncio.run(with_a_roll_back())
     assert {one.policy_version for one in streams} == {2}
     assert {one.finish_reason for one in streams} <= {"stop", "length"}
@@ -248,11 +264,12 @@ def test_a_roll_back_under_many_streams_breaks_none_and_the_next_answer_is_the_v
 
 
 def test_under_an_open_stream_the_old_version_ends_its_answer_and_the_next_row_is_the_new_ones(
-    loaded: tuple[Services, LocalEngine, str],
+    loaded: tuple[Services, LocalEngine, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     services, engine, held = loaded
     first = engine.live.adapter
     undisturbed = tokens(engine, row(first, 3, length=64))
+    slow_steps_until_a_swap_is_asked_for(monkeypatch, engine)
     swapped: list[int] = []
 
     async def stream() -> tuple[int, ...]:
