@@ -21,7 +21,7 @@ from gradio_client import Client
 from gradio_client.exceptions import AppError
 
 from storage import database, policies, preferences, runs
-from tests.e2e.test_workers import store_votes
+from tests.e2e.test_workers import NO_RAY, store_votes
 from tests.harness.app import ROOT, RunningApp, free_port, running_app
 from tests.harness.clocks import WallClock
 from tests.harness.disks import disk_of, fill_up
@@ -63,9 +63,9 @@ RUN: dict[str, Any] = {
 
 
 @contextmanager
-def tiny_app(folder: Path, model: Path) -> Iterator[tuple[RunningApp, Client, Path]]:
+def tiny_app(folder: Path, model: Path, *arguments: str) -> Iterator[tuple[RunningApp, Client, Path]]:
     """Start the app with the tiny model on a folder; yield it, a client of it and its database."""
-    with running_app(folder, "--model", str(model), "--seed", "1") as app:
+    with running_app(folder, "--model", str(model), "--seed", "1", *arguments) as app:
         client, db = Client(app.url, verbose=False), database.file_in(folder)
         runs.set_schedule(db, runs.Schedule(0))
         answer(client)
@@ -160,17 +160,21 @@ def test_an_app_killed_while_a_run_goes_on_marks_it_and_it_is_resumed_not_double
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(
+    "launcher",
+    [(), ("--workers", "2"), pytest.param(("--workers", "2", "--ray", "local"), marks=NO_RAY)],
+    ids=["one process", "torchrun", "ray"],
+)
 def test_a_disk_that_is_full_at_a_checkpoint_ends_the_run_in_words_and_all_goes_on_with_room(
-    workers: int, tmp_path: Path, tiny_folder: Path
+    launcher: tuple[str, ...], tmp_path: Path, tiny_folder: Path
 ) -> None:
     with (
         disk_of(48, tmp_path / "small") as small_disk,
-        tiny_app(small_disk, tiny_folder) as (_, client, db),
+        tiny_app(small_disk, tiny_folder, *launcher) as (_, client, db),
     ):
         store_votes(db, VOTES)
         acknowledged = {vote(client)}
-        run = retrain(client, "ppo", RUN | {"workers": workers})
+        run = retrain(client, "ppo", RUN)
         child = reached(db, run, "raft")
         fill_up(small_disk)
         wait_for(lambda: ended(child) or None, "the child to leave", 900)
