@@ -127,16 +127,21 @@ MAY_BE_WRONG = (
 )
 WHAT_IS_STORED = "What is stored?"
 STORED = (
-    "Your prompts and system prompts, the three answers with their seeds and settings, what you chose, when, how "
-    "long you took and why, if you say so, which answer you went on from, and an answer that you write, under a "
-    "random id that a cookie keeps in this browser; a name, if you give one on the Data tab. No address; where a "
-    "browser keeps no cookie, a code stands in for the id, which cannot be turned back into its address without "
-    "the key of this computer's data folder. A vote that you take back stays stored, marked as taken back, and no "
-    "later training learns from it. On the Data tab you see and take out what is yours, and erase it: the texts "
-    "go, a code of each that cannot be read stays, and versions that have learned from them stay as they are. "
-    "Whoever runs this page can read all of it, take it out under pseudonyms, and leave votes out of training. "
-    "Nothing is sent anywhere else."
+    "Your prompts and system prompts; the answers, with their seeds and settings, and how long they took; what you "
+    "chose or ranked, whether names were hidden, when, how long you took and why, if you say so; which answer you "
+    "went on from; and an answer that you write: under a random id that a cookie keeps in this browser, with the "
+    "invitation that you came by, and a name, if you give one on the Data tab. No address; where a browser keeps no "
+    "cookie, a code stands in for the id, which cannot be turned back into its address without the key of this "
+    "computer's data folder. Of answers that were judged, also the numbers by which the reward model reads them; of "
+    "each training, which votes it learned from. This browser keeps your settings, which answers were shown last and, "
+    "while the connection is lost, what you have begun to write. A vote that you take back stays stored, marked as "
+    "taken back, and no later training learns from it. On the Data tab you see and take out what is yours, and erase "
+    "it: the texts and those numbers go, a code of each text that cannot be read stays, versions that have learned "
+    "from them stay as they are, and so do backups and files that were taken out before. Whoever runs this page can "
+    "read all of it, take it out under pseudonyms, and leave votes out of training."
 )
+SENT_NOWHERE = "Nothing is sent anywhere else."
+SENT_TO_SERVERS = "Questions are sent to the servers that answer them, {servers}; nothing is sent anywhere else."
 
 # The call that makes an answer again
 CALL = "The call"

@@ -41,7 +41,9 @@ NONE_STORED = "Stored: none of these is good. They count as worse than the avera
 NONE_AND_BETTER = "Thanks, stored. All of these lose to your answer, which is a demonstration too."
 RANKED_BEFORE = "You have judged these already; what you said first stands."
 RANKING_STORED = "Your ranking of these is stored."
+ALL_BAD_STORED = "You called all of these bad, which is stored."
 RANKING_BACK = "Taken back. You can rank them again."
+BETTER_BACK = "Taken back, with the answer that you wrote. You can rank them again."
 UNDO_RANKING = "Undo"
 NO_BETTER = "write your answer first, or press “All bad, nothing better”"
 
