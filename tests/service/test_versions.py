@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
@@ -11,7 +12,9 @@ import pytest
 from alignment.errors import AccessError, AdapterError, ConfigError, TrainingError
 from alignment.runs.settings import RunSettings
 from alignment.runs.supervisor import Supervisor
-from alignment.serving.engine import EngineState, Finished, Grown
+from alignment.serving.decode_loop import DecodeLoop
+from alignment.serving.engine import EngineState, Finished, Grown, PolicyVersion
+from alignment.serving.local import LocalEngine
 from alignment.settings import ModelConfig
 from service import versions
 from service.audit import EventsRequest, trail
@@ -174,8 +177,28 @@ def test_the_family_says_parent_votes_and_size(behind: Backstage) -> None:
     assert (oldest.votes.learned, oldest.votes.since) == (0, 0)
 
 
+def slow_steps_until_a_swap_is_asked_for(monkeypatch: pytest.MonkeyPatch, engine: LocalEngine) -> None:
+    """Have the engine write a token in 50 ms until somebody asks for another version.
+
+    The tiny model writes a whole answer sooner than a busy machine tells of its beginning.
+    """
+    asked, step, swap = threading.Event(), DecodeLoop.step, engine.swap
+
+    def held_step(loop: DecodeLoop) -> None:
+        asked.wait(0.05)
+        step(loop)
+
+    def told_swap(policy: PolicyVersion) -> Future[None]:
+        swapped = swap(policy)
+        asked.set()
+        return swapped
+
+    monkeypatch.setattr(DecodeLoop, "step", held_step)
+    monkeypatch.setattr(engine, "swap", told_swap)
+
+
 def test_under_an_open_stream_the_old_version_ends_its_answer_and_the_next_row_is_the_new_ones(
-    behind: Backstage, tiny_folder: Path, tmp_path: Path
+    behind: Backstage, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data_dir = tmp_path / "data"
     db, model = data_dir / "triptych.db", ModelConfig(str(tiny_folder), str(tiny_folder / "sft"))
@@ -196,6 +219,7 @@ def test_under_an_open_stream_the_old_version_ends_its_answer_and_the_next_row_i
     object.__setattr__(services, "supervisor", Supervisor(data_dir, engine, model, RunSettings()))
     held = token(behind)
     undisturbed = tokens(engine, row(live.adapter, 3, length=64))
+    slow_steps_until_a_swap_is_asked_for(monkeypatch, engine)
     swapped: list[int] = []
 
     async def stream() -> tuple[int, ...]:
