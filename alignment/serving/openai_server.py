@@ -164,7 +164,7 @@ class Server:
         try:
             told = json.loads(data)
             if "error" in told:
-                raise AlignmentError(f"{self.url} failed to answer: {told['error'].get('message', told['error'])}")
+                raise AlignmentError(f"{self.url} failed to answer: {_said(told['error'])}")
             if not told["choices"]:
                 usage = told.get("usage")
                 return Piece("", (), None, int(usage["prompt_tokens"])) if usage else None
@@ -213,9 +213,13 @@ def _words(answer: httpx.Response) -> str:
     """Return why a server refuses, in its own words where it has some."""
     try:
         told = answer.json()
-        error = told.get("error", told)
-        return str(error["message"] if isinstance(error, dict) and "message" in error else error)
+        return _said(told.get("error", told))
     except (ValueError, AttributeError):
         if "html" in answer.headers.get("content-type", ""):
             return f"{answer.reason_phrase}, with a web page: it may be no OpenAI-compatible server; look at --engine"
         return answer.text[:200] or answer.reason_phrase
+
+
+def _said(error: Any) -> str:
+    """Return what an error says, which some servers send as an object and others as text."""
+    return str(error["message"] if isinstance(error, dict) and "message" in error else error)
