@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import Any
 
 from alignment.runs import ray_group
+from alignment.runs.child import DISK_FULL, disk_full
 from alignment.runs.process import RAY_SETTINGS
 from storage import database, runs
 
@@ -22,9 +23,8 @@ LOOK_SECONDS = 1.0  # between two looks at the job
 
 def command_of(arguments: Namespace) -> str:
     """Return the shell command that the cluster's head runs."""
-    usual = [
-        f'export {name}="${{{name}:-{value}}}"' for name, value in RAY_SETTINGS.items()
-    ]  # the head may have others
+    # The head may have others.
+    usual = [f'export {name}="${{{name}:-{value}}}"' for name, value in RAY_SETTINGS.items()]
     module = [sys.executable, "-m", "alignment.runs.ray_group", "--submitted", "--address", "auto"]
     given = {
         "--data-dir": arguments.data_dir.resolve(),
@@ -59,9 +59,12 @@ def main() -> None:
         with suppress(ConnectionError, RuntimeError):
             client.stop_job(job)
         raise
-    if status != "SUCCEEDED":
-        print(client.get_job_logs(job))
-        raise SystemExit(f"Ray's job {job} has {status.lower()}")
+    if status == "SUCCEEDED":
+        return
+    if disk_full(arguments.data_dir):
+        sys.exit(DISK_FULL)
+    print(client.get_job_logs(job))
+    raise SystemExit(f"Ray's job {job} has {status.lower()}")
 
 
 def _ended(client: Any, job: str) -> str:

@@ -9,6 +9,7 @@ from alignment.runs.process import start_group
 from alignment.settings import POCKET_MODEL
 from storage import database, runs
 from tests.harness.app import ROOT
+from tests.harness.disks import disk_of, fill_up
 
 PATIENCE_SECONDS = 120
 CLIENT = """
@@ -53,7 +54,7 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     package.mkdir(parents=True)
     (tmp_path / "ray" / "__init__.py").touch()
     (tmp_path / "ray" / "train").mkdir()
-    (tmp_path / "ray" / "train" / "__init__.py").write_text("FailureConfig = RunConfig = ScalingConfig = None")
+    (tmp_path / "ray" / "train" / "__init__.py").write_text("RunConfig = ScalingConfig = None")
     (tmp_path / "ray" / "train" / "torch.py").write_text("TorchConfig = TorchTrainer = None")
     (package / "__init__.py").write_text(CLIENT)
     (tmp_path / "status").write_text("RUNNING")
@@ -92,6 +93,18 @@ def test_a_run_is_submitted_as_a_job_and_ends_with_it(cluster: Path) -> None:
     process.close()
     assert process.cause_of_end() == "ended with code 1"
     assert "what the driver printed" in (data_dir / "runs" / "waiting-log.txt").read_text()
+
+
+def test_a_job_that_found_the_disk_full_is_named_so(cluster: Path, tmp_path: Path) -> None:
+    with disk_of(8, tmp_path / "small") as data_dir:
+        queued(data_dir)
+        process = start_group(data_dir, POCKET_MODEL, 1, 2, "http://head:8265")
+        appeared(cluster / "submitted")
+        fill_up(data_dir)
+        (cluster / "status").write_text("FAILED")
+        process.popen.wait(PATIENCE_SECONDS)
+        process.close()
+        assert process.cause_of_end() == "found the disk of the data folder full"
 
 
 @pytest.mark.parametrize("how", ["cancelled", "the app is gone"])
