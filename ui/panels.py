@@ -102,7 +102,7 @@ def preview_line(preview: Preview, completions: Sequence[ShownCompletion], *, st
     elif not latest.convincing:
         words = strings.NO_PREVIEW.format(votes=strings.votes(latest.votes))
     changed = [one.slot for one in completions if stored and one.role == "rlhf" and one.text][-1:]
-    return render("preview", words=words, changed=changed[0] if changed else "")
+    return render("preview", words=words, changed=changed[0] if changed else "", lacking="preview" in preview.lacks)
 
 
 def _picked_by(samples: int, fitted: Fitted | None) -> str:
