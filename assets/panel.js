@@ -33,8 +33,8 @@
     had.slice(has.length).forEach(node => node.remove());
   };
 
-  const fillWithBlocks = (place, blocks) => {
-    const had = place.blocks ?? [];
+  const fillWithBlocks = (place, joined) => {
+    const blocks = joined.flatMap(some => some.split("<!-- -->")), had = place.blocks ?? []; // joined by ui/panels.py
     if (!had.length) place.replaceChildren();
     blocks.forEach((html, number) => {
       if (html === had[number]) return;
@@ -45,7 +45,7 @@
       place.append(fresh);
     });
     while (place.children.length > blocks.length) place.lastElementChild.remove();
-    place.blocks = [...blocks];
+    place.blocks = blocks;
   };
 
   const fillWithText = (place, text) => {

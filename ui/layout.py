@@ -290,6 +290,7 @@ def serve(
             theme=theme(),
             head=head(),
             footer_links=["api", "settings"],
+            run_history=False,  # Gradio's own would send calls to the hub where a caller's header says so
             max_file_size=LARGEST_FILE,
             app_kwargs={"middleware": [security, session, cookie, Middleware(UploadGate, services=services)]},
         )
