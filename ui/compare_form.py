@@ -227,9 +227,9 @@ def _votes(services: Services, empty: Sequence[ShownCompletion], preview_switch:
         with gr.Row(elem_id="rest"):
             made = {"seed": button("", elem_id="seed-used", size="sm")}
             with gr.Row(elem_id="preview-row"):
+                preview_switch.render()
                 line = preview_line(services.preview, empty)
                 made["preview"] = gr.HTML(line, elem_id="preview", apply_default_css=False)
-                preview_switch.render()
             made |= {
                 "tie": button(strings.ALL_EQUAL, elem_id="tie"),
                 "bad": button(strings.ALL_ARE_BAD, elem_id="all-bad"),

@@ -77,7 +77,7 @@ def test_the_switch_of_the_preview_stands_beside_its_line_and_leaves_the_keys_to
     open_page(page, site)
     line, switch = box(page.locator("#preview")), box(page.locator("#preview-switch"))
     assert abs(line["y"] + line["height"] / 2 - switch["y"] - switch["height"] / 2) < 3
-    assert 0 <= switch["x"] - line["x"] - line["width"] < 24
+    assert 0 <= line["x"] - switch["x"] - switch["width"] < 24
     page.locator("#preview-switch").get_by_label("preview").focus()
     page.keyboard.press("Space")
     expect(page.locator(".preview .off")).to_be_visible()
