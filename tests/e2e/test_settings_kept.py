@@ -60,9 +60,10 @@ def test_a_single_setting_is_kept_while_the_panels_are_as_they_were_made(page: P
     open_page(page, site)
     line, on = page.locator(".preview"), "Preview begins after 3 votes What did RLHF change?"
     expect(line).to_have_text(on, use_inner_text=True)
-    page.check("#blind input")
-    page.uncheck("#preview-switch input")
-    page.wait_for_function("localStorage.getItem('triptych-settings') !== null")
+    for change in (page.locator("#blind input").check, page.locator("#preview-switch input").uncheck):
+        before = kept(page)
+        change()
+        page.wait_for_function("before => `${localStorage.getItem('triptych-settings')}` !== before", arg=before)
     page.reload()
     expect(page.locator("#blind input")).to_be_checked()
     # What RLHF changed can be asked all the same.
