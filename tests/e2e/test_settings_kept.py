@@ -52,8 +52,9 @@ def expect_changed(page: Page) -> None:
     expect(page.locator("#blind input")).to_be_checked()
 
 
-def kept(page: Page) -> str:
-    return str(page.evaluate("localStorage.getItem('triptych-settings')"))
+def kept(page: Page) -> str | None:
+    found: str | None = page.evaluate("localStorage.getItem('triptych-settings')")
+    return found
 
 
 def test_a_single_setting_is_kept_while_the_panels_are_as_they_were_made(page: Page, site: Site) -> None:
@@ -63,7 +64,7 @@ def test_a_single_setting_is_kept_while_the_panels_are_as_they_were_made(page: P
     for change in (page.locator("#blind input").check, page.locator("#preview-switch input").uncheck):
         before = kept(page)
         change()
-        page.wait_for_function("before => `${localStorage.getItem('triptych-settings')}` !== before", arg=before)
+        page.wait_for_function("before => localStorage.getItem('triptych-settings') !== before", arg=before)
     page.reload()
     expect(page.locator("#blind input")).to_be_checked()
     # What RLHF changed can be asked all the same.
