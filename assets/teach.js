@@ -1,8 +1,9 @@
 // The Teach tab. Its value is what is to be ranked, as HTML, and what may be done with it; the ranking is made here and
 // sent whole. The letters A to F rank, = joins the next one to the last, Backspace takes the last back, Enter stores; X
 // opens the field for a better answer, N asks for the next one, U takes the ranking back. Enter while answers are written
-// stops them, to rank what is there. While there is nothing to rank, whoever begins to write writes the next prompt. Letters can also be dragged,
-// pressed, or typed into the box. The last letter that is left goes last by itself.
+// stops them, to rank what is there. While there is nothing to rank, whoever begins to write writes the next prompt: N and
+// U then act only when no letter follows within a moment. Letters can also be dragged, pressed, or typed into the box. The
+// last letter that is left goes last by itself.
 window.triptychTeach = (element, props, trigger, watch) => {
   const {nodes, patchInside} = window.triptychTools;
   const find = id => document.getElementById(id);
@@ -176,6 +177,12 @@ window.triptychTeach = (element, props, trigger, watch) => {
     };
     open(40);
   };
+  const MOMENT = 250; // milliseconds, in which the second letter of a word follows the first one
+  let waiting = null; // a key that may yet turn out to be the first letter of a prompt
+  const write = (box, text) => {
+    box.focus();
+    document.execCommand("insertText", false, text); // it can be undone, and the page hears of it
+  };
   const seen = id => find(id)?.getClientRects().length > 0; // what is fixed to the window has no offsetParent
   const press = id => { if (seen(id) && !find(id).disabled) find(id).click(); };
   document.addEventListener("keydown", event => {
@@ -189,13 +196,26 @@ window.triptychTeach = (element, props, trigger, watch) => {
     if (event.target === box && event.key === "Enter" && !event.shiftKey && box.value.trim()) setTimeout(leave);
     if (event.target.closest?.("input, textarea, select, [contenteditable=true], [role=listbox]")) return;
     const key = event.key, letter = key.toUpperCase();
+    if (waiting) {
+      const {first, act, timer} = waiting;
+      clearTimeout(timer);
+      waiting = null;
+      if (!open && box?.offsetParent && key.length === 1 && !/\p{N}/u.test(key)) {
+        event.preventDefault();
+        return write(box, first + key);
+      }
+      act();
+    }
     const act = {"=": join, "Backspace": back, "N": () => press("teach-next"), "U": () => press("teach-undo"), "X": better}[key.length > 1 ? key : letter];
     const capital = key !== key.toLowerCase() && !event.getModifierState("CapsLock");
     const rests = !open && box?.offsetParent && !seen("teach-stop"); // nothing to rank or to wait for
-    if (rests && /^\p{L}$/u.test(key) && (capital || !"NUX".includes(letter))) { // a question is begun
+    const acts = !capital && (letter === "N" || (letter === "U" && seen("teach-undo")));
+    if (rests && /^\p{L}$/u.test(key) && !acts) { // a prompt is begun
       event.preventDefault();
-      box.focus();
-      document.execCommand("insertText", false, key);
+      write(box, key);
+    } else if (rests && acts) {
+      event.preventDefault();
+      waiting = {first: key, act, timer: setTimeout(() => { waiting = null; act(); }, MOMENT)};
     } else if (key === "Enter" && !event.target.closest?.("button, a, summary, [role=tab]")) {
       event.preventDefault();
       if (open) store();

@@ -1,12 +1,13 @@
 """None of these: all answers are bad, and perhaps a better one is written, to which all of them lose."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from service.context import Services
 from service.demonstrations import demonstrate, request_for
-from service.requests import VoteRequest, checked
-from service.votes import Vote, vote
-from storage import preferences
+from service.requests import VoteRequest, WithdrawRequest, checked
+from service.votes import Vote, standing_vote, vote, withdraw
+from storage import demonstrations, preferences
+from storage.records import Preference
 
 
 def none_good(
@@ -14,7 +15,7 @@ def none_good(
 ) -> Vote:
     """Store that all answers of a comparison are bad and return the vote; a better answer is a demonstration as well.
 
-    With a blank one nothing is compared: the vote is kept as what it says of each answer. Raises ConfigError for a
+    With a blank one nothing is compared: the vote says of each answer that it is bad. Raises ConfigError for a
     better answer that the model cannot read, AlreadyVotedError for a second, other vote; then nothing is stored.
     """
     written = request_for(services, comparison_id, better) if better.strip() else None
@@ -24,3 +25,28 @@ def none_good(
         return stored
     demonstrate(services, annotator, written)
     return replace(stored, pairs=preferences.count_pairs_of(services.db, stored.preference_id))
+
+
+@dataclass(frozen=True)
+class TakenBack:
+    """A vote that was taken back, and how many better answers that were written with it."""
+
+    vote: Preference
+    written: int
+
+
+def take_back(services: Services, annotator: str, comparison_id: str) -> TakenBack | None:
+    """Take back an annotator's judgement of a comparison; of "all bad", what they wrote with it too. None: none stands.
+
+    An answer to the same prompt that was written before stays.
+    """
+    standing = standing_vote(services, annotator, comparison_id)
+    if standing is None:
+        return None
+    withdraw(services, annotator, WithdrawRequest(standing.id))
+    written = 0
+    if standing.kind == "all_bad":
+        written = demonstrations.withdraw_written_since(services.db, standing)
+        services.status.expire()
+        services.preview.votes_changed()
+    return TakenBack(standing, written)

@@ -12,7 +12,7 @@ from pydantic.dataclasses import dataclass as checked_dataclass
 from alignment.errors import ConfigError
 from service.context import Services
 from service.people import known_person
-from service.pool import topics
+from service.pool import OneTopic, require_topic
 from service.ratings import Fit, Outcome, Voted, fit
 from service.requests import flag, text
 from storage.tallies import Player, Tally, tallies
@@ -20,7 +20,6 @@ from storage.tallies import Player, Tally, tallies
 SourceFilter = Literal["all", "human", "simulated", "imported"]
 AskedFilter = Literal["all", "compare", "teach"]
 OWN_SOURCES = ("human", "simulated")  # without what was imported: its versions are another folder's
-NO_TOPIC = "leave it out for all questions"
 NOBODY = "leave it out for everybody"
 ORDER = ("base", "sft", "rlhf", "imported")
 
@@ -33,9 +32,7 @@ class LeaderboardRequest:
     asked: AskedFilter = "all"  # "compare": on panels; "teach": on samples of the policy
     blind: Annotated[bool, BeforeValidator(flag)] = False  # only votes on answers whose names were hidden
     own: Annotated[bool, BeforeValidator(flag)] = False  # only the caller's
-    topic: Annotated[str | None, text(200, NO_TOPIC, optional=True)] = (
-        None  # of the pool of prompts; None: any question
-    )
+    topic: OneTopic = None
     annotator: Annotated[str | None, text(200, NOBODY, optional=True)] = None  # a pseudonym, for the admin alone
 
     def __post_init__(self) -> None:
@@ -99,8 +96,7 @@ def leaderboard(
     if request.annotator is not None:
         services.admin.require(token)
         whose = known_person(services, request.annotator)
-    if request.topic is not None and request.topic not in (known := topics(services)):
-        raise ConfigError(f"topic must be one of the pool of prompts, {', '.join(known) or 'which has none'}")
+    require_topic(services, request.topic)
     found = tallies(
         services.db,
         sources=OWN_SOURCES if request.source == "all" else (request.source,),

@@ -24,6 +24,10 @@ MOST_REFUSED = 20  # lines that are named in one answer
 LONGEST_TOPIC = 40  # characters
 
 
+# A topic of the pool; None: any question.
+OneTopic = Annotated[str | None, text(200, "leave it out for all questions", optional=True)]
+
+
 @checked_dataclass(frozen=True)
 class _Line:
     prompt: Conversation
@@ -55,6 +59,12 @@ def listed(services: Services, token: str | None) -> list[PoolPrompt]:
 def topics(services: Services) -> list[str]:
     """Return the kinds of prompts that there are or were in the pool: no secret, unlike the prompts."""
     return prompts.topics(services.db)
+
+
+def require_topic(services: Services, topic: str | None) -> None:
+    """Raise ConfigError for a topic that no prompt of the pool has or had; None asks for all."""
+    if topic is not None and topic not in (known := topics(services)):
+        raise ConfigError(f"topic must be one of the pool of prompts, {', '.join(known) or 'which has none'}")
 
 
 def change(services: Services, token: str | None, add: Any = "", remove: Any = None) -> Changed:

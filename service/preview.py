@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from alignment.models.texts import Text
 from alignment.reward.agreement import Agreement
-from alignment.reward.rankings import judged_pairs
+from alignment.reward.rankings import judged_pairs, judged_texts
 from alignment.reward.refit import Refitted, cross_validated, refit, with_deviations
 from alignment.reward.settings import RewardConfig
 from alignment.reward.vote_fit import LinearReward, Votes, better_than_a_coin
@@ -69,11 +69,12 @@ class Liked:
 
 @dataclass(frozen=True)
 class _Judged:
-    """A vote and the texts of its pairs."""
+    """A vote and the texts that it judges."""
 
     vote: int
     ranking: Ranking
     texts: frozenset[Text]
+    compares: bool  # rather than only call its texts bad
 
 
 class Preview:
@@ -186,7 +187,7 @@ class Preview:
         changed = False
         for left in reversed(range(LOOKED_BACK + 1)):
             judged = _judged(self._db)
-            self.standing = len(judged)
+            self.standing = _comparing(judged)
             if judged:
                 self._read(judged)
             tried = (one for one in reversed(judged) if one.vote not in self._failed)
@@ -246,7 +247,7 @@ class Preview:
         if ids == self._fitted_to:
             return False
         before, self._fitted_to = self._fitted, ids
-        if len(ids) < FIRST_VOTES:
+        if _comparing(judged) < FIRST_VOTES:
             self._fitted = self._votes = self._fit_now = None
             return True
         weight = SCORING.shipped_weight
@@ -263,10 +264,13 @@ def _key(text: Text) -> str:
 
 
 def _judged(db: Path) -> list[_Judged]:
-    """Return the newest votes that judge some pair, in the order of voting."""
+    """Return the newest votes that judge some text, in the order of voting."""
     found = []
     for ranking in preferences.rankings(db, newest=NEWEST):
-        if pairs := judged_pairs(ranking):
-            texts = frozenset(text for first, second, _ in pairs for text in (first, second))
-            found.append(_Judged(ranking.preference_id, ranking, texts))
+        if texts := frozenset(judged_texts([ranking])):
+            found.append(_Judged(ranking.preference_id, ranking, texts, bool(judged_pairs(ranking))))
     return found
+
+
+def _comparing(judged: Sequence[_Judged]) -> int:
+    return sum(one.compares for one in judged)

@@ -5,7 +5,7 @@ from typing import Any
 
 from storage.database import now, read, row_id, write
 from storage.messages import Messages, messages_from_stored, stored_messages
-from storage.records import Demonstration, Source
+from storage.records import Demonstration, Preference, Source
 from storage.vote_collections import OPEN
 
 
@@ -30,6 +30,18 @@ def save_demonstration(
             [asked, completion, annotator_id, source, now()],
         )
         return row_id(cursor)
+
+
+def withdraw_written_since(path: Path, vote: Preference) -> int:
+    """Take back what a vote's annotator demonstrated for its prompt after it was cast; return how many that were."""
+    written = """annotator = ? AND created >= ? AND withdrawn IS NULL
+        AND messages = (SELECT messages FROM comparisons WHERE id = ?)"""
+    with write(path) as db:
+        cursor = db.conn.execute(
+            f"UPDATE demonstrations SET withdrawn = ? WHERE {written}",
+            [now(), vote.annotator_id, vote.created, vote.comparison_id],
+        )
+        return int(cursor.rowcount)
 
 
 def _demonstration(row: dict[str, Any]) -> Demonstration:

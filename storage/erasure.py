@@ -2,6 +2,7 @@
 
 import hmac
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from sqlite_utils import Database
 from storage.database import now, open_connection
 from storage.events import ADMIN, add_event
 from storage.features import text_key
-from storage.messages import messages_from_stored
+from storage.messages import Messages, messages_from_stored
 
 NOBODY = "erased"  # whose conversations are, once they are erased
 BLANK = '[{"role": "user", "content": ""}]'
@@ -69,6 +70,8 @@ def _erase(db: Database, who: str, key: str, keep_votes: bool) -> Erased:
         _blank(db, row, key)
     db.conn.execute("INSERT OR IGNORE INTO annotators (id, created) VALUES (?, ?)", [NOBODY, now()])
     db.conn.execute("UPDATE conversations SET annotator = ? WHERE annotator = ?", [NOBODY, who])
+    for row in list(db["demonstrations"].rows_where("annotator = ? AND completion <> ''", [who])):
+        _forget_features(db, messages_from_stored(row["messages"]), [row["completion"]])
     written = db.conn.execute(
         "UPDATE demonstrations SET messages = ?, completion = '', withdrawn = COALESCE(withdrawn, ?) "
         "WHERE annotator = ? AND completion <> ''",
@@ -93,12 +96,16 @@ def _blank(db: Database, row: dict[str, Any], key: str) -> None:
         "INSERT OR IGNORE INTO erased_texts (comparison, slot, code, erased) VALUES (?, ?, ?, ?)",
         [(comparison, slot, _code(key, text), now()) for slot, text in texts.items()],
     )
-    known = [text_key(messages, one["text"], ended=ended) for one in completions for ended in (True, False)]
-    db.conn.execute(f"DELETE FROM features WHERE text IN ({', '.join('?' * len(known))})", known)
+    _forget_features(db, messages, [one["text"] for one in completions])
     db.conn.execute("UPDATE comparisons SET messages = ?, proposed = NULL WHERE id = ?", [BLANK, comparison])
     db.conn.execute(
         "UPDATE completions SET text = '', token_ids = ? WHERE comparison = ?", [json.dumps([]), comparison]
     )
+
+
+def _forget_features(db: Database, messages: Messages, texts: Sequence[str]) -> None:
+    known = [text_key(messages, text, ended=ended) for text in texts for ended in (True, False)]
+    db.conn.execute(f"DELETE FROM features WHERE text IN ({', '.join('?' * len(known))})", known)
 
 
 def _code(key: str, text: str) -> str:

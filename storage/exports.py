@@ -6,6 +6,7 @@ from pathlib import Path
 from storage.database import read
 from storage.imports import NewDemonstration
 from storage.messages import Messages, messages_from_stored
+from storage.prompts import OF_TOPIC
 
 WRITTEN = """
     SELECT messages, completion, annotator, COALESCE(NULLIF(origin, ''), source) AS source, created
@@ -23,15 +24,19 @@ ASKED = """
         UNION ALL
         SELECT messages, 'asked ' || created FROM demonstrations
         WHERE withdrawn IS NULL AND (:whose IS NULL OR annotator = :whose)
-    ) GROUP BY messages ORDER BY first, messages
+    ) WHERE {about} GROUP BY messages ORDER BY first, messages
     """
+ABOUT = f"(:topic IS NULL OR messages IN ({OF_TOPIC}))"
 
 
-def demonstrations(path: Path, annotator_id: str | None = None) -> Iterator[NewDemonstration]:
-    """Yield the demonstrations that stand, in the order of writing; with an annotator, only theirs."""
-    whose, values = ("", []) if annotator_id is None else ("AND annotator = ?", [annotator_id])
+def demonstrations(path: Path, annotator_id: str | None = None, topic: str | None = None) -> Iterator[NewDemonstration]:
+    """Yield the demonstrations that stand, in the order of writing; with an annotator, only theirs.
+
+    With a topic, only those for prompts that stand under it in the pool.
+    """
+    whose = "(:whose IS NULL OR annotator = :whose)"
     with read(path) as db:
-        for row in db.query(f"{WRITTEN} {whose} ORDER BY id", values):
+        for row in db.query(f"{WRITTEN} AND {whose} AND {ABOUT} ORDER BY id", {"whose": annotator_id, "topic": topic}):
             yield NewDemonstration(
                 messages_from_stored(row["messages"]),
                 row["completion"],
@@ -41,8 +46,11 @@ def demonstrations(path: Path, annotator_id: str | None = None) -> Iterator[NewD
             )
 
 
-def prompts(path: Path, annotator_id: str | None = None) -> Iterator[Messages]:
-    """Yield what was asked, each prompt once, the first one first; with an annotator, only theirs."""
+def prompts(path: Path, annotator_id: str | None = None, topic: str | None = None) -> Iterator[Messages]:
+    """Yield what was asked, each prompt once, the first one first; with an annotator, only theirs.
+
+    With a topic, only those that stand under it in the pool.
+    """
     with read(path) as db:
-        for row in db.query(ASKED, {"whose": annotator_id}):
+        for row in db.query(ASKED.format(about=ABOUT), {"whose": annotator_id, "topic": topic}):
             yield messages_from_stored(row["messages"])

@@ -13,6 +13,7 @@ from sqlite_utils import Database
 
 from storage.database import read
 from storage.messages import Messages, messages_from_stored, stored_messages
+from storage.prompts import OF_TOPIC
 from storage.records import PreferenceKind, Ranking, Role
 from storage.vote_collections import OPEN, learned_in
 
@@ -91,12 +92,14 @@ class Judgement:
         )
 
 
-def judgements(path: Path, annotator_id: str | None = None) -> Iterator[Judgement]:
+def judgements(path: Path, annotator_id: str | None = None, topic: str | None = None) -> Iterator[Judgement]:
     """Yield the votes that count, in the order of voting, while one connection is open; at most one is held at a time.
 
-    With an annotator, all of theirs that they have not taken back.
+    With an annotator, all of theirs that they have not taken back; with a topic, those on first questions that stand
+    under it in the pool of prompts, as on the leaderboard.
     """
-    whose = COUNTS if annotator_id is None else "preferences.withdrawn IS NULL AND preferences.annotator = ?"
+    whose = COUNTS if annotator_id is None else "preferences.withdrawn IS NULL AND preferences.annotator = :whose"
+    about = "" if topic is None else f"AND comparisons.turn = 0 AND comparisons.messages IN ({OF_TOPIC})"
     judged = f"""
         SELECT preferences.id, preferences.comparison, messages, preferences.blind, tiers, preferences.kind, reason,
                annotator, COALESCE(NULLIF(origin, ''), source) AS source, preferences.created,
@@ -104,11 +107,11 @@ def judgements(path: Path, annotator_id: str | None = None) -> Iterator[Judgemen
         FROM preferences
         JOIN comparisons ON comparisons.id = preferences.comparison
         JOIN completions ON completions.comparison = preferences.comparison
-        WHERE {whose}
+        WHERE {whose} {about}
         ORDER BY preferences.id, position
         """
     with read(path) as db:
-        rows = db.query(judged, [] if annotator_id is None else [annotator_id])
+        rows = db.query(judged, {"whose": annotator_id, "topic": topic})
         for _, shown in groupby(rows, itemgetter("id")):
             yield _judgement(list(shown))
 

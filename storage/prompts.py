@@ -9,6 +9,9 @@ from sqlite_utils import Database
 from storage.database import now, read, write
 from storage.messages import Messages, messages_from_stored, stored_messages
 
+# Of prompts that were taken out of the pool and came back, the newest row says the topic.
+OF_TOPIC = "SELECT messages FROM (SELECT messages, topic, MAX(id) FROM prompts GROUP BY messages) WHERE topic = :topic"
+
 
 @dataclass(frozen=True)
 class PoolPrompt:

@@ -10,10 +10,8 @@ from typing import Any
 
 from storage.database import read
 from storage.judgements import COUNTS
+from storage.prompts import OF_TOPIC
 from storage.tally_table import KEY, READ_PLAYERS
-
-# Of prompts that were taken out of the pool and came back, the newest row says the topic.
-OF_TOPIC = "SELECT messages FROM (SELECT messages, topic, MAX(id) FROM prompts GROUP BY messages) WHERE topic = :topic"
 
 
 @dataclass(frozen=True)

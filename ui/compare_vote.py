@@ -57,8 +57,8 @@ def early_controls(tab: CompareTab, completions: Sequence[ShownCompletion]) -> U
     return changed | both
 
 
-def thanks(now: Snapshot, pairs: int) -> str:
-    """Return what is said after a vote: that it is stored, and what it leads to."""
+def thanks(now: Snapshot, words: str) -> str:
+    """Return what is said after a vote: `words`, that it is stored, and what it leads to."""
     new, needed = now.new_votes, now.retrain_every
     if now.open_run is not None:
         leads_to = strings.IN_THE_NEXT_TRAINING
@@ -68,7 +68,7 @@ def thanks(now: Snapshot, pairs: int) -> str:
         leads_to = strings.TO_NEXT_TRAINING.format(votes=strings.votes(needed - new))
     else:
         leads_to = strings.TRAINING_BEGINS
-    return f"{strings.THANKS if pairs else strings.THANKS_NO_ORDER} {leads_to}"
+    return f"{words} {leads_to}"
 
 
 def taken_back(now: Snapshot, vote: Preference, words: str = strings.VOTE_BACK_HERE) -> str:
@@ -91,8 +91,12 @@ def choose(
     try:
         request = checked(VoteRequest, comparison_id=memory.comparison or "none", choice=choice)
         stored = vote(services, annotator, request, took)
-        leans = f" {strings.PREVIEW_LEANS}" if stored.pairs and services.preview.fitted else ""
-        words = notice(thanks(services.status.now(), stored.pairs) + leans, "thanks")
+        said = strings.THANKS if stored.pairs else strings.THANKS_NO_ORDER
+        if choice == "all_bad" and not stored.pairs:
+            said = strings.THANKS_ALL_BAD
+        teaches = stored.pairs or choice == "all_bad"
+        leans = f" {strings.PREVIEW_LEANS}" if teaches and services.preview.fitted else ""
+        words = notice(thanks(services.status.now(), said) + leans, "thanks")
     except AlreadyVotedError as standing:
         choice = standing.choice
         words = notice(strings.FIRST_VOTE_STANDS)

@@ -27,10 +27,11 @@ def register(services: Services) -> None:
         what: str,
         format: str = "jsonl",  # noqa: A002, as callers name it
         form: str = "conversational",
+        topic: str | None = None,
         request: gr.Request | None = None,
     ) -> dict[str, Any]:
         """Return a file in one of TRL's dataset formats; with an empty token it holds the caller's own."""
-        wanted = checked(ExportRequest, what=what, format=format, form=form)
+        wanted = checked(ExportRequest, what=what, format=format, form=form, topic=topic or None)
         done = export(services, annotator_id(request), token, wanted)
         return {"path": str(done.path), "orig_name": done.path.name, "meta": {"_type": "gradio.FileData"}}
 

@@ -18,6 +18,7 @@ from ui.annotator import annotator_id
 from ui.data_shelves import acted, listed
 from ui.errors import sentence
 from ui.events import QUIET
+from ui.leaderboard_tab import topic_choices
 from ui.render import notice, render
 
 SCRIPT = "triptychData(element, props, trigger)  // assets/data.js; it triggers select"
@@ -25,10 +26,12 @@ SCRIPT = "triptychData(element, props, trigger)  // assets/data.js; it triggers 
 
 def taken_out(services: Services, annotator: str, token: str | None, *wanted: str) -> tuple[str | None, str]:
     """Return the path of an exported file and what to say of it."""
-    what, kind, form = wanted
+    what, kind, form, topic = wanted
     held = token if services.admin.is_valid(token) else None
     try:
-        done = export(services, annotator, held, checked(ExportRequest, what=what, format=kind, form=form))
+        done = export(
+            services, annotator, held, checked(ExportRequest, what=what, format=kind, form=form, topic=topic or None)
+        )
     except Exception as error:
         return None, notice(sentence(error), "error")
     words = strings.EXPORTED_WITHOUT if done.left_out else strings.EXPORTED
@@ -105,7 +108,7 @@ def build(services: Services, tab: Any, token: Any) -> Any:
     shown.select(act, wanted, shown, **QUIET)
     with gr.Row(elem_id="exchange"):
         with gr.Column():
-            _build_export(services, token)
+            _build_export(services, tab, token)
             _build_name(services)
         with gr.Column():
             taking_in, taken = _build_import(services, token)
@@ -128,21 +131,26 @@ def _section(title: str, words: str, **column: Any) -> Iterator[Any]:
         yield box
 
 
-def _build_export(services: Services, token: Any) -> None:
+def _build_export(services: Services, tab: Any, token: Any) -> None:
     with _section(strings.TAKE_OUT, strings.TAKE_OUT_SAYS):
         what = gr.Dropdown(choices(strings.WHATS), value="preferences", label=strings.WHAT_OUT, filterable=False)
         with gr.Row():
             kind = gr.Dropdown(choices(strings.FORMATS), value="jsonl", label=strings.FORMAT, filterable=False)
             form = gr.Dropdown(choices(strings.FORMS), value="conversational", label=strings.FORM, filterable=False)
+        topic = gr.Dropdown([(strings.ANY_QUESTION, "")], value="", label=strings.WHICH_QUESTIONS, elem_id="about")
         start = gr.Button(strings.EXPORT, elem_id="export")
         said = gr.HTML(notice(""), apply_default_css=False, elem_id="exported")
         file = gr.File(label=strings.FILE, interactive=False, visible=False, elem_id="export-file")
 
-    def take(held: str | None, what: str, kind: str, form: str, caller: gr.Request) -> tuple[Any, str]:
-        path, words = taken_out(services, annotator_id(caller), held, what, kind, form)
+    def take(held: str | None, what: str, kind: str, form: str, about: str, caller: gr.Request) -> tuple[Any, str]:
+        path, words = taken_out(services, annotator_id(caller), held, what, kind, form, about)
         return gr.update(value=path, visible=path is not None), words
 
-    start.click(take, [token, what, kind, form], [file, said], **QUIET)
+    def opened() -> Any:
+        return gr.update(choices=topic_choices(services))
+
+    start.click(take, [token, what, kind, form, topic], [file, said], **QUIET)
+    tab.select(opened, None, topic, **QUIET)
 
 
 def _build_import(services: Services, token: Any) -> tuple[Any, Any]:

@@ -27,6 +27,7 @@ from ui import (
     strings,
     teach_endpoints,
     teach_tab,
+    teach_view,
     training_tab,
     versions_tab,
     versions_view,
@@ -41,7 +42,6 @@ from ui.reopen import FORGET_LINK, follow_erasing, linked, no_such
 from ui.security import SecurityHeaders, hash_of
 from ui.sessions import Sessions
 from ui.startup import patient_gradio
-from ui.teach_form import TeachTab
 from ui.training_tab import TrainingTab
 from ui.updates import StreamingBlocks
 
@@ -191,10 +191,11 @@ def build(services: Services) -> Page:
             with gr.Tab(strings.DATA_TAB, id="data") as storing:
                 erasing = data_tab.build(services, storing, token)
                 follow_erasing(services, erasing, comparing)
+                teach_view.follow_erasing(services, erasing, teaching)
             admin_tab.build(services, token)
         shown = Refreshed(top.component, training, gr.Timer(BUSY_SECONDS), gr.State(None))
         _bind_loading(services, page, comparing, shown, token)
-        _bind_teaching(services, page, teaching)
+        teach_view.bind_opening(services, page, teaching)
         endpoints.register(services)
         teach_endpoints.register(services)
         access_endpoints.register(services)
@@ -235,16 +236,6 @@ def _bind_loading(services: Services, page: Page, comparing: CompareTab, shown: 
     loaded.then(open_training, token, training.forms, **QUIET)  # after it: an admin's invitation brings the token
     page.load(tick, shown.seen, shown.all, **QUIET)
     shown.timer.tick(tick, shown.seen, shown.all, **QUIET)
-
-
-def _bind_teaching(services: Services, page: Page, teaching: TeachTab) -> None:
-    """Bind what the Teach tab shows when a browser opens the page."""
-
-    def open_teaching(pending: Any, caller: gr.Request) -> dict[Any, Any]:
-        return teach_tab.opened(services, teaching, annotator_id(caller), pending)
-
-    loaded = page.load(open_teaching, teaching.pending, teaching.all, **QUIET)
-    loaded.then(None, js=opened("teach"), **QUIET)
 
 
 def _let_queue_rest(page: Page) -> None:

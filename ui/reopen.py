@@ -8,8 +8,9 @@ from service.compare import stored_comparison
 from service.context import Services
 from service.conversations import latest_of
 from ui import strings
+from ui.annotator import annotator_id
 from ui.compare_form import CompareTab
-from ui.compare_view import Pending, Remembered, Update, empty_view, turn_view, with_standing_vote
+from ui.compare_view import NOTHING, Pending, Remembered, Update, empty_view, turn_view, with_standing_vote
 from ui.errors import sentence
 from ui.events import QUIET
 from ui.render import notice
@@ -73,13 +74,13 @@ def vote_gone(services: Services, tab: CompareTab, annotator: str, pending: Pend
 def follow_erasing(services: Services, erasing: Any, tab: CompareTab) -> None:
     """Have what the tab shows go from it too when it was erased; `erasing` is the event that does it."""
 
-    def look(pending: Pending) -> Update:
+    def look(pending: Pending, caller: gr.Request) -> Update:
         memory = Remembered.of(pending)
         try:
             if memory.comparison and not memory.running:
                 stored_comparison(services, memory.comparison)
         except LookupError:
-            return empty_view(services, tab) | {tab.pending: None, tab.finished_at: None}
-        return {tab.notice: gr.skip()}
+            return empty_view(services, tab) | {tab.pending: NOTHING.to_json(), tab.finished_at: None}
+        return vote_gone(services, tab, annotator_id(caller), pending) or {tab.notice: gr.skip()}
 
     erasing.then(look, tab.pending, [*tab.all, tab.pending, tab.finished_at], **QUIET)

@@ -9,67 +9,20 @@ import gradio as gr
 
 from alignment.errors import ConfigError
 from service.again import propose_or_again
-from service.better import none_good
-from service.compare import stored_comparison
 from service.completions import Progress
 from service.context import Services
-from service.conversations import shown_to
-from service.requests import WithdrawRequest, checked
-from service.roles import NotInvitedError, is_viewer
-from service.teach_requests import ProposeRequest, RankRequest
-from service.votes import AlreadyVotedError, rank, standing_vote, withdraw
+from service.requests import checked
+from service.teach_requests import ProposeRequest
 from ui import strings, teach_pool, why
 from ui.annotator import annotator_id
 from ui.answers import Drawn, drawn
 from ui.compare_tab import Header
-from ui.compare_vote import taken_back
 from ui.errors import not_written, sentence
 from ui.events import QUIET, ending, once_opened
 from ui.render import notice
-from ui.teach_form import TeachTab, board, components, drafts_board, empty_board
-
-Update = dict[Any, Any]  # what changes, by component
-
-
-def idle(tab: TeachTab, *, busy: bool = False) -> Update:
-    """Return the buttons as they are while nothing is open, or while answers are written."""
-    return {
-        tab.ask: gr.update(visible=not busy),
-        tab.stop: gr.update(visible=busy),
-        tab.enough: gr.update(visible=busy),
-        tab.undo: gr.update(visible=False),
-        tab.why: why.why(),
-        tab.better: gr.update(visible=False, open=False),
-    }
-
-
-def shown(services: Services, tab: TeachTab, annotator: str, comparison_id: str, words: str = "") -> Update:
-    """Return the tab with a stored comparison: open to a ranking, or as it was ranked. `words` is the notice."""
-    comparison = stored_comparison(services, comparison_id)
-    vote = standing_vote(services, annotator, comparison.id)
-    completions = shown_to(services, annotator, comparison)
-    same = len({one.text for one in completions}) == 1
-    said = strings.RANKING_STORED if vote else strings.ALL_THE_SAME if same else strings.RANK_THEM
-    reads = is_viewer(services, annotator)
-    is_open, ranked = vote is None and not reads, None if vote is None else vote.tiers
-    return idle(tab) | {
-        tab.board: board(tab.model, comparison.id, comparison.messages, completions, is_open=is_open, ranked=ranked),
-        tab.notice: words or notice(strings.YOU_MAY_READ if reads else said),
-        tab.next: gr.update(value=strings.PROPOSE_NEXT),
-        tab.undo: gr.update(visible=vote is not None and not reads),
-        tab.why: why.why(None if reads else vote),
-        tab.better: gr.update(visible=is_open, open=False),
-        tab.pending: {"comparison": comparison.id},
-    }
-
-
-def opened(services: Services, tab: TeachTab, annotator: str, pending: Any) -> Update:
-    """Return the tab as it opens: with the comparison that the browser remembers, if there is one."""
-    try:
-        return shown(services, tab, annotator, _remembered(pending))
-    except LookupError:
-        said = {tab.notice: notice(strings.YOU_MAY_READ)} if is_viewer(services, annotator) else {}
-        return idle(tab) | {tab.board: empty_board()} | said
+from ui.teach_form import TeachTab, board, components, drafts_board
+from ui.teach_judge import bind_judging
+from ui.teach_view import Update, idle, opened, remembered, shown
 
 
 async def asked(
@@ -96,7 +49,7 @@ async def asked(
             growing = await asyncio.to_thread(_grown, last, growing)
             now = {tab.notice: notice(_way_of(last)), tab.board: _growing(tab, last, growing)}
             if not began:
-                memory = {"comparison": _remembered(pending), "running": last.comparison_id}
+                memory = {"comparison": remembered(pending), "running": last.comparison_id}
                 now |= idle(tab, busy=True) | {tab.prompt: "", tab.written: "", tab.pending: memory}
             yield now
             began = True
@@ -110,7 +63,7 @@ async def asked(
 def enough(services: Services, tab: TeachTab, annotator: str, pending: Any) -> Update:
     """Have the answers stopped that are being written; their stream shows what can be ranked of them."""
     try:
-        services.early.enough(_remembered(pending, "running"), annotator)
+        services.early.enough(remembered(pending, "running"), annotator)
     except Exception as error:
         return {tab.notice: notice(sentence(error), "error")}
     return {tab.notice: gr.skip()}
@@ -150,83 +103,11 @@ def _put_back(
     return before if prompt is None else before | {tab.prompt: prompt}
 
 
-def ranked(
-    services: Services, tab: TeachTab, annotator: str, ranking: Any, pending: Any, finished_at: float | None
-) -> Update:
-    """Store a ranking and return the tab with names revealed."""
-    return _judged(
-        services,
-        tab,
-        annotator,
-        pending,
-        lambda comparison: (
-            strings.RANKED.format(pairs=strings.pairs(made))
-            if (made := _rank(services, annotator, comparison, ranking, _took(finished_at)))
-            else strings.RANKED_NO_ORDER
-        ),
-    )
-
-
-def _rank(services: Services, annotator: str, comparison: str, ranking: Any, took: float | None) -> int:
-    request = checked(RankRequest, comparison_id=comparison, ranking=ranking)
-    return rank(services, annotator, request, took).pairs
-
-
-def none_of_these(
-    services: Services, tab: TeachTab, annotator: str, better: str | None, pending: Any, finished_at: float | None
-) -> Update:
-    """Store that all are bad, with a better answer or, for None, without one, and return the tab."""
-
-    def store(comparison: str) -> str:
-        if better is not None and not better.strip():
-            raise ConfigError(strings.NO_BETTER)
-        none_good(services, annotator, comparison, better or "", _took(finished_at))
-        return strings.NONE_STORED if better is None else strings.NONE_AND_BETTER
-
-    return {tab.written: ""} | _judged(services, tab, annotator, pending, store)
-
-
-def _judged(services: Services, tab: TeachTab, annotator: str, pending: Any, store: Any) -> Update:
-    """Return the tab after a judgement was stored by `store`, which returns what is said; or why it was refused."""
-    comparison = _remembered(pending)
-    try:
-        words = notice(store(comparison or "none"), "thanks")
-    except AlreadyVotedError:
-        words = notice(strings.RANKED_BEFORE)
-    except NotInvitedError as error:  # roles were switched on since the answers were shown
-        return shown(services, tab, annotator, comparison, notice(sentence(error), "error")) | {tab.written: gr.skip()}
-    except Exception as error:
-        return {tab.notice: notice(sentence(error), "error"), tab.written: gr.skip()}
-    return shown(services, tab, annotator, comparison, words)
-
-
-def undone(services: Services, tab: TeachTab, annotator: str, pending: Any) -> Update:
-    """Take the judgement of the comparison shown back and return the tab open to another one; names stay revealed."""
-    comparison = _remembered(pending)
-    try:
-        words = notice(strings.NO_VOTE_STANDS)
-        if (standing := standing_vote(services, annotator, comparison)) is not None:
-            withdraw(services, annotator, WithdrawRequest(standing.id))
-            back = taken_back(services.status.now(), standing, strings.RANKING_BACK)
-            words = notice(back)
-        return shown(services, tab, annotator, comparison, words)
-    except Exception as error:
-        return {tab.notice: notice(sentence(error), "error")}
-
-
-def _remembered(pending: Any, name: str = "comparison") -> str:
-    return str(pending.get(name) or "") if isinstance(pending, dict) else ""
-
-
-def _took(finished_at: float | None) -> float | None:
-    return None if finished_at is None else time.monotonic() - finished_at
-
-
 def build(services: Services, pending: Any, token: Any, header: Header) -> TeachTab:
     """Build the tab and return its components; `pending` is what the browser keeps, `token` what an admin's does."""
     tab = components(services, pending)
     _bind_asking(services, tab)
-    _bind_judging(services, tab, header)
+    bind_judging(services, tab, header)
     why.bind(services, tab.why, tab.notice, tab.pending, QUIET)
     teach_pool.build(services, token)
     return tab
@@ -267,31 +148,3 @@ def _bind_asking(services: Services, tab: TeachTab) -> None:
     tab.next.click(proposed, None, tab.request, **asking)
     tab.enough.click(suffices, tab.pending, tab.notice, **QUIET)
     tab.stop.click(stop, [tab.request, tab.pending], outputs, **QUIET)
-
-
-def _bind_judging(services: Services, tab: TeachTab, header: Header) -> None:
-    def submit(event: gr.EventData, pending: Any, finished_at: Any, caller: gr.Request) -> Update:
-        changed = ranked(services, tab, annotator_id(caller), event.ranking, pending, finished_at)
-        return changed | {header.component: header.html()}
-
-    def save(text: str, pending: Any, finished_at: Any, caller: gr.Request) -> Update:
-        changed = none_of_these(services, tab, annotator_id(caller), text, pending, finished_at)
-        return changed | {header.component: header.html()}
-
-    def all_bad(pending: Any, finished_at: Any, caller: gr.Request) -> Update:
-        changed = none_of_these(services, tab, annotator_id(caller), None, pending, finished_at)
-        return changed | {header.component: header.html()}
-
-    def undo(pending: Any, caller: gr.Request) -> Update:
-        return undone(services, tab, annotator_id(caller), pending) | {header.component: header.html()}
-
-    def select(event: gr.EventData, caller: gr.Request) -> Update:
-        return opened(services, tab, annotator_id(caller), {"comparison": event.comparison}) | {tab.finished_at: None}
-
-    outputs = [*tab.all, header.component]
-    judging = [tab.pending, tab.finished_at]
-    tab.board.submit(submit, judging, outputs, **QUIET)
-    tab.board.select(select, None, [*tab.all, tab.finished_at], **QUIET)
-    tab.save.click(save, [tab.written, *judging], outputs, **QUIET)
-    tab.all_bad.click(all_bad, judging, outputs, **QUIET)
-    tab.undo.click(undo, tab.pending, outputs, **QUIET)

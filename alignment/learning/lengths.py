@@ -50,13 +50,13 @@ def short_enough(model: PeftModel, tokenizer: Any, prompts: Sequence[Messages], 
 
 
 def readable(model: PeftModel, tokenizer: Any, demonstrations: Sequence[Demonstrated]) -> list[Text]:
-    """Return the demonstrations that the model can read whole as texts; the log names the others."""
+    """Return the demonstrations that the model can read whole as texts; the log has a line for each other one."""
     texts = [Text(one.messages, one.completion) for one in demonstrations]
     return [text for text in texts if _are_readable(model, tokenizer, [text])]
 
 
 def readable_rankings(model: PeftModel, tokenizer: Any, rankings: Sequence[R]) -> list[R]:
-    """Return the rankings all of whose completions the model can read whole; the log names the others.
+    """Return the rankings all of whose completions the model can read whole; the log has a line for each other one.
 
     They were written by a model that could, but it may be another one that is trained on them.
     """
@@ -100,5 +100,7 @@ def _are_readable(model: PeftModel, tokenizer: Any, texts: Sequence[Text]) -> bo
     completions = [tokenizer.completion_ids(text.completion, ended=text.ended) for text in texts]
     length = tokenizer.tokens(messages) + max(map(len, completions))
     if length > context:
-        log.warning("left out: %s tokens, this model reads %s: %r …", length, context, question_of(messages)[:60])
+        log.warning(
+            "left out: %s tokens, this model reads %s", length, context
+        )  # no text: what is erased stays in logs
     return bool(length <= context)

@@ -1,7 +1,7 @@
 """What rankings say: which completions are better than which. No model here, and no torch."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import combinations
 from typing import Protocol, TypeVar
 
@@ -25,7 +25,7 @@ class Ranked(Protocol):
     """Completions of one conversation in tiers, best first; a tier holds positions in `completions`.
 
     `tied` says whether completions of one tier were called equal, or only not compared; `ended`, which completions
-    ended by themselves.
+    ended by themselves. No tier at all says that all of them are bad.
     """
 
     @property
@@ -47,13 +47,32 @@ def judged_pairs(ranking: Ranked) -> list[tuple[Text, Text, float]]:
     left out); two equal texts are no pair, and if one of them ended, both did. One that was cut before its first word
     is in no pair: nobody has read it.
     """
-    written = sorted(zip(ranking.completions, ranking.ended, strict=True), key=lambda one: one[1])
-    texts = {completion: Text(ranking.messages, completion, ended) for completion, ended in written}
+    texts = _texts(ranking)
     tiers = [[texts[ranking.completions[i]] for i in tier] for tier in ranking.tiers]
     ordered = [(one, other, 1.0) for upper, lower in combinations(tiers, 2) for one in upper for other in lower]
     equal = [(one, other, 0.5) for tier in tiers if ranking.tied for one, other in combinations(tier, 2)]
     judged = (pair for pair in ordered + equal if pair[0] != pair[1] and all(map(_has_begun, pair[:2])))
     return list(dict.fromkeys(judged))
+
+
+def called_bad(ranking: Ranked) -> list[Text]:
+    """Return the different texts that a ranking calls bad without saying what is better; none where it has tiers."""
+    return [] if ranking.tiers else [text for text in _texts(ranking).values() if _has_begun(text)]
+
+
+def judged_texts(rankings: Iterable[Ranked]) -> list[Text]:
+    """Return the different texts that rankings judge: those of their pairs, and those called bad."""
+    found: dict[Text, None] = {}
+    for ranking in rankings:
+        found |= dict.fromkeys(text for pair in judged_pairs(ranking) for text in pair[:2])
+        found |= dict.fromkeys(called_bad(ranking))
+    return list(found)
+
+
+def _texts(ranking: Ranked) -> dict[str, Text]:
+    """Return the different texts of a ranking; of two equal ones that which ended, if any did."""
+    written = sorted(zip(ranking.completions, ranking.ended, strict=True), key=lambda one: one[1])
+    return {completion: Text(ranking.messages, completion, ended) for completion, ended in written}
 
 
 def _has_begun(text: Text) -> bool:

@@ -23,8 +23,16 @@ from alignment.reward.linear import (
     sigmoid,
     variances_by_evidence,
 )
-from alignment.reward.rankings import Ranked, prompt_folds
-from alignment.reward.vote_fit import FOLDS, WIDTHS, LinearReward, Votes, judged_by, margins_of, scaling_for
+from alignment.reward.rankings import Ranked
+from alignment.reward.vote_fit import (
+    WIDTHS,
+    LinearReward,
+    Votes,
+    held_out_folds,
+    judged_by,
+    margins_of,
+    scaling_for,
+)
 
 GROWN = 1.25  # times as many votes, or as few, after which scaling and widths are chosen anew
 MOST_INNER = 200  # steps of conjugate gradients for one of Newton's
@@ -81,13 +89,10 @@ def cross_validated(votes: Votes, fitted: Refitted, seed: int) -> Agreement | No
 
     The scaling and widths of `fitted` serve all folds: choosing them for each costs more than it tells.
     """
-    folds = [fold for fold in prompt_folds(votes.rankings, FOLDS, seed) if fold]
     margins: list[Array] = []
-    for fold in folds:
-        rest = [ranking for other in folds if other is not fold for ranking in other]
-        if rest:
-            scores = _from(votes, rest, fitted).scores
-            margins += [own for ranking in fold if len(own := margins_of(votes, scores, ranking))]
+    for fold, rest in held_out_folds(votes.rankings, seed):
+        scores = _from(votes, rest, fitted).scores
+        margins += [own for ranking in fold if len(own := margins_of(votes, scores, ranking))]
     return agreement(margins) if margins else None
 
 

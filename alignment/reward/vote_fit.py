@@ -1,19 +1,25 @@
-"""The linear reward model of people's votes: fitted and cross-validated. NumPy alone."""
+"""The linear reward model of people's votes: fitted and cross-validated. NumPy alone.
+
+"All bad" compares nothing, so each text of such a vote loses to a reference: the mean of all voted texts, a point such
+as KTO has (Ethayarajh et al. 2024). These votes together weigh at most as much as those that compare, and only the
+latter are predicted and counted as evidence: without them nothing is learned.
+"""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from alignment.models.texts import Text
 from alignment.reward.agreement import Agreement, agreement
-from alignment.reward.linear import Array, Judged, Posterior, Scaling, fit_by_evidence, scaling_of
-from alignment.reward.rankings import Ranked, judged_pairs, prompt_folds
+from alignment.reward.linear import Array, Judged, Posterior, Scaling, fit, fit_by_evidence, scaling_of
+from alignment.reward.rankings import Ranked, called_bad, judged_pairs, judged_texts, prompt_folds
 
 FOLDS = 8
 WIDTHS = (0.25, 0.7, 2.0, 5.0, 12.0)  # of the prior of each group of features, in nats of odds; evidence chooses
 POINTS = 4001  # of a numeric integral
+REFERENCE = -1  # the place of the mean of all voted texts, after theirs
 
 
 @dataclass(frozen=True)
@@ -34,7 +40,7 @@ class LinearReward:
 
 @dataclass(frozen=True)
 class Votes:
-    """Rankings that judge some pair, the features of every text in them, and what another reward model says of each."""
+    """Rankings, the features of every text that they judge, and what another reward model says of each."""
 
     rankings: Sequence[Ranked]
     features: Mapping[Text, Array]  # (F,) each
@@ -43,7 +49,7 @@ class Votes:
 
 
 def fit_votes(votes: Votes, rankings: Sequence[Ranked] | None = None) -> LinearReward:
-    """Return the reward model fitted to all of the votes, or to some of their rankings, which judge some pair."""
+    """Return the reward model fitted to all of the votes, or to some of their rankings."""
     chosen = votes.rankings if rankings is None else rankings
     scaling = scaling_for(votes, chosen)
     judged, offsets = judged_by(votes, chosen, 1 / scaling.scale)
@@ -52,24 +58,21 @@ def fit_votes(votes: Votes, rankings: Sequence[Ranked] | None = None) -> LinearR
 
 def scaling_for(votes: Votes, rankings: Sequence[Ranked]) -> Scaling:
     """Return what the features of those texts that rankings judge are standardised by."""
-    texts = dict.fromkeys(text for one in rankings for pair in judged_pairs(one) for text in pair[:2])
-    return scaling_of(np.stack([votes.features[text] for text in texts]).astype(np.float64))
+    return scaling_of(np.stack([votes.features[text] for text in judged_texts(rankings)]).astype(np.float64))
 
 
 def judged_by(votes: Votes, rankings: Sequence[Ranked], factor: Array) -> tuple[Judged, Array | None]:
     """Return the pairs that rankings judge, and the margins that the offsets give them, if there are any.
 
-    Differences of features are multiplied by `factor` (F,) and have its precision.
+    A text that was called bad is in a pair with the mean of all these texts. Differences of features are multiplied by
+    `factor` (F,) and have its precision.
     """
-    places: dict[Text, int] = {}
-    flat = []  # places of the first and the second text, target, weight
-    for ranking in rankings:
-        pairs = judged_pairs(ranking)
-        for first, second, target in pairs:
-            ends = (places.setdefault(first, len(places)), places.setdefault(second, len(places)))
-            flat.append((*ends, target, 1 / len(pairs)))
-    features = np.stack([votes.features[text] for text in places]).astype(factor.dtype, copy=False)
-    firsts, seconds, targets, weights = (np.array(column) for column in zip(*flat, strict=True))
+    places, pairs = _pairs(rankings)
+    firsts, seconds, targets, weights = (np.array(column) for column in zip(*pairs, strict=True))
+    rows = [votes.features[text] for text in places]
+    if REFERENCE in firsts:
+        rows.append(np.mean(rows, axis=0))
+    features = np.stack(rows).astype(factor.dtype, copy=False)
     differences = features[firsts]
     differences -= features[seconds]
     differences *= factor
@@ -77,7 +80,33 @@ def judged_by(votes: Votes, rankings: Sequence[Ranked], factor: Array) -> tuple[
     if votes.offsets is None:
         return judged, None
     given = np.array([votes.offsets[text] for text in places], factor.dtype)
+    given = np.append(given, given.mean())
     return judged, given[firsts] - given[seconds]
+
+
+def _pairs(rankings: Sequence[Ranked]) -> tuple[dict[Text, int], list[tuple[int, int, float, float]]]:
+    """Return the place of each text, and of every pair both places, its target and its weight, in order of rankings.
+
+    A vote weighs 1; votes that only call texts bad together at most as much as those that compare.
+    """
+    said = [(judged_pairs(ranking), called_bad(ranking)) for ranking in rankings]
+    comparing, calling = sum(bool(pairs) for pairs, _ in said), sum(bool(bad) for _, bad in said)
+    share = min(1.0, comparing / calling) if calling else 0.0
+    places: dict[Text, int] = {}
+    found = []
+
+    def place(text: Text) -> int:
+        return places.setdefault(text, len(places))
+
+    for pairs, bad in said:
+        found += [(place(first), place(second), target, 1 / len(pairs)) for first, second, target in pairs]
+        found += [(REFERENCE, place(text), 1.0, share / len(bad)) for text in bad]
+    return places, found
+
+
+def comparing_votes(rankings: Sequence[Ranked]) -> int:
+    """Return how many rankings compare texts, rather than only call them bad."""
+    return sum(bool(judged_pairs(ranking)) for ranking in rankings)
 
 
 def cross_validate(votes: Votes, seed: int) -> Agreement | None:
@@ -85,14 +114,23 @@ def cross_validate(votes: Votes, seed: int) -> Agreement | None:
 
     The voted prompts are split into folds; each is predicted by a fit to all others.
     """
-    folds = [fold for fold in prompt_folds(votes.rankings, FOLDS, seed) if fold]
     margins: list[Array] = []
+    for fold, rest in held_out_folds(votes.rankings, seed):
+        fitted = fit_votes(votes, rest)
+        margins += [own for ranking in fold if len(own := margins_of(votes, fitted.means, ranking))]
+    return agreement(margins) if margins else None
+
+
+def held_out_folds(rankings: Sequence[Ranked], seed: int) -> Iterator[tuple[list[Ranked], list[Ranked]]]:
+    """Yield the votes on some prompts and those on all others, where the latter compare texts, and so teach something.
+
+    Votes that call all bad are held out by their prompts like any other.
+    """
+    folds = [fold for fold in prompt_folds(rankings, FOLDS, seed) if fold]
     for fold in folds:
         rest = [ranking for other in folds if other is not fold for ranking in other]
-        if rest:
-            fitted = fit_votes(votes, rest)
-            margins += [own for ranking in fold if len(own := margins_of(votes, fitted.means, ranking))]
-    return agreement(margins) if margins else None
+        if comparing_votes(rest):
+            yield fold, rest
 
 
 def margins_of(votes: Votes, score: Callable[[Array], Array], ranking: Ranked) -> Array:
@@ -115,12 +153,19 @@ def better_than_a_coin(measured: Agreement) -> float:
     return float(density[share > 0.5].sum() / density.sum())
 
 
-def evidence_against_a_coin(reward: LinearReward, votes: int) -> float:
-    """Return by how many nats the votes that it was fitted to are more probable under a reward model than by a coin.
+def evidence_against_a_coin(votes: Votes, reward: LinearReward) -> float:
+    """Return by how many nats the votes that compare are more probable under the reward model of all than by a coin.
 
-    It is the logarithm of their Bayes factor (Kass and Raftery 1995 call it positive from 1 on, strong from 3).
+    It is the logarithm of their Bayes factor (Kass and Raftery 1995 call it positive from 1 on, strong from 3), given
+    what "all bad" says: such votes can make the others more or less probable, but add nothing of their own.
     """
-    return reward.posterior.evidence + votes * math.log(2)
+    judged, offsets = judged_by(votes, votes.rankings, 1 / reward.scaling.scale)
+    alone = np.array([first == REFERENCE for first, *_ in _pairs(votes.rankings)[1]])
+    known = 0.0
+    if alone.any():
+        given = None if offsets is None else offsets[alone]
+        known = fit(judged.rows(np.flatnonzero(alone)), reward.posterior.variances, given).evidence
+    return reward.posterior.evidence - known + comparing_votes(votes.rankings) * math.log(2)
 
 
 def _peak(right: float, wrong: float) -> float:

@@ -19,7 +19,7 @@ from alignment.models.model_folder import features_owner
 from alignment.models.texts import Text
 from alignment.reward.agreement import Agreement
 from alignment.reward.linear import Array
-from alignment.reward.rankings import Ranked, judged_pairs
+from alignment.reward.rankings import Ranked, judged_texts
 from alignment.reward.scorer import (
     Scorer,
     adapter_scorer,
@@ -90,10 +90,10 @@ def _load_or_fit(training: Training, data: Data, shipped_heads: nn.Linear | None
     if kept is not None:
         return RewardModel(kept[0], shipped_heads, kept[1])
     run_folder.forget(folder)
-    fitted, measured = _fit(training, data, shipped_heads)
+    fitted, measured, evidence = _fit(training, data, shipped_heads)
     agreement = asdict(measured) if measured else None
     report("reward", 1.0, 0, measured.metrics() if measured else {}, now=True)  # what is kept is also reported
-    _require_convincing(fitted, measured, len(judging(data.voted)), training.settings.reward)
+    _require_convincing(measured, evidence, len(judging(data.voted)), training.settings.reward)
     inputs = {**data.inputs, "fitted": agreement}
     write_folder(
         run_folder.reward_folder(folder), lambda into: run_models.keep_reward(training.model, fitted, inputs, into)
@@ -115,33 +115,37 @@ def scorer(training: Training, reward: RewardModel) -> Scorer:
     return added_scorer(model, own, pad_id, reward.shipped_heads, config)
 
 
-def _fit(training: Training, data: Data, shipped_heads: nn.Linear | None) -> tuple[Fitted, Agreement | None]:
-    """Return a reward model of people's votes, and how well it predicts votes that it has not seen.
+def _fit(
+    training: Training, data: Data, shipped_heads: nn.Linear | None
+) -> tuple[Fitted, Agreement | None, float | None]:
+    """Return a reward model of people's votes, how well it predicts votes that it has not seen, and the evidence.
 
-    Where a reward model ships with the base, votes teach what that one leaves open (as boosting does: Friedman 2001).
-    Where only comparisons ship, an adapter learns from both. Otherwise it is linear; an adapter takes its place where
-    there are many votes and it predicts those that it has not seen better.
+    The evidence is that of a linear one against a coin. Where a reward model ships with the base, votes teach what that
+    one leaves open (as boosting does: Friedman 2001). Where only comparisons ship, an adapter learns from both.
+    Otherwise it is linear; an adapter takes its place where there are many votes and it predicts those that it has not
+    seen better. Only a linear one learns from "all bad" alone.
     """
     if data.shipped and shipped_heads is None:
-        return _fit_adapter(training, data, None)
-    rankings = judging(data.voted)
-    if not rankings and shipped_heads is not None:
-        return None, None
-    if not rankings:
+        return *_fit_adapter(training, data, None), None
+    comparing = len(judging(data.voted))
+    if not comparing and shipped_heads is not None:
+        return None, None, None
+    if not comparing:
         raise TrainingError("there are no comparisons to learn from; vote on some answers, then train")
-    votes = _votes(training, rankings, shipped_heads)
+    votes = _votes(training, data.voted, shipped_heads)
     training.report("reward", 0.5, now=True)
     measured = cross_validate(votes, training.settings.seed)
     log.info("linear reward model on votes that it has not seen: %s", measured)
-    if len(rankings) >= MANY_VOTES:
+    if comparing >= MANY_VOTES:
         heads, by_adapter = _fit_adapter(training, data, shipped_heads)
         if measured is None or (by_adapter is not None and by_adapter.log_loss < measured.log_loss):
-            return heads, by_adapter
+            return heads, by_adapter, None
         drop_adapter(training.model, "reward")
-    return fit_votes(votes), measured
+    fitted = fit_votes(votes)
+    return fitted, measured, evidence_against_a_coin(votes, fitted)
 
 
-def _require_convincing(fitted: Fitted, measured: Agreement | None, votes: int, config: RewardConfig) -> None:
+def _require_convincing(measured: Agreement | None, evidence: float | None, votes: int, config: RewardConfig) -> None:
     """Raise UnconvincingVotesError if a coin does about as well on votes that the reward model has not seen, or on all.
 
     The first alone lets a fifth of those pass who vote at random; docs/benchmarks.md counts what both let pass.
@@ -153,12 +157,8 @@ def _require_convincing(fitted: Fitted, measured: Agreement | None, votes: int, 
     seen = f"the reward model agrees with {right:.0f} of {accuracy.count} votes that it had not seen"
     if better_than_a_coin(measured) < config.least_certainty:
         why = "and a coin does as well"
-    elif (
-        isinstance(fitted, LinearReward)
-        and config.least_evidence
-        and (found := evidence_against_a_coin(fitted, votes)) < config.least_evidence
-    ):
-        why = f"but all {votes} votes are only {math.exp(found):.1f} times as probable by it as by a coin"
+    elif config.least_evidence and evidence is not None and evidence < config.least_evidence:
+        why = f"but all {votes} votes are only {math.exp(evidence):.1f} times as probable by it as by a coin"
     else:
         return
     raise UnconvincingVotesError(
@@ -167,20 +167,19 @@ def _require_convincing(fitted: Fitted, measured: Agreement | None, votes: int, 
     )
 
 
-def _votes(training: Training, rankings: Sequence[Ranked], shipped_heads: nn.Linear | None) -> Votes:
-    """Return rankings with the features of their texts and, where a reward model ships, its scores of these."""
-    judged = (pair for ranking in rankings for pair in judged_pairs(ranking))
-    texts = list(dict.fromkeys(text for first, second, _ in judged for text in (first, second)))
+def _votes(training: Training, voted: Sequence[Ranked], shipped_heads: nn.Linear | None) -> Votes:
+    """Return votes with the features of the texts that they judge and, where a reward model ships, its scores."""
+    texts = judged_texts(voted)
     features = features_of(training, texts)
     groups = feature_groups(training.model)
     if shipped_heads is None:
-        return Votes(rankings, features, groups)
+        return Votes(voted, features, groups)
     model, tokenizer, weight = training.model, training.tokenizer, training.settings.reward.shipped_weight
     with using(model, "shipped"), torch.no_grad():
         rows = [written(tokenizer, text).sequence for text in texts]
         scores, _ = score_sequences(model, shipped_heads, rows, tokenizer.pad_id)
     offsets = dict(zip(texts, (weight * scores).tolist(), strict=True))
-    return Votes(rankings, features, groups, offsets)
+    return Votes(voted, features, groups, offsets)
 
 
 def features_of(training: Training, texts: Sequence[Text]) -> dict[Text, Array]:

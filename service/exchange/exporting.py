@@ -13,6 +13,7 @@ from service import audit
 from service.context import Services
 from service.exchange.files import Format, write_rows
 from service.exchange.rows import Form, Row, What, demonstration_row, is_plain, prompt_of, vote_rows
+from service.pool import OneTopic, require_topic
 from storage import exports
 from storage.judgements import judgements
 
@@ -27,6 +28,7 @@ class ExportRequest:
     what: What
     format: Format = "jsonl"
     form: Form = "conversational"
+    topic: OneTopic = None
 
 
 @dataclass(frozen=True)
@@ -54,10 +56,11 @@ class _Counting:
 def export(services: Services, annotator: str, token: str | None, request: ExportRequest) -> Exported:
     """Write a file in a folder of its own and return it; without a token it holds the caller's own.
 
-    Raises AccessError for a token that is not an admin's.
+    Raises AccessError for a token that is not an admin's, ConfigError for a topic that no prompt of the pool has.
     """
     if token:
         services.admin.require(token)
+    require_topic(services, request.topic)
     _remove_old()
     folder = Path(tempfile.mkdtemp(prefix=PREFIX))
     path = folder / f"{request.what}.{request.format}"
@@ -70,17 +73,17 @@ def export(services: Services, annotator: str, token: str | None, request: Expor
 
 
 def _rows(services: Services, whose: str | None, request: ExportRequest, counting: _Counting) -> Iterator[Row]:
-    form, key = request.form, services.key
+    form, key, topic = request.form, services.key, request.topic
     if request.what == "prompts":
-        for messages in exports.prompts(services.db, whose):
+        for messages in exports.prompts(services.db, whose, topic):
             if counting.says(messages, form):
                 yield {"prompt": prompt_of(messages, form)}
     elif request.what == "demonstrations":
-        for written in exports.demonstrations(services.db, whose):
+        for written in exports.demonstrations(services.db, whose, topic):
             if counting.says(written.messages, form):
                 yield demonstration_row(written, form, key)
     else:
-        for one in judgements(services.db, whose):
+        for one in judgements(services.db, whose, topic):
             if counting.says(one.messages, form):
                 yield from vote_rows(one, request.what, form, key)
 

@@ -178,7 +178,7 @@ def trains(votes: Votes, seed: int) -> bool:
     """Return whether a run would train a policy on votes."""
     measured = cross_validate(votes, seed)
     certain = measured is not None and better_than_a_coin(measured) >= REWARD.least_certainty
-    return certain and evidence_against_a_coin(fit_votes(votes), len(votes.rankings)) >= REWARD.least_evidence
+    return certain and evidence_against_a_coin(votes, fit_votes(votes)) >= REWARD.least_evidence
 
 
 def noise_table(held: Pool) -> list[str]:

@@ -20,14 +20,13 @@ from typing import Any, get_args
 import torch
 from peft import PeftModel
 
-from alignment.learning.encoded_rankings import judging
 from alignment.learning.raft import best_of_each
 from alignment.models import adapters, loading
 from alignment.models.adapters import using
 from alignment.models.features import Written, completion_features, feature_groups, written
 from alignment.models.generation import Generated
 from alignment.models.shipped_files import Check, CheckKind
-from alignment.reward.rankings import judged_pairs
+from alignment.reward.rankings import judged_texts
 from alignment.reward.scorer import added_scorer, linear_scorer, score_sequences
 from alignment.reward.settings import RewardConfig
 from alignment.reward.vote_fit import Votes, fit_votes
@@ -184,7 +183,7 @@ def best_by_reward(model: PeftModel, tokenizer: Any, voted: Sequence[Ranking], a
     """Return the best of several completions a prompt by a reward model that is fitted as runs do."""
     config = RewardConfig()
     shipped = adapters.attach_with_head(model, POCKET / "reward", "shipped")
-    texts = list(dict.fromkeys(text for one in voted for pair in judged_pairs(one) for text in pair[:2]))
+    texts = judged_texts(voted)
     rows = [written(tokenizer, text) for text in texts]
     with torch.no_grad():
         with using(model, "sft"):
@@ -192,7 +191,7 @@ def best_by_reward(model: PeftModel, tokenizer: Any, voted: Sequence[Ranking], a
         with using(model, "shipped"):
             known, _ = score_sequences(model, shipped, [row.sequence for row in rows], tokenizer.pad_id)
     offsets = dict(zip(texts, (config.shipped_weight * known).tolist(), strict=True))
-    votes = Votes(judging(voted), dict(zip(texts, features, strict=True)), feature_groups(model), offsets)
+    votes = Votes(voted, dict(zip(texts, features, strict=True)), feature_groups(model), offsets)
     own = linear_scorer(model, tokenizer, "sft", fit_votes(votes), config.bound)
     score = added_scorer(model, own, tokenizer.pad_id, shipped, config)
     drawn = several(model, tokenizer, asked)

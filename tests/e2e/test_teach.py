@@ -174,6 +174,41 @@ def test_one_is_proposed_skipped_and_proposed_again_by_keyboard_alone(page: Page
     expect(page.locator(".typed")).to_have_value("A > B")
 
 
+@pytest.mark.parametrize("prompt", ["under which star?", "name three", "x is what?"])
+def test_a_prompt_may_begin_with_a_letter_that_is_a_key(page: Page, site: Site, prompt: str) -> None:
+    open_teach(page, site)
+    ask(page)
+    for key in ("b", "d", "a", "Enter"):
+        page.keyboard.press(key)
+    expect(said(page)).to_have_text("Thanks, stored: 6 pairs.")
+    page.keyboard.type(prompt)
+    expect(page.locator("#teach-prompt textarea")).to_have_value(prompt)
+    page.wait_for_timeout(400)  # no key acts later
+    expect(said(page)).to_have_text("Thanks, stored: 6 pairs.")
+    assert stored(site) == [("ranking", [["B"], ["D"], ["A"], ["C"]])]
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_a_ranking_that_one_erases_goes_from_the_tab_at_once(page: Page, site: Site, keep: bool) -> None:
+    open_teach(page, site)
+    ask(page)
+    for key in ("b", "d", "a", "Enter"):
+        page.keyboard.press(key)
+    expect(said(page)).to_have_text("Thanks, stored: 6 pairs.")
+    page.get_by_role("tab", name="Data").click()
+    page.locator("#keep-votes input").set_checked(keep)
+    page.locator("#certain input").check()
+    page.click("#erase")
+    expect(page.locator("#erased")).to_contain_text("1 comparison")
+    page.get_by_role("tab", name="Teach").click()
+    expect(page.locator("#board .nothing")).to_contain_text("Nothing to rank yet")
+    expect(page.locator(".card")).to_have_count(0)
+    expect(page.locator("#teach-undo")).to_have_count(0)
+    page.reload()
+    page.get_by_role("tab", name="Teach").click()
+    expect(page.locator("#board .nothing")).to_be_visible()
+
+
 @pytest.mark.parametrize("width", [1440, 390])
 def test_where_answers_are_chosen_all_that_are_tried_grow_before_ones_eyes_and_nothing_moves(
     page: Page, site: Site, monkeypatch: pytest.MonkeyPatch, width: int
@@ -250,7 +285,7 @@ def test_all_bad_alone_is_kept(page: Page, site: Site) -> None:
     assert stored(site) == [("all_bad", [])]
     page.reload()
     page.get_by_role("tab", name="Teach").click()
-    expect(said(page)).to_have_text("Your ranking of these is stored.")
+    expect(said(page)).to_have_text("You called all of these bad, which is stored.")
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

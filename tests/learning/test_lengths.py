@@ -46,7 +46,7 @@ def test_what_the_template_adds_makes_no_prompt_too_long(tiny: Tiny, monkeypatch
     assert short_enough(model, tokenizer, [HI, one_turn("word " * 2 * MAX_PROMPT_TOKENS)], 100) == [HI]
 
 
-def test_a_demonstration_longer_than_the_model_reads_is_left_out_and_named(
+def test_a_demonstration_longer_than_the_model_reads_is_left_out_and_the_log_says_so(
     tiny: Tiny, caplog: pytest.LogCaptureFixture
 ) -> None:
     model, tokenizer = tiny
@@ -55,7 +55,8 @@ def test_a_demonstration_longer_than_the_model_reads_is_left_out_and_named(
     long = [ShippedDemonstration(one_turn("Say it again"), LONG), ShippedDemonstration((*earlier[:-1], *HI), LONG)]
     with caplog.at_level(logging.WARNING):
         assert readable(model, tokenizer, [*kept, *long]) == [Text(HI, "Ahoy!"), Text(earlier, "Aye.")]
-    assert "this model reads 256: 'Say it again'" in caplog.text
+    assert "left out: 311 tokens, this model reads 256" in caplog.text
+    assert "Say it again" not in caplog.text  # what is erased would stay there
 
 
 def test_a_ranking_is_left_out_if_any_of_its_completions_is_longer_than_the_model_reads(tiny: Tiny) -> None:

@@ -82,9 +82,10 @@ def test_votes_at_random_are_seldom_more_probable_under_a_reward_model_and_a_tas
         measured = cross_validate(votes, seed=0)
         assert measured is not None
         convinces = better_than_a_coin(measured) >= RewardConfig().least_certainty
-        passed += convinces and evidence_against_a_coin(fit_votes(votes), 32) >= least
+        passed += convinces and evidence_against_a_coin(votes, fit_votes(votes)) >= least
     assert passed <= 3  # the first condition alone lets a fifth pass
-    assert evidence_against_a_coin(fit_votes(votes_by(by_length, 32)), 32) > 5 * least
+    clear = votes_by(by_length, 32)
+    assert evidence_against_a_coin(clear, fit_votes(clear)) > 5 * least
 
 
 def test_a_second_vote_on_the_same_prompt_is_not_predicted_from_the_first() -> None:

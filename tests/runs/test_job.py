@@ -17,6 +17,7 @@ from alignment.models import adapters, loading
 from alignment.models.features import Written, written
 from alignment.models.model_folder import fingerprint
 from alignment.models.texts import Text
+from alignment.reward.linear_file import load_linear
 from alignment.runs import job, reward_stage
 from alignment.runs.settings import run_settings
 from alignment.settings import ModelConfig, Quantize
@@ -330,6 +331,26 @@ def test_votes_that_call_everything_bad_train_and_publish_nothing(
     with pytest.raises(UnconvincingVotesError, match="none of the 32 votes prefers one text to another"):
         job.train(tmp_path, run, model)
     assert policies.version_made_by(db, run) is None
+
+
+def test_beside_votes_that_compare_what_is_called_bad_is_learned_from_too(tmp_path: Path, model: ModelConfig) -> None:
+    (Path(model.model) / "comparisons.jsonl").unlink()
+    db = started(tmp_path, model, "raft", votes=6)
+    runs.end_run(db, 1, "cancelled")
+    shown = [Completion(slot, "sft", None, f"bad {slot}", [1], 0, {}, "stop", 0.1, 0.2) for slot in "AB"]
+    preferences.save_comparison(db, Comparison("c9", one_turn("Ask 9"), "compare", False, shown))
+    preferences.save_preference(db, comparison_id="c9", annotator_id="ann", tiers=[], kind="all_bad")
+    run = runs.queue_run(db, "raft", run_settings(SMALL).to_json())
+    runs.start_run(db, run)
+    job.train(tmp_path, run, model)
+    candidate = policies.version_made_by(db, run)
+    assert candidate is not None
+    (kept,) = (tmp_path / candidate.path).rglob("linear.safetensors")
+    curvature = load_linear(
+        kept.parent
+    ).posterior.curvature  # of B before A and C six times, then of the two that are bad
+    assert len(curvature) == 14
+    assert (curvature > 0).all()
 
 
 def test_a_better_answer_to_what_is_called_bad_is_learned_from(tmp_path: Path, model: ModelConfig) -> None:

@@ -15,6 +15,8 @@ from service.exchange.rows import WHATS
 from service.requests import checked
 from storage import database, imports, preferences
 from storage.imports import list_imports
+from storage.messages import one_turn
+from storage.prompts import NewPrompt, add_prompts
 from tests.harness.scripted import Backstage, backstage
 from tests.service.exchanging import fill, token
 
@@ -85,6 +87,22 @@ def test_a_text_that_was_chosen_is_labelled_bad_nowhere(behind: Backstage) -> No
     rows = [json.loads(line) for line in exported(behind, "unpaired", form="plain").read_text().splitlines()]
     same = [(row["completion"], row["label"]) for row in rows if row["prompt"] == "Say it"]
     assert same == [("same", True), ("same", True), ("other", False)]
+
+
+def test_with_a_topic_only_what_was_asked_under_it_is_exported(behind: Backstage) -> None:
+    fill(behind.db)
+    add_prompts(behind.db, [NewPrompt(one_turn("Where is Paris?"), "Places"), NewPrompt(one_turn("Who?"), "People")])
+    found: dict[str, list[str]] = {}
+    for topic in ("Places", "People"):
+        for what in WHATS:
+            request = checked(ExportRequest, what=what, form="plain", topic=topic)
+            path = export(behind.services, "nobody", token(behind.services), request).path
+            found.setdefault(topic, []).extend(json.loads(line)["prompt"] for line in path.read_text().splitlines())
+    assert set(found["Places"]) == {"Where is Paris?"}
+    assert len(found["Places"]) > 4  # pairs, rankings and labels of two votes, and the prompt
+    assert found["People"] == ["Who?", "Who?"]  # a demonstration, and the prompt
+    with pytest.raises(ConfigError, match="topic must be one of the pool of prompts"):
+        export(behind.services, "nobody", None, checked(ExportRequest, what="prompts", topic="Nowhere"))
 
 
 @pytest.mark.parametrize(("kind", "form"), [("jsonl", "conversational"), ("parquet", "plain")])

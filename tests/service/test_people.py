@@ -156,6 +156,7 @@ def test_all_that_a_person_wrote_is_erased_and_nothing_of_others(behind: Backsta
     rename(behind.services, "ann", checked(NameRequest, name="Elm"))
     asked = one_turn(f"Hi, {secret}")
     keys = [text_key(asked, f"{secret} {number}", ended=True) for number in (0, 1)]
+    keys.append(text_key(one_turn(secret), secret, ended=True))
     save_features(behind.db, "m", dict.fromkeys(keys, np.zeros(2, np.float32)))
     run = runs.queue_run(behind.db, "ppo", {})
     done = erase(behind.services, "ann", None, checked(EraseRequest, keep_votes=keep))

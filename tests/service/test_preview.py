@@ -12,6 +12,7 @@ from alignment.errors import ConfigError
 from alignment.models.sampling import Sampling
 from service.compare import SEED_STEP, compare, stored_comparison
 from service.completions import Progress
+from service.erasing import EraseRequest, erase
 from service.preview import Preview
 from service.requests import CompareRequest, VoteRequest, WithdrawRequest, checked
 from service.votes import Vote, vote, withdraw
@@ -24,7 +25,9 @@ LONG, SHORT = "one two three four five six! seven", "one"
 SECONDS = 20
 
 
-def voted(behind: Backstage, number: int, best: str = "A", texts: tuple[str, str] = (LONG, SHORT)) -> Vote:
+def voted(
+    behind: Backstage, number: int, best: str = "A", texts: tuple[str, str] = (LONG, SHORT), annotator: str = "ann"
+) -> Vote:
     """Store a comparison of two completions, and a vote."""
     completions = [
         Completion(slot, "sft", None, f"{text} {number}", [1], 1, {}, "stop", 0.0, 0.0)
@@ -32,7 +35,7 @@ def voted(behind: Backstage, number: int, best: str = "A", texts: tuple[str, str
     ]
     comparison = Comparison(database.new_id(), one_turn(f"Ask {number}"), "compare", False, completions)
     preferences.save_comparison(behind.db, comparison)
-    return vote(behind.services, "ann", VoteRequest(comparison.id, best))
+    return vote(behind.services, annotator, VoteRequest(comparison.id, best))
 
 
 def fitted(behind: Backstage, votes: int = 4, **texts: Any) -> Backstage:
@@ -95,6 +98,30 @@ def test_before_three_votes_that_judge_a_pair_there_is_an_ordinary_answer(behind
     stored = stored_comparison(behind.services, last.comparison_id).completions[2]
     assert "preview" not in stored.sampling
     assert behind.services.preview.standing == 2
+
+
+def test_all_bad_alone_is_learned_from_the_third_comparison_on_and_taken_back_counts_no_more(behind: Backstage) -> None:
+    preview = fitted(behind, votes=3).services.preview
+    assert preview.latest is not None
+    before = preview.latest.reward.mean
+    bad = voted(behind, 9, best="all_bad", texts=(SHORT, SHORT + " more"))
+    preview.follow()
+    assert (preview.latest.votes, preview.standing) == (4, 3)
+    assert preview.latest.reward.mean != pytest.approx(before, abs=1e-3)
+    withdraw(behind.services, "ann", WithdrawRequest(bad.preference_id))
+    preview.follow()
+    assert preview.latest.votes == 3
+    assert preview.latest.reward.mean == pytest.approx(before, abs=1e-4)
+
+
+def test_all_bad_that_is_erased_counts_no_more(behind: Backstage) -> None:
+    preview = fitted(behind, votes=3).services.preview
+    voted(behind, 9, best="all_bad", annotator="bob")
+    preview.follow()
+    assert preview.latest is not None and preview.latest.votes == 4
+    erase(behind.services, "bob", None, EraseRequest(keep_votes=True))
+    preview.follow()
+    assert preview.latest.votes == 3
 
 
 def test_without_preview_nothing_changes(behind: Backstage) -> None:

@@ -329,11 +329,12 @@ def test_a_viewer_sees_the_vote_buttons_greyed_and_the_line_that_says_why(behind
 def test_thanks_counts_to_the_next_training(behind: Backstage, tab: CompareTab) -> None:
     runs.set_schedule(behind.db, runs.Schedule(2))
     words = []
-    for choice in ("A", "tie"):
+    for choice in ("A", "tie", "all_bad"):
         pending = asked(behind, tab)[-1][tab.pending]
         words.append(choose(behind.services, tab, "a-1", choice, pending, None)[tab.notice])
     assert "Thanks, stored. 1 vote to the next training." in words[0]
     assert "It prefers no text to another" in words[1]
+    assert "These count as worse than the average answer" in words[2]
     assert "The next training begins now." in words[1]
 
 

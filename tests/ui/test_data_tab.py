@@ -58,7 +58,7 @@ def test_the_admin_leaves_a_vote_out_and_lets_it_in_again(behind: Backstage) -> 
 
 def test_a_file_is_taken_out_and_in_with_words_on_what_became_of_it(behind: Backstage) -> None:
     fill(behind.db)
-    path, words = taken_out(behind.services, "bob", None, "rankings", "jsonl", "plain")
+    path, words = taken_out(behind.services, "bob", None, "rankings", "jsonl", "plain", "")
     assert path is not None
     assert "3 rows. 1 longer conversations" in words
     into = behind.data_dir / "in.jsonl"

@@ -49,6 +49,9 @@ def test_a_hidden_panel_does_not_tell_its_checkpoint() -> None:
 def test_the_page_says_how_to_have_the_real_base_and_whose_template_is_used() -> None:
     plain = render("stored", model=SERVED)
     assert "--base" not in plain and "template" not in plain
+    assert "Nothing is sent anywhere else." in plain
+    elsewhere = render("stored", model=replace(SERVED, served_by="http://a:8000"))
+    assert "sent to the servers that answer them, http://a:8000; nothing" in elsewhere
     assert "start the app with --base maker/Tiny." in render("stored", model=CHAT)
     nameless = render("stored", model=replace(CHAT, base_name=""))
     assert "start the app with --base and the name of that model." in nameless

@@ -6,10 +6,13 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from storage import preferences
+from service.demonstrations import demonstrate_for
+from service.erasing import EraseRequest, erase
+from storage import exports, preferences
 from tests.harness.scripted import LOADING, PASSWORD, READY, Backstage
-from ui import strings, teach_pool, teach_tab
+from ui import strings, teach_judge, teach_pool, teach_tab, teach_view
 from ui.compare_tab import Header
+from ui.render import notice
 from ui.teach_form import TeachTab
 
 Update = dict[Any, Any]
@@ -38,15 +41,15 @@ def test_answers_grow_with_their_names_hidden_and_can_be_ranked_at_the_end(behin
     assert "RLHF" not in last[tab.board]["html"]
     assert last[tab.board]["slots"] == ["A", "B"]
     assert last[tab.pending]["comparison"]
-    done = teach_tab.ranked(behind.services, tab, "ann", "B > A", last[tab.pending], None)
+    done = teach_judge.ranked(behind.services, tab, "ann", "B > A", last[tab.pending], None)
     assert "stored: 1 pair." in done[tab.notice]
     assert (done[tab.board]["open"], done[tab.board]["ranked"]) == (False, [["B"], ["A"]])
     assert "RLHF v1" in done[tab.board]["html"]
-    again = teach_tab.ranked(behind.services, tab, "ann", "A > B", last[tab.pending], None)
+    again = teach_judge.ranked(behind.services, tab, "ann", "A > B", last[tab.pending], None)
     assert "what you said first stands" in again[tab.notice]
-    opened = teach_tab.opened(behind.services, tab, "ann", last[tab.pending])
+    opened = teach_view.opened(behind.services, tab, "ann", last[tab.pending])
     assert opened[tab.board]["ranked"] == [["B"], ["A"]]
-    back = teach_tab.undone(behind.services, tab, "ann", last[tab.pending])
+    back = teach_judge.undone(behind.services, tab, "ann", last[tab.pending])
     assert "Taken back" in back[tab.notice]
     assert back[tab.board]["open"]
 
@@ -83,38 +86,72 @@ def test_what_happens_meanwhile_is_said(behind: Backstage, tab: TeachTab) -> Non
 
 def test_a_wrong_ranking_says_what_is_wrong_and_stays_open(behind: Backstage, tab: TeachTab) -> None:
     pending = asked(behind, tab)[-1][tab.pending]
-    refused = teach_tab.ranked(behind.services, tab, "ann", "A", pending, None)
+    refused = teach_judge.ranked(behind.services, tab, "ann", "A", pending, None)
     assert "leaves out B" in refused[tab.notice]
     assert tab.board not in refused
     assert (
-        "there is no comparison" in teach_tab.ranked(behind.services, tab, "ann", "A", None, None)[tab.notice].lower()
+        "there is no comparison" in teach_judge.ranked(behind.services, tab, "ann", "A", None, None)[tab.notice].lower()
     )
 
 
 def test_none_of_these_with_and_without_a_better_answer(behind: Backstage, tab: TeachTab) -> None:
     pending = asked(behind, tab)[-1][tab.pending]
-    empty = teach_tab.none_of_these(behind.services, tab, "ann", " ", pending, None)
+    empty = teach_judge.none_of_these(behind.services, tab, "ann", " ", pending, None)
     assert "Write your answer first" in empty[tab.notice]
-    long = teach_tab.none_of_these(behind.services, tab, "ann", "word " * 100_000, pending, None)
+    long = teach_judge.none_of_these(behind.services, tab, "ann", "word " * 100_000, pending, None)
     assert "error" in long[tab.notice] and long[tab.written] == gr.skip()  # what was written stays in its field
-    alone = teach_tab.none_of_these(behind.services, tab, "ann", None, pending, 0.0)
+    alone = teach_judge.none_of_these(behind.services, tab, "ann", None, pending, 0.0)
     assert "none of these is good" in alone[tab.notice]
     pending = asked(behind, tab, "Who?")[-1][tab.pending]
-    better = teach_tab.none_of_these(behind.services, tab, "ann", "Ana.", pending, None)
+    better = teach_judge.none_of_these(behind.services, tab, "ann", "Ana.", pending, None)
     assert "All of these lose to your answer" in better[tab.notice]
     assert better[tab.written] == ""
     tiers = [one.tiers for one in preferences.rankings(behind.db)]
     assert tiers == [(), ((2,), (0, 1))]
 
 
+def test_an_answer_that_was_written_with_a_vote_is_taken_back_with_it_and_one_of_before_stays(
+    behind: Backstage, tab: TeachTab
+) -> None:
+    pending = asked(behind, tab)[-1][tab.pending]
+    demonstrate_for(behind.services, "ann", pending["comparison"], "Before.")
+    teach_judge.none_of_these(behind.services, tab, "ann", "Better.", pending, None)
+    assert [len(one.completions) for one in preferences.rankings(behind.db)] == [4]
+    back = teach_judge.undone(behind.services, tab, "ann", pending)
+    assert "with the answer that you wrote" in back[tab.notice]
+    assert [one.completion for one in exports.demonstrations(behind.db)] == ["Before."]
+    alone = teach_judge.none_of_these(behind.services, tab, "ann", None, pending, None)
+    assert strings.NONE_STORED in alone[tab.notice]
+    assert strings.ALL_BAD_STORED in teach_view.opened(behind.services, tab, "ann", pending)[tab.notice]
+    assert strings.RANKING_BACK in teach_judge.undone(behind.services, tab, "ann", pending)[tab.notice]
+    assert len(list(exports.demonstrations(behind.db))) == 1
+
+
+def test_a_better_answer_to_what_was_judged_elsewhere_stays_in_its_field(behind: Backstage, tab: TeachTab) -> None:
+    pending = asked(behind, tab)[-1][tab.pending]
+    teach_judge.ranked(behind.services, tab, "ann", "A > B", pending, None)
+    again = teach_judge.none_of_these(behind.services, tab, "ann", "Better.", pending, None)
+    assert strings.RANKED_BEFORE in again[tab.notice] and again[tab.written] == gr.skip()
+    assert list(exports.demonstrations(behind.db)) == []
+
+
+def test_what_was_erased_is_shown_no_more_and_forgotten(behind: Backstage, tab: TeachTab) -> None:
+    pending = asked(behind, tab)[-1][tab.pending]
+    teach_judge.ranked(behind.services, tab, "ann", "A > B", pending, None)
+    erase(behind.services, "ann", None, EraseRequest(keep_votes=True))
+    shown = teach_view.opened(behind.services, tab, "ann", pending)
+    assert (shown[tab.board]["slots"], shown[tab.pending]) == ([], {})
+    assert shown[tab.notice] == notice("")
+
+
 def test_a_viewer_sees_the_ranking_closed_and_the_line_that_says_why(behind: Backstage, tab: TeachTab) -> None:
     pending = asked(behind, tab)[-1][tab.pending]
     behind.services.roles.on = True
-    shown = teach_tab.opened(behind.services, tab, "ann", pending)
+    shown = teach_view.opened(behind.services, tab, "ann", pending)
     assert strings.YOU_MAY_READ in shown[tab.notice]
     assert not shown[tab.board]["open"] and not shown[tab.better]["visible"]
-    assert strings.YOU_MAY_READ in teach_tab.opened(behind.services, tab, "ann", None)[tab.notice]
-    refused = teach_tab.ranked(behind.services, tab, "ann", "A > B", pending, None)
+    assert strings.YOU_MAY_READ in teach_view.opened(behind.services, tab, "ann", None)[tab.notice]
+    refused = teach_judge.ranked(behind.services, tab, "ann", "A > B", pending, None)
     assert "ask the admin for an invitation link" in refused[tab.notice] and not refused[tab.board]["open"]
     assert preferences.rankings(behind.db) == []
 

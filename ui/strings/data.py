@@ -95,7 +95,8 @@ NAME_SAVED = "Saved."
 ERASE = "Erase"
 ERASE_SAYS = (
     "Blanks your questions, the answers to them, your demonstrations, reasons and name. In place of each text a code "
-    "is kept, which tells nothing of it. Versions that learned from them stay as they are."
+    "is kept, which tells nothing of it. Versions that learned from them stay as they are, and so do backups and files "
+    "that were taken out before."
 )
 KEEP_VOTES = "keep my votes, without their texts"
 CERTAIN = "I know that this cannot be undone"
