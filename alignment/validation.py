@@ -124,6 +124,9 @@ def _message(cls: type[Any], path: str, error: ValidationError) -> str:
     if kind == "literal_error":
         return f"{path} must be one of {first['ctx']['expected']}, got {brief(got)}"
     low, high = bounds_of(field) if field else (None, None)
+    if field and kind in WRONG_TYPE and (got is None or got == ""):  # as a form sends what was left empty
+        between = f" between {low} and {high}" if low is not None else ""
+        return f"{path} must not be empty; give {WRONG_TYPE[kind]}{between}"
     if kind in OUT_OF_BOUNDS and low is not None:
         return f"{path} must be between {low} and {high}, got {brief(got)}"
     if kind in WRONG_TYPE:

@@ -101,7 +101,8 @@ def counting_route(services: Services, counted: Counted) -> type[PlainErrors]:
 def _model(services: Services, name: str, hashes: dict[str, str]) -> dict[str, Any]:
     """Return a model as OpenAI lists it; `max_model_len`, the tokens that it reads, as vLLM does.
 
-    `fingerprint` and `sha256` let another Triptych see that it has the same model and the same version.
+    `fingerprint` and `sha256` let another Triptych see that it has the same model and the same version, and
+    `served_elsewhere` that this one asks a server itself.
     """
     model = services.model
     return {
@@ -112,4 +113,5 @@ def _model(services: Services, name: str, hashes: dict[str, str]) -> dict[str, A
         "max_model_len": model.max_tokens,
         "fingerprint": model.base_fingerprint if name == "base" else model.fingerprint,
         "sha256": hashes.get(name, ""),
+        "served_elsewhere": bool(model.served_by),
     }

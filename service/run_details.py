@@ -8,13 +8,14 @@ from typing import Annotated, Any
 from pydantic.dataclasses import dataclass as checked_dataclass
 
 from alignment.runs.dataset import digest
+from alignment.runs.methods import METHODS
 from service import runs as training
 from service.context import Services
 from service.requests import RunRequest, number
 from service.runs import RunState
 from storage import demonstrations, preferences, run_folder, runs
 from storage.messages import question_of
-from storage.records import Ranking
+from storage.records import Ranking, Run
 
 MOST_LINES = 2_000
 MOST_BYTES = 400_000  # read from the end of a log
@@ -61,7 +62,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class Both:
-    """Two runs side by side: what differs, by name, the first one's before the other's."""
+    """Two runs side by side: what differs of that which both methods read, the first one's before the other's."""
 
     one: RunState
     other: RunState
@@ -115,8 +116,8 @@ def _best(vote: Ranking) -> str:
 def both(services: Services, request: BothRequest) -> Both:
     """Return two runs side by side; raise a LookupError where there is no such run."""
     one, other = (training.state(services, RunRequest(number)) for number in (request.run_id, request.other))
-    left, right = (flat({"method": state.run.method, **state.run.settings}) for state in (one, other))
-    names = dict.fromkeys([*left, *right])
+    left, right = ({"method": state.run.method, **used(state.run)} for state in (one, other))
+    names = [name for name in {**left, **right} if all(_reads(state.run.method, name) for state in (one, other))]
     settings = {name: (left.get(name), right.get(name)) for name in names if left.get(name) != right.get(name)}
     measured = dict.fromkeys([*one.metrics, *other.metrics])
     metrics = {name: (_last(one, name), _last(other, name)) for name in measured}
@@ -126,6 +127,16 @@ def both(services: Services, request: BothRequest) -> Both:
 def _last(state: RunState, name: str) -> float | None:
     found = state.metrics.get(name)
     return found[-1][1] if found else None
+
+
+def used(run: Run) -> dict[str, Any]:
+    """Return the settings that a run's method reads, by names such as "ppo.updates"."""
+    return {name: value for name, value in flat(run.settings).items() if _reads(run.method, name)}
+
+
+def _reads(method: str, name: str) -> bool:
+    part = name.partition(".")[0]
+    return part in METHODS[method] or not any(part in parts for parts in METHODS.values())
 
 
 def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

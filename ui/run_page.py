@@ -3,7 +3,7 @@
 from dataclasses import astuple, dataclass
 from typing import Any
 
-from service.run_details import Both, Rows, flat
+from service.run_details import Both, Rows, used
 from service.runs import RunState
 from service.settings_form import sections, shown
 from service.status import Snapshot
@@ -69,7 +69,7 @@ def parts(state: RunState, now: Snapshot, inside: Inside | None) -> RunParts:
         settings=render(
             "run_page",
             run=run,
-            settings=[Differs(name, shown(value), "") for name, value in flat(run.settings).items()],
+            settings=[Differs(name, shown(value), "") for name, value in used(run).items()],
             inside=inside,
             sections=sections(run.settings) if inside else [],
             methods=list(strings.METHODS.items()),

@@ -1,5 +1,6 @@
 """A run that is picked on the Training tab: its page, set beside another one, or run again with other settings."""
 
+import re
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -18,6 +19,7 @@ from ui.run_page import Inside, RunParts
 SCRIPT = "triptychRun(element, props, trigger)  // assets/run.js; it triggers select"
 UNFOLDED = "triptychUnfolded(element)  // assets/run.js"
 GOES_ON = (*training_view.UNDER_WAY, "waiting")
+SETTING = re.compile(r"\bsettings\.(?:(\w+)\.)?(\w+)")  # "settings.seed", "settings.ppo.updates"
 BUSY_SECONDS = 2.0  # between two looks at a run that is shown while it goes on
 Update = dict[Any, Any]  # what changes, by component
 
@@ -94,6 +96,11 @@ def run_again(services: Services, token: str | None, run_id: Any, method: str, t
     return queued(services, token, method, settings_form.again(before.settings, typed))
 
 
+def by_field(words: str) -> str:
+    """Return a refusal with the setting that it names as the form calls it: "“updates” of ppo must …"."""
+    return SETTING.sub(lambda found: strings.FIELD_OF[bool(found[1])].format(part=found[1], name=found[2]), words)
+
+
 def queued(services: Services, token: str | None, method: str = "ppo", settings: dict[str, Any] | None = None) -> str:
     """Queue a run and return what to say: that it is queued, is the next one, or is under way already."""
     before = services.status.now().open_run
@@ -118,7 +125,7 @@ def bind(services: Services, panel: RunPanel, token: Any, history: Any) -> None:
                 return {panel.said: notice(run_again(services, held, event.id, event.method, event.values))}
             return opened(services, panel, held, event.id) | {panel.said: notice("")}
         except Exception as error:
-            return {panel.said: notice(sentence(error), "error")}
+            return {panel.said: notice(by_field(sentence(error)), "error")}
 
     def tick(held: str | None, seen: list[int] | None) -> Update:
         try:

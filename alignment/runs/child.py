@@ -1,6 +1,8 @@
 """What the process of a run and the app that started it have to do with each other; nothing heavy is imported here."""
 
+import errno
 import os
+import shutil
 import signal
 import threading
 import time
@@ -9,6 +11,13 @@ from pathlib import Path
 from storage import runs
 
 LOOK_SECONDS = 0.5  # between two looks for a run: a process may wait for hours
+DISK_FULL = errno.ENOSPC  # what a process ends with that cannot even record why
+LEAST_FREE = 1 << 20  # bytes of the data folder's disk, below which a failure is put down to it
+
+
+def disk_full(data_dir: Path) -> bool:
+    """Return whether the data folder's disk is so full that it explains a failure."""
+    return shutil.disk_usage(data_dir).free < LEAST_FREE
 
 
 def wait_for_run(db: Path) -> int:
@@ -21,7 +30,7 @@ def wait_for_run(db: Path) -> int:
 def leave_with_parent(*, in_group: bool = False) -> None:
     """End this process when the app dies: the app holds the other end of stdin, which a group's workers share.
 
-    torchrun, which is a worker's parent, is ended first: it would start the worker again.
+    The group's own process, which is a worker's parent, is ended first: it would start the worker again.
     """
     parent = os.getppid() if in_group else None
 

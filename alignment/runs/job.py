@@ -3,7 +3,6 @@
 import argparse
 import json
 import logging
-import shutil
 import signal
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -23,11 +22,10 @@ from alignment.models.shipped_files import ShippedRanking
 from alignment.reward.rankings import preferred
 from alignment.runs import run_models, stages, tensorboard
 from alignment.runs.budget import Pace, measured_pace, within
-from alignment.runs.child import leave_with_parent, print_into, wait_for_run
+from alignment.runs.child import DISK_FULL, disk_full, leave_with_parent, print_into, wait_for_run
 from alignment.runs.dataset import digest
 from alignment.runs.gate_checks import gate_checks
 from alignment.runs.methods import stages_of
-from alignment.runs.process import DISK_FULL
 from alignment.runs.progress import Reporter, SilentReporter, heartbeat
 from alignment.runs.records import Evaluation, evaluation_to_json
 from alignment.runs.settings import RunSettings, run_settings
@@ -41,7 +39,6 @@ from storage.records import Demonstration, Metric, Policy, PolicyStatus, Ranking
 from storage.version_folders import next_version, publish, verify
 
 log = logging.getLogger(__name__)
-LEAST_FREE = 1 << 20  # bytes of the data folder's disk, below which a failure is put down to it
 
 
 @dataclass(frozen=True)
@@ -282,7 +279,7 @@ def carry_out(data_dir: Path, model: ModelConfig, run: int, *, in_group: bool) -
         log.warning("%s", error)
         raise SystemExit(1) from error
     except Exception as error:
-        if shutil.disk_usage(data_dir).free < LEAST_FREE:
+        if disk_full(data_dir):
             raise SystemExit(DISK_FULL) from error  # there is no room for a reason
         traceback.print_exc()
         if not workers.first():

@@ -13,7 +13,7 @@ class Launcher:
 
     data_dir: Path
     model: ModelConfig
-    ray: str = ""  # address of the cluster that trains; else torchrun starts several workers on this machine
+    ray: str = ""  # address of the cluster that trains; else several workers are started on this machine
     spare: TrainingProcess | None = None  # started ahead of the run to come
 
     def prepare(self) -> None:

@@ -4,7 +4,6 @@ Importing torch and the like takes such a process some seconds. So it may be sta
 then waits until the database says that it is to train one.
 """
 
-import errno
 import json
 import os
 import subprocess
@@ -14,23 +13,22 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from alignment.runs.child import DISK_FULL
 from alignment.settings import ModelConfig
 from storage import run_folder
 
-GRACE_SECONDS = 20.0  # in which torchrun is to end its workers
-RESTARTS = 3  # of all workers of a group, where one of them was killed
+GRACE_SECONDS = 20.0  # in which a group is to end its workers
 # A busy machine needs more than the minute that Ray gives its workers to start. They are no nicer than the run.
 RAY_SETTINGS = {"RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "600", "RAY_worker_niceness": "0"}
-DISK_FULL = errno.ENOSPC  # what a process ends with that cannot even record why
 NICE = 10  # how much lower than the app's the priority of the process is
 
 
 @dataclass(frozen=True)
 class TrainingProcess:
-    """A process of `alignment.runs.job`."""
+    """A process of `alignment.runs.job`, or one that watches over several."""
 
     popen: subprocess.Popen[bytes]
-    group: bool = False  # whether it is torchrun, which trains nothing itself and ends its workers when it is asked to
+    group: bool = False  # whether it trains nothing itself, and ends its workers when it is asked to
 
     @property
     def pid(self) -> int:
@@ -64,37 +62,28 @@ class TrainingProcess:
 
 def start_process(data_dir: Path, model: ModelConfig) -> TrainingProcess:
     """Start a process that waits for its run; raise OSError if the system refuses."""
-    return TrainingProcess(_started(data_dir, ["-m", *_job(data_dir, model)]))
+    return TrainingProcess(_started(data_dir, "job", model))
 
 
 def start_group(data_dir: Path, model: ModelConfig, run_id: int, workers: int, ray: str = "") -> TrainingProcess:
     """Start several processes that train a run together; raise OSError if the system refuses.
 
     torchrun starts them on this machine, or Ray on the cluster at an address: as a job for the address of its dashboard
-    (http://…), else by joining it. Either ends all where one is gone, and
-    starts them again: they go on from the last checkpoint.
+    (http://…), else by joining it.
     """
-    group = ["--standalone", "--nproc-per-node", str(workers), "--max-restarts", str(RESTARTS)]
-    which = ["--run-number", str(run_id), "--workers", str(workers)]
-    if ray:
-        module = "alignment.runs.ray_job" if ray.startswith(("http://", "https://")) else "alignment.runs.ray_group"
-        command = ["-m", module, *_job(data_dir, model)[1:], *which, "--address", ray]
-        return TrainingProcess(_started(data_dir, command), group=True)
-    job = [*_job(data_dir, model), *which]
-    return TrainingProcess(_started(data_dir, ["-m", "torch.distributed.run", *group, "-m", *job]), group=True)
+    watcher = "torch_group" if not ray else "ray_job" if ray.startswith(("http://", "https://")) else "ray_group"
+    group = ["--run-number", str(run_id), "--workers", str(workers), *(["--address", ray] if ray else [])]
+    return TrainingProcess(_started(data_dir, watcher, model, group), group=True)
 
 
-def _job(data_dir: Path, model: ModelConfig) -> list[str]:
-    return ["alignment.runs.job", "--data-dir", str(data_dir), "--model", json.dumps(asdict(model))]
-
-
-def _started(data_dir: Path, arguments: Sequence[str]) -> "subprocess.Popen[bytes]":
-    """Start Python with some arguments, at a lower priority, printing into the log of what waits for its run."""
+def _started(data_dir: Path, module: str, model: ModelConfig, more: Sequence[str] = ()) -> "subprocess.Popen[bytes]":
+    """Start a module of this folder at a lower priority, printing into the log of what waits for its run."""
+    arguments = ["-m", f"alignment.runs.{module}", "--data-dir", str(data_dir), "--model", json.dumps(asdict(model))]
     waiting_log = run_folder.waiting_log(data_dir)
     waiting_log.parent.mkdir(parents=True, exist_ok=True)
     with waiting_log.open("wb") as output:
         popen = subprocess.Popen(
-            [sys.executable, *arguments],
+            [sys.executable, *arguments, *more],
             stdin=subprocess.PIPE,  # closes when the app dies, however it dies: the process then ends itself
             stdout=output,
             stderr=subprocess.STDOUT,

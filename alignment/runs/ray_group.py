@@ -1,7 +1,7 @@
 """Trains a run by workers of a Ray cluster: `python -m alignment.runs.ray_group`, where Ray is installed.
 
-Ray places and watches the workers, and starts all of them again where one is lost; each does what one of torchrun's
-does. Ray is not among this project's requirements: `pip install 'ray[default]' tensorboardX`.
+Ray places and watches the workers, and ends all of them where one is lost; each does what one of torchrun's does. Ray
+is not among this project's requirements: `pip install 'ray[default]' tensorboardX`.
 """
 
 import argparse
@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from alignment.runs.child import leave_with_parent
+from alignment.runs.groups import group_parser, train_together
 from alignment.settings import ModelConfig
 from storage import database, run_folder, runs
 
 ANSWER_SECONDS = 10.0  # in which a cluster has to be there
-RESTARTS = 3  # of all workers, where one of them was lost
 ROOT = Path(__file__).parents[2]
 
 
@@ -33,11 +33,7 @@ def work(given: dict[str, Any]) -> None:
 
 def parse_arguments() -> argparse.Namespace:
     """Return which run is to be trained, and where."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data-dir", type=Path, required=True)
-    parser.add_argument("--model", required=True, help="the fields of ModelConfig as a JSON object")
-    parser.add_argument("--run-number", type=int, required=True)
-    parser.add_argument("--workers", type=int, required=True)
+    parser = group_parser(__doc__)
     parser.add_argument("--address", default="local", help="of the cluster; local: one of this process's own")
     parser.add_argument(
         "--submitted", action="store_true", help="by ray_job, which stops it; the app is not its parent"
@@ -45,14 +41,15 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def unusable(error: ImportError) -> str:
-    """Return why Ray cannot be used, and what to do."""
-    return f"Ray cannot be used here ({error}); pip install 'ray[default]' tensorboardX, or start the app without --ray"
-
-
-def unreachable(address: str, error: Exception) -> str:
-    """Return why a cluster cannot be used, and what to do."""
-    return f"no Ray cluster answers at {address} ({error}); start one with `ray start --head`, or mend --ray"
+def end_unstarted(arguments: argparse.Namespace, error: ImportError | OSError) -> None:
+    """Mark the run as failed, with what to do: Ray cannot be used here, or no cluster answers."""
+    what, instead = f"no Ray cluster answers at {arguments.address}", "start one with `ray start --head`, or mend --ray"
+    if isinstance(error, ImportError):
+        what, instead = (
+            "Ray cannot be used here",
+            "pip install 'ray[default]' tensorboardX, or start the app without --ray",
+        )
+    runs.end_run(database.file_in(arguments.data_dir), arguments.run_number, "failed", f"{what} ({error}); {instead}")
 
 
 def _require_answer(address: str) -> None:
@@ -62,40 +59,47 @@ def _require_answer(address: str) -> None:
         socket.create_connection((host, int(port)), ANSWER_SECONDS).close()
 
 
+def _join(address: str) -> None:
+    """Join a cluster, or start one; raise ImportError where Ray cannot be used, OSError where no cluster answers."""
+    import ray
+    import ray.train.torch
+
+    _require_answer(address)
+    ray.init(address=address, runtime_env={"env_vars": {"PYTHONPATH": str(ROOT)}}, include_dashboard=False)
+
+
+def _train(arguments: argparse.Namespace) -> int:
+    """Have the cluster that was joined train the run, and return what this process is to end with."""
+    import ray
+    from ray.train import RunConfig, ScalingConfig, TrainingFailedError
+    from ray.train.torch import TorchConfig, TorchTrainer
+
+    data_dir, run = arguments.data_dir.resolve(), arguments.run_number
+    on_gpu = ray.cluster_resources().get("GPU", 0) >= arguments.workers
+
+    def start() -> None:
+        TorchTrainer(
+            work,
+            train_loop_config={"data_dir": str(data_dir), "model": json.loads(arguments.model), "run": run},
+            torch_config=TorchConfig(backend="cpu:gloo,cuda:nccl" if on_gpu else "gloo", timeout_s=86_400),
+            scaling_config=ScalingConfig(num_workers=arguments.workers, use_gpu=on_gpu),
+            run_config=RunConfig(name="ray", storage_path=str(run_folder.folder_of(data_dir, run))),
+        ).fit()
+
+    return train_together(start, TrainingFailedError, data_dir, run)
+
+
 def main() -> None:
     """Start the workers and wait for them; a run that they could not end is marked as failed."""
     arguments = parse_arguments()
     if not arguments.submitted:
         leave_with_parent()
-    db = database.file_in(arguments.data_dir)
     try:
-        import ray
-        from ray.train import FailureConfig, RunConfig, ScalingConfig
-        from ray.train.torch import TorchConfig, TorchTrainer
-
-        workers_find = {"env_vars": {"PYTHONPATH": str(ROOT)}}
-        _require_answer(arguments.address)
-        ray.init(address=arguments.address, runtime_env=workers_find, include_dashboard=False)
-    except ImportError as error:
-        runs.end_run(db, arguments.run_number, "failed", unusable(error))
+        _join(arguments.address)
+    except (ImportError, OSError) as error:
+        end_unstarted(arguments, error)
         return
-    except OSError as error:
-        runs.end_run(db, arguments.run_number, "failed", unreachable(arguments.address, error))
-        return
-    on_gpu = ray.cluster_resources().get("GPU", 0) >= arguments.workers
-    folder = run_folder.folder_of(arguments.data_dir.resolve(), arguments.run_number)
-    TorchTrainer(
-        work,
-        train_loop_config={
-            "data_dir": str(arguments.data_dir.resolve()),
-            "model": json.loads(arguments.model),
-            "run": arguments.run_number,
-        },
-        torch_config=TorchConfig(backend="cpu:gloo,cuda:nccl" if on_gpu else "gloo", timeout_s=86_400),
-        scaling_config=ScalingConfig(num_workers=arguments.workers, use_gpu=on_gpu),
-        run_config=RunConfig(name="ray", storage_path=str(folder), failure_config=FailureConfig(max_failures=RESTARTS)),
-    ).fit()
-    os._exit(0)  # a cluster of its own ends with it; nothing is left to do
+    os._exit(_train(arguments))  # a cluster of its own ends with it; nothing is left to do
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 
 # "like": nothing speaks against it. "unlike": it counts the tokens of a text otherwise, which may have other causes.
 Likeness = Literal["same", "like", "unlike"]
+CACHED = "models--"  # before the name of a model in the hub's cache, "models--owner--name"
 SHORT = "Where is it?"
 # What tokenizers cut differently: numbers, blanks, capitals, accents and other scripts. It begins and ends as SHORT.
 LONG = "Where is 31,415 + 9265?   Überraschung, naïveté; HTTPServer_v2 == getById(x) 東京 Москва … 0.5%\n\tis it?"
@@ -44,8 +45,8 @@ def likeness(server: Server, listed: tuple[Listed, ...], main: Listed, config: M
     if main.owner == VLLM_OWNER and (ids := server.token_ids(main.name, LONG)):  # llama.cpp's route is another one
         if ids != own:
             raise OtherModelError(
-                f"{server.url} serves another model ({main.root or main.name}) than {config.model}: it cuts a text "
-                f"into other tokens ({len(ids)}, not {len(own)}); {NEXT_STEP}"
+                f"{server.url} serves another model ({_name(main.root or main.name)}) than {_name(config.model)}: it "
+                f"cuts a text into other tokens ({len(ids)}, not {len(own)}); {NEXT_STEP}"
             )
         return "like"
     return _counted(server, main, config)
@@ -57,21 +58,32 @@ def _require_same_weights(server: Server, listed: tuple[Listed, ...], main: List
     chat, own = told.get("sft", main.fingerprint), _fingerprint(config)
     if chat != own:
         raise OtherModelError(
-            f"{server.url} serves another model (fingerprint {chat[:12]}) than {config.model} ({own[:12]}), or another "
-            f"copy of it; {NEXT_STEP}"
+            f"{server.url} serves another model (fingerprint {chat[:12]}) than {_name(config.model)} ({own[:12]}), or "
+            f"another copy of it; {NEXT_STEP}"
         )
     base = _fingerprint(ModelConfig(config.base)) if config.base else own
     if main.fingerprint != base:
         raise OtherModelError(
-            f"{server.url} serves another base ({main.fingerprint[:12]}) than {config.base or 'the raw model'} "
+            f"{server.url} serves another base ({main.fingerprint[:12]}) than {_name(config.base) or 'the raw model'} "
             f"({base[:12]}); start both apps with the same --base"
         )
 
 
 def _loaded_from(main: Listed, config: ModelConfig) -> bool:
     """Return whether a server says that it loaded the app's folder, or the name on the hub that lies there."""
-    kept_as = f"models--{main.root.replace('/', '--')}"  # in the hub's cache
-    return bool(main.root) and (Path(main.root) == Path(config.model) or kept_as in Path(config.model).parts)
+    return bool(main.root) and (Path(main.root) == Path(config.model) or main.root == _hub_name(Path(config.model)))
+
+
+def _hub_name(folder: Path) -> str | None:
+    """Return the name on the hub of a checkpoint that lies in the hub's cache, None for any other."""
+    cached = next((part for part in folder.parts if part.startswith(CACHED)), None)
+    return cached.removeprefix(CACHED).replace("--", "/", 1) if cached else None
+
+
+def _name(place: str) -> str:
+    """Return what a model is called, on the hub or by its folder: what everybody is told shows no paths."""
+    path = Path(place)
+    return _hub_name(path) or (path.name if path.is_absolute() else place)
 
 
 def _counted(server: Server, main: Listed, config: ModelConfig) -> Likeness:

@@ -273,8 +273,9 @@ class LocalEngine:
             if self._threads:
                 torch.set_num_threads(self._threads)
             model = LoadedModel(self._config, self._live)
-            model.serving = self._serving
-            self._model = model
+            with self._changed:  # so that limits which come at this moment are not lost
+                model.serving = self._serving
+                self._model = model
         except Exception as error:
             log.exception("the serving model could not be loaded")
             reason = str(error) if isinstance(error, AlignmentError) else f"{type(error).__name__}: {error}"
@@ -284,7 +285,7 @@ class LocalEngine:
             return None
         self._state = EngineState("ready", "Ready", self._age())
         log.info("model ready after %.1f s", self._age())
-        return self._model
+        return model
 
     def _refuse_all(self, error: AlignmentError) -> None:
         for call in self._line:

@@ -12,7 +12,7 @@ import httpx
 
 from alignment.errors import AdapterError, AlignmentError, ConfigError
 
-LOOK_SECONDS = 5.0  # most that a look at what is served takes
+ANSWER_SECONDS = 5.0  # in which a server says what it serves, and takes a call
 LOAD_SECONDS = 120.0  # most that an adapter takes to load
 SILENT_SECONDS = 120.0  # for which a server may write nothing
 LAST_PORT = 65535
@@ -43,6 +43,7 @@ class Listed:
     root: str = ""  # the folder or name that vLLM loaded it from
     fingerprint: str = ""  # of the weights, as a Triptych tells it
     sha256: str = ""  # of the folder of a version, as a Triptych tells it
+    elsewhere: bool = False  # whether a Triptych says that another server writes for it
 
     @property
     def tells_ids(self) -> bool:
@@ -74,7 +75,7 @@ class Server:
 
     def models(self) -> tuple[Listed, ...]:
         """Return what is served; raise UnreachableError where nothing answers."""
-        answer = self._call("GET", "/models", LOOK_SECONDS)
+        answer = self._call("GET", "/models", ANSWER_SECONDS)
         try:
             return tuple(_listed(one) for one in answer.json()["data"])
         except (ValueError, KeyError, TypeError) as error:
@@ -85,7 +86,7 @@ class Server:
         """Return the ids of a text's tokens as vLLM tells them, None where a server has no such route."""
         body = {"model": name, "prompt": text, "add_special_tokens": False}
         try:
-            told = self._call("POST", "/tokenize", LOOK_SECONDS, body, at=self.url.removesuffix("/v1"))
+            told = self._call("POST", "/tokenize", ANSWER_SECONDS, body, at=self.url.removesuffix("/v1"))
             return tuple(int(token) for token in told.json()["tokens"])
         except (ConfigError, ValueError, KeyError, TypeError):
             return None
@@ -121,7 +122,7 @@ class Server:
                 self.url + path,
                 json=asked | {"stream": True, "stream_options": {"include_usage": True}},
                 headers=self.headers,
-                timeout=httpx.Timeout(LOOK_SECONDS, read=SILENT_SECONDS),
+                timeout=httpx.Timeout(ANSWER_SECONDS, read=SILENT_SECONDS),
             ) as answer:
                 if answer.is_error:
                     await answer.aread()
@@ -163,7 +164,7 @@ class Server:
         try:
             told = json.loads(data)
             if "error" in told:
-                raise AlignmentError(f"{self.url} failed to answer: {told['error'].get('message', told['error'])}")
+                raise AlignmentError(f"{self.url} failed to answer: {_said(told['error'])}")
             if not told["choices"]:
                 usage = told.get("usage")
                 return Piece("", (), None, int(usage["prompt_tokens"])) if usage else None
@@ -203,17 +204,22 @@ def _reachable(address: str) -> bool:
 
 
 def _listed(one: dict[str, Any]) -> Listed:
-    told = {name: str(one.get(name) or "") for name in ("root", "fingerprint", "sha256")}
-    return Listed(str(one["id"]), one.get("parent"), one.get("max_model_len"), str(one.get("owned_by", "")), **told)
+    told: dict[str, Any] = {name: str(one.get(name) or "") for name in ("root", "fingerprint", "sha256")}
+    told |= {"owner": str(one.get("owned_by", "")), "elsewhere": bool(one.get("served_elsewhere"))}
+    return Listed(str(one["id"]), one.get("parent"), one.get("max_model_len"), **told)
 
 
 def _words(answer: httpx.Response) -> str:
     """Return why a server refuses, in its own words where it has some."""
     try:
         told = answer.json()
-        error = told.get("error", told)
-        return str(error["message"] if isinstance(error, dict) and "message" in error else error)
+        return _said(told.get("error", told))
     except (ValueError, AttributeError):
         if "html" in answer.headers.get("content-type", ""):
             return f"{answer.reason_phrase}, with a web page: it may be no OpenAI-compatible server; look at --engine"
         return answer.text[:200] or answer.reason_phrase
+
+
+def _said(error: Any) -> str:
+    """Return what an error says, which some servers send as an object and others as text."""
+    return str(error["message"] if isinstance(error, dict) and "message" in error else error)

@@ -51,6 +51,7 @@ GROWN_SECONDS = 1 / 16  # between two views of what is written
 ATTEMPTS = 4  # to have a row begun
 RETRY_SECONDS = 0.4  # before the second one about so long, then twice as long each time
 REASONS: dict[str, FinishReason] = {"stop": "stop", "length": "length"}
+# Each of these holds those of the one before it.
 LACKS_OF_TRIPTYCH: tuple[Lack, ...] = ("preview",)
 LACKS_OF_VLLM: tuple[Lack, ...] = ("preview", "seeds")  # which rows are written together changes its last digits
 LACKS_OF_OTHERS: tuple[Lack, ...] = ("preview", "seeds", "raw", "tokens")
@@ -69,7 +70,6 @@ class RemoteEngine:
         self._sft = Adapter("sft", Path(model.sft)) if model.sft else None  # None: a chat checkpoint
         self._swaps: SimpleQueue[tuple[PolicyVersion, Future[None]]] = SimpleQueue()
         self._started = time.monotonic()
-        self._looked = False
         self._wake, self._stopping = threading.Event(), False
         self._thread = threading.Thread(target=self._watch, name="engine", daemon=True)
 
@@ -93,7 +93,7 @@ class RemoteEngine:
     def state(self) -> EngineState:
         """Loading until the servers were looked at, then ready while one of them is well, else failed."""
         seconds = time.monotonic() - self._started
-        if not self._looked:
+        if not self._replicas.looked_at:
             return EngineState("loading", "The servers are being asked", seconds)
         well = [replica.server.url for replica in self._replicas.all if replica.well]
         if not well:
@@ -147,7 +147,7 @@ class RemoteEngine:
         """Yield the rows of one call as they grow, `Finished` last; closing the iterator stops them."""
         if any(row.top_log_probs is not None for row in rows):
             raise ConfigError("the servers that answer here are not asked for log-probabilities; leave logprobs out")
-        while not self._looked:
+        while not self._replicas.looked_at:
             await asyncio.sleep(GROWN_SECONDS)
         states, shown = [RowState() for _ in rows], None
         async with httpx.AsyncClient(verify=trusted()) as client:
@@ -189,10 +189,12 @@ class RemoteEngine:
         self, client: httpx.AsyncClient, replica: Replica, row: Row, began: float
     ) -> AsyncGenerator[RowState, None]:
         """Yield a row as a server writes it, from the beginning to its end."""
-        name = await asyncio.to_thread(self._name, replica, row)
-        asked = await asyncio.to_thread(self._asked, replica, row, name)
+        name, needed = self._name(replica, row)
         state, reason = RowState(), None
         with self._replicas.writing(replica, name):
+            if needed is not None:
+                await asyncio.to_thread(self._replicas.hold, replica, needed)
+            asked = await asyncio.to_thread(self._asked, replica, row, name)
             async with aclosing(replica.server.complete(client, asked, chat=row.templated)) as pieces:  # type: ignore[type-var]
                 async for piece in pieces:
                     seconds = time.monotonic() - began
@@ -214,19 +216,18 @@ class RemoteEngine:
             return asked_of_vllm(row, name, raw, self._model.template_arguments)
         return asked(row, name) | ({"return_token_ids": True} if replica.main.tells_ids else {})
 
-    def _name(self, replica: Replica, row: Row) -> str:
-        """Return the name under which a server writes a row, once it holds the adapter that this needs."""
+    def _name(self, replica: Replica, row: Row) -> tuple[str, Adapter | None]:
+        """Return the name under which a server writes a row, and the adapter that it has to hold for it, if any."""
         own = replica.triptych
         if own and row.adapter is not None and (version := replica.version(row.adapter)) is not None:
-            return version
+            return version, None
         if row.adapter is not None and not (own and row.adapter == self._sft):
-            self._replicas.hold(replica, row.adapter)
-            return lent_as(row.adapter)
+            return lent_as(row.adapter), row.adapter
         if own and row.templated:
             replica.require_untuned()
         if own:
-            return SFT if row.templated else BASE
-        return replica.main.name
+            return SFT if row.templated else BASE, None
+        return replica.main.name, None
 
     # ---- the thread
 
@@ -242,7 +243,6 @@ class RemoteEngine:
     def look(self) -> None:
         """Look at all servers once: who is well, what each lacks, and whether a version on its way is there."""
         self._replicas.look(self._live.adapters)
-        self._looked = True
         while not self._swaps.empty():
             policy, done = self._swaps.get()
             if not done.set_running_or_notify_cancel():

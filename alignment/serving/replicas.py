@@ -2,14 +2,15 @@
 
 import logging
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from alignment.errors import AdapterError, AlignmentError
+from alignment.errors import AdapterError, AlignmentError, ConfigError
 from alignment.serving.engine import Adapter
 from alignment.serving.likeness import Likeness, likeness
-from alignment.serving.openai_server import Listed, Server, UnreachableError
+from alignment.serving.openai_server import ANSWER_SECONDS, Listed, Server, UnreachableError
 from alignment.settings import ModelConfig
 from storage.errors import StorageError
 from storage.version_folders import verify
@@ -33,16 +34,17 @@ class Replica:
 
     server: Server
     listed: tuple[Listed, ...] = ()
-    why: str = "not asked yet"  # it is not well; "" for one that is
+    why: str | None = None  # it is not well; "" for one that is, None before the first look at it has ended
     compared: tuple[Listed, Likeness] | None = None  # its model with the app's, since it answers
     open_rows: dict[str, int] = field(default_factory=dict)  # by the model's name
     loaded: list[str] = field(default_factory=list)  # adapters that were put in, the latest last
-    giving: threading.Lock = field(default_factory=threading.Lock)  # held while it is given an adapter, or lists them
+    giving: threading.Lock = field(default_factory=threading.Lock)  # held while its adapters change or are listed
+    look: threading.Thread | None = None  # the latest, which may still be on its way
 
     @property
     def well(self) -> bool:
         """Whether rows may be sent there."""
-        return not self.why
+        return self.why == ""
 
     @property
     def names(self) -> frozenset[str]:
@@ -75,39 +77,63 @@ class Replica:
 
 
 class Replicas:
-    """All servers. Any thread may ask; one thread alone looks after them."""
+    """All servers. Any thread may ask; one thread alone has them looked at, each by a thread of its own."""
 
     def __init__(self, servers: Sequence[Server], model: ModelConfig, *, publishes: bool) -> None:
         """Have rows written by servers of a model; with `publishes` they take adapters while they run, as vLLM does."""
         self.all = [Replica(server) for server in servers]
         self.publishes = publishes
+        self.looked_at = False  # whether it is known which are well: one was, or all have been looked at
         self._model = model
         self._lock = threading.Lock()  # guards open rows
 
     def look(self, wanted: Sequence[Adapter]) -> None:
-        """Ask all servers how they are; give those that are well the adapters that they lack."""
+        """Ask all servers side by side how they are; give those that are well the adapters that they lack.
+
+        A server that takes long over it, as one that loads an adapter or counts tokens slowly, is not waited for.
+        """
+        begun = []
         for replica in self.all:
-            before = replica.why
-            try:
-                self._bring_up_to_date(replica, wanted)
-                replica.why = ""  # only now: until it holds what is live, no row is sent there
-            except (AlignmentError, StorageError) as error:
-                replica.why = str(error)
-                if isinstance(error, UnreachableError):  # it may come back with another model
-                    replica.compared = None
-            if replica.why != before:
-                log.warning("%s", replica.why or f"{replica.server.url} is well")
+            if replica.look is None or not replica.look.is_alive():
+                replica.look = threading.Thread(target=self._look_at, args=(replica, wanted), daemon=True)
+                replica.look.start()
+                begun.append(replica.look)
+        until = time.monotonic() + ANSWER_SECONDS
+        for look in begun:
+            look.join(max(0.0, until - time.monotonic()))
+
+    def _look_at(self, replica: Replica, wanted: Sequence[Adapter]) -> None:
+        try:
+            self._bring_up_to_date(replica, wanted)
+            why = ""  # only now: until it holds what is live, no row is sent there
+        except (AlignmentError, StorageError) as error:
+            why = str(error)
+            if isinstance(error, UnreachableError):  # it may come back with another model
+                replica.compared = None
+        except Exception as error:  # the next look may go well
+            log.exception("%s could not be looked at", replica.server.url)
+            why = f"{replica.server.url} could not be looked at ({type(error).__name__}); see the log"
+        for adapter in wanted:  # everybody is told: no paths
+            why = why.replace(str(adapter.version_folder or adapter.folder), adapter.name)
+        if why != replica.why:
+            log.warning("%s", why or f"{replica.server.url} is well")
+        replica.why = why
+        self.looked_at = self.looked_at or replica.well or all(one.why is not None for one in self.all)
 
     def _bring_up_to_date(self, replica: Replica, wanted: Sequence[Adapter]) -> None:
         """Ask a server what it serves; give it the adapters that it lacks, if it takes any.
 
-        Raises UnreachableError for one that does not answer or serves nothing, OtherModelError for one that serves
-        another model, else as `hold` does.
+        Raises UnreachableError for one that does not answer or serves nothing, ConfigError for a Triptych that asks
+        another server itself, OtherModelError for one that serves another model, else as `hold` does.
         """
         with replica.giving:
             replica.listed = replica.server.models()
         if not replica.listed:
             raise UnreachableError(f"{replica.server.url} serves no model")
+        if replica.main.elsewhere:  # maybe here: two apps that name each other would ask without end
+            raise ConfigError(
+                f"{replica.server.url} has its answers written by another server itself; name that one as --engine"
+            )
         if replica.compared is None or replica.compared[0] != replica.main:
             found = likeness(replica.server, replica.listed, replica.main, self._model)
             replica.compared = (replica.main, found)
@@ -122,6 +148,8 @@ class Replicas:
 
         Raises AdapterError where it refuses it or cannot be given any, StorageError for a version that was changed.
         """
+        if lent_as(adapter) in replica.names:  # without waiting for another one that is being given
+            return
         with replica.giving:
             if lent_as(adapter) not in replica.names:
                 self._give(replica, adapter)
@@ -143,12 +171,19 @@ class Replicas:
 
     def _let_go(self, replica: Replica, wanted: set[str]) -> None:
         """Have a server forget adapters that nobody has asked for lately, and that none of its rows needs."""
-        with self._lock:
-            busy = {name for name, rows in replica.open_rows.items() if rows}
-        free = [name for name in replica.loaded if name not in wanted | busy]
-        for name in free[: max(0, len(free) - SPARE)]:
-            replica.server.unload(name)
-            replica.loaded.remove(name)
+        with replica.giving:
+            with self._lock:
+                busy = {name for name, rows in replica.open_rows.items() if rows}
+                free = [name for name in replica.loaded if name not in wanted | busy]
+                going = free[: max(0, len(free) - SPARE)]
+                # At once, so that a row that counts from now on has its adapter given anew.
+                replica.listed = tuple(one for one in replica.listed if one.name not in going)
+            for name in going:
+                replica.loaded.remove(name)
+                try:
+                    replica.server.unload(name)
+                except AdapterError as error:  # it stays there, which takes the server's memory and nothing else
+                    log.warning("%s", error)
 
     def choose(self, avoiding: Replica | None = None) -> Replica:
         """Return the server with the fewest rows, another one than `avoiding` if there is one that is well.
@@ -165,11 +200,12 @@ class Replicas:
     @property
     def why_none(self) -> str:
         """Why no server is well, in words."""
-        return f"{'; '.join(replica.why for replica in self.all)}; asked again every few seconds"
+        whys = [replica.why or f"{replica.server.url} has not answered yet" for replica in self.all]
+        return f"{'; '.join(whys)}; asked again every few seconds"
 
     @contextmanager
     def writing(self, replica: Replica, name: str) -> Iterator[None]:
-        """Count a row of a server's while it is written: its adapter stays until then."""
+        """Count a row of a server's from before its adapter is given until it is written: so long the adapter stays."""
         with self._lock:
             replica.open_rows[name] = replica.open_rows.get(name, 0) + 1
         try:

@@ -1,5 +1,6 @@
 """Two real apps: the page of one, in front of the models of the other, from votes to a version that is served there."""
 
+from contextlib import closing
 from pathlib import Path
 
 import psutil
@@ -9,13 +10,20 @@ from gradio_client import Client
 from recipes.pocket.labelers import friendliest
 from storage import runs
 from tests.e2e.test_loop import SMALL_RUN, VOTED_ON
-from tests.harness.app import running_app
+from tests.harness.app import RunningApp, running_app
 from tests.harness.endpoints import compare, retrain, wait_for, wait_for_run
 from tests.harness.labeler import Labeler
+from tests.harness.large_models import write_shape_of_8b
 from tests.harness.loop import cast_votes, voting_prompts
+from tests.serving.test_remote import ScriptedVllm
 
 VOTES = 12
 MOST_BYTES = 600 * 10**6  # of the app, whatever is served elsewhere
+
+
+def assert_small(app: RunningApp) -> None:
+    assert "libtorch" not in Path(f"/proc/{app.process.pid}/maps").read_text()
+    assert psutil.Process(app.process.pid).memory_info().rss < MOST_BYTES
 
 
 @pytest.mark.slow
@@ -35,6 +43,21 @@ def test_the_loop_of_votes_ends_in_a_version_that_a_server_elsewhere_writes(tmp_
             answer = compare(client, "What is the capital city of Peru?", ["sft", "rlhf", "v1"], 5)
             assert [one["policy_version"] for one in answer["completions"]] == [None, 2, 1]
             assert all(one["finish_reason"] == "stop" and one["tokens"] for one in answer["completions"])
-            maps = Path(f"/proc/{app.process.pid}/maps").read_text()
-            assert "libtorch" not in maps
-            assert psutil.Process(app.process.pid).memory_info().rss < MOST_BYTES
+            assert_small(app)
+
+
+@pytest.mark.slow
+def test_an_app_whose_8b_is_served_elsewhere_stays_small(tmp_path: Path) -> None:
+    model, here = tmp_path / "model", tmp_path / "here"
+    write_shape_of_8b(model)
+    here.mkdir()
+    with closing(ScriptedVllm(model)) as server:  # it cuts text as the app's model does, and says "Lima"
+        arguments = ("--model", str(model), "--engine", f"vllm:{server.server.url}")
+        with running_app(here, *arguments) as app:
+            client = Client(app.url, verbose=False)
+            wait_for(lambda: "is well" in (here / "app.log").read_text(), "the server elsewhere")
+            for seed in range(20):
+                answer = compare(client, f"Where is number {seed}?", ["base", "rlhf"], seed)
+                assert [one["text"] for one in answer["completions"]] == ["Lima", "Lima"]
+                client.predict(answer["comparison_id"], "A", api_name="/vote")
+            assert_small(app)

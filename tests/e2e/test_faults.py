@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,9 @@ from gradio_client import Client
 from gradio_client.exceptions import AppError
 
 from storage import database, policies, preferences, runs
-from tests.e2e.test_workers import store_votes
+from tests.e2e.test_workers import NO_RAY, store_votes
 from tests.harness.app import ROOT, RunningApp, free_port, running_app
+from tests.harness.clocks import WallClock
 from tests.harness.disks import disk_of, fill_up
 from tests.harness.endpoints import admin_token, compare, retrain, run_state, wait_for, wait_for_run
 
@@ -61,9 +63,9 @@ RUN: dict[str, Any] = {
 
 
 @contextmanager
-def tiny_app(folder: Path, model: Path) -> Iterator[tuple[RunningApp, Client, Path]]:
+def tiny_app(folder: Path, model: Path, *arguments: str) -> Iterator[tuple[RunningApp, Client, Path]]:
     """Start the app with the tiny model on a folder; yield it, a client of it and its database."""
-    with running_app(folder, "--model", str(model), "--seed", "1") as app:
+    with running_app(folder, "--model", str(model), "--seed", "1", *arguments) as app:
         client, db = Client(app.url, verbose=False), database.file_in(folder)
         runs.set_schedule(db, runs.Schedule(0))
         answer(client)
@@ -158,12 +160,17 @@ def test_an_app_killed_while_a_run_goes_on_marks_it_and_it_is_resumed_not_double
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "launcher",
+    [(), ("--workers", "2"), pytest.param(("--workers", "2", "--ray", "local"), marks=NO_RAY)],
+    ids=["one process", "torchrun", "ray"],
+)
 def test_a_disk_that_is_full_at_a_checkpoint_ends_the_run_in_words_and_all_goes_on_with_room(
-    tmp_path: Path, tiny_folder: Path
+    launcher: tuple[str, ...], tmp_path: Path, tiny_folder: Path
 ) -> None:
     with (
         disk_of(48, tmp_path / "small") as small_disk,
-        tiny_app(small_disk, tiny_folder) as (_, client, db),
+        tiny_app(small_disk, tiny_folder, *launcher) as (_, client, db),
     ):
         store_votes(db, VOTES)
         acknowledged = {vote(client)}
@@ -210,6 +217,31 @@ def test_a_database_that_another_program_locks_for_ten_seconds_loses_nothing(tmp
             number = client.predict(asked["comparison_id"], "A", api_name="/vote")["preference_id"]
         assert stored(db) == {number}
         assert live(client) == 1
+
+
+@pytest.mark.slow
+def test_a_clock_that_is_set_back_under_a_run_holds_up_neither_it_nor_the_next(
+    tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, folder = WallClock(tmp_path / "clock", monkeypatch), tmp_path / "data"
+    folder.mkdir()
+    with tiny_app(folder, tiny_folder) as (_, client, db):
+        store_votes(db, VOTES)
+        acknowledged = [vote(client)]
+        run = retrain(client, "ppo", RUN)
+        reached(db, run, "raft")
+        clock.set_back(timedelta(days=2))
+        acknowledged.append(vote(client))
+        assert live(client) == 1
+        state = wait_for_run(client, run)
+        assert (state["status"], state["policy_version"], live(client)) == ("succeeded", 2, 2), state
+        ended_then = runs.get_run(db, run)
+        assert (ended_then.finished or "") < ended_then.created, "the clock was not set back"
+        runs.set_schedule(db, runs.Schedule(1))
+        acknowledged.append(vote(client))
+        after = wait_for(lambda: runs.open_run(db), "the next run to start by itself")
+        client.predict(admin_token(client), after.id, api_name="/cancel")
+        assert set(acknowledged) <= stored(db) and len(stored(db)) == VOTES + len(acknowledged)
 
 
 @pytest.mark.slow

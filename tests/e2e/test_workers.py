@@ -46,7 +46,7 @@ def store_votes(db: Path, count: int) -> None:
 def workers_of(run_pid: int) -> list[psutil.Process]:
     """Return the processes that train a run; torchrun or a Ray of the run's own started them, or a cluster did."""
     below = psutil.Process(run_pid).children(recursive=True)
-    if not any("torch.distributed.run" in word for word in psutil.Process(run_pid).cmdline()) and RAY != "local":
+    if not any("torch_group" in word for word in psutil.Process(run_pid).cmdline()) and RAY != "local":
         below = list(psutil.process_iter())
     started = [one for one in below if one.status() != psutil.STATUS_ZOMBIE]
     return [one for one in started if any(name in " ".join(one.cmdline()) for name in WORKERS)]

@@ -9,6 +9,7 @@ from alignment.runs.process import start_group
 from alignment.settings import POCKET_MODEL
 from storage import database, runs
 from tests.harness.app import ROOT
+from tests.harness.disks import disk_of, fill_up
 
 PATIENCE_SECONDS = 120
 CLIENT = """
@@ -53,7 +54,7 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     package.mkdir(parents=True)
     (tmp_path / "ray" / "__init__.py").touch()
     (tmp_path / "ray" / "train").mkdir()
-    (tmp_path / "ray" / "train" / "__init__.py").write_text("FailureConfig = RunConfig = ScalingConfig = None")
+    (tmp_path / "ray" / "train" / "__init__.py").write_text("RunConfig = ScalingConfig = None")
     (tmp_path / "ray" / "train" / "torch.py").write_text("TorchConfig = TorchTrainer = None")
     (package / "__init__.py").write_text(CLIENT)
     (tmp_path / "status").write_text("RUNNING")
@@ -94,6 +95,18 @@ def test_a_run_is_submitted_as_a_job_and_ends_with_it(cluster: Path) -> None:
     assert "what the driver printed" in (data_dir / "runs" / "waiting-log.txt").read_text()
 
 
+def test_a_job_that_found_the_disk_full_is_named_so(cluster: Path, tmp_path: Path) -> None:
+    with disk_of(8, tmp_path / "small") as data_dir:
+        queued(data_dir)
+        process = start_group(data_dir, POCKET_MODEL, 1, 2, "http://head:8265")
+        appeared(cluster / "submitted")
+        fill_up(data_dir)
+        (cluster / "status").write_text("FAILED")
+        process.popen.wait(PATIENCE_SECONDS)
+        process.close()
+        assert process.cause_of_end() == "found the disk of the data folder full"
+
+
 @pytest.mark.parametrize("how", ["cancelled", "the app is gone"])
 def test_a_job_is_stopped_with_the_run(cluster: Path, how: str) -> None:
     queued(cluster / "data")
@@ -114,3 +127,14 @@ def test_a_cluster_that_does_not_answer_fails_the_run_in_words(cluster: Path, ad
     process.popen.wait(PATIENCE_SECONDS)
     process.close()
     assert f"no Ray cluster answers at {address} (" in (runs.get_run(db, 1).error or "")
+
+
+@pytest.mark.parametrize("address", ["http://head:8265", "local"])
+def test_without_ray_the_run_fails_and_says_what_to_install(cluster: Path, address: str) -> None:
+    (cluster / "ray" / "__init__.py").write_text("raise ImportError('a package is missing')")
+    db = queued(cluster / "data")
+    process = start_group(cluster / "data", POCKET_MODEL, 1, 2, address)
+    process.popen.wait(PATIENCE_SECONDS)
+    process.close()
+    error = runs.get_run(db, 1).error or ""
+    assert "Ray cannot be used here (a package is missing); pip install 'ray[default]' tensorboardX" in error

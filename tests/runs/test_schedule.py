@@ -94,7 +94,7 @@ def test_after_failures_it_waits_twice_as_long_each_time() -> None:
 
 @pytest.mark.parametrize("votes", [None, -1, 2.5, 1e9, True, "5"])
 def test_a_number_of_votes_that_makes_no_sense_is_refused(votes: Any) -> None:
-    with pytest.raises(ConfigError, match=r"settings\.retrain_every must be"):
+    with pytest.raises(ConfigError, match=r"settings\.retrain_every must (not )?be"):
         changed(Schedule(), {"retrain_every": votes})
 
 

@@ -56,7 +56,7 @@ from alignment.runs.child import print_into, wait_for_run
 from storage import policies, runs
 from storage.records import Policy
 
-assert sys.argv[1:3] in (["-m", "alignment.runs.job"], ["-m", "torch.distributed.run"])
+assert sys.argv[1:3] in (["-m", "alignment.runs.job"], ["-m", "alignment.runs.torch_group"])
 parser = argparse.ArgumentParser()
 parser.add_argument("--data-dir", type=Path)
 parser.add_argument("--run-number", type=int)
@@ -222,14 +222,14 @@ def test_a_run_is_handed_to_the_job_with_the_model_and_logs_to_its_folder(stage:
     assert run.settings["seed"] == 9
 
 
-def test_several_workers_are_started_by_torchrun_and_told_their_run_on_the_command_line(stage: Stage) -> None:
+def test_what_starts_several_workers_is_told_their_run_on_the_command_line(stage: Stage) -> None:
     stage.play(SUCCEED)
     stage.supervisor.start()
     run = stage.ended(stage.supervisor.retrain("ppo", {"workers": 2}))
     assert run.status == "succeeded"
     log = (stage.data_dir / "runs" / "run-000001" / "log.txt").read_text()
     command = shlex.split(log.splitlines()[0])[2:]
-    assert command[:6] == ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--max-restarts"]
+    assert command[:2] == ["-m", "alignment.runs.torch_group"]
     assert command[-4:] == ["--run-number", str(run.id), "--workers", "2"]
 
 

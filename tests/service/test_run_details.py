@@ -89,3 +89,28 @@ def test_two_runs_side_by_side_tell_what_differs_and_what_came_of_it(behind: Bac
     found = run_details.both(behind.services, BothRequest(one, other))
     assert found.settings == {"ppo.updates": (2, 4), "ppo.epochs": (None, 3)}
     assert found.metrics == {"objective/kl": (2.0, None)}
+
+
+def test_of_two_runs_only_what_both_methods_read_is_compared(behind: Backstage) -> None:
+    one = queued(behind)
+    runs.end_run(behind.db, one, "cancelled")
+    raft, ppo = {"rounds": 3, "prompts": 8}, {"updates": 9}
+    other = runs.queue_run(behind.db, "raft", {"seed": 1, "ppo": ppo, "raft": raft, "gate": {"max_kl": 2.0}})
+    runs.end_run(behind.db, other, "cancelled")
+    third = runs.queue_run(behind.db, "raft", {"seed": 1, "ppo": {"updates": 5}, "raft": raft | {"rounds": 2}})
+    assert run_details.used(runs.get_run(behind.db, other)).keys() == {
+        "seed",
+        "raft.rounds",
+        "raft.prompts",
+        "gate.max_kl",
+    }
+    both = run_details.both(behind.services, BothRequest(one, other)).settings
+    assert both == {
+        "method": ("ppo", "raft"),
+        "seed": (0, 1),
+        "raft.rounds": (None, 3),
+        "raft.prompts": (None, 8),
+        "gate.max_kl": (None, 2.0),
+    }
+    both = run_details.both(behind.services, BothRequest(other, third)).settings
+    assert both == {"raft.rounds": (3, 2), "gate.max_kl": (2.0, None)}

@@ -3,8 +3,10 @@
 import asyncio
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,23 +14,25 @@ import pytest
 from alignment.errors import AccessError, AdapterError, ConfigError, TrainingError
 from alignment.runs.settings import RunSettings
 from alignment.runs.supervisor import Supervisor
-from alignment.serving.decode_loop import DecodeLoop
+from alignment.serving import decode_loop
 from alignment.serving.engine import EngineState, Finished, Grown, PolicyVersion
 from alignment.serving.local import LocalEngine
 from alignment.settings import ModelConfig
 from service import versions
 from service.audit import EventsRequest, trail
 from service.compare import compare
+from service.context import Services
 from service.policies import ensure_live_version
 from service.requests import CompareRequest
 from service.versions import VersionRequest
-from storage import database, policies, runs
+from storage import database, policies, preferences, runs
 from storage.policies import UnknownVersionError
-from storage.records import Policy
+from storage.records import Completion, Policy
 from storage.version_folders import publish
 from tests.harness.scripted import PASSWORD, Backstage
 from tests.serving.versions import new_engine, row, tokens
 
+STREAMS = 24  # that are open during a roll back
 FAILED = {"passed": False, "findings": []}
 
 
@@ -177,29 +181,9 @@ def test_the_family_says_parent_votes_and_size(behind: Backstage) -> None:
     assert (oldest.votes.learned, oldest.votes.since) == (0, 0)
 
 
-def slow_steps_until_a_swap_is_asked_for(monkeypatch: pytest.MonkeyPatch, engine: LocalEngine) -> None:
-    """Have the engine write a token in 50 ms until somebody asks for another version.
-
-    The tiny model writes a whole answer sooner than a busy machine tells of its beginning.
-    """
-    asked, step, swap = threading.Event(), DecodeLoop.step, engine.swap
-
-    def held_step(loop: DecodeLoop) -> None:
-        asked.wait(0.05)
-        step(loop)
-
-    def told_swap(policy: PolicyVersion) -> Future[None]:
-        swapped = swap(policy)
-        asked.set()
-        return swapped
-
-    monkeypatch.setattr(DecodeLoop, "step", held_step)
-    monkeypatch.setattr(engine, "swap", told_swap)
-
-
-def test_under_an_open_stream_the_old_version_ends_its_answer_and_the_next_row_is_the_new_ones(
-    behind: Backstage, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def loaded(behind: Backstage, tiny_folder: Path, tmp_path: Path) -> Iterator[tuple[Services, LocalEngine, str]]:
+    """Services on the tiny model, whose v1 is live and has a child v2; its engine; and the admin's token."""
     data_dir = tmp_path / "data"
     db, model = data_dir / "triptych.db", ModelConfig(str(tiny_folder), str(tiny_folder / "sft"))
     database.prepare(db)
@@ -213,29 +197,92 @@ def test_under_an_open_stream_the_old_version_ends_its_answer_and_the_next_row_i
     )
     engine = new_engine(tiny_folder, live)
     engine.start()
-    services = behind.services
-    for name, value in {"db": db, "data_dir": data_dir, "engine": engine}.items():
-        object.__setattr__(services, name, value)
-    object.__setattr__(services, "supervisor", Supervisor(data_dir, engine, model, RunSettings()))
-    held = token(behind)
-    undisturbed = tokens(engine, row(live.adapter, 3, length=64))
+    supervisor = Supervisor(data_dir, engine, model, RunSettings())
+    services = replace(behind.services, db=db, data_dir=data_dir, engine=engine, supervisor=supervisor)
+    tokens(engine, row(live.adapter, 3, length=1))  # it is loaded
+    yield services, engine, token(behind)
+    engine.stop()
+
+
+def slow_steps_until_a_swap_is_asked_for(monkeypatch: pytest.MonkeyPatch, engine: LocalEngine) -> None:
+    """Have the engine write a token in 50 ms until somebody asks for another version.
+
+    The tiny model writes a whole answer sooner than a busy machine tells of its beginning.
+    """
+    asked, step, swap = threading.Event(), decode_loop.DecodeLoop.step, engine.swap
+
+    def held_step(loop: decode_loop.DecodeLoop) -> None:
+        asked.wait(0.05)
+        step(loop)
+
+    def told_swap(policy: PolicyVersion) -> Future[None]:
+        swapped = swap(policy)
+        asked.set()
+        return swapped
+
+    monkeypatch.setattr(decode_loop.DecodeLoop, "step", held_step)
+    monkeypatch.setattr(engine, "swap", told_swap)
+
+
+async def answered(services: Services, number: int, grew: Callable[[], object] = lambda: None) -> Completion:
+    """Return what the live version answers one of many people, as it is stored; call `grew` when there is some."""
+    request = CompareRequest(f"Where is number {number}?", columns=("rlhf",), seed=number, max_new_tokens=160)
+    async for progress in compare(services, f"ann-{number}", request):
+        if progress.completions[0].tokens:
+            grew()
+    return preferences.get_comparison(services.db, progress.comparison_id).completions[0]
+
+
+def test_a_roll_back_under_many_streams_breaks_none_and_the_next_answer_is_the_version_befores(
+    loaded: tuple[Services, LocalEngine, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services, engine, held = loaded
+    versions.promote(services, held, VersionRequest(2))
+    monkeypatch.setattr(decode_loop, "GROWN_SECONDS", 0.0)
+    people = range(STREAMS)
+    begun: set[int] = set()
+
+    async def together() -> list[Completion]:
+        return await asyncio.gather(*(answered(services, number) for number in people))
+
+    async def with_a_roll_back() -> tuple[list[Completion], Completion]:
+        streams = [asyncio.create_task(answered(services, one, partial(begun.add, one))) for one in people]
+        while len(begun) < STREAMS:
+            await asyncio.sleep(0.001)
+        assert sum(not stream.done() for stream in streams) >= 16
+        assert await asyncio.to_thread(versions.retire, services, held, VersionRequest(2)) == 1
+        after = await answered(services, 0)
+        return await asyncio.gather(*streams), after
+
+    undisturbed = asyncio.run(together())
+    slow_steps_until_a_swap_is_asked_for(monkeypatch, engine)
+    streams, after = asyncio.run(with_a_roll_back())
+    assert {one.policy_version for one in streams} == {2}
+    assert {one.finish_reason for one in streams} <= {"stop", "length"}
+    assert [one.token_ids for one in streams] == [one.token_ids for one in undisturbed]
+    assert after.policy_version == 1 and after.token_ids != streams[0].token_ids
+
+
+def test_under_an_open_stream_the_old_version_ends_its_answer_and_the_next_row_is_the_new_ones(
+    loaded: tuple[Services, LocalEngine, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services, engine, held = loaded
+    first = engine.live.adapter
+    undisturbed = tokens(engine, row(first, 3, length=64))
     slow_steps_until_a_swap_is_asked_for(monkeypatch, engine)
     swapped: list[int] = []
 
     async def stream() -> tuple[int, ...]:
-        async for event in engine.stream([row(live.adapter, 3, length=64)]):
+        async for event in engine.stream([row(first, 3, length=64)]):
             if isinstance(event, Grown) and not swapped:
                 swapped.append(await asyncio.to_thread(versions.promote, services, held, VersionRequest(2)))
             if isinstance(event, Finished):
                 return event.rows[0].token_ids
         raise AssertionError("the stream broke off")
 
-    try:
-        assert [asyncio.run(stream())] == undisturbed
-        assert swapped == [2]
-        promoted = tokens(engine, row(engine.live.adapter, 3, length=64))
-        assert engine.live.version == 2 and promoted != undisturbed
-        assert versions.retire(services, held, VersionRequest(2)) == 1
-        assert tokens(engine, row(engine.live.adapter, 3, length=64)) == undisturbed
-    finally:
-        engine.stop()
+    assert [asyncio.run(stream())] == undisturbed
+    assert swapped == [2]
+    promoted = tokens(engine, row(engine.live.adapter, 3, length=64))
+    assert engine.live.version == 2 and promoted != undisturbed
+    assert versions.retire(services, held, VersionRequest(2)) == 1
+    assert tokens(engine, row(engine.live.adapter, 3, length=64)) == undisturbed

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -21,7 +22,7 @@ from tokenizers.pre_tokenizers import Whitespace
 
 from alignment.errors import AdapterError, AlignmentError, ConfigError
 from alignment.models.sampling import Sampling
-from alignment.serving import remote
+from alignment.serving import remote, replicas
 from alignment.serving.engine import Adapter, Finished, Grown, PolicyVersion, Row, RowState
 from alignment.serving.likeness import token_ids
 from alignment.serving.openai_server import Server, servers_named
@@ -30,6 +31,7 @@ from alignment.settings import POCKET, ModelConfig
 from api.routes import routes
 from service.lent import LentAdapters
 from storage.messages import one_turn
+from storage.version_folders import verify
 from tests.harness.app import free_port
 from tests.harness.scripted import ANSWERS, SERVED, Backstage, backstage
 from ui.strings.compare import LACKS
@@ -81,6 +83,8 @@ class ScriptedVllm(Listening):
     def __init__(self, cuts_as: Path | None = None, owner: str = "vllm", root: str = "/a/model") -> None:
         self.asked: list[dict[str, Any]] = []
         self.cuts_as, self.owner, self.root = cuts_as, owner, root
+        self.counts = threading.Event()  # it says nothing of how many tokens a question has before this is set
+        self.counts.set()
         posted = {"/v1/completions": self._say, "/v1/chat/completions": self._say}
         posted |= {"/tokenize": self._tokenize} if cuts_as else {}
         super().__init__(
@@ -103,6 +107,8 @@ class ScriptedVllm(Listening):
     async def _say(self, request: Request) -> Response:
         asked = await request.json()
         if not asked.get("stream"):
+            while not self.counts.is_set():
+                await asyncio.sleep(0.01)
             return JSONResponse({"usage": {"prompt_tokens": 9 + len(self.tokens(asked["messages"][0]["content"]))}})
         self.asked.append(asked)
         usage = asked["stream_options"]["include_usage"]
@@ -129,8 +135,9 @@ def other(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(replicas, "ANSWER_SECONDS", 60.0)  # on a busy machine one look is waited for all the same
 
 
 def version(folder: Path, number: int) -> PolicyVersion:
@@ -166,6 +173,14 @@ def looked(*servers: Server, live: PolicyVersion, publishes: bool = True) -> Rem
     engine = RemoteEngine(servers, ModelConfig("model", "sft"), live, publishes=publishes)
     engine.look()
     return engine
+
+
+def look_until(engine: RemoteEngine, status: str, words: str) -> None:
+    """Look at the servers again and again until the engine says this."""
+    until = time.monotonic() + 60
+    while not (engine.state.status == status and words in engine.state.message):
+        assert time.monotonic() < until, engine.state
+        engine.look()
 
 
 def test_three_panels_are_written_by_another_triptych(elsewhere: Elsewhere, tmp_path: Path) -> None:
@@ -342,8 +357,91 @@ def test_vllm_that_cuts_text_into_other_tokens_is_refused_as_another_model(tmp_p
     with closing(ScriptedVllm(other)) as vllm:
         engine = RemoteEngine([vllm.server], ModelConfig(str(POCKET)), version(tmp_path, 1), publishes=False)
         engine.look()
-        assert engine.state.status == "failed" and "serves another model (/a/model) than" in engine.state.message
+        assert engine.state.status == "failed" and "serves another model (model) than pocket:" in engine.state.message
         assert "name a server of this model, or start the app with" in engine.state.message
+
+
+def test_a_server_that_counts_tokens_slowly_holds_up_no_look_at_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replicas, "ANSWER_SECONDS", 0.1)
+    with closing(ScriptedVllm(POCKET, "llama.cpp")) as slow, closing(ScriptedVllm(POCKET, "llama.cpp")) as quick:
+        slow.counts.clear()
+        model, live = ModelConfig(str(POCKET)), version(tmp_path, 1)
+        engine = RemoteEngine([slow.server, quick.server], model, live, publishes=False)
+        assert engine.state.status == "loading"
+        look_until(engine, "ready", f"Served by {quick.server.url}")
+        quick.close()
+        look_until(engine, "failed", f"{slow.server.url} has not answered yet; {quick.server.url} does not answer")
+        slow.counts.set()
+        look_until(engine, "ready", f"Served by {slow.server.url}")
+
+
+def test_a_server_that_keeps_what_it_is_to_forget_is_well_all_the_same(
+    elsewhere: Elsewhere, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(name: str) -> None:
+        asked.append(name)
+        raise ConfigError("it cannot be taken out")
+
+    monkeypatch.setattr(replicas, "SPARE", 0)
+    asked: list[str] = []
+    elsewhere.behind.services.lent.drop = refuse  # type: ignore[method-assign]
+    engine = looked(elsewhere.server, live=version(tmp_path, 1))
+    written(engine, row(version(tmp_path, 2).adapter))
+    engine.look()
+    engine.look()
+    assert (engine.state.status, asked) == ("ready", ["policy-2-2222"])
+
+
+def test_a_server_that_asks_another_one_itself_is_refused(elsewhere: Elsewhere, tmp_path: Path) -> None:
+    model = replace(
+        elsewhere.behind.services.model, served_by="http://127.0.0.1:7860"
+    )  # as of two that name each other
+    with closing(Listening(routes(replace(elsewhere.behind.services, model=model)))) as asks:
+        engine = looked(asks.server, live=version(tmp_path, 1))
+        assert engine.state.status == "failed"
+        assert f"{asks.server.url} has its answers written by another server itself" in engine.state.message
+
+
+def test_why_a_version_cannot_be_given_is_told_without_paths(
+    elsewhere: Elsewhere, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("alignment.serving.replicas.verify", verify)
+    engine = looked(elsewhere.server, live=version(tmp_path, 1))
+    assert engine.state.status == "failed"
+    assert "the adapter at policy-1 has changed since it was published" in engine.state.message
+    assert str(tmp_path) not in engine.state.message
+
+
+def test_rows_that_come_together_are_shared_out_among_the_servers(tmp_path: Path) -> None:
+    with closing(ScriptedVllm(POCKET)) as a, closing(ScriptedVllm(POCKET)) as b:
+        model, live = ModelConfig(str(POCKET)), version(tmp_path, 1)
+        engine = RemoteEngine([a.server, b.server], model, live, publishes=False)
+        engine.look()
+        written(engine, *[row(None)] * 4)
+        assert [len(one.asked) for one in (a, b)] == [2, 2]
+
+
+def test_a_row_does_not_wait_for_a_version_that_it_does_not_need(elsewhere: Elsewhere, tmp_path: Path) -> None:
+    engine, old = looked(elsewhere.server, live=version(tmp_path, 1)), version(tmp_path, 2).adapter
+    lent, take = elsewhere.behind.services.lent, elsewhere.behind.services.lent.take
+    given, may_end = threading.Event(), threading.Event()
+
+    def slowly(name: str, folder: str, taken: list[str]) -> None:
+        given.set()
+        may_end.wait()
+        take(name, folder, taken)
+
+    lent.take = slowly  # type: ignore[method-assign]
+    asks = threading.Thread(target=written, args=(engine, row(old)))
+    asks.start()
+    given.wait()
+    try:
+        assert written(engine, row(engine.live.adapter))[0].text == ANSWERS["rlhf"]
+    finally:
+        may_end.set()
+        asks.join()
 
 
 def test_what_a_server_refuses_is_told_in_its_words(elsewhere: Elsewhere, tmp_path: Path) -> None:

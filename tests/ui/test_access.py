@@ -68,7 +68,7 @@ def test_limits_are_saved_whole_or_not_at_all(behind: Backstage, panel: AccessPa
     access_panel.save(behind.services, panel, token, 12.0, 512.0, 64.0, 3.0, 0.0, True)
     kept = stored_limits(behind.db)
     assert (kept.rows, kept.held_mib, kept.waiting, kept.key_required) == (12, 512, 3, True)
-    with pytest.raises(ConfigError, match=r"settings.rows must be a whole number, got None"):
+    with pytest.raises(ConfigError, match=r"settings.rows must not be empty; give a whole number between"):
         access_panel.save(behind.services, panel, token, None, 512.0, 64.0, 3.0, 0.0, True)
     assert stored_limits(behind.db) == kept
 

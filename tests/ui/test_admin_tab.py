@@ -47,7 +47,7 @@ def test_the_schedule_and_the_bounds_are_shown_and_saved_as_they_stand(behind: B
 def test_what_does_not_fit_is_refused_and_nothing_is_changed(behind: Backstage, seat: AdminTab) -> None:
     services, held = behind.services, behind.services.admin.login(PASSWORD)
     before = overview(behind.db).schedule
-    with pytest.raises(ConfigError, match=r"settings\.minutes must be"):
+    with pytest.raises(ConfigError, match=r"settings\.minutes must not be empty"):
         admin_tab.save_schedule(services, seat, held, 10, None, 4, "", "", 0, 60)
     with pytest.raises(ConfigError, match=r"settings\.max_accuracy_drop"):
         admin_tab.save_gate(services, seat, held, 2.0, *[0.01] * (len(seat.gate) - 1))
@@ -64,6 +64,6 @@ def test_a_number_of_votes_that_makes_no_sense_is_refused(
     behind: Backstage, seat: AdminTab, every: float | None
 ) -> None:
     held = behind.services.admin.login(PASSWORD)
-    with pytest.raises(ConfigError, match=r"settings\.retrain_every must be"):
+    with pytest.raises(ConfigError, match=r"settings\.retrain_every must (not )?be"):
         admin_tab.save_schedule(behind.services, seat, held, every, 0.0, 4.0, "", "", 0.0, 60.0)
     assert overview(behind.db).schedule.retrain_every == 32

@@ -16,6 +16,7 @@ from storage import runs
 from storage.records import Metric
 from tests.harness.scripted import PASSWORD, Backstage
 from ui import run_page, run_panel
+from ui.errors import sentence
 from ui.run_page import RunParts
 
 HOSTILE = "<script>x()</script> {{ 7*7 }}"
@@ -124,6 +125,22 @@ def test_the_list_of_runs_opens_a_run_and_what_is_not_there_is_said(behind: Back
     assert "There is no run 99" in clicked(act="show", id=99)[panel.said]
     assert "og in" in clicked(act="again", id=run, method="ppo", values={})[panel.said]
     assert clicked(act="close", id=run)[top] == ""
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("seed", "“seed” must not be empty; give a whole number between 0 and"),
+        ("raft.rounds", "“rounds” of raft must not be empty; give a whole number between"),
+    ],
+)
+def test_a_field_of_the_form_that_was_left_empty_is_named_as_the_form_calls_it(
+    behind: Backstage, path: str, words: str
+) -> None:
+    run, token = ended(behind), behind.services.admin.login(PASSWORD)
+    with pytest.raises(ConfigError) as refused:
+        run_panel.run_again(behind.services, token, run, "raft", {path: " "})
+    assert run_panel.by_field(sentence(refused.value)).startswith(words)
 
 
 def test_while_a_run_goes_on_the_parts_that_changed_are_written_anew_and_then_its_page_rests(behind: Backstage) -> None:

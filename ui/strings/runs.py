@@ -27,6 +27,7 @@ RUN_AGAIN = "Run again with other settings"
 RUN_AGAIN_SAYS = "It learns from all votes that stand now. The gate's bounds are those of the Admin tab."
 METHOD = "method"
 OWN_SETTINGS = "run"
+FIELD_OF = ("“{name}”", "“{name}” of {part}")  # a setting of the run itself, and one of a part of it
 START_RUN = "Start this run"
 FLAGS = {"true": "yes", "false": "no"}
 BESIDE = "Runs {one} and {other}"
