@@ -6,6 +6,15 @@ window.triptychIsNewWindow = () => {
     return !known;
   } catch { return false; } // a browser may keep nothing
 };
+// The page is whole once its last button is there; triptych.css hides until then what is pushed down.
+{
+  const waiting = new MutationObserver(() => {
+    if (!document.getElementById("new-chat")) return;
+    document.documentElement.classList.add("whole");
+    waiting.disconnect();
+  });
+  waiting.observe(document.documentElement, {childList: true, subtree: true});
+}
 // A question waits until its tab shows what the browser remembers: asked earlier, it would be answered and then forgotten.
 {
   const opened = {}, open = {};

@@ -33,8 +33,8 @@
     had.slice(has.length).forEach(node => node.remove());
   };
 
-  const fillWithBlocks = (place, blocks) => {
-    const had = place.blocks ?? [];
+  const fillWithBlocks = (place, joined) => {
+    const blocks = joined.flatMap(some => some.split("<!-- -->")), had = place.blocks ?? []; // joined by ui/panels.py
     if (!had.length) place.replaceChildren();
     blocks.forEach((html, number) => {
       if (html === had[number]) return;
@@ -45,13 +45,22 @@
       place.append(fresh);
     });
     while (place.children.length > blocks.length) place.lastElementChild.remove();
-    place.blocks = [...blocks];
+    place.blocks = blocks;
   };
 
+  // A word that is added has the whole block around it laid out anew, so a long text stands in blocks of some lines.
   const fillWithText = (place, text) => {
-    if (place.blocks || place.firstChild?.nodeType !== Node.TEXT_NODE) place.replaceChildren(document.createTextNode(""));
+    if (place.blocks) place.replaceChildren();
     place.blocks = null;
-    write(place.firstChild, text);
+    const blocks = text.match(/[^]{2000,}?\n|[^]+$/g) ?? [];
+    blocks.forEach((lines, number) => {
+      const block = place.children[number];
+      if (block) return write(block.firstChild, lines);
+      const fresh = document.createElement("div");
+      fresh.append(lines);
+      place.append(fresh);
+    });
+    while (place.children.length > blocks.length) place.lastElementChild.remove();
   };
 
   const copied = async (text, button) => {

@@ -87,7 +87,7 @@
     if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
     const box = find("#prompt textarea");
     if (event.key === "Enter" && !event.shiftKey && event.target === box && box.value.trim()) setTimeout(leave);
-    if (event.target.closest?.("input, textarea, select, [contenteditable=true]")) return;
+    if (event.target.closest?.("input:not([type=checkbox]), textarea, select, [contenteditable=true]")) return;
     if (waiting) {
       const {key, press, timer} = waiting;
       clearTimeout(timer);

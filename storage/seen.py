@@ -18,7 +18,7 @@ OWN = f"""
     ) JOIN comparisons ON comparisons.id = comparison ORDER BY vote DESC
     """
 OTHERS = f"""
-    SELECT id FROM (SELECT * FROM comparisons WHERE kind = 'teach' ORDER BY created DESC LIMIT {LOOKED_BACK})
+    SELECT id FROM (SELECT * FROM comparisons WHERE kind = 'teach' ORDER BY rowid DESC LIMIT {LOOKED_BACK})
     AS comparisons
     WHERE proposed IS NOT NULL AND messages IN (SELECT messages FROM prompts WHERE removed IS NULL)
       AND id NOT IN (SELECT comparison FROM preferences WHERE annotator = :who) AND {COUNT} = :count

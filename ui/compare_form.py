@@ -158,10 +158,11 @@ class CompareTab:
 
 def components(services: Services, pending: Any) -> CompareTab:
     """Build the tab's components as they look before anything is asked."""
+    question = _question(services)
     return CompareTab(
         model=services.model,
-        **_question(services),
-        **_answers(services),
+        **question,
+        **_answers(services, question["settings"].preview),
         **_own_answer(services),
         request=gr.State(None),
         pending=pending,
@@ -197,7 +198,7 @@ def _question(services: Services) -> dict[str, Any]:
     }
 
 
-def _answers(services: Services) -> dict[str, Any]:
+def _answers(services: Services, preview_switch: Any) -> dict[str, Any]:
     empty, model = unasked(services.engine.live.version), services.model
     html = partial(gr.HTML, apply_default_css=False)
     html(hint(model, services.engine.live.version), elem_id="hint")
@@ -212,11 +213,11 @@ def _answers(services: Services) -> dict[str, Any]:
             )
             for one in empty
         ]
-    votes = _votes(services, empty)
+    votes = _votes(services, empty, preview_switch)
     return {"turns": column, "panels": panels, **votes}
 
 
-def _votes(services: Services, empty: Sequence[ShownCompletion]) -> dict[str, Any]:
+def _votes(services: Services, empty: Sequence[ShownCompletion], preview_switch: Any) -> dict[str, Any]:
     """Return what stands below the panels; on a narrow screen `rest` is folded away behind `more`."""
     button, model = partial(gr.Button, interactive=False), services.model
     with gr.Row(elem_id="votes"):
@@ -224,9 +225,12 @@ def _votes(services: Services, empty: Sequence[ShownCompletion]) -> dict[str, An
         best = [button(name, elem_id=f"best-{i}", elem_classes="best") for i, name in enumerate(names, 1)]
         gr.Button(strings.MORE, elem_id="more")  # assets/shortcuts.js hears it
         with gr.Row(elem_id="rest"):
-            made = {
-                "seed": button("", elem_id="seed-used", size="sm"),
-                "preview": gr.HTML(preview_line(services.preview, empty), elem_id="preview", apply_default_css=False),
+            made = {"seed": button("", elem_id="seed-used", size="sm")}
+            with gr.Row(elem_id="preview-row"):
+                preview_switch.render()
+                line = preview_line(services.preview, empty)
+                made["preview"] = gr.HTML(line, elem_id="preview", apply_default_css=False)
+            made |= {
                 "tie": button(strings.ALL_EQUAL, elem_id="tie"),
                 "bad": button(strings.ALL_ARE_BAD, elem_id="all-bad"),
                 "next": gr.Button(strings.NEXT, elem_id="next", visible=bool(services.examples)),

@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from alignment.settings import MAX_BEST_OF, MAX_PROMPT_CHARACTERS, PREVIEW_SAMPLES
+from alignment.settings import MAX_BEST_OF, MAX_PROMPT_CHARACTERS
 from service import policies
 from service.context import ServedModel, Services
 from service.requests import MAX_SEED, ROLES
@@ -34,7 +34,7 @@ class SettingsForm:
     first: Any
     second: Any
     third: Any
-    room: Any  # that the others but `blind` are in
+    room: Any  # that the others but `blind` and `preview` are in
     reset: Any  # a button: all as it was made
     kept: Any  # what differs from that, which the browser keeps
 
@@ -63,10 +63,11 @@ def settings_form(services: Services) -> SettingsForm:
         made["best_of"] = slider(1, MAX_BEST_OF, 1, step=1, label=strings.BEST_OF)
         made["seed"] = gr.Textbox("", label=strings.SEED, max_lines=1, elem_id="seed")
         made["system"] = gr.Textbox("", label=strings.SYSTEM, lines=2, max_lines=4, elem_id="system")
-        made["preview"] = gr.Checkbox(
-            True, label=strings.PREVIEW.format(samples=PREVIEW_SAMPLES), elem_id="preview-switch"
-        )
         reset = gr.Button(strings.MODELS_OWN, elem_id="own-way", size="sm")
+    # It stands below the panels, beside what it turns off.
+    made["preview"] = gr.Checkbox(
+        True, label=strings.PREVIEW, elem_id="preview-switch", container=False, min_width=0, render=False
+    )
     return SettingsForm(**made, room=room, reset=reset, kept=kept)
 
 
@@ -159,14 +160,14 @@ def bind(services: Services, form: SettingsForm, quiet: Values) -> None:
     def offered() -> list[Any]:
         return [gr.update(choices=panel_choices(services, name)) for name in PANELS]
 
-    def reset(blind: bool) -> list[Any]:
-        own = own_values(services.model) | {"blind": blind}  # it stands outside
+    def reset(blind: bool, preview: bool) -> list[Any]:
+        own = own_values(services.model) | {"blind": blind, "preview": preview}  # they stand outside
         return [kept_of(services, own), *(own[name] for name in SETTINGS)]
 
     by_hand = [field.input for field in form.all]
     gr.on(by_hand, changed, [form.kept, *form.all], [form.kept, *panels], trigger_mode="always_last", **quiet)
     form.room.expand(offered, None, panels, **quiet)  # a training may have made a version since
-    form.reset.click(reset, form.blind, [form.kept, *form.all], **quiet)
+    form.reset.click(reset, [form.blind, form.preview], [form.kept, *form.all], **quiet)
 
 
 def opened(services: Services, kept: Any) -> list[Any]:

@@ -137,7 +137,9 @@ def _build_export(services: Services, tab: Any, token: Any) -> None:
         with gr.Row():
             kind = gr.Dropdown(choices(strings.FORMATS), value="jsonl", label=strings.FORMAT, filterable=False)
             form = gr.Dropdown(choices(strings.FORMS), value="conversational", label=strings.FORM, filterable=False)
-        topic = gr.Dropdown([(strings.ANY_QUESTION, "")], value="", label=strings.WHICH_QUESTIONS, elem_id="about")
+        topic = gr.Dropdown(
+            [(strings.ANY_QUESTION, "")], value="", label=strings.WHICH_QUESTIONS, elem_id="export-topic"
+        )
         start = gr.Button(strings.EXPORT, elem_id="export")
         said = gr.HTML(notice(""), apply_default_css=False, elem_id="exported")
         file = gr.File(label=strings.FILE, interactive=False, visible=False, elem_id="export-file")

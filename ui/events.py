@@ -4,8 +4,9 @@ from typing import Any
 
 import gradio as gr
 
-# An event of the page itself: without Gradio's veil over what it changes, and no endpoint of its own.
-QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+# An event of the page itself: without Gradio's veil over what it changes, and no endpoint of its own. With nothing to
+# show progress on, no component is told of it: Gradio's page copies all that a component shows each time it is told.
+QUIET: dict[str, Any] = {"show_progress": "hidden", "show_progress_on": [], "api_visibility": "private"}
 FOCUS_PROMPT = "() => document.querySelector('#prompt textarea').focus()"
 
 

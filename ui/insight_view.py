@@ -30,7 +30,8 @@ def shown(services: Services, token: str | None) -> str:
     found = insight(services, token if services.admin.is_valid(token) else None)
     measured = [one for one in found.versions if one.kl is not None or one.spreads]
     rows = list(_rows(found, services.model.shape == "chat"))
-    return render("insight", insight=found, plots=_plots(measured), rows=rows, begun=bool(measured))
+    plots = [plot for plot in _plots(measured) if plot.points]
+    return render("insight", insight=found, plots=plots, rows=rows)
 
 
 def _plots(versions: list[VersionInsight]) -> list[Plot]:

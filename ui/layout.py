@@ -169,14 +169,11 @@ class Page(StreamingBlocks):
 
 def build(services: Services) -> Page:
     """Return the page with its named endpoints."""
-
-    def html() -> str:
-        return header_html(services.status.now(), services.model)
-
     page = Page(title=strings.APP, analytics_enabled=False, fill_width=True, delete_cache=(3600, FILE_SECONDS))
     with page:
         gr.HTML(render("offline"), apply_default_css=False, elem_id="offline")
-        top = Header(gr.HTML(first_header(services.model), apply_default_css=False, elem_id="top"), html)
+        header = gr.HTML(first_header(services.model), apply_default_css=False, elem_id="top")
+        top = Header(header, lambda: header_html(services.status.now(), services.model))
         # Outside the tabs, because a tab that is not shown yet has not read what the browser keeps.
         pending = gr.BrowserState(None, storage_key="triptych-comparison", secret="triptych")
         to_rank = gr.BrowserState(None, storage_key="triptych-teach", secret="triptych")
@@ -281,6 +278,7 @@ def serve(
             theme=theme(),
             head=head(),
             footer_links=["api", "settings"],
+            run_history=False,  # Gradio's own would send calls to the hub where a caller's header says so
             max_file_size=LARGEST_FILE,
             app_kwargs={"middleware": [security, session, cookie, Middleware(UploadGate, services=services)]},
         )

@@ -14,6 +14,7 @@ from ui.render import render
 from ui.words import panel_name
 
 CUTS = {"length": strings.CUT_BY_LENGTH, "cancelled": strings.CUT_BY_VOTE}
+BETWEEN = "<!-- -->"  # two blocks; none has a comment in it, as none passes the sanitiser
 
 
 def unasked(version: int, columns: Sequence[str] = ROLES) -> tuple[ShownCompletion, ...]:
@@ -63,10 +64,19 @@ def panel(
     return {
         "frame": frame,
         "text": completion.text,
-        "thought": list(shown.thought.blocks),
-        "answer": list(shown.answer.blocks),
+        "thought": joined(shown.thought.blocks),
+        "answer": joined(shown.answer.blocks),
         "plain": as_plain(role),
     }
+
+
+def joined(blocks: Sequence[str]) -> list[str]:
+    """Return blocks as three strings at most: those that stay as they are while the text grows, and the last two.
+
+    Gradio's page reads every string of a value several times a step, which took most of its time in long answers.
+    """
+    settled, growing = blocks[:-2], blocks[-2:]
+    return [BETWEEN.join(settled), *growing] if settled else list(growing)
 
 
 def no_panel() -> dict[str, Any]:
@@ -102,7 +112,7 @@ def preview_line(preview: Preview, completions: Sequence[ShownCompletion], *, st
     elif not latest.convincing:
         words = strings.NO_PREVIEW.format(votes=strings.votes(latest.votes))
     changed = [one.slot for one in completions if stored and one.role == "rlhf" and one.text][-1:]
-    return render("preview", words=words, changed=changed[0] if changed else "")
+    return render("preview", words=words, changed=changed[0] if changed else "", lacking="preview" in preview.lacks)
 
 
 def _picked_by(samples: int, fitted: Fitted | None) -> str:

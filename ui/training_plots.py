@@ -33,7 +33,8 @@ def plots(metrics: Iterable[Metric]) -> str:
         series.setdefault(metric.name, []).append((metric.step, metric.value))
     by_pairs = "dpo/loss" in series
     wanted = [*_of_tuning(series), *(_of_pairs(series) if by_pairs else _of_reward_model(series)), _kl(series)]
-    return render("plots", agreement=None if by_pairs else _agreement(series), plots=wanted)
+    agreement = None if by_pairs or not series else _agreement(series)
+    return render("plots", agreement=agreement, plots=wanted if series else [])
 
 
 def together(one: Measured, other: Measured, name: int) -> list[Plot]:
@@ -59,6 +60,7 @@ def _of_tuning(series: Series) -> list[Plot]:
 
 
 def _of_reward_model(series: Series) -> list[Plot]:
+    """Return the plots of a reward model and of what pleased it; a linear one is fitted at once, without steps."""
     low, high, votes = (series.get(f"reward/heldout_{end}", []) for end in ("low", "high", "votes"))
     note = strings.INTERVAL.format(low=low[-1][1], high=high[-1][1]) if low and high else ""
     note += f", {strings.votes(round(votes[-1][1]))}" if votes else ""
@@ -74,15 +76,15 @@ def _of_reward_model(series: Series) -> list[Plot]:
             (0.5, strings.CHANCE),
             note,
         ),
-        Plot(
-            *strings.PLOT_REWARD_LOSS,
-            "reward",
-            series.get("reward/loss", []),
-            strings.STEP,
-            reference=(0.693, strings.KNOWS_NOTHING),
-        ),
+        *_of_steps(series.get("reward/loss", [])),
         _score(series),
     ]
+
+
+def _of_steps(loss: list[Point]) -> list[Plot]:
+    if not loss:
+        return []
+    return [Plot(*strings.PLOT_REWARD_LOSS, "reward", loss, strings.STEP, reference=(0.693, strings.KNOWS_NOTHING))]
 
 
 def _score(series: Series) -> Plot:

@@ -1,8 +1,9 @@
 """The linear reward model of people's votes: fitted and cross-validated. NumPy alone.
 
 "All bad" compares nothing, so each text of such a vote loses to a reference: the mean of all voted texts, a point such
-as KTO has (Ethayarajh et al. 2024). These votes together weigh at most as much as those that compare, and only the
-latter are predicted and counted as evidence: without them nothing is learned.
+as KTO has (Ethayarajh et al. 2024). These votes together weigh at most a quarter as much as those that compare
+(docs/lab-notes.md says why), and only the latter are predicted and counted as evidence: without them nothing is
+learned.
 """
 
 import math
@@ -20,6 +21,7 @@ FOLDS = 8
 WIDTHS = (0.25, 0.7, 2.0, 5.0, 12.0)  # of the prior of each group of features, in nats of odds; evidence chooses
 POINTS = 4001  # of a numeric integral
 REFERENCE = -1  # the place of the mean of all voted texts, after theirs
+BAD_SHARE = 0.25  # of the weight of votes that compare: the most that all votes together have that only call texts bad
 
 
 @dataclass(frozen=True)
@@ -70,9 +72,9 @@ def judged_by(votes: Votes, rankings: Sequence[Ranked], factor: Array) -> tuple[
     places, pairs = _pairs(rankings)
     firsts, seconds, targets, weights = (np.array(column) for column in zip(*pairs, strict=True))
     rows = [votes.features[text] for text in places]
+    features = np.stack([*rows, rows[0]]).astype(factor.dtype, copy=False)
     if REFERENCE in firsts:
-        rows.append(np.mean(rows, axis=0))
-    features = np.stack(rows).astype(factor.dtype, copy=False)
+        features[REFERENCE] = features[:REFERENCE].mean(0)
     differences = features[firsts]
     differences -= features[seconds]
     differences *= factor
@@ -87,11 +89,11 @@ def judged_by(votes: Votes, rankings: Sequence[Ranked], factor: Array) -> tuple[
 def _pairs(rankings: Sequence[Ranked]) -> tuple[dict[Text, int], list[tuple[int, int, float, float]]]:
     """Return the place of each text, and of every pair both places, its target and its weight, in order of rankings.
 
-    A vote weighs 1; votes that only call texts bad together at most as much as those that compare.
+    A vote weighs 1; votes that only call texts bad together at most `BAD_SHARE` of those that compare.
     """
     said = [(judged_pairs(ranking), called_bad(ranking)) for ranking in rankings]
     comparing, calling = sum(bool(pairs) for pairs, _ in said), sum(bool(bad) for _, bad in said)
-    share = min(1.0, comparing / calling) if calling else 0.0
+    share = min(1.0, BAD_SHARE * comparing / calling) if calling else 0.0
     places: dict[Text, int] = {}
     found = []
 

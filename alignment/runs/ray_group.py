@@ -41,14 +41,15 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def unusable(error: ImportError) -> str:
-    """Return why Ray cannot be used, and what to do."""
-    return f"Ray cannot be used here ({error}); pip install 'ray[default]' tensorboardX, or start the app without --ray"
-
-
-def unreachable(address: str, error: Exception) -> str:
-    """Return why a cluster cannot be used, and what to do."""
-    return f"no Ray cluster answers at {address} ({error}); start one with `ray start --head`, or mend --ray"
+def end_unstarted(arguments: argparse.Namespace, error: ImportError | OSError) -> None:
+    """Mark the run as failed, with what to do: Ray cannot be used here, or no cluster answers."""
+    what, instead = f"no Ray cluster answers at {arguments.address}", "start one with `ray start --head`, or mend --ray"
+    if isinstance(error, ImportError):
+        what, instead = (
+            "Ray cannot be used here",
+            "pip install 'ray[default]' tensorboardX, or start the app without --ray",
+        )
+    runs.end_run(database.file_in(arguments.data_dir), arguments.run_number, "failed", f"{what} ({error}); {instead}")
 
 
 def _require_answer(address: str) -> None:
@@ -96,8 +97,7 @@ def main() -> None:
     try:
         _join(arguments.address)
     except (ImportError, OSError) as error:
-        why = unusable(error) if isinstance(error, ImportError) else unreachable(arguments.address, error)
-        runs.end_run(database.file_in(arguments.data_dir), arguments.run_number, "failed", why)
+        end_unstarted(arguments, error)
         return
     os._exit(_train(arguments))  # a cluster of its own ends with it; nothing is left to do
 

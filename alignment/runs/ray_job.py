@@ -16,7 +16,6 @@ from typing import Any
 from alignment.runs import ray_group
 from alignment.runs.child import DISK_FULL, disk_full
 from alignment.runs.process import RAY_SETTINGS
-from storage import database, runs
 
 LOOK_SECONDS = 1.0  # between two looks at the job
 
@@ -41,16 +40,13 @@ def main() -> None:
     arguments = ray_group.parse_arguments()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    db, job = database.file_in(arguments.data_dir), f"triptych-run-{arguments.run_number}-{os.getpid()}"
+    job = f"triptych-run-{arguments.run_number}-{os.getpid()}"
     try:
         from ray.job_submission import JobSubmissionClient
 
         client = JobSubmissionClient(arguments.address)
-    except ImportError as error:
-        runs.end_run(db, arguments.run_number, "failed", ray_group.unusable(error))
-        return
-    except ConnectionError as error:
-        runs.end_run(db, arguments.run_number, "failed", ray_group.unreachable(arguments.address, error))
+    except (ImportError, OSError) as error:
+        ray_group.end_unstarted(arguments, error)
         return
     try:
         client.submit_job(entrypoint=command_of(arguments), submission_id=job)

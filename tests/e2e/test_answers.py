@@ -203,6 +203,31 @@ def test_nothing_moves_while_answers_grow_and_short_ones_give_their_room_back(
     assert heights.pop() < reserved["height"] / 1.2
 
 
+def test_nothing_moves_when_answers_end(page: Page, site: Site) -> None:
+    page.add_init_script(SHIFTS)
+    open_page(page, site)
+    write(site, RICH * 20)
+    site.behind.engine.pause = 0.01
+    begin(page, "Go on")
+    expect(answer(page, 1)).to_contain_text("Some bold")
+    page.evaluate("window.shifts.length = 0")
+    expect(page.locator("#stop")).to_have_count(0)
+    expect(said(page)).to_have_text("Which answer is best?")
+    expect(page.locator(".preview .changed")).to_be_visible()
+    page.wait_for_timeout(200)
+    assert page.evaluate("window.shifts") == []
+
+
+def test_a_long_plain_text_stands_in_blocks_and_is_selected_as_it_was_written(page: Page, site: Site) -> None:
+    text = "".join(f"line-{number}\n\n"[: 7 + number % 6] for number in range(600)) + "the-end"
+    site.behind.engine.texts["base"] = text
+    open_page(page, site)
+    assert answer(page, 0).locator("> div").count() > 1
+    assert answer(page, 0).evaluate("node => node.textContent") == text
+    answer(page, 0).evaluate("node => getSelection().selectAllChildren(node)")
+    assert page.evaluate("getSelection().toString()") == text
+
+
 def test_text_runs_the_way_its_script_does(page: Page, site: Site) -> None:
     site.behind.engine.texts |= {
         "base": "مرحبا\nhello",

@@ -38,6 +38,9 @@ def test_votes_are_rated_found_taken_out_and_erased_by_the_one_who_gave_them(
     taken.value.save_as(tmp_path / "mine.jsonl")
     rows = [json.loads(line) for line in (tmp_path / "mine.jsonl").read_text(encoding="utf-8").splitlines()]
     assert {row["chosen"][0]["content"] for row in rows} == {"You asked: What is the capital of France?"}
+    choose(page, "#export-topic", "Refusals")
+    page.click("#export")
+    expect(page.locator("#exported")).to_contain_text("0 rows.")
     page.click("#erase")
     expect(page.locator("#erased .notice")).to_have_attribute("data-kind", "error")
     page.locator("#certain input").check()

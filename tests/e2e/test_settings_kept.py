@@ -8,6 +8,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.e2e.conftest import Site
 from tests.e2e.test_page import answered, ask, new_chat, open_page, panels, said, votes
+from tests.e2e.test_phone import box
 from tests.harness.app import free_port
 from tests.harness.scripted import backstage
 from ui.layout import serve
@@ -51,24 +52,46 @@ def expect_changed(page: Page) -> None:
     expect(page.locator("#blind input")).to_be_checked()
 
 
-def kept(page: Page) -> str:
-    return str(page.evaluate("localStorage.getItem('triptych-settings')"))
+def kept(page: Page) -> str | None:
+    found: str | None = page.evaluate("localStorage.getItem('triptych-settings')")
+    return found
 
 
 def test_a_single_setting_is_kept_while_the_panels_are_as_they_were_made(page: Page, site: Site) -> None:
     open_page(page, site)
-    expect(page.locator(".preview span")).to_be_visible()
-    page.check("#blind input")
-    open_settings(page)
-    page.uncheck("#preview-switch input")
-    page.wait_for_function("localStorage.getItem('triptych-settings') !== null")
+    line, on = page.locator(".preview"), "Preview begins after 3 votes What did RLHF change?"
+    expect(line).to_have_text(on, use_inner_text=True)
+    for change in (page.locator("#blind input").check, page.locator("#preview-switch input").uncheck):
+        before = kept(page)
+        change()
+        page.wait_for_function("before => localStorage.getItem('triptych-settings') !== before", arg=before)
     page.reload()
     expect(page.locator("#blind input")).to_be_checked()
-    expect(page.locator(".preview")).to_have_text("Preview begins after 3 votes What did RLHF change?")
-    expect(page.locator(".preview span")).to_be_hidden()
-    expect(page.locator(".preview .changed")).to_be_visible()  # what RLHF changed can be asked all the same
-    open_settings(page)
+    # What RLHF changed can be asked all the same.
+    off = "No preview for what you ask next What did RLHF change?"
+    expect(line).to_have_text(off, use_inner_text=True)
     expect(page.locator("#preview-switch input")).not_to_be_checked()
+
+
+def test_the_switch_of_the_preview_stands_beside_its_line_and_leaves_the_keys_to_the_votes(
+    page: Page, site: Site
+) -> None:
+    open_page(page, site)
+    line, switch = box(page.locator("#preview")), box(page.locator("#preview-switch"))
+    assert abs(line["y"] + line["height"] / 2 - switch["y"] - switch["height"] / 2) < 3
+    assert 0 <= line["x"] - switch["x"] - switch["width"] < 24
+    page.locator("#preview-switch").get_by_label("preview").focus()
+    page.keyboard.press("Space")
+    expect(page.locator(".preview .off")).to_be_visible()
+    page.keyboard.press("2")
+    expect(said(page)).to_contain_text("Thanks, stored.")
+
+
+def test_servers_without_a_preview_offer_no_switch_of_it(page: Page, site: Site) -> None:
+    site.behind.engine.lacks = ("preview",)
+    open_page(page, site)
+    expect(page.locator("#preview-switch")).to_be_hidden()
+    expect(page.locator(".preview")).to_contain_text("no preview", use_inner_text=True)
 
 
 def test_settings_survive_a_reload_and_one_button_sets_them_back(page: Page, site: Site) -> None:
@@ -91,7 +114,7 @@ def test_settings_survive_a_reload_and_one_button_sets_them_back(page: Page, sit
     page.reload()
     open_settings(page)
     expect(setting(page, "Third panel")).to_have_value("RLHF, live")
-    expect(page.locator("#preview-switch input")).to_be_checked()
+    expect(page.locator("#preview-switch input")).not_to_be_checked()  # it stands outside, as the names do
     expect(page.locator("#system textarea")).to_have_value("")
 
 

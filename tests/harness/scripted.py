@@ -6,6 +6,7 @@ import threading
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -198,23 +199,22 @@ class ScriptedEngine:
 def _written(words: list[str], count: int, top: int | None = None) -> RowState:
     """Return a row after so many of its words, each half as likely as the one before."""
     tokens = min(count, len(words))
-    pieces = [word if place == 0 else f" {word}" for place, word in enumerate(words[:tokens])]
-    log_probs = [
-        TokenLogProb(
-            piece,
-            -0.5 * place,
-            tuple((f"{piece}{i}", -float(i + 1)) for i in range(top or 0)),
-            sum(map(len, pieces[:place])),
-        )
-        for place, piece in enumerate(pieces)
-    ]
     return RowState(
         text=" ".join(words[:count]),
         token_ids=tuple(range(tokens)),
         finish_reason="stop" if count >= len(words) else None,
         first_token_seconds=0.05,
         seconds=0.05 * tokens,
-        log_probs=() if top is None else tuple(log_probs),
+        log_probs=() if top is None else _log_probs(words[:tokens], top),
+    )
+
+
+def _log_probs(words: list[str], top: int) -> tuple[TokenLogProb, ...]:
+    pieces = [word if place == 0 else f" {word}" for place, word in enumerate(words)]
+    starts = [0, *accumulate(map(len, pieces))]
+    return tuple(
+        TokenLogProb(piece, -0.5 * place, tuple((f"{piece}{i}", -float(i + 1)) for i in range(top)), starts[place])
+        for place, piece in enumerate(pieces)
     )
 
 

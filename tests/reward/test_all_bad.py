@@ -61,22 +61,24 @@ def with_bad(votes: Votes, count: int, seed: int = 1, shift: np.ndarray = SHORT)
     return replace(votes, rankings=rankings, features=features)
 
 
-def test_each_text_loses_to_the_mean_of_all_and_a_vote_weighs_one() -> None:
+def test_each_text_loses_to_the_mean_of_all_and_the_texts_of_a_vote_share_its_weight() -> None:
     votes = with_features(
         [chosen("p", "a", "b"), bad("q", "c", "d")], [[3.0], [1.0], [-2.0], [2.0]], [0.4, 0.0, 0.0, 0.0]
     )
     judged, offsets = judged_by(votes, votes.rankings, np.array([10.0]))
     # the mean is 1, by the other reward model 0.1
     assert judged.differences.tolist() == [[20.0], [30.0], [-10.0]]
-    assert (judged.targets.tolist(), judged.weights.tolist()) == ([1, 1, 1], [1, 0.5, 0.5])
+    assert (judged.targets.tolist(), judged.weights.tolist()) == ([1, 1, 1], [1, 0.125, 0.125])
     assert offsets == pytest.approx([0.4, 0.1, 0.1])
 
 
-def test_together_such_votes_weigh_no_more_than_those_that_compare() -> None:
+def test_a_vote_weighs_one_and_all_such_votes_a_quarter_of_those_that_compare() -> None:
     several = [bad(name, name) for name in "cdef"]
     rows = [[3.0], [1.0], [-2.0], [2.0], [0.0], [-4.0]]
     judged, _ = judged_by(votes := with_features([chosen("p", "a", "b"), *several], rows), votes.rankings, np.ones(1))
-    assert judged.weights.tolist() == [1, 0.25, 0.25, 0.25, 0.25]
+    assert judged.weights.tolist() == [1, 0.0625, 0.0625, 0.0625, 0.0625]
+    many = with_bad(votes_by(by_length, 16), 3)
+    assert judged_by(many, many.rankings, np.ones(HIDDEN + 2))[0].weights[-9:] == pytest.approx(1 / 3)
     alone, _ = judged_by(votes, several, np.ones(1))
     assert alone.weights.tolist() == [0, 0, 0, 0]
 
@@ -85,7 +87,7 @@ def test_equal_texts_count_once_and_one_without_a_word_does_not() -> None:
     one = Vote(one_turn("q"), ("c", "c", "d", ""), (), tied=True, ended=(True, False, True, False))
     votes = with_features([chosen("p", "a", "b"), one], [[1.0], [0.0], [0.0], [0.0], [2.0], [9.0]])
     judged, _ = judged_by(votes, votes.rankings, np.ones(1))
-    assert judged.weights.tolist() == [1, 0.5, 0.5]
+    assert judged.weights.tolist() == [1, 0.125, 0.125]
 
 
 def slope(votes: Votes, fitted: LinearReward) -> np.ndarray:
@@ -103,7 +105,7 @@ def slope(votes: Votes, fitted: LinearReward) -> np.ndarray:
 
 
 def test_no_other_weights_are_more_probable() -> None:
-    votes = with_bad(votes_by(by_length, 12), 5)
+    votes = with_bad(votes_by(by_length, 12), 3)
     fitted = fit_votes(votes)
     assert slope(votes, fitted) == pytest.approx(0.0, abs=1e-4)  # of something concave, so there is one such place
     alone = fit_votes(votes, votes.rankings[:12])
@@ -117,8 +119,8 @@ def test_it_teaches_what_bad_texts_have_in_common() -> None:
     def agrees(votes: Votes) -> float:
         return float(np.corrcoef(fit_votes(votes).means(unseen), unseen @ TASTE)[0, 1])
 
-    few = votes_by(by_taste, 12)
-    alike = [agrees(with_bad(few, 12, shift=side * TASTE)) for side in (-2, 0, 2)]
+    few = votes_by(by_taste, 24)
+    alike = [agrees(with_bad(few, 24, shift=side * TASTE)) for side in (-2, 0, 2)]
     assert alike[0] > agrees(few) + 0.1
     assert alike[0] > alike[1] > alike[2]
 

@@ -127,3 +127,14 @@ def test_a_cluster_that_does_not_answer_fails_the_run_in_words(cluster: Path, ad
     process.popen.wait(PATIENCE_SECONDS)
     process.close()
     assert f"no Ray cluster answers at {address} (" in (runs.get_run(db, 1).error or "")
+
+
+@pytest.mark.parametrize("address", ["http://head:8265", "local"])
+def test_without_ray_the_run_fails_and_says_what_to_install(cluster: Path, address: str) -> None:
+    (cluster / "ray" / "__init__.py").write_text("raise ImportError('a package is missing')")
+    db = queued(cluster / "data")
+    process = start_group(cluster / "data", POCKET_MODEL, 1, 2, address)
+    process.popen.wait(PATIENCE_SECONDS)
+    process.close()
+    error = runs.get_run(db, 1).error or ""
+    assert "Ray cannot be used here (a package is missing); pip install 'ray[default]' tensorboardX" in error

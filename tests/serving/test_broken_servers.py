@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from alignment.errors import AlignmentError, ConfigError
-from alignment.serving import remote
+from alignment.serving import remote, replicas
 from alignment.serving.openai_server import servers_named
 from alignment.serving.remote import RemoteEngine
 from alignment.settings import ModelConfig
@@ -57,6 +57,7 @@ class Broken(Listening):
 @pytest.fixture
 def broken(monkeypatch: pytest.MonkeyPatch) -> Iterator[Broken]:
     monkeypatch.setattr(remote, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(replicas, "ANSWER_SECONDS", 60.0)
     monkeypatch.setattr("alignment.serving.replicas.likeness", lambda *given: "like")
     with closing(Broken()) as server:
         yield server
@@ -136,6 +137,7 @@ def test_log_probabilities_are_refused_before_a_server_is_asked(broken: Broken, 
 
 def test_a_triptych_with_another_base_gets_no_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("alignment.serving.likeness._fingerprint", lambda config: OWN)
+    monkeypatch.setattr(replicas, "ANSWER_SECONDS", 60.0)
     with closing(Elsewhere(tmp_path / "elsewhere")) as elsewhere:
         model = replace(elsewhere.behind.services.model, base_fingerprint="0" * 64)
         with closing(Listening(routes(replace(elsewhere.behind.services, model=model)))) as other:

@@ -117,14 +117,21 @@ def made(model: ModelConfig, tmp_path_factory: pytest.TempPathFactory) -> list[P
     return found
 
 
+def wait_until_served_by(engine: RemoteEngine, *servers: Vllm) -> None:
+    """Wait until servers hold the live version; on a processor an adapter takes seconds to load."""
+    until = time.monotonic() + 60
+    while not all(one.server.url in engine.state.message and engine.state.status == "ready" for one in servers):
+        assert time.monotonic() < until, engine.state.message
+        time.sleep(0.2)
+
+
 @pytest.fixture
 def engine(two: tuple[Vllm, Vllm], model: ModelConfig, made: list[PolicyVersion]) -> Iterator[RemoteEngine]:
     key = os.environ.get("TRIPTYCH_ENGINE_KEY", "")
     servers = [replace(one.server, key=key) for one in two]
     engine = RemoteEngine(servers, model, made[0], publishes=True)
-    engine.look()
-    assert engine.state.status == "ready", engine.state.message
     engine.start()
+    wait_until_served_by(engine, *two)
     yield engine
     engine.stop()
 
@@ -205,9 +212,6 @@ def test_a_server_that_was_killed_is_done_without_and_given_the_live_version_whe
     assert all(b.server.url in one for one in lost)
     b.start()
     b.wait()
-    until = time.monotonic() + 60
-    while b.server.url not in engine.state.message and time.monotonic() < until:
-        time.sleep(0.2)
-    assert b.server.url in engine.state.message
+    wait_until_served_by(engine, b)
     assert "policy-3" in {one.name.rpartition("-")[0] for one in b.server.models()}
     assert len({one.text for one in asyncio.run(written(engine, *[greedy(made[2])] * 4))}) == 1

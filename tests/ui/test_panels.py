@@ -1,13 +1,15 @@
 """What the page says of each shape of model."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
 from service.context import ServedModel
 from tests.harness.scripted import SERVED
 from ui.answers import drawn
-from ui.panels import panel, unasked
+from ui.markdown import markdown
+from ui.panels import BETWEEN, joined, panel, unasked
 from ui.render import render
 
 CHAT = replace(SERVED, name="Tiny-Instruct", base_name="maker/Tiny", shape="chat")
@@ -62,6 +64,19 @@ def test_an_answer_is_there_as_it_was_written_and_as_blocks_and_silence_as_such(
     assert shown["text"] == "\n  Paris.  \n\n- a\n"
     assert [block.strip() for block in shown["answer"]] == ["<p>Paris.</p>", "<ul>\n<li>a</li>\n</ul>"]
     assert '<p class="hint">(nothing)</p>' in panel(replace(SFT, text=" \n"), SERVED, hint="(nothing)")["frame"]
+
+
+def test_blocks_that_stay_are_one_string_that_only_grows_and_can_be_told_apart_again() -> None:
+    blocks = ["<p>a</p>", "", "<p>b</p>", "<p>c</p>", "<p>d</p>"]
+    steps = [joined(blocks[:count]) for count in range(6)]
+    assert [len(step) for step in steps] == [0, 1, 2, 3, 3, 3]
+    for before, after in pairwise(steps[3:]):
+        assert after[0].startswith(before[0])
+    assert [BETWEEN.join(step).split(BETWEEN) for step in steps[1:]] == [blocks[:count] for count in range(1, 6)]
+
+
+def test_no_text_has_in_it_what_stands_between_blocks() -> None:
+    assert BETWEEN not in "".join(markdown(f"{BETWEEN} `{BETWEEN}`\n\n    {BETWEEN}\n" + BETWEEN * 4000).blocks)
 
 
 def test_only_what_a_base_model_wrote_stands_as_it_was_written_at_first() -> None:

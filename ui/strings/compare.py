@@ -45,6 +45,8 @@ GOES_ON_FROM_THIS = "Your next question goes on from this answer."
 PICTURE = "picture"
 
 # The line of the preview
+PREVIEW = "preview"  # a switch beside the line
+PREVIEW_OFF = "No preview for what you ask next"
 PREVIEW_BEGINS = "Preview begins after {votes}"
 SERVED_ELSEWHERE = "The models are served elsewhere: {lacks}"
 LACKS = {  # what that leaves undone
@@ -195,7 +197,6 @@ LONGEST_ANSWER = "Longest answer (tokens)"
 BEST_OF = "RLHF: best of so many answers, picked by the reward model"
 SEED = "Seed (empty = a new one every time)"
 SYSTEM = "System prompt of a new chat"
-PREVIEW = "Preview: RLHF shows the best of {samples} answers by the votes so far"
 MODELS_OWN = "Back to the model's own"
 SEED_USED = "Seed {seed} · use again"
 SEED_SET = "Seed {seed} is in the settings: your next question uses it."

@@ -68,7 +68,12 @@ KNOWS_NOTHING = "knows nothing"
 INTERVAL = "{low:.0%} to {high:.0%}"
 PLOT_IN_WORDS = "{title}: {first} at first, {last} at last"
 SPOT = "{step_name} {step:g}: {value}"
-NOT_MEASURED = "not measured"  # yet, or ever: a linear reward model has no loss by steps
+NOT_MEASURED = "not measured"  # yet
+PLOTS_TO_COME = (
+    "Once a training measures something, plots stand here: how often the reward model agrees with votes that it has "
+    "not learned from, whether the score of the answers rises, and how far they move away from the instruction-tuned "
+    "model."
+)
 
 # How far the reward model can be trusted
 AGREEMENT_UNKNOWN = "How often the reward model agrees with votes that it has not learned from will stand here."
