@@ -74,8 +74,7 @@ def erased(services: Services, annotator: str, token: str | None, keep: bool, ce
         done = erase(services, annotator, token, checked(EraseRequest, keep_votes=keep, person=(person or "").strip()))
     except Exception as error:
         return notice(sentence(error), "error")
-    counts = {"comparisons": done.comparisons, "demonstrations": done.demonstrations, "votes": done.votes}
-    return notice(strings.ERASED.format(**counts))
+    return notice(strings.erased(done.comparisons, done.demonstrations, done.votes))
 
 
 def choices(names: dict[str, str]) -> list[tuple[str, str]]:
@@ -108,13 +107,14 @@ def build(services: Services, tab: Any, token: Any) -> Any:
     shown.select(act, wanted, shown, **QUIET)
     with gr.Row(elem_id="exchange"):
         with gr.Column():
-            _build_export(services, tab, token)
+            exported = _build_export(services, tab, token)
             _build_name(services)
         with gr.Column():
             taking_in, taken = _build_import(services, token)
             person, away = _build_erase(services, token)
     for changed in (taken, away):
         changed.then(look, wanted, shown, **QUIET)
+    away.then(lambda: (gr.update(value=None, visible=False), notice("")), None, exported, **QUIET)
 
     def opened(held: str | None) -> list[Any]:
         return [gr.update(visible=services.admin.is_valid(held))] * 2
@@ -131,7 +131,8 @@ def _section(title: str, words: str, **column: Any) -> Iterator[Any]:
         yield box
 
 
-def _build_export(services: Services, tab: Any, token: Any) -> None:
+def _build_export(services: Services, tab: Any, token: Any) -> list[Any]:
+    """Build what takes rows out; return the file and the words about it, which go when their texts are erased."""
     with _section(strings.TAKE_OUT, strings.TAKE_OUT_SAYS):
         what = gr.Dropdown(choices(strings.WHATS), value="preferences", label=strings.WHAT_OUT, filterable=False)
         with gr.Row():
@@ -153,6 +154,7 @@ def _build_export(services: Services, tab: Any, token: Any) -> None:
 
     start.click(take, [token, what, kind, form, topic], [file, said], **QUIET)
     tab.select(opened, None, topic, **QUIET)
+    return [file, said]
 
 
 def _build_import(services: Services, token: Any) -> tuple[Any, Any]:

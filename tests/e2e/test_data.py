@@ -46,6 +46,8 @@ def test_votes_are_rated_found_taken_out_and_erased_by_the_one_who_gave_them(
     page.locator("#certain input").check()
     page.click("#erase")
     expect(page.locator("#erased")).to_contain_text("1 comparison")
+    expect(page.locator("#export-file")).to_be_hidden()  # what it holds was just erased
+    expect(page.locator("#exported")).to_be_empty()
     expect(page.locator("#shelf")).to_contain_text("(erased)")
     page.get_by_role("tab", name="Compare").click()
     expect(page.locator("#panels .panel").first).to_contain_text("Ask something above")

@@ -1,5 +1,7 @@
 """What the Data tab says: what is browsed, export, import, one's name, erasing."""
 
+from ui.strings.shared import counted
+
 DATA_TAB = "Data"
 
 # Refusals
@@ -102,5 +104,14 @@ KEEP_VOTES = "keep my votes, without their texts"
 CERTAIN = "I know that this cannot be undone"
 ERASE_PERSON = "Whose (as listed under people; empty: my own)"
 ERASE_NOW = "Erase"
+KEPT_A_DAY = "Files that were taken out before are removed from the server a day after they were made."
 NOT_CERTAIN = "Tick that you know that this cannot be undone."
-ERASED = "Erased: {comparisons:,} comparisons, {demonstrations:,} demonstrations, {votes:,} votes taken back."
+
+
+def erased(comparisons: int, demonstrations: int, votes: int) -> str:
+    """Return what was erased, in words."""
+    return (
+        f"Erased: {counted(comparisons, 'comparison', 'comparisons')}, "
+        f"{counted(demonstrations, 'demonstration', 'demonstrations')}, {counted(votes, 'vote', 'votes')} taken back. "
+        f"{KEPT_A_DAY}"
+    )
