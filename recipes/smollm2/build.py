@@ -8,7 +8,7 @@ from pathlib import Path
 from alignment.settings import ASSETS
 from recipes.smollm2 import policy_stages
 from recipes.smollm2.asked import asked_prompts
-from recipes.smollm2.policy_stages import DECIDED, RANKED
+from recipes.smollm2.policy_stages import DECIDED, LEARNED, RANKED
 from recipes.smollm2.settings import SmolConfig
 from recipes.stages import Stage, adapter_files, build
 
@@ -31,10 +31,18 @@ STAGES: Sequence[Stage[SmolConfig]] = (
         draft=True,
     ),
     Stage(
-        "policy",
-        policy_stages.build_policy,
+        "learned policy",
+        policy_stages.build_learned,
         lambda c: (c.ppo,),
         ("alignment/learning/ppo.py", "alignment/learning/ppo_math.py"),
+        adapter_files(LEARNED),
+        draft=True,
+    ),
+    Stage(
+        "policy",
+        policy_stages.build_policy,
+        lambda c: (c.share,),
+        (),
         (*adapter_files("policy"), "policy-evaluation.json"),
     ),
 )

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from peft import PeftModel
 
 from alignment.errors import TrainingError
@@ -31,7 +32,7 @@ from recipes.smollm2.verified import labeler_scorer
 
 log = logging.getLogger(__name__)
 PRESET = "smollm2-135m"
-DECIDED, RANKED = "decided policy", "ranked policy weights"  # folders of drafts
+DECIDED, RANKED, LEARNED = "decided policy", "ranked policy weights", "learned policy weights"  # folders of drafts
 HELD_OUT_TOKENS = 16  # of an answer to what is held out
 KL_SAMPLES = 96  # completions that measure the policy's KL
 
@@ -90,23 +91,35 @@ def build_ranked(config: SmolConfig, target: Path, work: Path) -> None:
     checkpoint.unlink(missing_ok=True)
 
 
-def build_policy(config: SmolConfig, target: Path, work: Path) -> None:
-    """Train it on by PPO, write it to `policy/`, and what it measures on the general checks beside it."""
+def build_learned(config: SmolConfig, target: Path, work: Path) -> None:
+    """Train it on by PPO; a draft."""
     model, tokenizer = with_reference(config, work, "eager")
     adapters.attach(model, work / RANKED, "policy")
     before = _held_out(model, tokenizer, "policy", config)
     adapters.copy_adapter(model, "sft", "value")
-    checkpoint = work / "policy" / "ppo.pt"
+    checkpoint = work / "learned policy" / "ppo.pt"
     task = _task(tokenizer, config)
     outcome = ppo.train_ppo(model, tokenizer, task, new_head(model), config.ppo, _on_update, checkpoint)
     _require_whole(outcome)
-    save(model, "policy", target / "policy")
+    save(model, "policy", work / LEARNED)
     if _held_out(model, tokenizer, "policy", config) < before:
-        log.info("PPO made it worse on what was held out, so the one before ships")
-        _copy(work / RANKED, target / "policy")
-        adapters.drop_adapter(model, "policy")
-        adapters.attach(model, target / "policy", "policy")
+        log.info("PPO made it worse on what was held out, so the one before goes on")
+        _copy(work / RANKED, work / LEARNED)
     checkpoint.unlink(missing_ok=True)
+
+
+def build_policy(config: SmolConfig, target: Path, work: Path) -> None:
+    """Write a share of what was learned to `policy/`, and what it measures on the general checks beside it.
+
+    The whole of it refuses more that is harmless, and says more otherwise where nothing was to be refused.
+    """
+    model, tokenizer = with_reference(config, work, "eager")
+    adapters.attach(model, work / LEARNED, "policy")
+    with torch.no_grad():
+        for layer in adapters.lora_layers(model):
+            layer.lora_B["policy"].weight.mul_(config.share)
+    _held_out(model, tokenizer, "policy", config)
+    save(model, "policy", target / "policy")
     record_evaluation(model, tokenizer, config, target)
 
 

@@ -28,6 +28,7 @@ class SmolConfig:
     prompts: int = 7000  # whose first token is taught
     decisions: DecisionConfig = field(default_factory=DecisionConfig)
     practice: int = 600  # prompts for RAFT and PPO
+    share: float = 0.8  # of what was learned, that ships
     raft: RaftConfig = field(
         default_factory=lambda: RaftConfig(
             rounds=3,
