@@ -21,7 +21,8 @@ def save_demonstration(
     """Store a demonstration durably and return its id; on return it survives a power cut.
 
     The same text for the same messages by the same annotator counts once: the id of the one that stands is returned.
-    With `vote`, the id of the vote that it was written with, it is withdrawn when that one is.
+    With `vote`, the id of the vote that it was written with, it is withdrawn when that one is,
+    unless it was written elsewhere too.
     """
     asked = stored_messages(messages)
     with write(path) as db:
@@ -30,6 +31,8 @@ def save_demonstration(
             "annotator = ? AND messages = ? AND completion = ? AND withdrawn IS NULL", [annotator_id, asked, completion]
         )
         for row in same:
+            if row["vote"] != vote:  # written elsewhere too, it belongs to no one vote
+                db["demonstrations"].update(row["id"], {"vote": None})
             return int(row["id"])
         cursor = db.conn.execute(
             "INSERT INTO demonstrations (messages, completion, annotator, source, created, vote, collection)"

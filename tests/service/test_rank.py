@@ -136,6 +136,16 @@ def test_taken_back_is_what_was_written_with_that_vote_and_nothing_else_on_the_s
     assert taken_back(second) == (1, ["Elsewhere."])
 
 
+def test_the_same_better_answer_to_another_proposal_outlives_the_first_vote(behind: Backstage) -> None:
+    first, second = to_rank(behind), to_rank(behind)
+    for comparison in (first, first, second):
+        none_good(behind.services, "ann", comparison, "Better.")
+    back = take_back(behind.services, "ann", first)
+    assert back is not None and back.written == 0
+    assert [one.completion for one in exports.demonstrations(behind.db)] == ["Better."]
+    assert [one.tiers for one in preferences.rankings(behind.db)] == [((4,), (0, 1, 2, 3))]
+
+
 def test_a_better_answer_to_what_was_ranked_before_is_not_stored(behind: Backstage) -> None:
     asked = to_rank(behind)
     ranked(behind, asked, "A > B > C > D")
