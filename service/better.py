@@ -6,7 +6,7 @@ from service.context import Services
 from service.demonstrations import demonstrate, request_for
 from service.requests import VoteRequest, WithdrawRequest, checked
 from service.votes import Vote, standing_vote, vote, withdraw
-from storage import demonstrations, preferences
+from storage import preferences
 from storage.records import Preference
 
 
@@ -23,7 +23,7 @@ def none_good(
     stored = vote(services, annotator, judgement, decision_seconds)
     if written is None:
         return stored
-    demonstrate(services, annotator, written)
+    demonstrate(services, annotator, written, stored.preference_id)
     return replace(stored, pairs=preferences.count_pairs_of(services.db, stored.preference_id))
 
 
@@ -36,17 +36,11 @@ class TakenBack:
 
 
 def take_back(services: Services, annotator: str, comparison_id: str) -> TakenBack | None:
-    """Take back an annotator's judgement of a comparison; of "all bad", what they wrote with it too. None: none stands.
+    """Take back an annotator's judgement of a comparison, with what they wrote with it. None: none stands.
 
-    An answer to the same prompt that was written before stays.
+    Other answers to the same prompt stay.
     """
     standing = standing_vote(services, annotator, comparison_id)
     if standing is None:
         return None
-    withdraw(services, annotator, WithdrawRequest(standing.id))
-    written = 0
-    if standing.kind == "all_bad":
-        written = demonstrations.withdraw_written_since(services.db, standing)
-        services.status.expire()
-        services.preview.votes_changed()
-    return TakenBack(standing, written)
+    return TakenBack(standing, withdraw(services, annotator, WithdrawRequest(standing.id)))

@@ -10,8 +10,10 @@ from storage import demonstrations, preferences
 from storage.messages import Message, messages_to_json
 
 
-def demonstrate(services: Services, annotator: str, request: DemonstrateRequest) -> int:
+def demonstrate(services: Services, annotator: str, request: DemonstrateRequest, vote: int | None = None) -> int:
     """Store what the models should have answered and return its id. The same one twice counts once.
+
+    With `vote`, the id of the vote that it is written with, it is taken back with that one.
 
     Raises ConfigError for one that the model cannot read whole. While the model loads, nobody knows how much it reads;
     what turns out too long is left out by the run.
@@ -24,6 +26,7 @@ def demonstrate(services: Services, annotator: str, request: DemonstrateRequest)
         completion=request.completion,
         annotator_id=annotator,
         source=request.source,
+        vote=vote,
     )
     services.status.expire()
     services.preview.votes_changed()  # whoever called all answers to this prompt bad prefers it to them

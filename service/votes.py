@@ -123,8 +123,10 @@ def explain(services: Services, annotator: str, comparison_id: str, reason: Any)
     return request.reason
 
 
-def withdraw(services: Services, annotator: str, request: WithdrawRequest, token: str | None = None) -> None:
+def withdraw(services: Services, annotator: str, request: WithdrawRequest, token: str | None = None) -> int:
     """Take back an annotator's own vote, or with an admin's token anybody's. Twice is the same as once.
+
+    What was written with it is taken back too; returned is how many answers that were.
 
     Raises AccessError for a token that is not an admin's, StorageError, a LookupError, for a vote that there is not or
     that is somebody else's.
@@ -137,9 +139,10 @@ def withdraw(services: Services, annotator: str, request: WithdrawRequest, token
         services.admin.require(token)  # the audit trail says which admin it is
     else:
         require_annotator(services, annotator)
-    preferences.withdraw_preference(services.db, request.preference_id, None if token else annotator)
+    written = preferences.withdraw_preference(services.db, request.preference_id, None if token else annotator)
     services.status.expire()
     services.preview.votes_changed()
+    return written
 
 
 def standing_vote(services: Services, annotator: str, comparison_id: str) -> Preference | None:

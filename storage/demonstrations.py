@@ -5,16 +5,24 @@ from typing import Any
 
 from storage.database import now, read, row_id, write
 from storage.messages import Messages, messages_from_stored, stored_messages
-from storage.records import Demonstration, Preference, Source
+from storage.records import Demonstration, Source
 from storage.vote_collections import OPEN
 
 
 def save_demonstration(
-    path: Path, *, messages: Messages, completion: str, annotator_id: str, source: Source = "human"
+    path: Path,
+    *,
+    messages: Messages,
+    completion: str,
+    annotator_id: str,
+    source: Source = "human",
+    vote: int | None = None,
 ) -> int:
     """Store a demonstration durably and return its id; on return it survives a power cut.
 
     The same text for the same messages by the same annotator counts once: the id of the one that stands is returned.
+    With `vote`, the id of the vote that it was written with, it is withdrawn when that one is,
+    unless it was written elsewhere too.
     """
     asked = stored_messages(messages)
     with write(path) as db:
@@ -23,25 +31,15 @@ def save_demonstration(
             "annotator = ? AND messages = ? AND completion = ? AND withdrawn IS NULL", [annotator_id, asked, completion]
         )
         for row in same:
+            if row["vote"] != vote:  # written elsewhere too, it belongs to no one vote
+                db["demonstrations"].update(row["id"], {"vote": None})
             return int(row["id"])
         cursor = db.conn.execute(
-            "INSERT INTO demonstrations (messages, completion, annotator, source, created, collection)"
-            f" VALUES (?, ?, ?, ?, ?, {OPEN})",
-            [asked, completion, annotator_id, source, now()],
+            "INSERT INTO demonstrations (messages, completion, annotator, source, created, vote, collection)"
+            f" VALUES (?, ?, ?, ?, ?, ?, {OPEN})",
+            [asked, completion, annotator_id, source, now(), vote],
         )
         return row_id(cursor)
-
-
-def withdraw_written_since(path: Path, vote: Preference) -> int:
-    """Take back what a vote's annotator demonstrated for its prompt after it was cast; return how many that were."""
-    written = """annotator = ? AND created >= ? AND withdrawn IS NULL
-        AND messages = (SELECT messages FROM comparisons WHERE id = ?)"""
-    with write(path) as db:
-        cursor = db.conn.execute(
-            f"UPDATE demonstrations SET withdrawn = ? WHERE {written}",
-            [now(), vote.annotator_id, vote.created, vote.comparison_id],
-        )
-        return int(cursor.rowcount)
 
 
 def _demonstration(row: dict[str, Any]) -> Demonstration:

@@ -277,3 +277,9 @@ def m031_topics(db: Database) -> None:
     """What kind of prompt one of the pool is, and the index by which votes on such prompts are found."""
     db.execute("ALTER TABLE prompts ADD COLUMN topic TEXT NOT NULL DEFAULT ''")
     db.execute("CREATE INDEX first_questions ON comparisons (messages) WHERE turn = 0")
+
+
+@migrations()
+def m032_written_with(db: Database) -> None:
+    """With which vote a demonstration was written, so that taking the vote back takes back that one alone."""
+    db.execute("ALTER TABLE demonstrations ADD COLUMN vote INTEGER REFERENCES preferences (id)")

@@ -20,8 +20,6 @@ from storage.vote_collections import OPEN
 # Whether an annotator (?2) has not seen the names of a comparison (?1) yet: a first vote shows them, for good.
 VOTED = "SELECT 1 FROM preferences WHERE comparison = ?1 AND annotator = ?2"
 NAMES_HIDDEN = f"SELECT blind AND NOT EXISTS ({VOTED}) FROM comparisons WHERE id = ?1"
-
-
 KEPT = "NOT EXISTS (SELECT 1 FROM erased_texts WHERE comparison = comparisons.id AND slot = '')"  # not erased
 
 
@@ -207,9 +205,10 @@ def has_voted(path: Path, comparison_id: str, annotator_id: str) -> bool:
         return db.execute(VOTED, [comparison_id, annotator_id]).fetchone() is not None
 
 
-def withdraw_preference(path: Path, preference_id: int, annotator_id: str | None) -> None:
+def withdraw_preference(path: Path, preference_id: int, annotator_id: str | None) -> int:
     """Withdraw an annotator's own vote; with None as the annotator, which is for admins, anybody's.
 
+    What was written with it is withdrawn too; returned is how many answers that were.
     The vote stays stored, marked with the time; what it revealed stays revealed. One that was withdrawn before keeps
     its time. Raises UnknownVoteError where there is none: somebody else's is as unknown as one that never was.
     """
@@ -221,7 +220,8 @@ def withdraw_preference(path: Path, preference_id: int, annotator_id: str | None
             if row["withdrawn"] is None:
                 db["preferences"].update(preference_id, {"withdrawn": now()})
                 add_event(db, "withdraw", f"vote {preference_id}", ADMIN if by_admin else "its annotator")
-            return
+            written = "UPDATE demonstrations SET withdrawn = ? WHERE vote = ? AND withdrawn IS NULL"
+            return int(db.conn.execute(written, [now(), preference_id]).rowcount)
     yours = "" if by_admin else " of yours"
     raise UnknownVoteError(f"there is no vote {preference_id}{yours}; give the id that /vote returned")
 

@@ -11,6 +11,7 @@ from alignment.models.architecture import context_tokens
 from alignment.models.texts import Text
 from alignment.reward.rankings import Ranked
 from storage.messages import Messages, question_of
+from storage.records import Demonstration, Ranking
 
 log = logging.getLogger(__name__)
 
@@ -51,8 +52,8 @@ def short_enough(model: PeftModel, tokenizer: Any, prompts: Sequence[Messages], 
 
 def readable(model: PeftModel, tokenizer: Any, demonstrations: Sequence[Demonstrated]) -> list[Text]:
     """Return the demonstrations that the model can read whole as texts; the log has a line for each other one."""
-    texts = [Text(one.messages, one.completion) for one in demonstrations]
-    return [text for text in texts if _are_readable(model, tokenizer, [text])]
+    texts = [(one, Text(one.messages, one.completion)) for one in demonstrations]
+    return [text for one, text in texts if _are_readable(model, tokenizer, [text], one)]
 
 
 def readable_rankings(model: PeftModel, tokenizer: Any, rankings: Sequence[R]) -> list[R]:
@@ -65,7 +66,7 @@ def readable_rankings(model: PeftModel, tokenizer: Any, rankings: Sequence[R]) -
         written = zip(ranking.completions, ranking.ended, strict=True)
         return [Text(ranking.messages, completion, ended) for completion, ended in written]
 
-    return [one for one in rankings if _are_readable(model, tokenizer, texts(one))]
+    return [one for one in rankings if _are_readable(model, tokenizer, texts(one), one)]
 
 
 def fits(model: PeftModel, tokenizer: Any, messages: Messages, max_new_tokens: int) -> bool:
@@ -91,8 +92,18 @@ def require_readable(
             )
 
 
-def _are_readable(model: PeftModel, tokenizer: Any, texts: Sequence[Text]) -> bool:
-    """Return whether the longest of some completions of the same messages fits the model."""
+def _called(one: Demonstrated | Ranked) -> str:
+    """Return what a log calls it, without its text: a log keeps what is erased elsewhere."""
+    match one:
+        case Ranking():
+            return f"vote {one.preference_id}"
+        case Demonstration():
+            return f"demonstration {one.id}"
+    return "what came with the model"
+
+
+def _are_readable(model: PeftModel, tokenizer: Any, texts: Sequence[Text], source: Demonstrated | Ranked) -> bool:
+    """Return whether the longest of some completions of the same messages fits the model; the log says where not."""
     messages, context = texts[0].messages, context_tokens(model)
     written = [*(message.content for message in messages), max((one.completion for one in texts), key=len)]
     if tokenizer.template_tokens + sum(len(text.encode()) for text in written) < context:  # a token is a byte at least
@@ -100,7 +111,5 @@ def _are_readable(model: PeftModel, tokenizer: Any, texts: Sequence[Text]) -> bo
     completions = [tokenizer.completion_ids(text.completion, ended=text.ended) for text in texts]
     length = tokenizer.tokens(messages) + max(map(len, completions))
     if length > context:
-        log.warning(
-            "left out: %s tokens, this model reads %s", length, context
-        )  # no text: what is erased stays in logs
+        log.warning("left out: %s takes %s tokens, this model reads %s", _called(source), length, context)
     return bool(length <= context)

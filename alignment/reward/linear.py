@@ -167,7 +167,7 @@ def variances_by_evidence(
     `widths` are tried for each group in turn, from the middle one, while that makes the votes more probable. Where
     there are many votes, some of them, evenly spread, are enough to choose by.
     """
-    chosen_by = evenly_spread(len(judged))
+    chosen_by = evenly_spread(judged.weights)
     some, given = judged.rows(chosen_by), None if offsets is None else offsets[chosen_by]
     parts = np.split(some.differences, np.cumsum(groups)[:-1], axis=1)
     kernels = [part @ part.T / size for part, size in zip(parts, groups, strict=True)]
@@ -187,6 +187,12 @@ def variances_by_evidence(
     return prior_variances(groups, [widths[place] for place in places])
 
 
-def evenly_spread(count: int) -> NDArray[np.intp]:
-    """Return the places of those pairs out of so many by which prior widths are chosen."""
-    return np.unique(np.linspace(0, count - 1, min(count, CHOSEN_BY)).astype(np.intp))
+def evenly_spread(weights: Array) -> NDArray[np.intp]:
+    """Return the places of those pairs out of some (P,) by which prior widths are chosen.
+
+    They are spread by weight: many pairs that weigh little leave no fewer places to the others.
+    """
+    if len(weights) <= CHOSEN_BY:
+        return np.arange(len(weights))
+    reached = np.cumsum(weights, dtype=np.float64)
+    return np.unique(np.searchsorted(reached, (np.arange(CHOSEN_BY) + 0.5) / CHOSEN_BY * reached[-1]))

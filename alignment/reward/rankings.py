@@ -56,8 +56,13 @@ def judged_pairs(ranking: Ranked) -> list[tuple[Text, Text, float]]:
 
 
 def called_bad(ranking: Ranked) -> list[Text]:
-    """Return the different texts that a ranking calls bad without saying what is better; none where it has tiers."""
-    return [] if ranking.tiers else [text for text in _texts(ranking).values() if _has_begun(text)]
+    """Return the different texts that a ranking calls bad without saying what is better; none where it has tiers.
+
+    Of a single completion, a thumb down, it is none: thumbs up teach nothing either, and the two belong together.
+    """
+    if ranking.tiers or len(ranking.completions) < 2:
+        return []
+    return [text for text in _texts(ranking).values() if _has_begun(text)]
 
 
 def judged_texts(rankings: Iterable[Ranked]) -> list[Text]:

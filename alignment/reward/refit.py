@@ -40,7 +40,7 @@ INNER_TOLERANCE = 0.01  # of the residual, relative to the slope
 SMALL_STEP = 1e-4  # of whitened weights, relative to them, where Newton's method has converged
 ROUNDING = 1e-6  # of the objective, relative: a change by less says nothing in single precision
 LEAST_SIZE = 1e-3  # to which a step is shortened
-MOST_PAIRS = 1024  # by which deviations are found, the newest: with more votes they come out a little too wide
+MOST_PAIRS = 1024  # by which deviations are found: with more votes they come out a little too wide
 
 
 @dataclass(frozen=True)
@@ -71,10 +71,10 @@ def refit(votes: Votes, before: Refitted | None = None) -> Refitted:
 def with_deviations(votes: Votes, fitted: Refitted) -> LinearReward:
     """Return the reward model with its posterior: Laplace's approximation at the weights that were found."""
     judged, offsets = judged_by(votes, votes.rankings, 1 / fitted.scaling.scale)
-    newest = np.arange(len(judged))[-MOST_PAIRS:]
-    some = judged.rows(newest)
+    heaviest = np.argsort(judged.weights, kind="stable")[-MOST_PAIRS:]  # the newest among those that weigh as much
+    some = judged.rows(heaviest)
     rows = some.differences.astype(np.float64)
-    margins = rows @ fitted.mean + (0.0 if offsets is None else offsets[newest])
+    margins = rows @ fitted.mean + (0.0 if offsets is None else offsets[heaviest])
     chance = sigmoid(margins)
     curvature = np.sqrt(some.weights * chance * (1 - chance))
     kernel = (rows * fitted.variances) @ rows.T

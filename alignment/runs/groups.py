@@ -1,4 +1,4 @@
-"""What groups of workers have in common, whoever starts them: their arguments, and when all are started again."""
+"""What groups of workers have in common, whoever starts them: the arguments, and when all are started again."""
 
 import argparse
 import logging
@@ -12,13 +12,13 @@ log = logging.getLogger(__name__)
 RESTARTS = 3  # of all workers, where one of them was lost
 
 
-def group_parser(about: str | None) -> argparse.ArgumentParser:
-    """Return a parser of which run is to be trained, and by how many."""
+def run_parser(about: str | None, *, group: bool = True) -> argparse.ArgumentParser:
+    """Return a parser of which run is to be trained, and by how many; only a `group` has to be told both."""
     parser = argparse.ArgumentParser(description=about)
     parser.add_argument("--data-dir", type=Path, required=True)
     parser.add_argument("--model", required=True, help="the fields of ModelConfig as a JSON object")
-    parser.add_argument("--run-number", type=int, required=True)
-    parser.add_argument("--workers", type=int, required=True)
+    parser.add_argument("--run-number", type=int, required=group, help="the run, where it is known already")
+    parser.add_argument("--workers", type=int, required=group, default=1, help="that train the run together")
     return parser
 
 

@@ -1,6 +1,5 @@
 """Entry of the training child: one run from comparisons to a candidate, reported through the database."""
 
-import argparse
 import json
 import logging
 import signal
@@ -25,6 +24,7 @@ from alignment.runs.budget import Pace, measured_pace, within
 from alignment.runs.child import DISK_FULL, disk_full, leave_with_parent, print_into, wait_for_run
 from alignment.runs.dataset import digest
 from alignment.runs.gate_checks import gate_checks
+from alignment.runs.groups import run_parser
 from alignment.runs.methods import stages_of
 from alignment.runs.progress import Reporter, SilentReporter, heartbeat
 from alignment.runs.records import Evaluation, evaluation_to_json
@@ -240,12 +240,7 @@ def main() -> None:
 
     A group's workers are told their run on the command line; a process by itself may be started before there is one.
     """
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data-dir", type=Path, required=True)
-    parser.add_argument("--model", required=True, help="the fields of ModelConfig as a JSON object")
-    parser.add_argument("--run-number", type=int, help="the run, where it is known already")
-    parser.add_argument("--workers", type=int, default=1, help="that torchrun has started, this one among them")
-    arguments = parser.parse_args()
+    arguments = run_parser(__doc__, group=False).parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
     transformers_logging.disable_progress_bar()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the app's; it ends this process itself

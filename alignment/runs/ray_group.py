@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from alignment.runs.child import leave_with_parent
-from alignment.runs.groups import group_parser, train_together
+from alignment.runs.groups import run_parser, train_together
 from alignment.settings import ModelConfig
 from storage import database, run_folder, runs
 
@@ -33,7 +33,7 @@ def work(given: dict[str, Any]) -> None:
 
 def parse_arguments() -> argparse.Namespace:
     """Return which run is to be trained, and where."""
-    parser = group_parser(__doc__)
+    parser = run_parser(__doc__)
     parser.add_argument("--address", default="local", help="of the cluster; local: one of this process's own")
     parser.add_argument(
         "--submitted", action="store_true", help="by ray_job, which stops it; the app is not its parent"
@@ -43,12 +43,12 @@ def parse_arguments() -> argparse.Namespace:
 
 def end_unstarted(arguments: argparse.Namespace, error: ImportError | OSError) -> None:
     """Mark the run as failed, with what to do: Ray cannot be used here, or no cluster answers."""
-    what, instead = f"no Ray cluster answers at {arguments.address}", "start one with `ray start --head`, or mend --ray"
     if isinstance(error, ImportError):
-        what, instead = (
-            "Ray cannot be used here",
-            "pip install 'ray[default]' tensorboardX, or start the app without --ray",
-        )
+        what = "Ray cannot be used here"
+        instead = "pip install 'ray[default]' tensorboardX, or start the app without --ray"
+    else:
+        what = f"no Ray cluster answers at {arguments.address}"
+        instead = "start one with `ray start --head`, or mend --ray"
     runs.end_run(database.file_in(arguments.data_dir), arguments.run_number, "failed", f"{what} ({error}); {instead}")
 
 

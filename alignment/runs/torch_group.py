@@ -9,12 +9,12 @@ import sys
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.run import parse_args, run
 
-from alignment.runs.groups import group_parser, train_together
+from alignment.runs.groups import run_parser, train_together
 
 
 def main() -> None:
     """Start the workers and wait for them."""
-    given = group_parser(__doc__).parse_args()
+    given = run_parser(__doc__).parse_args()
     job = ["-m", "alignment.runs.job", *sys.argv[1:]]
     workers = parse_args(["--standalone", "--nproc-per-node", str(given.workers), *job])
     sys.exit(train_together(lambda: run(workers), ChildFailedError, given.data_dir, given.run_number))

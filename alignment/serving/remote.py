@@ -242,7 +242,7 @@ class RemoteEngine:
 
     def look(self) -> None:
         """Look at all servers once: who is well, what each lacks, and whether a version on its way is there."""
-        self._replicas.look(self._live.adapters)
+        self._replicas.look(lambda: self._live.adapters)
         while not self._swaps.empty():
             policy, done = self._swaps.get()
             if not done.set_running_or_notify_cancel():

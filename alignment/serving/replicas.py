@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -87,10 +87,11 @@ class Replicas:
         self._model = model
         self._lock = threading.Lock()  # guards open rows
 
-    def look(self, wanted: Sequence[Adapter]) -> None:
+    def look(self, wanted: Callable[[], Sequence[Adapter]]) -> None:
         """Ask all servers side by side how they are; give those that are well the adapters that they lack.
 
-        A server that takes long over it, as one that loads an adapter or counts tokens slowly, is not waited for.
+        `wanted` returns those that are needed now, which may change while one is given. A server that takes long over
+        it, as one that loads an adapter or counts tokens slowly, is not waited for.
         """
         begun = []
         for replica in self.all:
@@ -102,7 +103,7 @@ class Replicas:
         for look in begun:
             look.join(max(0.0, until - time.monotonic()))
 
-    def _look_at(self, replica: Replica, wanted: Sequence[Adapter]) -> None:
+    def _look_at(self, replica: Replica, wanted: Callable[[], Sequence[Adapter]]) -> None:
         try:
             self._bring_up_to_date(replica, wanted)
             why = ""  # only now: until it holds what is live, no row is sent there
@@ -113,14 +114,13 @@ class Replicas:
         except Exception as error:  # the next look may go well
             log.exception("%s could not be looked at", replica.server.url)
             why = f"{replica.server.url} could not be looked at ({type(error).__name__}); see the log"
-        for adapter in wanted:  # everybody is told: no paths
-            why = why.replace(str(adapter.version_folder or adapter.folder), adapter.name)
         if why != replica.why:
             log.warning("%s", why or f"{replica.server.url} is well")
         replica.why = why
-        self.looked_at = self.looked_at or replica.well or all(one.why is not None for one in self.all)
+        if replica.well or all(one.why is not None for one in self.all):
+            self.looked_at = True  # never False again, whatever another look has seen meanwhile
 
-    def _bring_up_to_date(self, replica: Replica, wanted: Sequence[Adapter]) -> None:
+    def _bring_up_to_date(self, replica: Replica, wanted: Callable[[], Sequence[Adapter]]) -> None:
         """Ask a server what it serves; give it the adapters that it lacks, if it takes any.
 
         Raises UnreachableError for one that does not answer or serves nothing, ConfigError for a Triptych that asks
@@ -139,9 +139,12 @@ class Replicas:
             replica.compared = (replica.main, found)
         if self.publishes:
             replica.loaded = [name for name in replica.loaded if name in replica.names]
-            for adapter in wanted:
-                self.hold(replica, adapter)
-            self._let_go(replica, {lent_as(adapter) for adapter in wanted})
+            held: list[Adapter] | None = None
+            while (now := list(wanted())) != held:  # another version may have become live in the meantime
+                for adapter in now:
+                    self.hold(replica, adapter)
+                self._let_go(replica, {lent_as(adapter) for adapter in now})
+                held = now
 
     def hold(self, replica: Replica, adapter: Adapter) -> None:
         """Have a server hold an adapter, if it does not yet; of two callers at once, only one gives it.
@@ -150,9 +153,13 @@ class Replicas:
         """
         if lent_as(adapter) in replica.names:  # without waiting for another one that is being given
             return
-        with replica.giving:
-            if lent_as(adapter) not in replica.names:
-                self._give(replica, adapter)
+        try:
+            with replica.giving:
+                if lent_as(adapter) not in replica.names:
+                    self._give(replica, adapter)
+        except (AlignmentError, StorageError) as error:  # everybody is told: no paths
+            folder = str(adapter.version_folder or adapter.folder)
+            raise type(error)(str(error).replace(folder, adapter.name)) from error
 
     def _give(self, replica: Replica, adapter: Adapter) -> None:
         name = lent_as(adapter)

@@ -30,6 +30,11 @@ FORBIDDEN = (
 )
 RICH = "Some **bold** words, `code` and a [link](https://example.org/a).\n\n- one\n- two\n\n```py\nx = 1\n```\n\n"
 
+# Gradio writes into a component's tracker whenever it tells the component how an event stands, even a hidden one.
+TOLD = """window.told = 0; new MutationObserver(changes => {
+    window.told += changes.filter(one => one.target.closest?.('[data-testid=status-tracker]')).length;
+}).observe(document, {subtree: true, childList: true});"""
+
 
 def answer(page: Page, place: int) -> Locator:
     return panels(page).nth(place).locator(".answer")
@@ -203,9 +208,10 @@ def test_nothing_moves_while_answers_grow_and_short_ones_give_their_room_back(
     assert heights.pop() < reserved["height"] / 1.2
 
 
-def test_nothing_moves_when_answers_end(page: Page, site: Site) -> None:
-    page.add_init_script(SHIFTS)
+def test_nothing_moves_when_answers_end_and_no_component_is_told_of_progress(page: Page, site: Site) -> None:
+    page.add_init_script(SHIFTS + TOLD)
     open_page(page, site)
+    page.evaluate("window.told = 0")
     write(site, RICH * 20)
     site.behind.engine.pause = 0.01
     begin(page, "Go on")
@@ -216,6 +222,8 @@ def test_nothing_moves_when_answers_end(page: Page, site: Site) -> None:
     expect(page.locator(".preview .changed")).to_be_visible()
     page.wait_for_timeout(200)
     assert page.evaluate("window.shifts") == []
+    assert page.get_by_test_id("status-tracker").count()
+    assert page.evaluate("window.told") == 0  # else ui/events.py's empty show_progress_on means something else now
 
 
 def test_a_long_plain_text_stands_in_blocks_and_is_selected_as_it_was_written(page: Page, site: Site) -> None:

@@ -1,6 +1,7 @@
 """One's votes seen on the leaderboard, found, taken out, taken in and erased, in a real browser."""
 
 import json
+import re
 from pathlib import Path
 
 from playwright.sync_api import Page, expect
@@ -32,7 +33,7 @@ def test_votes_are_rated_found_taken_out_and_erased_by_the_one_who_gave_them(
     expect(page.locator("#shelf")).to_contain_text("Nothing matches")
     page.fill("#search-data input", "")
     page.click("#export")
-    expect(page.locator("#exported")).to_contain_text("2 rows.")
+    expect(page.locator("#exported")).to_contain_text(re.compile(r"\b2 rows\."))
     with page.expect_download() as taken:
         page.locator("#export-file a[download]").first.click()
     taken.value.save_as(tmp_path / "mine.jsonl")
@@ -40,7 +41,7 @@ def test_votes_are_rated_found_taken_out_and_erased_by_the_one_who_gave_them(
     assert {row["chosen"][0]["content"] for row in rows} == {"You asked: What is the capital of France?"}
     choose(page, "#export-topic", "Refusals")
     page.click("#export")
-    expect(page.locator("#exported")).to_contain_text("0 rows.")
+    expect(page.locator("#exported")).to_contain_text(re.compile(r"\b0 rows\."))
     page.click("#erase")
     expect(page.locator("#erased .notice")).to_have_attribute("data-kind", "error")
     page.locator("#certain input").check()

@@ -14,6 +14,11 @@ from tests.e2e.test_answers import SHIFTS
 from tests.harness.scripted import EXAMPLES, PASSWORD
 from tests.service.test_preview import fitted
 
+# However busy the machine is, no timer ends between two of these keys.
+PRESS_AT_ONCE = """keys => keys.forEach(key => document.activeElement.dispatchEvent(
+    new KeyboardEvent("keydown", {key, bubbles: true, cancelable: true})
+))"""
+
 
 @pytest.fixture
 def site(site: Site) -> Site:
@@ -181,7 +186,9 @@ def test_a_prompt_may_begin_with_a_letter_that_is_a_key(page: Page, site: Site, 
     for key in ("b", "d", "a", "Enter"):
         page.keyboard.press(key)
     expect(said(page)).to_have_text("Thanks, stored: 6 pairs.")
-    page.keyboard.type(prompt)
+    within_a_moment = prompt[:2] if prompt[0] in "un" else ""  # of these keys both must come before the first acts
+    page.evaluate(PRESS_AT_ONCE, list(within_a_moment))
+    page.keyboard.type(prompt[len(within_a_moment) :])
     expect(page.locator("#teach-prompt textarea")).to_have_value(prompt)
     page.wait_for_timeout(400)  # no key acts later
     expect(said(page)).to_have_text("Thanks, stored: 6 pairs.")

@@ -16,6 +16,7 @@ from alignment.models.shipped_files import ShippedDemonstration
 from alignment.models.texts import Text
 from alignment.settings import POCKET
 from storage.messages import Message, one_turn
+from storage.records import Demonstration, Ranking
 from tests.reward.test_bradley_terry import R
 
 Tiny = tuple[PeftModel, Any]
@@ -55,8 +56,21 @@ def test_a_demonstration_longer_than_the_model_reads_is_left_out_and_the_log_say
     long = [ShippedDemonstration(one_turn("Say it again"), LONG), ShippedDemonstration((*earlier[:-1], *HI), LONG)]
     with caplog.at_level(logging.WARNING):
         assert readable(model, tokenizer, [*kept, *long]) == [Text(HI, "Ahoy!"), Text(earlier, "Aye.")]
-    assert "left out: 311 tokens, this model reads 256" in caplog.text
+    assert "left out: what came with the model takes 311 tokens, this model reads 256" in caplog.text
     assert "Say it again" not in caplog.text  # what is erased would stay there
+
+
+def test_the_log_says_which_vote_and_which_demonstration_is_left_out(
+    tiny: Tiny, caplog: pytest.LogCaptureFixture
+) -> None:
+    model, tokenizer = tiny
+    vote = Ranking(12, HI, (LONG, "No."), ((0,), (1,)), tied=False, source="human", ended=(True, True))
+    with caplog.at_level(logging.WARNING):
+        readable_rankings(model, tokenizer, [vote])
+        readable(model, tokenizer, [Demonstration(34, HI, LONG, "ann", "human", "now", None)])
+    first, second = (record.getMessage() for record in caplog.records)
+    assert first.startswith("left out: vote 12 takes") and second.startswith("left out: demonstration 34 takes")
+    assert "capital" not in caplog.text
 
 
 def test_a_ranking_is_left_out_if_any_of_its_completions_is_longer_than_the_model_reads(tiny: Tiny) -> None:

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from alignment.models.texts import Text
-from alignment.reward.linear import sigmoid
+from alignment.reward import refit as refitting
+from alignment.reward.linear import CHOSEN_BY, evenly_spread, sigmoid
+from alignment.reward.rankings import judged_texts
 from alignment.reward.refit import cross_validated, refit, with_deviations
 from alignment.reward.settings import RewardConfig
 from alignment.reward.vote_fit import (
@@ -73,14 +75,43 @@ def test_each_text_loses_to_the_mean_of_all_and_the_texts_of_a_vote_share_its_we
 
 
 def test_a_vote_weighs_one_and_all_such_votes_a_quarter_of_those_that_compare() -> None:
-    several = [bad(name, name) for name in "cdef"]
-    rows = [[3.0], [1.0], [-2.0], [2.0], [0.0], [-4.0]]
+    several = [bad(name, name, name.upper()) for name in "cdef"]
+    rows = [[3.0], [1.0], *([float(place)] for place in range(8))]
     judged, _ = judged_by(votes := with_features([chosen("p", "a", "b"), *several], rows), votes.rankings, np.ones(1))
-    assert judged.weights.tolist() == [1, 0.0625, 0.0625, 0.0625, 0.0625]
+    assert judged.weights.tolist() == [1, *[0.03125] * 8]
     many = with_bad(votes_by(by_length, 16), 3)
     assert judged_by(many, many.rankings, np.ones(HIDDEN + 2))[0].weights[-9:] == pytest.approx(1 / 3)
     alone, _ = judged_by(votes, several, np.ones(1))
-    assert alone.weights.tolist() == [0, 0, 0, 0]
+    assert alone.weights.tolist() == [0] * 8
+
+
+def test_a_thumb_down_on_a_single_answer_teaches_as_little_as_a_thumb_up() -> None:
+    up = Vote(one_turn("r"), ("d",), ((0,),), ended=(True,))
+    votes = with_features([chosen("p", "a", "b"), bad("q", "c"), up], [[1.0], [0.0], [5.0], [5.0]])
+    judged, _ = judged_by(votes, votes.rankings, np.ones(1))
+    assert judged.differences.tolist() == [[1.0]]
+    assert judged_texts(votes.rankings) == [Text(one_turn("p"), "a"), Text(one_turn("p"), "b")]
+
+
+def test_many_of_them_leave_the_places_that_widths_are_chosen_by_to_comparisons() -> None:
+    votes = with_bad(votes_by(by_length, 64), 640)
+    weights = judged_by(votes, votes.rankings, np.ones(HIDDEN + 2))[0].weights
+    by = evenly_spread(weights)
+    comparing = (by < 2 * 64).sum()  # two pairs a vote
+    assert len(by) <= CHOSEN_BY
+    assert comparing / len(by) == pytest.approx(0.8, abs=0.02)
+    assert evenly_spread(np.ones(100)).tolist() == list(range(100))
+    assert evenly_spread(np.ones(2 * CHOSEN_BY)).tolist() == list(range(0, 2 * CHOSEN_BY, 2))
+
+
+def test_many_of_them_leave_the_pairs_that_deviations_are_found_by_to_comparisons(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    votes = with_bad(votes_by(by_length, 20), 40)
+    monkeypatch.setattr(refitting, "MOST_PAIRS", 40)
+    rows = with_deviations(votes, fitted := refit(votes)).posterior.rows
+    comparing, _ = judged_by(votes, votes.rankings[:20], 1 / fitted.scaling.scale)
+    assert rows == pytest.approx(comparing.differences)
 
 
 def test_equal_texts_count_once_and_one_without_a_word_does_not() -> None:
@@ -165,7 +196,7 @@ def by_integral(votes: Votes, reward: LinearReward) -> float:
 def test_the_evidence_is_that_of_the_comparisons_given_what_they_say() -> None:
     pairs = [chosen(f"p{number}", "a", "b") for number in range(12)]
     rows = [[value] for number in range(12) for value in (1.0 + number / 12, 0.0)]
-    low, high = [bad("q", "c"), bad("r", "d")], [[-2.0], [-1.0]]
+    low, high = [bad("q", "c", "d")], [[-2.0], [-1.0]]
     agree, contradict = with_features([*pairs, *low], rows + high), with_features([*pairs, *low], [*rows, [4.0], [3.0]])
     plain = with_features(pairs, rows)
     found = [evidence_against_a_coin(votes, fit_votes(votes)) for votes in (agree, plain, contradict)]
@@ -190,7 +221,7 @@ def test_with_many_of_them_votes_at_random_train_no_more_often() -> None:
         for count in passed:
             held = with_bad(votes, count, seed)
             passed[count] += evidence_against_a_coin(held, fit_votes(held)) >= LEAST
-    assert passed[32] <= passed[0] + 1 <= 5
+    assert passed[32] <= passed[0] <= 4, passed
 
 
 def test_on_prompts_of_another_kind_they_leave_the_order_within_each_kind() -> None:

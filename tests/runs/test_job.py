@@ -346,9 +346,8 @@ def test_beside_votes_that_compare_what_is_called_bad_is_learned_from_too(tmp_pa
     candidate = policies.version_made_by(db, run)
     assert candidate is not None
     (kept,) = (tmp_path / candidate.path).rglob("linear.safetensors")
-    curvature = load_linear(
-        kept.parent
-    ).posterior.curvature  # of B before A and C six times, then of the two that are bad
+    # Of B before A and C six times, then of the two that are bad.
+    curvature = load_linear(kept.parent).posterior.curvature
     assert len(curvature) == 14
     assert (curvature > 0).all()
 

@@ -6,15 +6,16 @@ from typing import Any
 import pytest
 
 from alignment.errors import ConfigError
-from service.better import none_good
+from service.better import none_good, take_back
 from service.compare import stored_comparison
 from service.conversations import shown_to
+from service.demonstrations import demonstrate_for
 from service.history import history
 from service.propose import propose
 from service.requests import HistoryRequest, VoteRequest, WithdrawRequest, checked
 from service.teach_requests import ProposeRequest, RankRequest
 from service.votes import AlreadyVotedError, choice_of, rank, standing_vote, vote, withdraw
-from storage import database, preferences
+from storage import database, exports, preferences
 from storage.errors import StorageError
 from tests.harness.scripted import Backstage
 
@@ -116,6 +117,33 @@ def test_none_of_these_and_a_better_one_beats_all_that_were_shown(behind: Backst
     with database.read(behind.db) as db:
         assert {row["chosen"] for row in db["pairs"].rows} == {"This is better."}
         assert [row["completion"] for row in db["demonstrations"].rows] == ["This is better."]
+
+
+def test_taken_back_is_what_was_written_with_that_vote_and_nothing_else_on_the_same_prompt(behind: Backstage) -> None:
+    first, second, alone = (to_rank(behind) for _ in range(3))
+    none_good(behind.services, "ann", first, "First.")
+    none_good(behind.services, "ann", second, "Second.")
+    none_good(behind.services, "ann", alone, "")
+    demonstrate_for(behind.services, "ann", first, "Elsewhere.")
+
+    def taken_back(comparison: str) -> tuple[int, list[str]]:
+        back = take_back(behind.services, "ann", comparison)
+        assert back is not None
+        return back.written, sorted(one.completion for one in exports.demonstrations(behind.db))
+
+    assert taken_back(alone) == (0, ["Elsewhere.", "First.", "Second."])
+    assert taken_back(first) == (1, ["Elsewhere.", "Second."])
+    assert taken_back(second) == (1, ["Elsewhere."])
+
+
+def test_the_same_better_answer_to_another_proposal_outlives_the_first_vote(behind: Backstage) -> None:
+    first, second = to_rank(behind), to_rank(behind)
+    for comparison in (first, first, second):
+        none_good(behind.services, "ann", comparison, "Better.")
+    back = take_back(behind.services, "ann", first)
+    assert back is not None and back.written == 0
+    assert [one.completion for one in exports.demonstrations(behind.db)] == ["Better."]
+    assert [one.tiers for one in preferences.rankings(behind.db)] == [((4,), (0, 1, 2, 3))]
 
 
 def test_a_better_answer_to_what_was_ranked_before_is_not_stored(behind: Backstage) -> None:

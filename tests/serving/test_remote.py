@@ -27,9 +27,11 @@ from alignment.serving.engine import Adapter, Finished, Grown, PolicyVersion, Ro
 from alignment.serving.likeness import token_ids
 from alignment.serving.openai_server import Server, servers_named
 from alignment.serving.remote import RemoteEngine
+from alignment.serving.replicas import Replicas
 from alignment.settings import POCKET, ModelConfig
 from api.routes import routes
 from service.lent import LentAdapters
+from storage.errors import VersionFolderError
 from storage.messages import one_turn
 from storage.version_folders import verify
 from tests.harness.app import free_port
@@ -395,9 +397,8 @@ def test_a_server_that_keeps_what_it_is_to_forget_is_well_all_the_same(
 
 
 def test_a_server_that_asks_another_one_itself_is_refused(elsewhere: Elsewhere, tmp_path: Path) -> None:
-    model = replace(
-        elsewhere.behind.services.model, served_by="http://127.0.0.1:7860"
-    )  # as of two that name each other
+    # As of two that name each other.
+    model = replace(elsewhere.behind.services.model, served_by="http://127.0.0.1:7860")
     with closing(Listening(routes(replace(elsewhere.behind.services, model=model)))) as asks:
         engine = looked(asks.server, live=version(tmp_path, 1))
         assert engine.state.status == "failed"
@@ -412,6 +413,67 @@ def test_why_a_version_cannot_be_given_is_told_without_paths(
     assert engine.state.status == "failed"
     assert "the adapter at policy-1 has changed since it was published" in engine.state.message
     assert str(tmp_path) not in engine.state.message
+
+
+def test_why_a_row_has_no_version_is_told_without_paths(
+    elsewhere: Elsewhere, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(name: str, folder: str, taken: list[str]) -> None:
+        raise ConfigError(f"no adapter in {folder}")
+
+    engine, other = looked(elsewhere.server, live=version(tmp_path, 1)), version(tmp_path, 2)
+    elsewhere.behind.services.lent.take = refuse  # type: ignore[method-assign]
+    with pytest.raises(AdapterError, match="no adapter in policy-2"):
+        written(engine, row(other.adapter))
+    monkeypatch.setattr("alignment.serving.replicas.verify", verify)
+    with pytest.raises(VersionFolderError, match="the adapter at policy-2 has changed since it was published"):
+        written(engine, row(other.adapter))
+
+
+def test_a_server_that_comes_back_during_a_swap_is_well_only_with_the_new_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(Elsewhere(tmp_path / "a")) as a, closing(Elsewhere(tmp_path / "b")) as b:
+        b.close()
+        engine = looked(a.server, b.server, live=version(tmp_path, 1))
+        b.start()
+        lent, take = b.behind.services.lent, b.behind.services.lent.take
+        given, may_end = threading.Event(), threading.Event()
+
+        def slowly(name: str, folder: str, taken: list[str]) -> None:
+            given.set()
+            assert may_end.wait(60)
+            take(name, folder, taken)
+
+        lent.take = slowly  # type: ignore[method-assign]
+        monkeypatch.setattr(replicas, "ANSWER_SECONDS", 0.1)
+        engine.look()
+        assert given.wait(60)
+        swapped = engine.swap(version(tmp_path, 2))
+        engine.look()
+        assert swapped.result(timeout=60) is None
+        may_end.set()
+        until = time.monotonic() + 60
+        while b.server.url not in engine.state.message:  # without another look
+            assert time.monotonic() < until, engine.state
+        assert "policy-2-2222" in lent.names
+
+
+def test_that_a_server_was_well_is_not_forgotten_by_a_look_at_another() -> None:
+    both = Replicas([Server(f"http://127.0.0.1:{free_port()}/v1")], ModelConfig("model"), publishes=False)
+
+    class WellMeanwhile:
+        """A server that its own look finds well just after the other's look asked how it is."""
+
+        look = threading.current_thread()
+
+        @property
+        def why(self) -> None:
+            both.looked_at = True
+
+    both.all.append(WellMeanwhile())  # type: ignore[arg-type]
+    both.look(tuple)
+    assert both.looked_at
 
 
 def test_rows_that_come_together_are_shared_out_among_the_servers(tmp_path: Path) -> None:
@@ -430,18 +492,18 @@ def test_a_row_does_not_wait_for_a_version_that_it_does_not_need(elsewhere: Else
 
     def slowly(name: str, folder: str, taken: list[str]) -> None:
         given.set()
-        may_end.wait()
+        assert may_end.wait(60)
         take(name, folder, taken)
 
     lent.take = slowly  # type: ignore[method-assign]
     asks = threading.Thread(target=written, args=(engine, row(old)))
     asks.start()
-    given.wait()
     try:
+        assert given.wait(60)
         assert written(engine, row(engine.live.adapter))[0].text == ANSWERS["rlhf"]
     finally:
         may_end.set()
-        asks.join()
+        asks.join(60)
 
 
 def test_what_a_server_refuses_is_told_in_its_words(elsewhere: Elsewhere, tmp_path: Path) -> None:

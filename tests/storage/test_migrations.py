@@ -97,7 +97,7 @@ EXPECTED = {
     ],
     "demonstrations": [
         *("id", "messages", "completion", "annotator", "source", "created", "withdrawn", "first_run"),
-        *("import", "origin", "collection"),
+        *("import", "origin", "collection", "vote"),
     ],
     "erased_texts": ["comparison", "slot", "code", "erased"],
     "tallies": ["day", "source", "blind", "asked", "players", "tiers", "kind", "votes"],
@@ -140,6 +140,7 @@ STEPS = [
     "m029_invitations",
     "m030_what_was_read",
     "m031_topics",
+    "m032_written_with",
 ]
 MESSAGES = '[{"role": "user", "content": "Hi ☂"}]'
 

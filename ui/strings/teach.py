@@ -37,7 +37,7 @@ PREPARING = "Writing …"
 # After a ranking
 RANKED = "Thanks, stored: {pairs}."
 RANKED_NO_ORDER = "Thanks, stored. It prefers no text to another."
-NONE_STORED = "Stored: none of these is good. They count as worse than the average one; a better one teaches more."
+NONE_STORED = "Stored: none of these is good. A better one teaches more."
 NONE_AND_BETTER = "Thanks, stored. All of these lose to your answer, which is a demonstration too."
 RANKED_BEFORE = "You have judged these already; what you said first stands."
 RANKING_STORED = "Your ranking of these is stored."
