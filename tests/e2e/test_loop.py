@@ -62,7 +62,7 @@ def test_votes_for_a_taste_end_in_a_served_version_that_wins_where_nobody_voted(
     run_id = retrain(client, "ppo", SMALL_RUN)
     page.goto(app.url)
     page.get_by_role("tab", name="Training").click()
-    expect(page.get_by_text("reward model").first).to_be_visible(timeout=STEP_MS)
+    expect(page.locator(".run").get_by_text("reward model").first).to_be_visible(timeout=STEP_MS)
     state = wait_for_run(client, run_id)
     assert (state["status"], state["policy_version"]) == ("succeeded", 2), state
     assert state["gate"]["passed"]

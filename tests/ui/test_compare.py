@@ -334,7 +334,7 @@ def test_thanks_counts_to_the_next_training(behind: Backstage, tab: CompareTab) 
         words.append(choose(behind.services, tab, "a-1", choice, pending, None)[tab.notice])
     assert "Thanks, stored. 1 vote to the next training." in words[0]
     assert "It prefers no text to another" in words[1]
-    assert "all of these are bad" in words[2]
+    assert "All of these are bad" in words[2]
     assert "The next training begins now." in words[1]
 
 
