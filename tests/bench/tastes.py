@@ -159,17 +159,16 @@ def train(data_dir: Path, config: ModelConfig, method: str, settings: RunSetting
     runs.start_run(db, run_id)
     began = time.monotonic()
     command = [sys.executable, "-m", "alignment.runs.job", "--data-dir", str(data_dir)]
-    command += ["--model", json.dumps(asdict(config))]
+    command += ["--model", json.dumps(asdict(config)), "--run-number", str(run_id)]
     log = run_folder.log_of(run_folder.folder_of(data_dir, run_id))
     log.parent.mkdir(parents=True)
     with (
         log.open("ab") as printed,
-        subprocess.Popen(command, bufsize=0, stdin=subprocess.PIPE, stderr=printed) as child,
+        # Standard input stays open and says nothing: the child leaves when it ends.
+        subprocess.Popen(command, stdin=subprocess.PIPE, stderr=printed) as child,
     ):
-        assert child.stdin is not None
-        child.stdin.write(f"{run_id}\n".encode())  # not closed before the end: the child would leave
-        if child.wait():
-            raise RuntimeError(f"run {run_id} failed; {runs.get_run(db, run_id).error}")
+        if code := child.wait():
+            raise RuntimeError(f"run {run_id} ended with code {code}; {runs.get_run(db, run_id).error}")
     return time.monotonic() - began
 
 
