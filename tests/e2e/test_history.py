@@ -30,8 +30,13 @@ def annotator(site: Site) -> str:
 
 
 def open_history(page: Page) -> None:
-    page.keyboard.press("h")
-    expect(page.get_by_role("complementary", name="History")).to_be_visible()
+    history = page.get_by_role("complementary", name="History")
+    for _ in range(6):  # a page that has just been opened may not listen to keys yet
+        page.keyboard.press("h")
+        page.wait_for_timeout(2000)
+        if history.is_visible():
+            break
+    expect(history).to_be_visible()
 
 
 def vote(page: Page, button: str) -> None:
