@@ -430,6 +430,20 @@ def test_why_a_row_has_no_version_is_told_without_paths(
         written(engine, row(other.adapter))
 
 
+def take_slowly(elsewhere: Elsewhere) -> tuple[threading.Event, threading.Event]:
+    """Have a server take adapters slowly; return what is set when it is given one, and what lets it end."""
+    lent, take = elsewhere.behind.services.lent, elsewhere.behind.services.lent.take
+    given, may_end = threading.Event(), threading.Event()
+
+    def slowly(name: str, folder: str, taken: list[str]) -> None:
+        given.set()
+        assert may_end.wait(60)
+        take(name, folder, taken)
+
+    lent.take = slowly  # type: ignore[method-assign]
+    return given, may_end
+
+
 def test_a_server_that_comes_back_during_a_swap_is_well_only_with_the_new_version(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -437,15 +451,8 @@ def test_a_server_that_comes_back_during_a_swap_is_well_only_with_the_new_versio
         b.close()
         engine = looked(a.server, b.server, live=version(tmp_path, 1))
         b.start()
-        lent, take = b.behind.services.lent, b.behind.services.lent.take
-        given, may_end = threading.Event(), threading.Event()
-
-        def slowly(name: str, folder: str, taken: list[str]) -> None:
-            given.set()
-            assert may_end.wait(60)
-            take(name, folder, taken)
-
-        lent.take = slowly  # type: ignore[method-assign]
+        lent = b.behind.services.lent
+        given, may_end = take_slowly(b)
         monkeypatch.setattr(replicas, "ANSWER_SECONDS", 0.1)
         engine.look()
         assert given.wait(60)
@@ -487,15 +494,7 @@ def test_rows_that_come_together_are_shared_out_among_the_servers(tmp_path: Path
 
 def test_a_row_does_not_wait_for_a_version_that_it_does_not_need(elsewhere: Elsewhere, tmp_path: Path) -> None:
     engine, old = looked(elsewhere.server, live=version(tmp_path, 1)), version(tmp_path, 2).adapter
-    lent, take = elsewhere.behind.services.lent, elsewhere.behind.services.lent.take
-    given, may_end = threading.Event(), threading.Event()
-
-    def slowly(name: str, folder: str, taken: list[str]) -> None:
-        given.set()
-        assert may_end.wait(60)
-        take(name, folder, taken)
-
-    lent.take = slowly  # type: ignore[method-assign]
+    given, may_end = take_slowly(elsewhere)
     asks = threading.Thread(target=written, args=(engine, row(old)))
     asks.start()
     try:
