@@ -1,19 +1,19 @@
 """What an admin pastes into a field: ids in a list, and lines, of which each is taken or refused by itself."""
 
 from collections.abc import Callable
-from json import JSONDecodeError
 from reprlib import repr as brief
 from typing import Any, TypeVar
 
 from alignment.errors import ConfigError
 
 T = TypeVar("T")
+MOST_ID = 2**53  # beyond which JSON and the database do not tell numbers apart
 
 
 def ids_of(value: Any, argument: str, endpoint: str) -> list[int]:
     """Return a list of ids, empty for None. Raises ConfigError, which names the argument, for anything else."""
     ids = [] if value is None else value
-    if not isinstance(ids, list) or not all(isinstance(one, int) and not isinstance(one, bool) for one in ids):
+    if not isinstance(ids, list) or not all(type(one) is int and 0 < one <= MOST_ID for one in ids):
         raise ConfigError(f"{argument} must be a list of the ids that {endpoint} returns, got {brief(value)}")
     return ids
 
@@ -34,6 +34,6 @@ def lines_of(text: Any, wanted: str, longest: int, read: Callable[[str], T]) -> 
             continue
         try:
             taken.append(read(line))
-        except (ConfigError, JSONDecodeError) as error:
+        except (ValueError, RecursionError) as error:  # RecursionError: JSON in JSON in JSON
             refused.append(f"line {number}: {error}")
     return taken, refused

@@ -23,6 +23,14 @@ USUAL = 4
 
 
 @dataclass(frozen=True)
+class MeasureRequest:
+    """Which answer is measured."""
+
+    comparison_id: Annotated[str, text(100, "it is what /compare returns")]
+    slot: Any  # which there are is known by the comparison alone
+
+
+@dataclass(frozen=True)
 class ProposeRequest:
     """A prompt, or none to have one chosen, and the samples that are to be ranked."""
 

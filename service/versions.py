@@ -57,12 +57,15 @@ def promote(services: Services, token: str | None, request: VersionRequest) -> i
     version that there is not. What is refused changes nothing.
     """
     services.admin.require(token)
-    policy = policies.get_policy(services.db, request.version)
-    if policy.status == "live":
+
+    def decide() -> int:
+        policy = policies.get_policy(services.db, request.version)
+        if policy.status != "live":
+            require_passed(policy, request.reason)
+            _serve(services, policy, _because("was promoted", request.reason), "promote")
         return policy.version
-    require_passed(policy, request.reason)
-    _serve(services, policy, _because("was promoted", request.reason), "promote")
-    return policy.version
+
+    return services.supervisor.settle(decide)
 
 
 def retire(services: Services, token: str | None, request: VersionRequest) -> int:
@@ -72,20 +75,19 @@ def retire(services: Services, token: str | None, request: VersionRequest) -> in
     retired already; else as `promote` does.
     """
     services.admin.require(token)
-    policy = policies.get_policy(services.db, request.version)
-    if policy.status == "live":
-        if policy.parent is None:
-            raise ConfigError(f"v{policy.version} was made from no other version, so nothing would answer without it")
-        parent = policies.get_policy(services.db, policy.parent)
-        why = _because(f"answers again instead of v{policy.version}", request.reason)
-        _serve(services, parent, why, "roll back")
-    elif policy.status == "retired":
-        raise ConfigError(f"v{policy.version} is out of service already")
-    else:
-        why = _because("was retired", request.reason)
-        services.supervisor.settle(lambda: policies.retire(services.db, policy.version, why, ADMIN))
-        services.status.expire()
-    return services.engine.live.version
+
+    def decide() -> int:
+        policy = policies.get_policy(services.db, request.version)
+        if policy.status == "live":
+            _roll_back(services, policy, request.reason)
+        elif policy.status == "retired":
+            raise ConfigError(f"v{policy.version} is out of service already")
+        else:
+            policies.retire(services.db, policy.version, _because("was retired", request.reason), ADMIN)
+            services.status.expire()
+        return services.engine.live.version
+
+    return services.supervisor.settle(decide)
 
 
 def passed(policy: Policy) -> bool:
@@ -100,6 +102,14 @@ def require_passed(policy: Policy, reason: str) -> None:
         raise ConfigError(
             f"v{policy.version} did not pass the check; to have it answer all the same, say why as the reason"
         )
+
+
+def _roll_back(services: Services, policy: Policy, reason: str) -> None:
+    """Have the version answer that a live one was made from."""
+    if policy.parent is None:
+        raise ConfigError(f"v{policy.version} was made from no other version, so nothing would answer without it")
+    parent = policies.get_policy(services.db, policy.parent)
+    _serve(services, parent, _because(f"answers again instead of v{policy.version}", reason), "roll back")
 
 
 def _serve(services: Services, policy: Policy, why: str, name: str) -> None:

@@ -29,12 +29,12 @@ def _moment(value: Any, info: ValidationInfo) -> str | None:
         return "" if value == "" else None
     try:
         found = datetime.fromisoformat(str(value).strip())
-    except ValueError:
+        return found.replace(tzinfo=found.tzinfo or UTC).astimezone(UTC).isoformat()
+    except (ValueError, OverflowError):  # OverflowError: in UTC it is before year 1 or after 9999
         raise ConfigError(
             f'{info.field_name} must be a day or a moment such as "2026-11-30" or "2026-11-30T09:00", got '
             f"{brief(value)}; leave it empty for no bound"
         ) from None
-    return found.replace(tzinfo=found.tzinfo or UTC).astimezone(UTC).isoformat()
 
 
 def as_typed(moment: str) -> str:
@@ -139,9 +139,12 @@ def _start_afresh(services: Services, name: str, request: CollectionsRequest) ->
     def record() -> None:
         start_afresh(services.db, name, request.version, request.reason or f"{name} starts afresh")
 
-    policy = versions.policy(services, request.version)
-    if policy.status == "live":
-        record()
-    else:
-        versions.require_passed(policy, request.reason)
-        versions.serve(services, policy, record)
+    def begin() -> None:
+        policy = versions.policy(services, request.version)
+        if policy.status == "live":
+            record()
+        else:
+            versions.require_passed(policy, request.reason)
+            versions.serve(services, policy, record)
+
+    services.supervisor.settle(begin)

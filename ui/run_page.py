@@ -8,6 +8,7 @@ from service.runs import RunState
 from service.settings_form import sections, shown
 from service.status import Snapshot
 from storage.records import Metric, Run
+from storage.runs import OPEN, RESUMABLE
 from ui import strings, training_plots, training_view
 from ui.findings import status_words
 from ui.plots import digits
@@ -55,7 +56,14 @@ def parts(state: RunState, now: Snapshot, inside: Inside | None) -> RunParts:
     others = [one.id for one in now.runs if one.id != run.id]
     on_tab = now.latest_run is not None and now.latest_run.id == run.id
     return RunParts(
-        top=render("run_page_top", run=run, status=status_words(run, state.produced), others=others),
+        top=render(
+            "run_page_top",
+            run=run,
+            status=status_words(run, state.produced),
+            others=others,
+            may_cancel=inside is not None and run.status in (*OPEN, "waiting"),
+            may_resume=inside is not None and run.status in RESUMABLE and state.produced is None,
+        ),
         head=training_view.head(run, state.produced, now.live, loaded=now.engine.status == "ready"),
         curves=render("aside", words=strings.STANDS_ABOVE) if on_tab else training_plots.plots(metrics_of(state)),
         verdict=training_view.verdict(state.produced) if state.produced and not on_tab else "",

@@ -96,6 +96,15 @@ def run_again(services: Services, token: str | None, run_id: Any, method: str, t
     return queued(services, token, method, settings_form.again(before.settings, typed))
 
 
+def decided(services: Services, token: str | None, run_id: Any, act: str) -> str:
+    """Cancel a run, or queue it again, and return what to say."""
+    services.admin.require(token)
+    wanted = checked(RunRequest, run_id=run_id)
+    if act == "cancel":
+        return strings.CANCELLED.format(run=runs.cancel(services, token, wanted).id)
+    return strings.QUEUED_AGAIN.format(run=runs.resume(services, token, wanted).id)
+
+
 def by_field(words: str) -> str:
     """Return a refusal with the setting that it names as the form calls it: "“updates” of ppo must …"."""
     return SETTING.sub(lambda found: strings.FIELD_OF[bool(found[1])].format(part=found[1], name=found[2]), words)
@@ -123,7 +132,8 @@ def bind(services: Services, panel: RunPanel, token: Any, history: Any) -> None:
                 return {panel.beside: run_page.side_by_side(found), panel.said: notice("")}
             if event.act == "again":
                 return {panel.said: notice(run_again(services, held, event.id, event.method, event.values))}
-            return opened(services, panel, held, event.id) | {panel.said: notice("")}
+            words = decided(services, held, event.id, event.act) if event.act in ("cancel", "resume") else ""
+            return opened(services, panel, held, event.id) | {panel.said: notice(words)}
         except Exception as error:
             return {panel.said: notice(by_field(sentence(error)), "error")}
 

@@ -11,7 +11,7 @@ from service.again import propose_or_again
 from service.changes import changes
 from service.context import Services
 from service.requests import checked
-from service.teach_requests import USUAL, ProposeRequest, RankRequest
+from service.teach_requests import USUAL, MeasureRequest, ProposeRequest, RankRequest
 from service.votes import rank
 from ui.annotator import annotator_id
 from ui.endpoints import MANY
@@ -63,7 +63,8 @@ def _register_proposals(services: Services) -> None:
     async def measure_endpoint(comparison_id: str, slot: str, request: gr.Request | None = None) -> dict[str, Any]:
         """Return what RLHF changed about an answer: each token's log-probability now and before, and the score."""
         try:
-            return (await changes(services, annotator_id(request), comparison_id, slot)).to_json()
+            asked = checked(MeasureRequest, comparison_id=comparison_id, slot=slot)
+            return (await changes(services, annotator_id(request), asked.comparison_id, asked.slot)).to_json()
         except Exception as error:
             raise in_plain_words(error) from error
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from reprlib import repr as brief
-from typing import Any
+from typing import Any, TypeVar
 
 from alignment.errors import AlignmentError, TrainingError
 from alignment.runs.bounds import with_bounds
@@ -25,6 +25,7 @@ from storage.records import Run
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
 IDLE_SECONDS = 1.0  # between two looks at the database while no run is open
 BUSY_SECONDS = 0.25  # and while one is
 HEARTBEAT_SECONDS = 600.0  # a process silent for so long is taken for dead; on a busy machine it gets little time
@@ -77,7 +78,7 @@ class Supervisor:
         that one is returned; while another one is open, the run waits for its end. Raises ConfigError for settings
         that do not fit, TrainingError for an unknown method, RunOpenError while one waits already.
         """
-        if method not in METHODS:
+        if not isinstance(method, str) or method not in METHODS:
             raise TrainingError(f"method must be one of {', '.join(METHODS)}, got {brief(method)}")
         self._require_model()
         parsed = run_settings(settings, with_bounds(self._db, self.defaults))
@@ -151,11 +152,14 @@ class Supervisor:
                 self._engine.swap(before).result()
                 raise
 
-    def settle(self, record: Callable[[], None]) -> None:
-        """Record what an admin decides of a version that is not live; raise TrainingError while a run's goes live."""
+    def settle(self, decide: Callable[[], T]) -> T:
+        """Return what comes of an admin's decision on versions, which sees them as they stand until it is recorded.
+
+        Nobody else decides meanwhile, and no run's version goes live; raises TrainingError while one does.
+        """
         with self._lock:
             self._require_no_swap()
-            record()
+            return decide()
 
     def _require_no_swap(self) -> None:
         if self._swap is not None:

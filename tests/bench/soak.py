@@ -4,13 +4,15 @@
 drawn at random one time in ten, and a vandal, whose clicks all are, ask and vote over HTTP; nobody touches the app.
 After every new version, and at the end, the live version meets version 1 on prompts that the public does not ask,
 judged by the three tastes (a tie counts half); memory and threads of the app are noted beside it. All votes are marked
-as simulated.
+as simulated. Ctrl-C or SIGTERM ends it early, with what was found until then.
 """
 
 import argparse
 import asyncio
 import json
+import logging
 import random
+import signal
 import sqlite3
 import sys
 import tempfile
@@ -34,6 +36,8 @@ from ui.findings import reasons, verdict_of
 MINUTES, NOISE, HELD_OUT = 120.0, 0.1, 30
 TOKENS = 64  # of each answer, at most
 PAUSE = 2.0  # seconds that a person reads before the next question
+
+log = logging.getLogger(__name__)
 
 Taste = Callable[[str], float]  # a higher value is better
 TASTES: dict[str, Taste] = {
@@ -128,19 +132,38 @@ async def watched(url: str, process: psutil.Process, held_out: list[str], until:
             await asyncio.sleep(5)
 
 
-async def public(url: str, process: psutil.Process, model: str, minutes: float, pause: float) -> Soak:
-    """Return what happened while the public was there."""
+async def public(url: str, process: psutil.Process, model: str, minutes: float, pause: float, soak: Soak) -> None:
+    """Let the public in and write down what happens."""
     shipped = shipped_files.prompts(model) or shipped_files.prompts(GENERAL)
     questions = list(dict.fromkeys(question_of(messages) for messages in shipped))
     random.Random(0).shuffle(questions)
-    held_out, prompts, soak = questions[:HELD_OUT], questions[HELD_OUT:], Soak()
+    held_out, prompts = questions[:HELD_OUT], questions[HELD_OUT:]
     until = time.monotonic() + 60 * minutes
     people = [*TASTES.values(), *TASTES.values(), None]
     await asyncio.gather(
         watched(url, process, held_out, until, soak),
         *(person(url, number, taste, prompts, pause, until, soak) for number, taste in enumerate(people)),
     )
-    return soak
+
+
+def soaked(model: str, minutes: float, pause: float = PAUSE) -> dict[str, Any]:
+    """Return what happened in so many minutes of the app with a public, or until Ctrl-C."""
+    soak, began = Soak(), time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            with running_app(Path(folder), "--model", model, "--seed", "0") as app:
+                process = psutil.Process(app.process.pid)
+                asyncio.run(public(app.url, process, model, minutes, pause, soak))
+        except KeyboardInterrupt:
+            log.warning("cut off; this is what was found until then")
+        return {
+            "minutes": round((time.monotonic() - began) / 60, 1),
+            "votes": soak.votes,
+            "errors": len(soak.errors),
+            "first errors": soak.errors[:3],
+            "looks": soak.looks,
+            "runs": runs_in(database.file_in(Path(folder))),
+        }
 
 
 def runs_in(db: Path) -> list[dict[str, Any]]:
@@ -179,18 +202,9 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=MINUTES)
     parser.add_argument("--pause", type=float, default=PAUSE, help="mean seconds between a vote and the next question")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        with running_app(Path(folder), "--model", arguments.model, "--seed", "0") as app:
-            process = psutil.Process(app.process.pid)
-            soak = asyncio.run(public(app.url, process, arguments.model, arguments.minutes, arguments.pause))
-        found = {
-            "votes": soak.votes,
-            "errors": len(soak.errors),
-            "first errors": soak.errors[:3],
-            "looks": soak.looks,
-            "runs": runs_in(database.file_in(Path(folder))),
-        }
-        print(json.dumps(found, indent=2))
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background job ignores
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    print(json.dumps(soaked(arguments.model, arguments.minutes, arguments.pause), indent=2))
 
 
 if __name__ == "__main__":

@@ -45,6 +45,15 @@ def test_json_lines_are_imported_and_the_rest_is_named_line_by_line(behind: Back
     assert [one.name for one in events.list_events(behind.db)] == ["add checks"]
 
 
+def test_lines_that_no_reader_of_json_takes_are_refused_one_by_one(behind: Backstage, token: str) -> None:
+    deep, long = "[" * 100_000, '{"prompt": ' + "9" * 5_000 + "}"
+    done = checks.change(behind.services, token, "\n".join([deep, long, '{"prompt": "Hi", "holds": "x"}']))
+    assert (done.added, [line.split(":")[0] for line in done.refused]) == (1, ["line 1", "line 2"])
+    for bad in ([10**30], [0], [True], ["1"]):
+        with pytest.raises(ConfigError, match="remove must be a list of the ids"):
+            checks.change(behind.services, token, remove=bad)
+
+
 def test_a_check_is_removed_by_its_id_and_may_be_added_again(behind: Backstage, token: str) -> None:
     wanted = checked(CheckRequest, prompt="Hi", holds=[" Hello ", ""])
     assert checks.add(behind.services, token, wanted) and not checks.add(behind.services, token, wanted)

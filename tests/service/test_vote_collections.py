@@ -206,6 +206,7 @@ def test_what_is_refused_changes_nothing(behind: Backstage) -> None:
     refused = [
         (ConfigError, "needs a name", {"act": "open", "name": "  "}),
         (ConfigError, "a day or a moment", {"act": "choose", "since": "Monday"}),
+        (ConfigError, "a day or a moment", {"act": "choose", "until": "0001-01-01T00:00:00+14:00"}),
         (
             ConfigError,
             "since 2026-11-03 must come before",

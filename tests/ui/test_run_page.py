@@ -127,6 +127,35 @@ def test_the_list_of_runs_opens_a_run_and_what_is_not_there_is_said(behind: Back
     assert clicked(act="close", id=run)[top] == ""
 
 
+def test_an_admin_cancels_and_resumes_any_run_on_its_page(behind: Backstage) -> None:
+    with gr.Blocks() as page:
+        history, token = gr.HTML(), gr.BrowserState(None)
+        panel = run_panel.components()
+        run_panel.bind(behind.services, panel, token, history)
+    act, top, held = next(event.fn for event in page.fns.values()), panel.parts[0], None
+
+    def clicked(wanted: str, run: int) -> dict[Any, Any]:
+        return act(held, gr.EventData(None, {"act": wanted, "id": run}))
+
+    open_now = runs.queue_run(behind.db, "ppo", RunSettings().to_json())
+    runs.start_run(behind.db, open_now)
+    after = runs.queue_next(behind.db, "raft", RunSettings().to_json())
+    assert 'data-act="cancel"' not in clicked("show", after)[top]
+    assert "og in first" in clicked("cancel", after)[panel.said]
+    assert runs.get_run(behind.db, after).status == "waiting"
+    held = behind.services.admin.login(PASSWORD)
+    assert f"Cancel run {after}" in clicked("show", after)[top]
+    seen = clicked("cancel", after)
+    assert f"Run {after} is cancelled" in seen[panel.said] and f"Resume run {after}" in seen[top]
+    assert runs.get_run(behind.db, open_now).status == "running"
+    assert "nothing to cancel" in clicked("cancel", after)[panel.said]
+    assert f"un {open_now} is already queued or running" in clicked("resume", after)[panel.said]
+    clicked("cancel", open_now)
+    seen = clicked("resume", after)
+    assert f"Run {after} is queued again" in seen[panel.said] and f"Cancel run {after}" in seen[top]
+    assert "can be resumed" in clicked("resume", after)[panel.said]
+
+
 @pytest.mark.parametrize(
     ("path", "words"),
     [

@@ -3,6 +3,8 @@
 PICK_RUN = "Open run {run}"
 STANDS_ABOVE = "Its curves and its check stand above."
 CLOSE_RUN = "Close"
+CANCEL_RUN = "Cancel run {run}"
+RESUME_RUN = "Resume run {run}"
 RUN_PAGE = "Run {run} · {method} · {status}"
 METHODS = {"ppo": "PPO", "raft": "RAFT", "dpo": "DPO"}
 SET_BESIDE = "Set beside"
