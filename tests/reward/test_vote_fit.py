@@ -127,8 +127,9 @@ def test_ties_pull_scores_together() -> None:
 
 def test_what_is_stored_scores_alike(tmp_path: Path) -> None:
     votes = votes_by(by_length, 12)
-    fitted = fit_votes(votes)
+    fitted = replace(fit_votes(votes), share=0.25)
     save_linear(fitted, tmp_path)
+    assert load_linear(tmp_path).share == 0.25
     rows = np.stack(list(votes.features.values()))
     for before, after in zip(fitted.scores(rows), load_linear(tmp_path).scores(rows), strict=True):
         assert (after == before).all()
@@ -138,3 +139,19 @@ def test_a_broken_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "linear.safetensors").write_bytes(b"no")
     with pytest.raises(AdapterError, match=r"linear\.safetensors cannot be read"):
         load_linear(tmp_path)
+
+
+def test_a_reward_model_that_ships_is_left_out_of_the_fit_as_far_as_votes_contradict_it() -> None:
+    votes = votes_by(by_length, 48)
+    contradicting = replace(votes, offsets={text: -3 * float(row[HIDDEN]) for text, row in votes.features.items()})
+    assert fit_votes(contradicting).share == 0.0
+    measured = cross_validate(contradicting, seed=0)
+    assert measured is not None
+    assert (measured.accuracy.share or 0.0) > 0.85
+    assert evidence_against_a_coin(contradicting, fit_votes(contradicting)) > 5 * RewardConfig().least_evidence
+
+
+def test_a_reward_model_that_ships_is_taken_whole_where_votes_agree_with_it() -> None:
+    votes = votes_by(by_length, 48)
+    agreeing = replace(votes, offsets={text: 3 * float(row[HIDDEN]) for text, row in votes.features.items()})
+    assert fit_votes(agreeing).share == 1.0
