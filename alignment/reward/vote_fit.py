@@ -9,6 +9,7 @@ learned.
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from alignment.models.texts import Text
 from alignment.reward.agreement import Agreement, agreement
 from alignment.reward.linear import Array, Judged, Posterior, Scaling, fit, prior_by_evidence, scaling_of
 from alignment.reward.rankings import Ranked, called_bad, judged_pairs, judged_texts, prompt_folds
+from alignment.reward.settings import RewardConfig
 
 FOLDS = 8
 WIDTHS = (0.25, 0.7, 2.0, 5.0, 12.0)  # of the prior of each group of features, in nats of odds; evidence chooses
@@ -161,6 +163,20 @@ def better_than_a_coin(measured: Agreement) -> float:
     share = np.linspace(0, 1, POINTS)[1:-1]
     density = np.exp(right * np.log(share) + wrong * np.log1p(-share) - _peak(right, wrong))
     return float(density[share > 0.5].sum() / density.sum())
+
+
+def doubt(measured: Agreement, evidence: float | None, config: RewardConfig) -> Literal["coin", "evidence"] | None:
+    """Return why nothing is to be trained on a reward model, None where it is convincing.
+
+    "coin": a coin probably does as well on votes that it has not seen. "evidence": that is not settled, and all votes
+    are hardly more probable by it than by a coin, so these may be at random (docs/benchmarks.md counts what passes).
+    """
+    certainty = better_than_a_coin(measured)
+    if certainty < config.least_certainty:
+        return "coin"
+    if certainty >= config.settled_certainty or evidence is None or not config.least_evidence:
+        return None
+    return None if evidence >= config.least_evidence else "evidence"
 
 
 def evidence_against_a_coin(votes: Votes, reward: LinearReward) -> float:

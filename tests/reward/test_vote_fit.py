@@ -18,6 +18,7 @@ from alignment.reward.vote_fit import (
     Votes,
     better_than_a_coin,
     cross_validate,
+    doubt,
     evidence_against_a_coin,
     fit_votes,
 )
@@ -155,3 +156,18 @@ def test_a_reward_model_that_ships_is_taken_whole_where_votes_agree_with_it() ->
     votes = votes_by(by_length, 48)
     agreeing = replace(votes, offsets={text: 3 * float(row[HIDDEN]) for text, row in votes.features.items()})
     assert fit_votes(agreeing).share == 1.0
+
+
+@pytest.mark.parametrize(
+    ("right", "evidence", "expected"),
+    [
+        (16, 9.0, "coin"),  # half of them: whatever the evidence
+        (20, 0.5, "evidence"),  # of 32: 92% sure
+        (20, 1.5, None),
+        (20, None, None),  # an adapter has no evidence
+        (26, 0.0, None),  # more than 99% sure: settled
+    ],
+)
+def test_what_leaves_a_doubt_in_a_reward_model(right: int, evidence: float | None, expected: str | None) -> None:
+    measured = agreement([np.array([1.0])] * right + [np.array([-1.0])] * (32 - right))
+    assert doubt(measured, evidence, RewardConfig()) == expected
