@@ -19,7 +19,7 @@ from typing import Any
 
 import httpx
 
-from alignment.errors import AdapterError, AlignmentError, ConfigError
+from alignment.errors import AdapterError, ConfigError
 from alignment.models.raw_text import RawText, raw_text
 from alignment.models.sampling import FinishReason
 from alignment.models.texts import Text
@@ -248,26 +248,12 @@ class RemoteEngine:
             if not done.set_running_or_notify_cancel():
                 continue
             try:
-                self._give(policy)
+                self._replicas.hold_all(policy.adapters)
             except Exception as error:
                 done.set_exception(error)
             else:
                 self._live = policy
                 done.set_result(None)
-
-    def _give(self, policy: PolicyVersion) -> None:
-        """Have all servers that are well hold a version; raise AlignmentError where one refuses or none is well."""
-        well = [replica for replica in self._replicas.all if replica.well]
-        if not well:
-            raise AlignmentError(self._replicas.why_none)
-        for replica in well:
-            for adapter in policy.adapters:
-                try:
-                    self._replicas.hold(replica, adapter)
-                except UnreachableError as error:  # it is given the version when it is back
-                    replica.why = str(error)
-        if not any(replica.well for replica in well):
-            raise AlignmentError(self._replicas.why_none)
 
 
 def _refused(words: str) -> "Future[Any]":

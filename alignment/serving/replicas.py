@@ -146,6 +146,33 @@ class Replicas:
                 self._let_go(replica, {lent_as(adapter) for adapter in now})
                 held = now
 
+    def hold_all(self, adapters: Sequence[Adapter]) -> None:
+        """Have all servers that are well hold adapters; all are given them at once, so the slowest alone is waited for.
+
+        One that does not answer meanwhile is not well any more, and is given them when it is back. Raises what the
+        first one raises that refuses, UnreachableError where none is well.
+        """
+        well, refused = [replica for replica in self.all if replica.well], []
+
+        def give(replica: Replica) -> None:
+            try:
+                for adapter in adapters:
+                    self.hold(replica, adapter)
+            except UnreachableError as error:
+                replica.why = str(error)
+            except Exception as error:
+                refused.append(error)
+
+        giving = [threading.Thread(target=give, args=(replica,), daemon=True) for replica in well]
+        for thread in giving:
+            thread.start()
+        for thread in giving:
+            thread.join()
+        if refused:
+            raise refused[0]
+        if not any(replica.well for replica in well):
+            raise UnreachableError(self.why_none)
+
     def hold(self, replica: Replica, adapter: Adapter) -> None:
         """Have a server hold an adapter, if it does not yet; of two callers at once, only one gives it.
 

@@ -466,6 +466,39 @@ def test_a_server_that_comes_back_during_a_swap_is_well_only_with_the_new_versio
         assert "policy-2-2222" in lent.names
 
 
+def test_all_servers_are_given_a_version_at_once_and_the_slowest_makes_it_live(tmp_path: Path) -> None:
+    with closing(Elsewhere(tmp_path / "a")) as slow, closing(Elsewhere(tmp_path / "b")) as quick:
+        engine = looked(slow.server, quick.server, live=version(tmp_path, 1))
+        given, may_end = take_slowly(slow)
+        swapped = engine.swap(version(tmp_path, 2))
+        looking = threading.Thread(target=engine.look)
+        looking.start()
+        assert given.wait(60)
+        until = time.monotonic() + 60
+        while "policy-2-2222" not in quick.behind.services.lent.names:
+            assert time.monotonic() < until, "the quick server waits for the slow one"
+        assert (engine.live.version, swapped.done()) == (1, False)
+        may_end.set()
+        looking.join(60)
+        assert (swapped.result(timeout=1), engine.live.version) == (None, 2)
+        assert "policy-2-2222" in slow.behind.services.lent.names
+
+
+def test_a_version_that_one_server_refuses_is_not_live_on_any(tmp_path: Path) -> None:
+    with closing(Elsewhere(tmp_path / "a")) as a, closing(Elsewhere(tmp_path / "b")) as b:
+        engine = looked(a.server, b.server, live=version(tmp_path, 1))
+
+        def refuse(name: str, folder: str, taken: list[str]) -> None:
+            raise ConfigError(f"{name} has a rank of 64, 16 are allowed")
+
+        b.behind.services.lent.take = refuse  # type: ignore[method-assign]
+        swapped = engine.swap(version(tmp_path, 2))
+        engine.look()
+        with pytest.raises(AdapterError, match="has a rank of 64"):
+            swapped.result(timeout=1)
+        assert (engine.live.version, engine.state.status) == (1, "ready")
+
+
 def test_that_a_server_was_well_is_not_forgotten_by_a_look_at_another() -> None:
     both = Replicas([Server(f"http://127.0.0.1:{free_port()}/v1")], ModelConfig("model"), publishes=False)
 
