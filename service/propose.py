@@ -293,7 +293,7 @@ async def _most_informative(
         start += len(some)
         if k < FEWEST:  # stopped before there was anything to rank
             continue
-        gains = gains_among(reward, found.features[rows], None if offsets is None else offsets[rows])
+        gains = gains_among(reward, found.features[rows], None if offsets is None else reward.share * offsets[rows])
         chosen, gain = most_informative_set(gains, k)
         if gain > best[2]:
             best = place, [own[one] for one in chosen], gain

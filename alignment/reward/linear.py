@@ -7,7 +7,6 @@ runs in the space of votes, not of weights (Rasmussen and Williams 2006, algorit
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +49,14 @@ class Scaling:
     def apply(self, features: Array) -> Array:
         """Return standardised features (N, F)."""
         return (features - self.centre) / self.scale
+
+
+@dataclass(frozen=True)
+class Prior:
+    """What is assumed before any vote: a Gaussian of these variances (F,) around 0, beside a share of the offsets."""
+
+    variances: Array
+    share: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -152,39 +159,40 @@ def prior_variances(groups: Sequence[int], widths: Sequence[float]) -> Array:
     return np.concatenate(parts)
 
 
-def fit_by_evidence(
-    judged: Judged, groups: Sequence[int], widths: Sequence[float], offsets: Array | None = None
-) -> Posterior:
-    """Return the posterior under those prior widths, one a group, that make the votes most probable (MacKay 1992)."""
-    return fit(judged, variances_by_evidence(judged, groups, widths, offsets), offsets)
+def prior_by_evidence(
+    judged: Judged,
+    groups: Sequence[int],
+    widths: Sequence[float],
+    offsets: Array | None = None,
+    shares: Sequence[float] = (1.0,),
+) -> Prior:
+    """Return the prior that makes the votes most probable (MacKay 1992).
 
-
-def variances_by_evidence(
-    judged: Judged, groups: Sequence[int], widths: Sequence[float], offsets: Array | None = None
-) -> Array:
-    """Return the prior variances (F,) by those widths, one a group, that make the votes most probable.
-
-    `widths` are tried for each group in turn, from the middle one, while that makes the votes more probable. Where
-    there are many votes, some of them, evenly spread, are enough to choose by.
+    `widths` are tried for each group in turn, from the middle one, and `shares` of the offsets, from the first one,
+    while that makes the votes more probable. Where there are many votes, some of them, evenly spread, are enough to
+    choose by.
     """
     chosen_by = evenly_spread(judged.weights)
     some, given = judged.rows(chosen_by), None if offsets is None else offsets[chosen_by]
+    choices = [*(widths for _ in groups), shares if offsets is not None else (1.0,)]
     parts = np.split(some.differences, np.cumsum(groups)[:-1], axis=1)
     kernels = [part @ part.T / size for part, size in zip(parts, groups, strict=True)]
 
     def evidence(places: Sequence[int]) -> float:
-        kernel = sum(widths[place] ** 2 * kernel for place, kernel in zip(places, kernels, strict=True))
-        return _mode(np.asarray(kernel), some, given).evidence
+        *own, share = (some_choices[place] for some_choices, place in zip(choices, places, strict=True))
+        kernel = sum(width**2 * kernel for width, kernel in zip(own, kernels, strict=True))
+        return _mode(np.asarray(kernel), some, None if given is None else share * given).evidence
 
-    places = [len(widths) // 2] * len(groups)
+    places = [len(widths) // 2 for _ in groups] + [0]
     best, improves = evidence(places), True
     while improves:
         improves = False
-        for group, place in product(range(len(groups)), range(len(widths))):
-            tried = [*places[:group], place, *places[group + 1 :]]
+        for which, place in ((which, place) for which, some in enumerate(choices) for place in range(len(some))):
+            tried = [*places[:which], place, *places[which + 1 :]]
             if tried != places and (found := evidence(tried)) > best + STEP_TOLERANCE:
                 places, best, improves = tried, found, True
-    return prior_variances(groups, [widths[place] for place in places])
+    *chosen, share = (some[place] for some, place in zip(choices, places, strict=True))
+    return Prior(prior_variances(groups, chosen), share)
 
 
 def evenly_spread(weights: Array) -> NDArray[np.intp]:

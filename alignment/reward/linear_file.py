@@ -25,6 +25,7 @@ def save_linear(reward: LinearReward, folder: Path) -> None:
         "root": posterior.root,
         "curvature": posterior.curvature,
         "evidence": np.array([posterior.evidence]),
+        "share": np.array([reward.share]),
     }
     save_file({name: np.ascontiguousarray(array, np.float64) for name, array in arrays.items()}, folder / LINEAR_FILE)
 
@@ -37,6 +38,7 @@ def load_linear(folder: Path) -> LinearReward:
         posterior = Posterior(
             held["mean"], held["variances"], held["rows"], held["root"], held["curvature"], float(held["evidence"][0])
         )
-        return LinearReward(Scaling(held["centre"], held["scale"]), posterior)
+        share = float(held["share"][0]) if "share" in held else 1.0  # files before 2026-11-30 have none
+        return LinearReward(Scaling(held["centre"], held["scale"]), posterior, share)
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise AdapterError(f"the reward model at {path} cannot be read: {error}") from error

@@ -1,6 +1,6 @@
 """The linear reward model refitted after each vote, in a tenth of a second at a thousand votes. NumPy alone.
 
-What is costly in `vote_fit.fit_votes` is done rarely: features are standardised and prior widths chosen anew once the
+What is costly in `vote_fit.fit_votes` is done rarely: features are standardised and the prior chosen anew once the
 votes have grown or shrunk by a quarter. In between only the most probable weights are found, from where they were, by
 Newton's method whose steps conjugate gradients solve (as LIBLINEAR does: Lin, Weng and Keerthi 2008): two products of
 a matrix and a vector each, and no matrix of votes by votes. There is no standard deviation of scores then;
@@ -8,7 +8,7 @@ a matrix and a vector each, and no matrix of votes by votes. There is no standar
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -20,11 +20,12 @@ from alignment.reward.linear import (
     Posterior,
     Scaling,
     log_likelihood,
+    prior_by_evidence,
     sigmoid,
-    variances_by_evidence,
 )
 from alignment.reward.rankings import Ranked
 from alignment.reward.vote_fit import (
+    SHARES,
     WIDTHS,
     LinearReward,
     Votes,
@@ -50,7 +51,8 @@ class Refitted:
     scaling: Scaling
     variances: Array  # (F,), of the prior
     mean: Array  # (F,), of the weights of standardised features
-    chosen_at: int  # votes by which scaling and variances were chosen
+    chosen_at: int  # votes by which scaling, variances and share were chosen
+    share: float = 1.0  # of the offsets, beside which it was fitted
 
     def scores(self, features: Array) -> Array:
         """Return the score of each row of features (N, F)."""
@@ -63,8 +65,8 @@ def refit(votes: Votes, before: Refitted | None = None) -> Refitted:
     if before is None or not before.chosen_at / GROWN < count < before.chosen_at * GROWN:
         scaling = scaling_for(votes, votes.rankings)
         judged, offsets = judged_by(votes, votes.rankings, 1 / scaling.scale)
-        variances = variances_by_evidence(judged, votes.groups, WIDTHS, offsets)
-        before = Refitted(scaling, variances, np.zeros(len(variances)), count)
+        prior = prior_by_evidence(judged, votes.groups, WIDTHS, offsets, SHARES)
+        before = Refitted(scaling, prior.variances, np.zeros(len(prior.variances)), count, prior.share)
     return _from(votes, votes.rankings, before)
 
 
@@ -74,34 +76,36 @@ def with_deviations(votes: Votes, fitted: Refitted) -> LinearReward:
     heaviest = np.argsort(judged.weights, kind="stable")[-MOST_PAIRS:]  # the newest among those that weigh as much
     some = judged.rows(heaviest)
     rows = some.differences.astype(np.float64)
-    margins = rows @ fitted.mean + (0.0 if offsets is None else offsets[heaviest])
+    margins = rows @ fitted.mean + (0.0 if offsets is None else fitted.share * offsets[heaviest])
     chance = sigmoid(margins)
     curvature = np.sqrt(some.weights * chance * (1 - chance))
     kernel = (rows * fitted.variances) @ rows.T
     root = np.linalg.cholesky(np.eye(len(some)) + curvature[:, None] * kernel * curvature)
     prior = 0.5 * float((fitted.mean**2 / fitted.variances).sum())
     evidence = log_likelihood(margins, some) - prior - float(np.log(np.diag(root)).sum())
-    return LinearReward(fitted.scaling, Posterior(fitted.mean, fitted.variances, rows, root, curvature, evidence))
+    posterior = Posterior(fitted.mean, fitted.variances, rows, root, curvature, evidence)
+    return LinearReward(fitted.scaling, posterior, fitted.share)
 
 
 def cross_validated(votes: Votes, fitted: Refitted, seed: int) -> Agreement | None:
     """Return how well such a fit predicts votes on prompts that it has not seen; None where there are too few.
 
-    The scaling and widths of `fitted` serve all folds: choosing them for each costs more than it tells.
+    The scaling, widths and share of `fitted` serve all folds: choosing them for each costs more than it tells.
     """
     margins: list[Array] = []
     for fold, rest in held_out_folds(votes.rankings, seed):
         scores = _from(votes, rest, fitted).scores
-        margins += [own for ranking in fold if len(own := margins_of(votes, scores, ranking))]
+        margins += [own for ranking in fold if len(own := margins_of(votes, scores, fitted.share, ranking))]
     return agreement(margins) if margins else None
 
 
 def _from(votes: Votes, rankings: Sequence[Ranked], before: Refitted) -> Refitted:
-    """Return the fit to some rankings by the scaling and widths of another one, found from its weights."""
+    """Return the fit to some rankings by the scaling, widths and share of another one, found from its weights."""
     width = np.sqrt(before.variances)
     judged, offsets = judged_by(votes, rankings, (width / before.scaling.scale).astype(np.float32))
-    whitened = most_probable(judged, before.mean / width, np.float32(0) if offsets is None else offsets)
-    return Refitted(before.scaling, before.variances, whitened * width, before.chosen_at)
+    given = np.float32(0) if offsets is None else np.float32(before.share) * offsets
+    whitened = most_probable(judged, before.mean / width, given)
+    return replace(before, mean=whitened * width)
 
 
 def most_probable(judged: Judged, start: Array, offsets: Array | np.floating) -> Array:

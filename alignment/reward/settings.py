@@ -56,6 +56,11 @@ class RewardConfig:
         description="Probability that the reward model beats a coin on votes that it has not seen, below which nothing "
         "is trained on it; 0 turns this off.",
     )
+    settled_certainty: Part = Field(
+        default=0.99,
+        description="Probability that the reward model beats a coin on votes that it has not seen, from which on no "
+        "evidence is asked.",
+    )
     least_evidence: Number = Field(
         default=1.0,
         ge=0.0,

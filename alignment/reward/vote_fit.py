@@ -9,16 +9,19 @@ learned.
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from alignment.models.texts import Text
 from alignment.reward.agreement import Agreement, agreement
-from alignment.reward.linear import Array, Judged, Posterior, Scaling, fit, fit_by_evidence, scaling_of
+from alignment.reward.linear import Array, Judged, Posterior, Scaling, fit, prior_by_evidence, scaling_of
 from alignment.reward.rankings import Ranked, called_bad, judged_pairs, judged_texts, prompt_folds
+from alignment.reward.settings import RewardConfig
 
 FOLDS = 8
 WIDTHS = (0.25, 0.7, 2.0, 5.0, 12.0)  # of the prior of each group of features, in nats of odds; evidence chooses
+SHARES = (1.0, 0.5, 0.25, 0.0)  # of another reward model's scores, of which evidence chooses too
 POINTS = 4001  # of a numeric integral
 REFERENCE = -1  # the place of the mean of all voted texts, after theirs
 BAD_SHARE = 0.25  # of the weight of votes that compare: the most that all votes together have that only call texts bad
@@ -30,6 +33,7 @@ class LinearReward:
 
     scaling: Scaling
     posterior: Posterior
+    share: float = 1.0  # of the offsets, beside which it was fitted
 
     def scores(self, features: Array) -> tuple[Array, Array]:
         """Return mean and standard deviation of the score of each row of features (N, F), both (N,)."""
@@ -47,7 +51,8 @@ class Votes:
     rankings: Sequence[Ranked]
     features: Mapping[Text, Array]  # (F,) each
     groups: tuple[int, ...]  # sizes of the feature groups that have a prior width each
-    offsets: Mapping[Text, float] | None = None  # scores by a reward model that ships; the fit learns the rest
+    # Scores by a reward model that ships: the fit learns what a share of them leaves open.
+    offsets: Mapping[Text, float] | None = None
 
 
 def fit_votes(votes: Votes, rankings: Sequence[Ranked] | None = None) -> LinearReward:
@@ -55,7 +60,9 @@ def fit_votes(votes: Votes, rankings: Sequence[Ranked] | None = None) -> LinearR
     chosen = votes.rankings if rankings is None else rankings
     scaling = scaling_for(votes, chosen)
     judged, offsets = judged_by(votes, chosen, 1 / scaling.scale)
-    return LinearReward(scaling, fit_by_evidence(judged, votes.groups, WIDTHS, offsets))
+    prior = prior_by_evidence(judged, votes.groups, WIDTHS, offsets, SHARES)
+    given = None if offsets is None else prior.share * offsets
+    return LinearReward(scaling, fit(judged, prior.variances, given), prior.share)
 
 
 def scaling_for(votes: Votes, rankings: Sequence[Ranked]) -> Scaling:
@@ -119,7 +126,7 @@ def cross_validate(votes: Votes, seed: int) -> Agreement | None:
     margins: list[Array] = []
     for fold, rest in held_out_folds(votes.rankings, seed):
         fitted = fit_votes(votes, rest)
-        margins += [own for ranking in fold if len(own := margins_of(votes, fitted.means, ranking))]
+        margins += [own for ranking in fold if len(own := margins_of(votes, fitted.means, fitted.share, ranking))]
     return agreement(margins) if margins else None
 
 
@@ -135,14 +142,17 @@ def held_out_folds(rankings: Sequence[Ranked], seed: int) -> Iterator[tuple[list
             yield fold, rest
 
 
-def margins_of(votes: Votes, score: Callable[[Array], Array], ranking: Ranked) -> Array:
-    """Return better minus worse scores (P,) of the ordered pairs of a ranking; `score` is of features (N, F)."""
+def margins_of(votes: Votes, score: Callable[[Array], Array], share: float, ranking: Ranked) -> Array:
+    """Return better minus worse scores (P,) of the ordered pairs of a ranking.
+
+    A score is that of the features by `score`, which takes (N, F), and a share of the text's offset.
+    """
     ordered = [(first, second) for first, second, target in judged_pairs(ranking) if target == 1]
     texts = list(dict.fromkeys(text for pair in ordered for text in pair))
     if not texts:
         return np.zeros(0)
     scores = score(np.stack([votes.features[text] for text in texts]))
-    by_text = dict(zip(texts, scores + [(votes.offsets or {}).get(text, 0.0) for text in texts], strict=True))
+    by_text = dict(zip(texts, scores + [share * (votes.offsets or {}).get(text, 0.0) for text in texts], strict=True))
     return np.array([by_text[first] - by_text[second] for first, second in ordered])
 
 
@@ -155,6 +165,20 @@ def better_than_a_coin(measured: Agreement) -> float:
     return float(density[share > 0.5].sum() / density.sum())
 
 
+def doubt(measured: Agreement, evidence: float | None, config: RewardConfig) -> Literal["coin", "evidence"] | None:
+    """Return why nothing is to be trained on a reward model, None where it is convincing.
+
+    "coin": a coin probably does as well on votes that it has not seen. "evidence": that is not settled, and all votes
+    are hardly more probable by it than by a coin, so these may be at random (docs/benchmarks.md counts what passes).
+    """
+    certainty = better_than_a_coin(measured)
+    if certainty < config.least_certainty:
+        return "coin"
+    if certainty >= config.settled_certainty or evidence is None or not config.least_evidence:
+        return None
+    return None if evidence >= config.least_evidence else "evidence"
+
+
 def evidence_against_a_coin(votes: Votes, reward: LinearReward) -> float:
     """Return by how many nats the votes that compare are more probable under the reward model of all than by a coin.
 
@@ -165,7 +189,7 @@ def evidence_against_a_coin(votes: Votes, reward: LinearReward) -> float:
     alone = np.array([first == REFERENCE for first, *_ in _pairs(votes.rankings)[1]])
     known = 0.0
     if alone.any():
-        given = None if offsets is None else offsets[alone]
+        given = None if offsets is None else reward.share * offsets[alone]
         known = fit(judged.rows(np.flatnonzero(alone)), reward.posterior.variances, given).evidence
     return reward.posterior.evidence - known + comparing_votes(votes.rankings) * math.log(2)
 

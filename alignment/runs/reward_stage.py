@@ -32,8 +32,8 @@ from alignment.reward.settings import RewardConfig
 from alignment.reward.vote_fit import (
     LinearReward,
     Votes,
-    better_than_a_coin,
     cross_validate,
+    doubt,
     evidence_against_a_coin,
     fit_votes,
 )
@@ -146,21 +146,19 @@ def _fit(
 
 
 def _require_convincing(measured: Agreement | None, evidence: float | None, votes: int, config: RewardConfig) -> None:
-    """Raise UnconvincingVotesError if a coin does about as well on votes that the reward model has not seen, or on all.
-
-    The first alone lets a fifth of those pass who vote at random; docs/benchmarks.md counts what both let pass.
-    """
+    """Raise UnconvincingVotesError where votes leave a doubt that the reward model is better than a coin."""
     if measured is None:
         return
     accuracy = measured.accuracy
     right = (accuracy.share or 0.0) * accuracy.count
     seen = f"the reward model agrees with {right:.0f} of {accuracy.count} votes that it had not seen"
-    if better_than_a_coin(measured) < config.least_certainty:
-        why = "and a coin does as well"
-    elif config.least_evidence and evidence is not None and evidence < config.least_evidence:
-        why = f"but all {votes} votes are only {math.exp(evidence):.1f} times as probable by it as by a coin"
-    else:
+    reason = doubt(measured, evidence, config)
+    if reason is None:
         return
+    why = "and a coin does as well"
+    if reason == "evidence" and evidence is not None:
+        times = f"only {math.exp(evidence):.1f} times as probable by it as by a coin"
+        why = f"but all {votes} votes are {times if evidence > 0 else 'no more probable by it than by a coin'}"
     raise UnconvincingVotesError(
         f"{seen}, {why}, so nothing was trained on it. Cast about {max(8, accuracy.count)} more votes by one taste, or "
         "take back those that contradict each other"

@@ -29,8 +29,8 @@ from alignment.reward.settings import RewardConfig
 from alignment.reward.vote_fit import (
     LinearReward,
     Votes,
-    better_than_a_coin,
     cross_validate,
+    doubt,
     evidence_against_a_coin,
     fit_votes,
 )
@@ -177,8 +177,7 @@ def erring(held: Pool, taste: Taste, noise: float, seed: int) -> Votes | None:
 def trains(votes: Votes, seed: int) -> bool:
     """Return whether a run would train a policy on votes."""
     measured = cross_validate(votes, seed)
-    certain = measured is not None and better_than_a_coin(measured) >= REWARD.least_certainty
-    return certain and evidence_against_a_coin(votes, fit_votes(votes)) >= REWARD.least_evidence
+    return measured is not None and not doubt(measured, evidence_against_a_coin(votes, fit_votes(votes)), REWARD)
 
 
 def noise_table(held: Pool) -> list[str]:

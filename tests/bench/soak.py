@@ -35,7 +35,7 @@ from ui.findings import reasons, verdict_of
 
 MINUTES, NOISE, HELD_OUT = 120.0, 0.1, 30
 TOKENS = 64  # of each answer, at most
-PAUSE = 2.0  # seconds that a person reads before the next question
+PAUSE = 20.0  # seconds that a person reads before the next question
 
 log = logging.getLogger(__name__)
 
@@ -63,12 +63,12 @@ async def asked(client: httpx.AsyncClient, prompt: str, columns: list[str]) -> d
 
 
 def choice(taste: Taste | None, texts: dict[str, str], rng: random.Random) -> str:
-    """Return a vote: the slot that a taste likes best, "tie" where it sees no difference; a vandal's is random."""
+    """Return a vote: a slot that a taste likes best, "tie" where it sees no difference; a vandal's is random."""
     if taste is None or rng.random() < NOISE:
         return rng.choice(sorted(texts))
-    values = {slot: taste(text) for slot, text in texts.items()}
-    best = max(values, key=lambda slot: values[slot])
-    return best if len(set(values.values())) > 1 else "tie"
+    values = {slot: taste(text) for slot, text in sorted(texts.items())}
+    best = [slot for slot, value in values.items() if value == max(values.values())]
+    return rng.choice(best) if len(best) < len(values) else "tie"
 
 
 async def person(

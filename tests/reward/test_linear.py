@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from alignment.reward.linear import Judged, fit, fit_by_evidence, prior_variances, scaling_of
+from alignment.reward.linear import Judged, fit, prior_by_evidence, prior_variances, scaling_of
 
 
 def judged(rows: list[list[float]], targets: list[float], weights: list[float] | None = None) -> Judged:
@@ -88,7 +88,7 @@ def test_clear_votes_make_a_wide_prior_probable_and_coin_flips_a_narrow_one() ->
     clear = Judged(rows, (rows[:, 0] > 0).astype(float), np.ones(60))
     flips = Judged(rows, rng.integers(0, 2, 60).astype(float), np.ones(60))
 
-    widths = [fit_by_evidence(votes, (5,), (0.1, 1.0, 10.0)).variances.sum() for votes in (clear, flips)]
+    widths = [prior_by_evidence(votes, (5,), (0.1, 1.0, 10.0)).variances.sum() for votes in (clear, flips)]
 
     assert widths[0] == pytest.approx(100)
     assert widths[1] == pytest.approx(0.01)

@@ -18,6 +18,7 @@ from alignment.reward.vote_fit import (
     Votes,
     better_than_a_coin,
     cross_validate,
+    doubt,
     evidence_against_a_coin,
     fit_votes,
 )
@@ -127,8 +128,9 @@ def test_ties_pull_scores_together() -> None:
 
 def test_what_is_stored_scores_alike(tmp_path: Path) -> None:
     votes = votes_by(by_length, 12)
-    fitted = fit_votes(votes)
+    fitted = replace(fit_votes(votes), share=0.25)
     save_linear(fitted, tmp_path)
+    assert load_linear(tmp_path).share == 0.25
     rows = np.stack(list(votes.features.values()))
     for before, after in zip(fitted.scores(rows), load_linear(tmp_path).scores(rows), strict=True):
         assert (after == before).all()
@@ -138,3 +140,34 @@ def test_a_broken_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "linear.safetensors").write_bytes(b"no")
     with pytest.raises(AdapterError, match=r"linear\.safetensors cannot be read"):
         load_linear(tmp_path)
+
+
+def test_a_reward_model_that_ships_is_left_out_of_the_fit_as_far_as_votes_contradict_it() -> None:
+    votes = votes_by(by_length, 48)
+    contradicting = replace(votes, offsets={text: -3 * float(row[HIDDEN]) for text, row in votes.features.items()})
+    assert fit_votes(contradicting).share == 0.0
+    measured = cross_validate(contradicting, seed=0)
+    assert measured is not None
+    assert (measured.accuracy.share or 0.0) > 0.85
+    assert evidence_against_a_coin(contradicting, fit_votes(contradicting)) > 5 * RewardConfig().least_evidence
+
+
+def test_a_reward_model_that_ships_is_taken_whole_where_votes_agree_with_it() -> None:
+    votes = votes_by(by_length, 48)
+    agreeing = replace(votes, offsets={text: 3 * float(row[HIDDEN]) for text, row in votes.features.items()})
+    assert fit_votes(agreeing).share == 1.0
+
+
+@pytest.mark.parametrize(
+    ("right", "evidence", "expected"),
+    [
+        (16, 9.0, "coin"),  # half of them: whatever the evidence
+        (20, 0.5, "evidence"),  # of 32: 92% sure
+        (20, 1.5, None),
+        (20, None, None),  # an adapter has no evidence
+        (26, 0.0, None),  # more than 99% sure: settled
+    ],
+)
+def test_what_leaves_a_doubt_in_a_reward_model(right: int, evidence: float | None, expected: str | None) -> None:
+    measured = agreement([np.array([1.0])] * right + [np.array([-1.0])] * (32 - right))
+    assert doubt(measured, evidence, RewardConfig()) == expected
