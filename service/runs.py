@@ -23,6 +23,16 @@ class RunState:
     metrics: dict[str, list[tuple[int, float]]]  # (step, value) by name, in order of steps
     produced: Policy | None  # the version that it made
 
+    @property
+    def may_cancel(self) -> bool:
+        """Whether it has not ended."""
+        return self.run.status in (*runs.OPEN, "waiting")
+
+    @property
+    def may_resume(self) -> bool:
+        """Whether it stopped early and made no version."""
+        return self.run.status in runs.RESUMABLE and self.produced is None
+
 
 def state(services: Services, request: RunRequest) -> RunState:
     """Return where a run stands; raise StorageError, a LookupError, where there is none of that number."""

@@ -8,7 +8,6 @@ from service.runs import RunState
 from service.settings_form import sections, shown
 from service.status import Snapshot
 from storage.records import Metric, Run
-from storage.runs import OPEN, RESUMABLE
 from ui import strings, training_plots, training_view
 from ui.findings import status_words
 from ui.plots import digits
@@ -61,8 +60,8 @@ def parts(state: RunState, now: Snapshot, inside: Inside | None) -> RunParts:
             run=run,
             status=status_words(run, state.produced),
             others=others,
-            may_cancel=inside is not None and run.status in (*OPEN, "waiting"),
-            may_resume=inside is not None and run.status in RESUMABLE and state.produced is None,
+            may_cancel=inside is not None and state.may_cancel,
+            may_resume=inside is not None and state.may_resume,
         ),
         head=training_view.head(run, state.produced, now.live, loaded=now.engine.status == "ready"),
         curves=render("aside", words=strings.STANDS_ABOVE) if on_tab else training_plots.plots(metrics_of(state)),
